@@ -1,0 +1,43 @@
+//! Transport Lab: which transport should carry news from a server to many clients, and what will go wrong?
+//!
+//! ```text
+//! experiments/x.toml -> Experiment -> Plan -> Trial … Trial
+//! Trial:   server  <-- link -->  client        a transport speaks at both ends
+//!             \                   /
+//!              observations.jsonl  ->  Summary (metrics, claims)  ->  report
+//! ```
+//!
+//! The rooms, from the ground up; a room knows only those before it:
+//!
+//! | room | what it is about |
+//! |---|---|
+//! | [`units`] | quantities as people write them |
+//! | [`feed`] | bounded logs of events, cursors into them, schedules |
+//! | [`trial`] | settings, contract, observations, journal, ledger: data without sockets |
+//! | [`certs`] | the lab's own certificate authority |
+//! | [`wire`] | bytes to exchanges and back: TCP, TLS, QUIC; listen and dial |
+//! | [`transport`] | one file per transport, both directions |
+//! | [`server`] | the server under test |
+//! | [`client`] | who subscribes: browsers and the native client |
+//! | [`control`] | the lab's own origin towards pages and people |
+//! | [`stats`] | observations to metrics, groups, claims |
+//! | [`report`] | a summary to text: terminal, JSON, HTML |
+//! | [`experiment`] | a file to a plan to a run |
+//! | [`cli`] | the commands |
+//!
+//! What must never happen: a number in a report that the journal can't rebuild; a trial that vanishes; a process,
+//! profile or port left behind.
+
+pub mod certs;
+pub mod cli;
+pub mod client;
+pub mod control;
+pub mod experiment;
+pub mod feed;
+pub mod report;
+pub mod server;
+pub mod stats;
+pub mod transport;
+pub mod trial;
+pub mod units;
+pub mod wire;

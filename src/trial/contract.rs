@@ -1,0 +1,145 @@
+//! The trial contract: one message set between the lab and both ends of a trial, one JSON object per line.
+//!
+//! It travels over standard input and output (server, native client, `exec:` programs) or over the control
+//! origin (a page in a browser). Version 1.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::FaultKind;
+use super::{Alpn, Fact, Protocol, Settings};
+
+/// The version of the contract that this lab speaks.
+pub const CONTRACT: u32 = 1;
+
+/// From the lab to an end of the trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Down {
+    /// First: everything there is to know about the trial.
+    Trial(Box<TrialMessage>),
+    /// The timeline's 0, in nanoseconds of CLOCK_MONOTONIC (a page: microseconds of its own `performance.now()`).
+    Go {
+        /// When.
+        at: u64,
+    },
+    /// To the server: do this fault now.
+    Inject {
+        /// What.
+        fault: FaultKind,
+    },
+    /// Say what was kept back, then `done`, then exit within 2 s.
+    Stop,
+}
+
+/// Which end a trial message is for, and what only that end needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "kebab-case")]
+pub enum Role {
+    /// The server under test.
+    Server(ServerRole),
+    /// Who subscribes.
+    Client(ClientRole),
+}
+
+/// The first message of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrialMessage {
+    /// The contract's version.
+    pub contract: u32,
+    /// The trial's number in its run.
+    pub trial: u32,
+    /// The seed of everything drawn in this trial; below 2^53, so that a page keeps it exactly.
+    pub seed: u64,
+    /// All settings, defaults filled.
+    pub settings: Settings,
+    /// Which end, and what it needs.
+    #[serde(flatten)]
+    pub role: Role,
+}
+
+/// What the server needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServerRole {
+    /// The folder with the certificate and its key.
+    pub certs: PathBuf,
+    /// The addresses to listen on.
+    pub bind: Vec<std::net::IpAddr>,
+    /// The feeds to publish to.
+    pub feeds: Vec<String>,
+    /// Origins that may read and write beside the server's own; the trial page's is one.
+    #[serde(default)]
+    pub origins: Vec<String>,
+}
+
+/// What the client needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientRole {
+    /// What to subscribe over.
+    pub protocol: Protocol,
+    /// The host names in use.
+    pub hosts: Vec<String>,
+    /// The first port of the protocol's ALPN.
+    pub port: u16,
+    /// The lab's CA, as a PEM file.
+    pub ca: PathBuf,
+    /// SHA-256 of the server's certificate, base64 (`serverCertificateHashes`).
+    pub cert_sha256: String,
+    /// SHA-256 of its public key (SPKI), base64.
+    pub spki_sha256: String,
+    /// The subscriptions that this client, or this page of it, opens.
+    pub subscriptions: Vec<SubscriptionPlan>,
+}
+
+/// One subscription to open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SubscriptionPlan {
+    /// Its number in the trial.
+    pub sub: u32,
+    /// The page that opens it, from 0.
+    pub page: u32,
+    /// The host to ask.
+    pub host: String,
+    /// The port to ask.
+    pub port: u16,
+    /// Path and query: `/feeds/f0/sse?trial=7&sub=0`.
+    pub path: String,
+    /// When, in nanoseconds after `go`.
+    pub open_at: u64,
+}
+
+/// From an end of the trial to the lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Up {
+    /// The server listens.
+    Listening {
+        /// The ports by ALPN, `workload.ports` of each.
+        ports: BTreeMap<Alpn, Vec<u16>>,
+        /// Versions worth recording, by name.
+        versions: BTreeMap<String, String>,
+    },
+    /// The client is ready for `go`.
+    Ready {
+        /// Its version.
+        version: String,
+    },
+    /// The client can't take part in this trial.
+    Unsupported {
+        /// Why.
+        reason: String,
+    },
+    /// Something was observed.
+    Saw(Fact),
+    /// The last line.
+    Done {
+        /// How many `saw` lines were sent before it.
+        sent: u64,
+    },
+}

@@ -1,0 +1,23 @@
+//! What a trial is, in data: its settings, the messages of its contract, what was observed, and the counts
+//! folded from that.
+//!
+//! Enters: settings out of an experiment file, facts from both ends. Leaves: contract lines, journal lines,
+//! the ledger. What must never happen here: a socket, or a number that the journal can't rebuild.
+
+pub mod claim;
+pub mod clock;
+pub mod contract;
+pub mod journal;
+pub mod ledger;
+pub mod observation;
+pub mod plan;
+pub mod protocol;
+pub mod settings;
+pub mod stdio;
+
+pub use claim::Claim;
+pub use contract::{Down, Role, SubscriptionPlan, TrialMessage, Up};
+pub use observation::{Fact, Observation, Source};
+pub use plan::{Levels, Plan, PlannedTrial};
+pub use protocol::{Alpn, Protocol};
+pub use settings::Settings;

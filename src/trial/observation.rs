@@ -1,0 +1,161 @@
+//! Observations: one raw fact each, with its time. They are all that metrics are computed from.
+
+use serde::{Deserialize, Serialize};
+
+use super::Alpn;
+
+/// Who observed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The lab itself.
+    Lab,
+    /// The server under test.
+    Server,
+    /// Who subscribes.
+    Client,
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Observation {
+    /// The trial's number in its run.
+    pub trial: u32,
+    /// Who observed it.
+    pub from: Source,
+    /// What.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What was observed. Every `t` is nanoseconds of CLOCK_MONOTONIC (a page sends microseconds of its
+/// `performance.now()`, and the lab converts them by the page's `clock` before they reach the journal).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+#[expect(missing_docs, reason = "each variant says what its fields are, and `t`, `sub`, `conn` mean the same in all")]
+pub enum Fact {
+    // --- the client's
+    /// A subscription was asked for.
+    Requested { t: u64, sub: u32 },
+    /// Its first byte of answer came: an `open` event, response headers.
+    Opened { t: u64, sub: u32 },
+    /// Receipts of one subscription, in the order they came. `ids` and `t` are parallel; `wrong` lists those
+    /// whose content was not what was published.
+    Received {
+        t: Vec<u64>,
+        sub: u32,
+        ids: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wrong: Vec<String>,
+    },
+    /// A subscription ended, or failed to begin.
+    Closed { t: u64, sub: u32, reason: String },
+    /// The server said that events are gone. `missed` is unknown when the id was of another epoch.
+    Gap { t: u64, sub: u32, missed: Option<u64>, first: Option<String> },
+    /// The plain GET of mid-hold was sent.
+    ProbeSent { t: u64 },
+    /// It was answered.
+    ProbeAnswered { t: u64, status: u16 },
+    /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
+    /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).
+    Clock { t: u64, page: u64, uncertainty: u64, step: u64, visibility: String, isolated: bool },
+
+    // --- the server's
+    /// A connection was accepted and its TLS handshake finished.
+    Connected { t: u64, conn: u64, alpn: Alpn },
+    /// It ended, after this many requests.
+    Disconnected { t: u64, conn: u64, requests: u64 },
+    /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`.
+    Attached { t: u64, conn: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
+    /// It ended.
+    Detached { t: u64, conn: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
+    /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
+    /// `census` marks the one at T.
+    Published { t: u64, feed: String, id: String, event: u32, scheduled: u64, census: bool },
+    /// The census event was handed to this subscription's stream.
+    Written { t: u64, sub: u32, id: String },
+    /// A bound was reached: its name, and how often so far.
+    BoundReached { t: u64, bound: String, times: u64 },
+    /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered.
+    Usage { t: u64, at: UsageAt, cpu: u64, resident: u64, requests: u64 },
+
+    // --- the lab's
+    /// A process was started.
+    Started { t: u64, role: String, pid: u32, version: Option<String> },
+    /// A fault was injected.
+    Fault { t: u64, fault: String },
+    /// It is over.
+    FaultEnded { t: u64, fault: String },
+    /// A process ended: `exit 0`, `signal 9`.
+    Exited { t: u64, role: String, status: String },
+    /// How the trial ended. Always its last line.
+    Outcome { t: u64, outcome: Outcome, reason: Option<String> },
+}
+
+impl Fact {
+    /// When it was observed; of receipts, the last.
+    pub fn time(&self) -> u64 {
+        match self {
+            Self::Received { t, .. } => t.last().copied().unwrap_or(0),
+            Self::Requested { t, .. }
+            | Self::Opened { t, .. }
+            | Self::Closed { t, .. }
+            | Self::Gap { t, .. }
+            | Self::ProbeSent { t }
+            | Self::ProbeAnswered { t, .. }
+            | Self::Clock { t, .. }
+            | Self::Connected { t, .. }
+            | Self::Disconnected { t, .. }
+            | Self::Attached { t, .. }
+            | Self::Detached { t, .. }
+            | Self::Published { t, .. }
+            | Self::Written { t, .. }
+            | Self::BoundReached { t, .. }
+            | Self::Usage { t, .. }
+            | Self::Started { t, .. }
+            | Self::Fault { t, .. }
+            | Self::FaultEnded { t, .. }
+            | Self::Exited { t, .. }
+            | Self::Outcome { t, .. } => *t,
+        }
+    }
+}
+
+/// When the server's use was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UsageAt {
+    /// Before `go`.
+    Go,
+    /// At T.
+    Census,
+    /// At `stop`.
+    End,
+}
+
+/// How a trial ended. It never vanishes and never stops the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It ran to its end, and what was expected held.
+    Completed,
+    /// This client can't do this protocol or setting, or isn't on this machine.
+    Unsupported,
+    /// It didn't end in time.
+    TimedOut,
+    /// Something broke, or an expectation did.
+    Failed,
+}
+
+impl Outcome {
+    /// The word of files and tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Unsupported => "unsupported",
+            Self::TimedOut => "timed-out",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! One trial as it was planned: which levels, which settings, which seed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+
+/// Every factor with its level in canonical form, and always `client` and `protocol`. A factor that this
+/// protocol doesn't read, and that has several levels, is `null`.
+pub type Levels = BTreeMap<String, serde_json::Value>;
+
+/// One combination of levels, run once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedTrial {
+    /// Its number in the run, from 0.
+    pub trial: u32,
+    /// Which repeat of its combination it is, from 0.
+    pub repeat: u32,
+    /// hash(the run's seed, repeat): the same for every combination, so that repeats are paired. Below 2^53.
+    pub seed: u64,
+    /// The levels.
+    pub levels: Levels,
+    /// All settings, defaults filled.
+    pub settings: Settings,
+}
+
+/// A whole run as it was planned: `plan.json`. With the journal it is enough to rebuild the summary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Plan {
+    /// The experiment's name: its file's name without `.toml`.
+    pub experiment: String,
+    /// What it asks.
+    pub question: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// How often each combination is run.
+    pub repeats: u32,
+    /// The factors in the order of the file, `client` and `protocol` included.
+    pub factors: Vec<String>,
+    /// The claims.
+    pub claims: Vec<super::Claim>,
+    /// The trials, in the order they run.
+    pub trials: Vec<PlannedTrial>,
+}

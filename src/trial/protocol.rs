@@ -1,0 +1,111 @@
+//! A protocol: a transport on an ALPN, written `sse/h2`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a transport rides on, named by what TLS negotiates (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Alpn {
+    /// HTTP/1.1 (and 1.0) on TCP.
+    #[serde(rename = "h1")]
+    H1,
+    /// HTTP/2 on TCP.
+    #[serde(rename = "h2")]
+    H2,
+    /// HTTP/3 on QUIC.
+    #[serde(rename = "h3")]
+    H3,
+}
+
+impl Alpn {
+    /// Every ALPN that a server listens on, in the order of their ports.
+    pub const ALL: [Self; 3] = [Self::H1, Self::H2, Self::H3];
+
+    /// The bytes that TLS negotiates.
+    pub const fn wire(self) -> &'static [u8] {
+        match self {
+            Self::H1 => b"http/1.1",
+            Self::H2 => b"h2",
+            Self::H3 => b"h3",
+        }
+    }
+
+    /// How names carry it: `h1`, `h2`, `h3`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H1 => "h1",
+            Self::H2 => "h2",
+            Self::H3 => "h3",
+        }
+    }
+
+    /// What a person reads: `HTTP/1.1`.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::H1 => "HTTP/1.1",
+            Self::H2 => "HTTP/2",
+            Self::H3 => "HTTP/3",
+        }
+    }
+}
+
+impl fmt::Display for Alpn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A transport on an ALPN: `sse/h2`. That the transport exists and rides on the ALPN is the plan's to check.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Protocol {
+    /// The transport's name: `sse`.
+    pub transport: String,
+    /// What it rides on.
+    pub alpn: Alpn,
+}
+
+impl Protocol {
+    /// The protocol of this transport on this ALPN.
+    pub fn new(transport: &str, alpn: Alpn) -> Self {
+        Self { transport: transport.to_owned(), alpn }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.transport, self.alpn)
+    }
+}
+
+/// Why a text names no protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a protocol; write TRANSPORT/ALPN, such as \"sse/h2\" (h1, h2, h3)")]
+pub struct ProtocolError(String);
+
+impl FromStr for Protocol {
+    type Err = ProtocolError;
+
+    fn from_str(text: &str) -> Result<Self, ProtocolError> {
+        let wrong = || ProtocolError(text.to_owned());
+        let (transport, alpn) = text.split_once('/').ok_or_else(wrong)?;
+        let alpn = Alpn::ALL.into_iter().find(|a| a.name() == alpn).ok_or_else(wrong)?;
+        if transport.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self::new(transport, alpn))
+    }
+}
+
+impl Serialize for Protocol {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Protocol {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

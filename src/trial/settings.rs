@@ -1,0 +1,273 @@
+//! Everything that can be set for a trial. Each field is one setting; its place in these structs is its
+//! dotted name (`workload.events.rate`), and every one of them can be a factor.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Protocol;
+use crate::units::{Rate, Settable, Size, Span};
+
+/// The settings of one trial, with all defaults filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Settings {
+    /// Who subscribes: a client's name.
+    #[serde(default = "native")]
+    pub client: String,
+    /// What is subscribed over.
+    #[serde(default = "sse_on_h2")]
+    pub protocol: Protocol,
+    /// How long one trial may take beyond its own timeline before it ends `timed-out`.
+    #[serde(default = "thirty_seconds")]
+    pub timeout: Span,
+    /// Who subscribes to what, when, and what is published.
+    #[serde(default)]
+    pub workload: Workload,
+    /// The server under test.
+    #[serde(default)]
+    pub server: Server,
+    /// What a trial must keep to, or else end `failed`.
+    #[serde(default)]
+    pub expect: Expect,
+    /// What goes wrong on purpose, in the order of the file.
+    #[serde(default)]
+    pub fault: Vec<Fault>,
+    /// One table per transport, keyed by its name; typed and checked in that transport's file. A key here
+    /// that names no transport is an unknown setting, which the plan refuses.
+    #[serde(flatten)]
+    pub transports: BTreeMap<String, serde_json::Value>,
+}
+
+fn native() -> String {
+    "native".to_owned()
+}
+
+fn sse_on_h2() -> Protocol {
+    Protocol::new("sse", super::Alpn::H2)
+}
+
+fn thirty_seconds() -> Span {
+    Span::from_secs(30)
+}
+
+/// Who subscribes to what and when, and what is published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Workload {
+    /// All subscriptions of the trial, dealt round over pages, hosts, ports and feeds.
+    pub subscribers: u32,
+    /// Pages of one browser.
+    pub pages: u32,
+    /// Host names of the server: 1 is `localhost`, more are `a.localhost`, `b.localhost` and so on.
+    pub hosts: u32,
+    /// Ports that the server listens on for each ALPN.
+    pub ports: u32,
+    /// Feeds that the events are published to, each to all of them.
+    pub feeds: u32,
+    /// Whether the native client's subscriptions share one connection per host and port (HTTP/1.1 can't).
+    pub connections: Connections,
+    /// How long the opening is spread over; 0 is a burst.
+    pub ramp: Span,
+    /// From the end of the ramp to the first event.
+    pub settle: Span,
+    /// From the end of the ramp to the census.
+    pub hold: Span,
+    /// From the census to the end.
+    pub drain: Span,
+    /// Whether a browser sends credentials; one mode for every request of a trial.
+    pub credentials: Credentials,
+    /// What is published.
+    pub events: Events,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            subscribers: 1,
+            pages: 1,
+            hosts: 1,
+            ports: 1,
+            feeds: 1,
+            connections: Connections::Shared,
+            ramp: Span::default(),
+            settle: Span::default(),
+            hold: Span::from_secs(3),
+            drain: Span::from_millis(500),
+            credentials: Credentials::Omit,
+            events: Events::default(),
+        }
+    }
+}
+
+impl Workload {
+    /// T, the census, in nanoseconds after `go`.
+    pub fn census_nanos(&self) -> u64 {
+        self.ramp.nanos() + self.hold.nanos()
+    }
+}
+
+/// Whether subscriptions of the native client share connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connections {
+    /// One connection per host and port, as browsers do on HTTP/2 and HTTP/3.
+    Shared,
+    /// One connection per subscription.
+    Separate,
+}
+
+/// The credentials mode of every request in a trial (WHATWG Fetch, "credentials mode").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credentials {
+    /// `credentials: "omit"`, an `EventSource` without `withCredentials`.
+    Omit,
+    /// `credentials: "include"`, `withCredentials: true`.
+    Include,
+}
+
+/// What is published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Events {
+    /// How many events before the census, to each feed.
+    pub count: u32,
+    /// How often.
+    pub rate: Rate,
+    /// How long the data of each is.
+    pub size: Size,
+    /// How they are spread.
+    pub arrival: Arrival,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { count: 3, rate: Rate::per_second(1.0), size: Size::from_bytes(100), arrival: Arrival::Periodic }
+    }
+}
+
+/// How events are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrival {
+    /// Event k at k ÷ rate.
+    Periodic,
+    /// A Poisson process, given its count: `count` independent uniform instants of the first count ÷ rate seconds.
+    Poisson,
+    /// Two at a time, 1 ms apart, at half the rate.
+    Pairs,
+    /// All at once.
+    Burst,
+}
+
+/// The server under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Server {
+    /// Streams that the server lets one connection hold open: SETTINGS_MAX_CONCURRENT_STREAMS on HTTP/2
+    /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), initial_max_streams_bidi on QUIC
+    /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
+    pub max_concurrent_streams: Settable<u32>,
+    /// How often a silent subscription is written a sign of life.
+    pub heartbeat: Heartbeat,
+    /// How many events a feed's log holds.
+    pub log: u32,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { max_concurrent_streams: Settable::Set(100), heartbeat: Heartbeat::Every(Span::from_secs(15)), log: 1024 }
+    }
+}
+
+/// How often a silent subscription is written a sign of life: `"off"` or a length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Never.
+    Off,
+    /// After each such silence.
+    Every(Span),
+}
+
+impl Serialize for Heartbeat {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Every(span) => span.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Heartbeat {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "off" => Ok(Self::Off),
+            _ => match text.parse::<Span>() {
+                Ok(span) if span.nanos() > 0 => Ok(Self::Every(span)),
+                _ => Err(serde::de::Error::custom(format!("`{text}` is not a heartbeat; write \"off\" or \"15s\""))),
+            },
+        }
+    }
+}
+
+/// What a trial must keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Expect {
+    /// How often each event may reach an open subscription.
+    pub delivery: Delivery,
+    /// Whether both ends must count the same open streams.
+    pub counts: Counts,
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self { delivery: Delivery::ExactlyOnce, counts: Counts::Equal }
+    }
+}
+
+/// How often each event may reach an open subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// None lost, none twice, none out of order.
+    ExactlyOnce,
+    /// None twice.
+    AtMostOnce,
+    /// Whatever happens is a metric.
+    Observe,
+}
+
+/// Whether both ends must count the same open streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counts {
+    /// `open-streams` equals `server-open-streams`.
+    Equal,
+    /// Whatever they are is a metric.
+    Observe,
+}
+
+/// Something that goes wrong on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Fault {
+    /// When, after `go`.
+    pub at: Span,
+    /// What.
+    pub kind: FaultKind,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The server's process is ended with SIGKILL.
+    KillServer,
+    /// The client's process (a browser's whole group) is ended with SIGKILL.
+    KillClient,
+    /// The server ends every response that is open.
+    CloseStreams,
+}

@@ -1,0 +1,88 @@
+//! The child's end of the contract on standard input and output.
+//!
+//! A child treats the end of its input as `stop`, so that it never outlives the lab.
+
+use std::io::Write;
+use std::sync::mpsc;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::{Down, Fact, Up};
+
+/// Reads the lab's lines. A line that isn't one of the contract's is logged and passed over.
+#[derive(Debug)]
+pub struct Input(tokio::io::Lines<BufReader<tokio::io::Stdin>>);
+
+impl Default for Input {
+    fn default() -> Self {
+        Self(BufReader::new(tokio::io::stdin()).lines())
+    }
+}
+
+impl Input {
+    /// The next message; `Stop` once the input has ended.
+    pub async fn next(&mut self) -> Down {
+        loop {
+            match self.0.next_line().await {
+                Ok(Some(line)) => match serde_json::from_str(&line) {
+                    Ok(message) => return message,
+                    Err(error) => tracing::warn!(%error, "a line that is not of the trial contract"),
+                },
+                Ok(None) | Err(_) => return Down::Stop,
+            }
+        }
+    }
+}
+
+/// Writes the child's lines from a thread of its own, so that no measured task ever waits for the lab to read.
+#[derive(Debug, Clone)]
+pub struct Output(mpsc::Sender<Up>);
+
+/// The writing thread; joined for the last line.
+#[derive(Debug)]
+pub struct OutputThread(std::thread::JoinHandle<()>);
+
+impl Output {
+    /// Starts the thread. It counts the `saw` lines and fills in `done`'s count.
+    pub fn start() -> (Self, OutputThread) {
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::spawn(move || write_all(&receiver));
+        (Self(sender), OutputThread(thread))
+    }
+
+    /// Sends a message; dropped when the lab has gone.
+    pub fn send(&self, message: Up) {
+        let _ = self.0.send(message);
+    }
+
+    /// Sends a fact.
+    pub fn saw(&self, fact: Fact) {
+        self.send(Up::Saw(fact));
+    }
+}
+
+impl OutputThread {
+    /// Sends `done` and waits until all is written.
+    pub fn finish(self, output: Output) {
+        output.send(Up::Done { sent: 0 });
+        drop(output);
+        let _ = self.0.join();
+    }
+}
+
+fn write_all(messages: &mpsc::Receiver<Up>) {
+    let mut sent = 0;
+    while let Ok(mut message) = messages.recv() {
+        match &mut message {
+            Up::Saw(_) => sent += 1,
+            Up::Done { sent: total } => *total = sent,
+            _ => {}
+        }
+        let Ok(mut line) = serde_json::to_vec(&message) else { continue };
+        line.push(b'\n');
+        let mut stdout = std::io::stdout().lock();
+        if stdout.write_all(&line).and_then(|()| stdout.flush()).is_err() || matches!(message, Up::Done { .. }) {
+            return;
+        }
+    }
+}

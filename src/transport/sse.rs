@@ -1,10 +1,21 @@
 //! Server-sent events (WHATWG HTML section 9.2), on HTTP/1.1, HTTP/2 and HTTP/3.
 
+mod parser;
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
-use super::Transport;
+pub use parser::{Message, Parser, TooLong};
+
+use super::{Reading, Receipts, Subscribing, Transport};
+use crate::feed::{After, Cursor, Event, Form, Gap, Next};
 use crate::trial::Alpn;
 use crate::units::{Settable, Span};
+use crate::wire::{Attachment, ResponseBody};
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
@@ -13,6 +24,8 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &[Alpn::H1, Alpn::H2, Alpn::H3],
     script: include_str!("sse.js"),
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
+    serve,
+    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
 /// The table `[sse]`.
@@ -21,4 +34,131 @@ pub static TRANSPORT: Transport = Transport {
 pub struct Settings {
     /// What the server tells a reader to wait before it reconnects (the `retry` field).
     pub retry: Settable<Span>,
+}
+
+/// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
+const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
+
+fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
+    let settings = Settings::deserialize(reading.table).unwrap_or_default();
+    let cursor = Cursor::new(reading.feed, after(&reading));
+    let retry = settings.retry.value().map(|retry| Bytes::from(format!("retry: {}\n\n", retry.duration().as_millis())));
+    let body = ResponseBody::chunks(stream::unfold((retry, cursor, reading.attachment), chunk));
+    let mut response = http::Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
+    // `no-transform` keeps proxies from holding the stream back to compress it.
+    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
+    response
+}
+
+/// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
+/// this server never gave out is answered like that of another epoch: with a gap.
+fn after(reading: &Reading<'_>) -> After {
+    match reading.head.headers.get("last-event-id").map(http::HeaderValue::as_bytes) {
+        None | Some(b"") => reading.after,
+        Some(id) => {
+            let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+            id.map_or(After::Unknown, After::Id)
+        }
+    }
+}
+
+type State = (Option<Bytes>, Cursor, Attachment);
+
+async fn chunk((retry, mut cursor, attachment): State) -> Option<(Bytes, State)> {
+    if let Some(retry) = retry {
+        return Some((retry, (None, cursor, attachment)));
+    }
+    let bytes = match cursor.next().await {
+        Next::Event(event) => {
+            attachment.written(&event);
+            event.encoded(Form::Sse, encode)
+        }
+        Next::Gap(gap) => encode_gap(gap),
+        Next::Beat => HEARTBEAT,
+    };
+    Some((bytes, (None, cursor, attachment)))
+}
+
+fn encode(event: &Event) -> Bytes {
+    let mut text = String::with_capacity(event.data.len() + 64);
+    let _ = writeln!(text, "id: {}", event.id);
+    if event.name != "message" {
+        let _ = writeln!(text, "event: {}", event.name);
+    }
+    // CR and CRLF end a line too: data that has them arrives with line feeds instead (section 9.2.6).
+    for line in event.data.replace("\r\n", "\n").split(['\n', '\r']) {
+        let _ = writeln!(text, "data: {line}");
+    }
+    text.push('\n');
+    text.into()
+}
+
+fn encode_gap(gap: Gap) -> Bytes {
+    let data = GapData { missed: gap.missed, first: gap.first.map(|id| id.to_string()) };
+    let data = serde_json::to_string(&data).unwrap_or_default();
+    format!("event: gap\ndata: {data}\n\n").into()
+}
+
+/// The data of an event named `gap`.
+#[derive(Debug, Serialize, Deserialize)]
+struct GapData {
+    missed: Option<u64>,
+    first: Option<String>,
+}
+
+async fn subscribe(subscribing: Subscribing<'_>) -> String {
+    let Subscribing { dialled, path, receipts } = subscribing;
+    let fields = [("accept", "text/event-stream"), ("cache-control", "no-store")];
+    let mut response = match dialled.get(path, &fields).await {
+        Ok(response) if response.status == http::StatusCode::OK => response,
+        Ok(response) => return format!("the server answered {}", response.status),
+        Err(error) => return error.to_string(),
+    };
+    receipts.opened();
+    let mut parser = Parser::default();
+    while let Some(chunk) = response.chunk().await {
+        let pushed = match chunk {
+            Ok(bytes) => parser.push(&bytes, |message| take(receipts, message)),
+            Err(error) => return error.to_string(),
+        };
+        if let Err(error) = pushed {
+            return error.to_string();
+        }
+    }
+    "the server ended the stream".to_owned()
+}
+
+fn take(receipts: &mut Receipts, message: Message) {
+    if message.name != "gap" {
+        receipts.received(&message.id, &message.data);
+    } else if let Ok(GapData { missed, first }) = serde_json::from_str(&message.data) {
+        receipts.gap(missed, first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Feed;
+
+    #[test]
+    fn what_is_written_reads_back_line_by_line() {
+        let feed = Feed::new("f0", 4);
+        for data in ["plain", "", "two\nlines", "cr\rlf\r\nend\n", "</script><script>alert(1)</script>", " space"] {
+            let event = feed.publish("message", data.to_owned(), 0, false);
+            let mut read = Vec::new();
+            Parser::default().push(&encode(&event), |message| read.push(message)).unwrap();
+            let data = data.replace("\r\n", "\n").replace('\r', "\n");
+            assert_eq!(read, [Message { name: "message".to_owned(), data, id: event.id.to_string() }]);
+        }
+    }
+
+    #[test]
+    fn an_event_is_encoded_once_for_all_its_readers() {
+        let event = Feed::new("f0", 4).publish("news", "x".to_owned(), 0, false);
+        let first = event.encoded(Form::Sse, encode);
+        let second = event.encoded(Form::Sse, |_| panic!("encoded twice"));
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
 }

@@ -1,1 +1,63 @@
-//! To come.
+//! Bytes to exchanges and back: TCP, TLS, HTTP/1.1, HTTP/2, QUIC and HTTP/3, for listening and for dialling.
+//!
+//! Enters: sockets, certificates, a [`Handler`]. Leaves: [`Exchange`]s and facts about connections. What must
+//! never happen here: a transport's or a trial's business, or anything without a bound.
+
+pub mod connection;
+pub mod dial;
+mod dial_h3;
+pub mod exchange;
+pub mod h3;
+pub mod listen;
+pub mod tcp;
+pub mod tls;
+
+use std::time::Duration;
+
+pub use connection::{Attachment, Connection, Sink};
+pub use exchange::{Exchange, Handler, Request, ResponseBody};
+
+/// How many connections one listener holds; more are closed at once and counted.
+pub const MAX_CONNECTIONS: usize = 20_000;
+/// How long all header fields of a request may be together, in bytes.
+pub const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// How long the body of a request may be, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a TLS or QUIC handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's header or, on HTTP/1.1, to begin the next one.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client may take to send a request's body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What can go wrong on the wire, with what was tried and the peer.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// No socket.
+    #[error("could not listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No connection.
+    #[error("could not connect to {peer}: {reason}")]
+    Dial {
+        /// Whom.
+        peer: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No answer, or it broke off.
+    #[error("the exchange with {peer} failed: {reason}")]
+    Exchange {
+        /// Whom.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// Certificates that TLS refuses.
+    #[error("TLS can't use these certificates: {0}")]
+    Tls(#[from] rustls::Error),
+}

@@ -1,0 +1,269 @@
+//! A reader's place in a feed. It holds a number, not a queue.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::event::{Event, EventId, EventIdError};
+use super::log::Feed;
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// With the next event to be published.
+    Now,
+    /// With all that the log holds.
+    Beginning,
+    /// After this event.
+    Id(EventId),
+    /// After an event that this feed never had: everything held, and a gap of unknown size first.
+    Unknown,
+}
+
+/// Why a text says no place to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`after` is 0 for all that the log holds, or an event's id such as k3f9-18")]
+pub struct AfterError;
+
+impl From<EventIdError> for AfterError {
+    fn from(_: EventIdError) -> Self {
+        Self
+    }
+}
+
+impl After {
+    /// Reads a query's `after`: nothing, `0`, or an id.
+    pub fn parse(text: Option<&str>) -> Result<Self, AfterError> {
+        match text {
+            None | Some("") => Ok(Self::Now),
+            Some("0") => Ok(Self::Beginning),
+            Some(id) => Ok(Self::Id(id.parse()?)),
+        }
+    }
+}
+
+/// Events that a reader asked for and that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// How many; unknown when the reader's last id was never this feed's.
+    pub missed: Option<u64>,
+    /// The first event that the reader gets instead; none in an empty log.
+    pub first: Option<EventId>,
+}
+
+/// What a reader is told next.
+#[derive(Debug, Clone)]
+pub enum Next {
+    /// An event.
+    Event(Arc<Event>),
+    /// Events are missing here.
+    Gap(Gap),
+    /// Nothing new; a sign of life is due.
+    Beat,
+}
+
+/// A reader's place in a feed.
+#[derive(Debug)]
+pub struct Cursor {
+    feed: Arc<Feed>,
+    /// The sequence number wanted next.
+    next: u64,
+    /// A gap to be told first.
+    gap: Option<Gap>,
+    news: watch::Receiver<u64>,
+    /// Heartbeats seen.
+    beats: u64,
+    /// Whether something was given out since the last heartbeat.
+    busy: bool,
+}
+
+impl Cursor {
+    /// A reader that begins there.
+    pub fn new(feed: &Arc<Feed>, after: After) -> Self {
+        // Subscribed before the head is read: what is published in between wakes the reader for nothing, at worst.
+        let news = feed.subscribe();
+        let beats = *news.borrow();
+        let (head, first) = (feed.head(), feed.first());
+        let held = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
+        let (next, gap) = match after {
+            After::Now => (head + 1, None),
+            After::Beginning => (first, None),
+            After::Id(id) if id.epoch == feed.epoch && id.seq <= head => {
+                let next = id.seq + 1;
+                let missed = first.saturating_sub(next);
+                (next.max(first), (missed > 0).then(|| Gap { missed: Some(missed), first: held() }))
+            }
+            After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: held() })),
+        };
+        Self { feed: Arc::clone(feed), next, gap, news, beats, busy: false }
+    }
+
+    /// What is next; waits for it. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Next {
+        loop {
+            if let Some(next) = self.try_next() {
+                self.busy = true;
+                return next;
+            }
+            let beats = *self.news.borrow_and_update();
+            if beats != self.beats {
+                self.beats = beats;
+                if !std::mem::take(&mut self.busy) {
+                    return Next::Beat;
+                }
+            }
+            // An event may have come between `try_next` and `borrow_and_update`, which marked its news as seen.
+            if self.next <= self.feed.head() {
+                continue;
+            }
+            if self.news.changed().await.is_err() {
+                // The cursor holds the feed, and the feed the sender: this can't happen, and waiting is harmless.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// What is next, if it is there already.
+    pub fn try_next(&mut self) -> Option<Next> {
+        if let Some(gap) = self.gap.take() {
+            return Some(Next::Gap(gap));
+        }
+        if self.next > self.feed.head() {
+            return None;
+        }
+        if let Some(event) = self.feed.event(self.next) {
+            self.next += 1;
+            return Some(Next::Event(event));
+        }
+        // It fell out of the log before this reader came to it.
+        let first = self.feed.first().max(self.next + 1);
+        let missed = first - self.next;
+        self.next = first;
+        Some(Next::Gap(Gap { missed: Some(missed), first: Some(EventId { epoch: self.feed.epoch, seq: first }) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed_of(events: u64, capacity: usize) -> Arc<Feed> {
+        let feed = Feed::new("f0", capacity);
+        for k in 0..events {
+            feed.publish("message", k.to_string(), 0, false);
+        }
+        feed
+    }
+
+    /// Everything that is there already: sequence numbers, and a gap as 0.
+    fn read(cursor: &mut Cursor) -> Vec<u64> {
+        std::iter::from_fn(|| cursor.try_next())
+            .map(|next| match next {
+                Next::Event(event) => event.id.seq,
+                Next::Gap(_) | Next::Beat => 0,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_reader_begins_where_it_says() {
+        let feed = feed_of(5, 8);
+        let id = |seq| After::Id(EventId { epoch: feed.epoch, seq });
+        assert!(read(&mut Cursor::new(&feed, After::Now)).is_empty());
+        assert_eq!(read(&mut Cursor::new(&feed, After::Beginning)), [1, 2, 3, 4, 5]);
+        assert_eq!(read(&mut Cursor::new(&feed, id(3))), [4, 5]);
+        assert!(read(&mut Cursor::new(&feed, id(5))).is_empty());
+    }
+
+    #[test]
+    fn an_id_that_is_too_old_foreign_or_from_the_future_is_told_a_gap_first() {
+        let feed = feed_of(12, 8);
+        let id = |seq| After::Id(EventId { epoch: feed.epoch, seq });
+        let mut old = Cursor::new(&feed, id(2));
+        let Some(Next::Gap(gap)) = old.try_next() else { panic!("no gap") };
+        assert_eq!(gap, Gap { missed: Some(2), first: Some(EventId { epoch: feed.epoch, seq: 5 }) });
+        assert_eq!(read(&mut old), [5, 6, 7, 8, 9, 10, 11, 12]);
+        for after in [id(13), After::Id("zzzzzzz-3".parse().unwrap()), After::Unknown] {
+            let mut cursor = Cursor::new(&feed, after);
+            let Some(Next::Gap(gap)) = cursor.try_next() else { panic!("no gap") };
+            assert_eq!(gap.missed, None);
+            assert_eq!(read(&mut cursor).len(), 8, "then all that is held");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_falls_out_of_the_log_is_told_how_much_it_missed() {
+        let feed = feed_of(1, 4);
+        let mut cursor = Cursor::new(&feed, After::Beginning);
+        for k in 0..9 {
+            feed.publish("message", k.to_string(), 0, false);
+        }
+        let Some(Next::Gap(gap)) = cursor.try_next() else { panic!("no gap") };
+        assert_eq!(gap.missed, Some(6));
+        assert_eq!(read(&mut cursor), [7, 8, 9, 10]);
+    }
+
+    #[test]
+    fn a_log_is_bounded_in_bytes_as_well() {
+        let feed = Feed::new("f0", 1024);
+        for _ in 0..300 {
+            feed.publish("message", "x".repeat(super::super::MAX_EVENT_BYTES), 0, false);
+        }
+        let held = read(&mut Cursor::new(&feed, After::Beginning)).len();
+        assert!((100..128).contains(&held), "8 MiB hold fewer than 128 events of 64 KiB, held {held}");
+    }
+
+    #[tokio::test]
+    async fn a_waiting_reader_wakes_for_an_event_and_for_a_heartbeat_after_silence() {
+        let feed = feed_of(0, 4);
+        let mut cursor = Cursor::new(&feed, After::Now);
+        let reader = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            for _ in 0..3 {
+                seen.push(match cursor.next().await {
+                    Next::Event(event) => event.data.clone(),
+                    Next::Beat => "beat".to_owned(),
+                    Next::Gap(_) => "gap".to_owned(),
+                });
+            }
+            seen
+        });
+        tokio::task::yield_now().await;
+        feed.beat();
+        tokio::task::yield_now().await;
+        feed.publish("message", "one".to_owned(), 0, false);
+        tokio::task::yield_now().await;
+        // Not silent since the last heartbeat: this one is not passed on, the next one is.
+        feed.beat();
+        tokio::task::yield_now().await;
+        feed.beat();
+        assert_eq!(reader.await.unwrap(), ["beat", "one", "beat"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_reader_gets_every_event_once_while_they_are_published() {
+        let feed = Feed::new("f0", 20_000);
+        let readers: Vec<_> = (0..8)
+            .map(|_| {
+                let mut cursor = Cursor::new(&feed, After::Now);
+                tokio::spawn(async move {
+                    for seq in 1..=10_000 {
+                        let Next::Event(event) = cursor.next().await else { panic!("not an event") };
+                        assert_eq!(event.id.seq, seq);
+                    }
+                })
+            })
+            .collect();
+        let publisher = Arc::clone(&feed);
+        tokio::task::spawn_blocking(move || {
+            for _ in 0..10_000 {
+                publisher.publish("message", String::new(), 0, false);
+            }
+        })
+        .await
+        .unwrap();
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
+}

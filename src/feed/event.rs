@@ -1,0 +1,139 @@
+//! One event, and the id it goes by.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+/// `EPOCH-SEQ` (`k3f9x2-18`): the epoch is drawn when the feed is made, so that a restarted server is
+/// recognised; the sequence number counts from 1 without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventId {
+    /// Six letters and digits.
+    pub epoch: Epoch,
+    /// From 1.
+    pub seq: u64,
+}
+
+/// Up to 8 bytes of `[a-z0-9]`, zero-padded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch([u8; 8]);
+
+impl Epoch {
+    const LETTERS: &'static [u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+    /// Draws one. Two feeds share theirs once in two thousand million.
+    pub fn draw() -> Self {
+        let mut epoch = [0; 8];
+        for letter in &mut epoch[..6] {
+            *letter = Self::LETTERS[rand::random_range(0..Self::LETTERS.len())];
+        }
+        Self(epoch)
+    }
+
+    fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|b| *b == 0).unwrap_or(self.0.len());
+        std::str::from_utf8(&self.0[..end]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch.as_str(), self.seq)
+    }
+}
+
+/// Why a text is no event id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event id is EPOCH-SEQ, such as k3f9-18")]
+pub struct EventIdError;
+
+impl FromStr for EventId {
+    type Err = EventIdError;
+
+    fn from_str(text: &str) -> Result<Self, EventIdError> {
+        let (epoch, seq) = text.split_once('-').ok_or(EventIdError)?;
+        if epoch.is_empty() || epoch.len() > 8 || !epoch.bytes().all(|b| Epoch::LETTERS.contains(&b)) {
+            return Err(EventIdError);
+        }
+        // `u64::from_str` would take "+1"; an id is digits alone.
+        if !seq.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(EventIdError);
+        }
+        let mut padded = [0; 8];
+        padded[..epoch.len()].copy_from_slice(epoch.as_bytes());
+        Ok(Self { epoch: Epoch(padded), seq: seq.parse().map_err(|_| EventIdError)? })
+    }
+}
+
+/// How an event is written on a wire; one slot per form keeps its bytes for all readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `text/event-stream`.
+    Sse,
+}
+
+impl Form {
+    const COUNT: usize = 1;
+}
+
+/// One event of a feed.
+#[derive(Debug)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// Its name: `message` unless the publisher said otherwise.
+    pub name: String,
+    /// Its data, UTF-8.
+    pub data: String,
+    /// When it was published, in microseconds since 1970.
+    pub time: u64,
+    /// Whether it is a trial's census.
+    pub census: bool,
+    forms: [OnceLock<Bytes>; Form::COUNT],
+}
+
+impl Event {
+    pub(super) fn new(id: EventId, name: String, data: String, time: u64, census: bool) -> Self {
+        Self { id, name, data, time, census, forms: Default::default() }
+    }
+
+    /// The event's bytes in this form: encoded by the first reader that asks, shared by all others.
+    pub fn encoded(&self, form: Form, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.forms[form as usize].get_or_init(|| encode(self)).clone()
+    }
+
+    /// What it holds of a log's bound, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.data.len() + self.name.len() + size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_as_written() {
+        let id = EventId { epoch: Epoch::draw(), seq: 18 };
+        assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
+        assert_eq!("k3f9-18".parse::<EventId>().unwrap().to_string(), "k3f9-18");
+    }
+
+    #[test]
+    fn a_malformed_id_is_refused() {
+        for text in
+            ["", "-", "k3f9", "k3f9-", "-1", "K3F9-1", "k3f9-+1", "k3f9-1x", "toolongepoch-1", "a-99999999999999999999"]
+        {
+            let refused = text.parse::<EventId>().is_err();
+            assert!(refused, "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A feed's log: the last events in a ring, read by any number of cursors without a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use super::event::{Epoch, Event, EventId};
+
+/// How long the data of one event may be.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// How much all events of a log may hold together; older ones go first.
+pub const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// A named, bounded log of events.
+///
+/// Readers look at `head` and at one slot each; the slot's event says by its own id whether it is still the one
+/// that was wanted. Only the publisher takes a lock, and only publishers wait for it.
+#[derive(Debug)]
+pub struct Feed {
+    name: String,
+    pub(super) epoch: Epoch,
+    /// The event with sequence number `seq` is in slot `seq % slots.len()` while the log holds it.
+    slots: Box<[ArcSwapOption<Event>]>,
+    /// The newest sequence number; 0 before the first event.
+    head: AtomicU64,
+    /// The oldest that the log still holds; `head + 1` when it holds none.
+    first: AtomicU64,
+    /// The bytes that the log holds.
+    publishing: Mutex<usize>,
+    /// Wakes the readers; its value counts heartbeats.
+    news: watch::Sender<u64>,
+}
+
+impl Feed {
+    /// A feed whose log holds at most `capacity` events (at least 1).
+    pub fn new(name: &str, capacity: usize) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            epoch: Epoch::draw(),
+            slots: (0..capacity.max(1)).map(|_| ArcSwapOption::empty()).collect(),
+            head: AtomicU64::new(0),
+            first: AtomicU64::new(1),
+            publishing: Mutex::new(0),
+            news: watch::Sender::new(0),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Puts an event into the log and wakes the readers. The data is at most [`MAX_EVENT_BYTES`] long; that is
+    /// the caller's to check.
+    pub fn publish(&self, name: &str, data: String, time: u64, census: bool) -> Arc<Event> {
+        self.publish_with(name, |_| data, time, census)
+    }
+
+    /// The same, with data that depends on the event's sequence number.
+    pub fn publish_with(&self, name: &str, data: impl FnOnce(u64) -> String, time: u64, census: bool) -> Arc<Event> {
+        let mut held = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let seq = self.head.load(Ordering::Relaxed) + 1;
+        let id = EventId { epoch: self.epoch, seq };
+        let event = Arc::new(Event::new(id, name.to_owned(), data(seq), time, census));
+        *held += event.weight();
+        let slots = self.slots.len() as u64;
+        let mut first = self.first.load(Ordering::Relaxed);
+        while first < seq && (seq - first >= slots || *held > MAX_LOG_BYTES) {
+            first += 1;
+            // Told before it is gone, so that a reader that finds the slot empty knows where to go on.
+            self.first.store(first, Ordering::Release);
+            if let Some(gone) = self.slot(first - 1).swap(None) {
+                *held -= gone.weight();
+            }
+        }
+        self.slot(seq).store(Some(Arc::clone(&event)));
+        self.head.store(seq, Ordering::Release);
+        drop(held);
+        self.news.send_modify(|_| {});
+        event
+    }
+
+    /// Wakes the readers for a sign of life.
+    pub fn beat(&self) {
+        self.news.send_modify(|beats| *beats += 1);
+    }
+
+    /// How many cursors there are.
+    pub fn readers(&self) -> usize {
+        self.news.receiver_count()
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.first.load(Ordering::Acquire)
+    }
+
+    /// The event of this number, while the log holds it.
+    pub(super) fn event(&self, seq: u64) -> Option<Arc<Event>> {
+        self.slot(seq).load_full().filter(|event| event.id.seq == seq)
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    fn slot(&self, seq: u64) -> &ArcSwapOption<Event> {
+        let slot = seq % self.slots.len() as u64;
+        &self.slots[usize::try_from(slot).unwrap_or(0)]
+    }
+}

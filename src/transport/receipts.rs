@@ -1,0 +1,60 @@
+//! What the native client's side of a transport tells of its subscription.
+
+use crate::feed::{EventId, payload};
+use crate::trial::Fact;
+use crate::trial::clock::monotonic_nanos;
+use crate::wire::Sink;
+
+/// One subscription's receipts: lifecycle facts are told at once, receipts are kept until the trial is over, so
+/// that telling them costs nothing while it is timed.
+#[derive(Debug)]
+pub struct Receipts {
+    sub: u32,
+    sink: Sink,
+    ids: Vec<String>,
+    t: Vec<u64>,
+    wrong: Vec<String>,
+}
+
+impl Receipts {
+    /// Of this subscription; facts go to `sink`.
+    pub fn new(sub: u32, sink: Sink) -> Self {
+        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// The subscription was asked for.
+    pub fn requested(&self) {
+        self.sink.saw(Fact::Requested { t: monotonic_nanos(), sub: self.sub });
+    }
+
+    /// The server's answer has begun.
+    pub fn opened(&self) {
+        self.sink.saw(Fact::Opened { t: monotonic_nanos(), sub: self.sub });
+    }
+
+    /// An event came.
+    pub fn received(&mut self, id: &str, data: &str) {
+        self.t.push(monotonic_nanos());
+        if !id.parse::<EventId>().is_ok_and(|id| payload::is_right(id.seq, data)) {
+            self.wrong.push(id.to_owned());
+        }
+        self.ids.push(id.to_owned());
+    }
+
+    /// The server said that events are gone.
+    pub fn gap(&self, missed: Option<u64>, first: Option<String>) {
+        self.sink.saw(Fact::Gap { t: monotonic_nanos(), sub: self.sub, missed, first });
+    }
+
+    /// The subscription ended, or failed to begin.
+    pub fn closed(&self, reason: String) {
+        self.sink.saw(Fact::Closed { t: monotonic_nanos(), sub: self.sub, reason });
+    }
+
+    /// Tells what was kept back.
+    pub fn tell(self) {
+        if !self.ids.is_empty() {
+            self.sink.saw(Fact::Received { t: self.t, sub: self.sub, ids: self.ids, wrong: self.wrong });
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A connection's record, and the facts that its life and that of its subscriptions leave behind.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::feed::Event;
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Alpn, Fact};
+
+/// Where facts go. It must not block: it is called from the tasks that are measured.
+#[derive(Clone)]
+pub struct Sink(Arc<dyn Fn(Fact) + Send + Sync>);
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
+impl Sink {
+    /// Facts go to this function.
+    pub fn new(take: impl Fn(Fact) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+
+    /// Hands over a fact.
+    pub fn saw(&self, fact: Fact) {
+        (self.0)(fact);
+    }
+}
+
+/// A connection whose TLS handshake is finished. It ends, for the ledger, when its last user lets go of it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Unique in this process.
+    pub id: u64,
+    /// What TLS negotiated.
+    pub alpn: Alpn,
+    /// The value of the `Alt-Svc` field of its responses (RFC 7838), if they carry one.
+    pub alt_svc: Option<http::HeaderValue>,
+    requests: AtomicU64,
+    sink: Sink,
+}
+
+impl Connection {
+    /// Begins the record.
+    pub fn begin(alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        sink.saw(Fact::Connected { t: monotonic_nanos(), conn: id, alpn });
+        Arc::new(Self { id, alpn, alt_svc, requests: AtomicU64::new(0), sink })
+    }
+
+    /// Counts a request.
+    pub fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let requests = self.requests.load(Ordering::Relaxed);
+        self.sink.saw(Fact::Disconnected { t: monotonic_nanos(), conn: self.id, requests });
+    }
+}
+
+/// A subscription on a connection: a guard that its response holds, and that the ledger sees dropped.
+#[derive(Debug)]
+pub struct Attachment {
+    connection: Arc<Connection>,
+    tag: Option<u32>,
+    sub: Option<u32>,
+    feed: String,
+    silent: bool,
+}
+
+impl Attachment {
+    /// Begins it. `tag` and `sub` are what the subscription's URL says of itself.
+    pub fn begin(connection: Arc<Connection>, feed: &str, tag: Option<u32>, sub: Option<u32>) -> Self {
+        let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
+        connection.sink.saw(Fact::Attached { t, conn, alpn, tag, sub, feed: feed.to_owned() });
+        Self { connection, tag, sub, feed: feed.to_owned(), silent: false }
+    }
+
+    /// Keeps quiet about what is written to it: a server that miscounts, for the lab to catch.
+    pub fn silence(&mut self) {
+        self.silent = true;
+    }
+
+    /// Says that this event was handed to the subscription's stream; of consequence for a census only.
+    pub fn written(&self, event: &Event) {
+        if let (true, false, Some(sub)) = (event.census, self.silent, self.sub) {
+            self.connection.sink.saw(Fact::Written { t: monotonic_nanos(), sub, id: event.id.to_string() });
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let (t, conn, alpn) = (monotonic_nanos(), self.connection.id, self.connection.alpn);
+        let (tag, sub, feed) = (self.tag, self.sub, std::mem::take(&mut self.feed));
+        self.connection.sink.saw(Fact::Detached { t, conn, alpn, tag, sub, feed });
+    }
+}

@@ -1,0 +1,221 @@
+//! Connections to a server, and requests on them, in the HTTP version that was asked for and no other.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::dial_h3::{H3Connection, H3Response};
+use super::{WireError, tls};
+use crate::trial::Alpn;
+
+/// What a server may send ahead on HTTP/2, per stream and per connection, in bytes.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// A server to dial.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Its name, for TLS and for `Host`.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Target {
+    /// `HOST:PORT`, as an URL's authority has it.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Where it is. Names under `localhost` are always loopback (RFC 6761 section 6.3), so nothing is looked up.
+    fn addresses(&self) -> Result<Vec<SocketAddr>, WireError> {
+        let ips = if self.host == "localhost" || self.host.ends_with(".localhost") {
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
+        } else {
+            let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+            vec![bare.parse().map_err(|_| self.failed("its name is neither under localhost nor an address"))?]
+        };
+        Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
+    }
+
+    /// The first of its addresses.
+    pub(super) fn address(&self) -> Result<SocketAddr, WireError> {
+        self.addresses()?.first().copied().ok_or_else(|| self.failed("it has no address"))
+    }
+
+    pub(super) fn failed(&self, reason: impl ToString) -> WireError {
+        WireError::Dial { peer: self.authority(), reason: reason.to_string() }
+    }
+
+    pub(super) fn broke(&self, reason: impl ToString) -> WireError {
+        WireError::Exchange { peer: self.authority(), reason: reason.to_string() }
+    }
+
+    pub(super) fn server_name(&self) -> Result<ServerName<'static>, WireError> {
+        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(error))
+    }
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Dialled {
+    target: Target,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    H1 { sender: hyper::client::conn::http1::SendRequest<Empty<Bytes>>, _driver: Driver },
+    H2(h2::client::SendRequest<Bytes>, Arc<Driver>),
+    H3(H3Connection),
+}
+
+/// The task that drives a connection; it ends when the last user of the connection lets go.
+#[derive(Debug)]
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Dialled {
+    /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
+    pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
+        let kind = match alpn {
+            Alpn::H1 => {
+                let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
+                let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
+                let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
+                Kind::H1 { sender, _driver: Driver(tokio::spawn(connection).abort_handle()) }
+            }
+            Alpn::H2 => {
+                let stream = tls_stream(target, alpn, ca).await?;
+                let handshake = h2::client::Builder::new()
+                    .initial_window_size(H2_STREAM_WINDOW)
+                    .initial_connection_window_size(H2_CONNECTION_WINDOW)
+                    .enable_push(false)
+                    .handshake(stream);
+                let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
+                Kind::H2(sender, Arc::new(Driver(tokio::spawn(connection).abort_handle())))
+            }
+            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca).await?),
+        };
+        Ok(Self { target: target.clone(), kind })
+    }
+
+    /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time.
+    pub fn share(&self) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::H1 { .. } => return None,
+            Kind::H2(sender, driver) => Kind::H2(sender.clone(), Arc::clone(driver)),
+            Kind::H3(connection) => Kind::H3(connection.clone()),
+        };
+        Some(Self { target: self.target.clone(), kind })
+    }
+
+    /// Sends a GET and waits for the response's header: as long as it takes, since a queued request is no error.
+    pub async fn get(mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response, WireError> {
+        let authority = self.target.authority();
+        let mut request = http::Request::get(format!("https://{authority}{path}"));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let target = self.target.clone();
+        let (status, body) = match &mut self.kind {
+            Kind::H1 { sender, .. } => {
+                // RFC 9112 section 3.2.1: the target is the path alone, and `Host` says the rest.
+                let (mut head, ()) = request.body(()).map_err(|error| target.broke(error))?.into_parts();
+                head.uri = path.parse().map_err(|error| target.broke(error))?;
+                let host = authority.parse().map_err(|error| target.broke(error))?;
+                head.headers.insert(http::header::HOST, host);
+                let sent = sender.send_request(http::Request::from_parts(head, Empty::new())).await;
+                let response = sent.map_err(|error| target.broke(error))?;
+                (response.status(), Body::H1(response.into_body()))
+            }
+            Kind::H2(sender, _) => {
+                let request = request.body(()).map_err(|error| target.broke(error))?;
+                let mut sender = sender.clone().ready().await.map_err(|error| target.broke(error))?;
+                let (response, _) = sender.send_request(request, true).map_err(|error| target.broke(error))?;
+                let response = response.await.map_err(|error| target.broke(error))?;
+                (response.status(), Body::H2(response.into_body()))
+            }
+            Kind::H3(connection) => {
+                let request = request.body(()).map_err(|error| target.broke(error))?;
+                let (status, response) = connection.get(request).await.map_err(|error| target.broke(error))?;
+                (status, Body::H3(response))
+            }
+        };
+        Ok(Response { status, body, dialled: self })
+    }
+}
+
+/// A response under way. It keeps its connection.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: http::StatusCode,
+    body: Body,
+    dialled: Dialled,
+}
+
+#[derive(Debug)]
+enum Body {
+    H1(hyper::body::Incoming),
+    H2(h2::RecvStream),
+    H3(H3Response),
+}
+
+impl Response {
+    /// The next bytes; `None` at the end.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, WireError>> {
+        let target = &self.dialled.target;
+        match &mut self.body {
+            Body::H1(body) => loop {
+                match body.frame().await? {
+                    Ok(frame) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Some(Ok(data));
+                        }
+                    }
+                    Err(error) => return Some(Err(target.broke(error))),
+                }
+            },
+            Body::H2(stream) => match stream.data().await? {
+                Ok(data) => {
+                    // What is taken may be sent again (RFC 9113 section 5.2).
+                    let released = stream.flow_control().release_capacity(data.len());
+                    Some(released.map(|()| data).map_err(|error| target.broke(error)))
+                }
+                Err(error) => Some(Err(target.broke(error))),
+            },
+            Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(error))),
+        }
+    }
+}
+
+async fn tls_stream(
+    target: &Target,
+    alpn: Alpn,
+    ca: &CertificateDer<'static>,
+) -> Result<TlsStream<TcpStream>, WireError> {
+    let addresses = target.addresses()?;
+    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(error))?;
+    stream.set_nodelay(true).map_err(|error| target.failed(error))?;
+    let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
+    let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
+    // A server without ALPN would leave this open to guesses.
+    match tls.get_ref().1.alpn_protocol() {
+        Some(chosen) if chosen == alpn.wire() => Ok(tls),
+        _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
+    }
+}

@@ -1,0 +1,192 @@
+//! HTTP/3 on QUIC, server side.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use h3::server::RequestStream;
+use http_body_util::BodyExt;
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
+use quinn::{Endpoint, EndpointConfig, TransportConfig, VarInt};
+use tokio::task::JoinSet;
+
+use super::exchange::BodyError;
+use super::{
+    BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
+    Request, Sink, WireError,
+};
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Alpn, Fact};
+
+/// What a connection keeps for retransmission and sends ahead, in bytes.
+const SEND_WINDOW: u64 = 256 * 1024;
+/// What a client may send before it has to wait, per stream and per connection, in bytes.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// A connection whose peer is silent for so long is gone.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a quiet peer is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(8);
+/// Unidirectional streams of one client: control, and two of QPACK (RFC 9114 section 6.2), and room for a few more.
+const UNI_STREAMS: u32 = 16;
+/// H3_INTERNAL_ERROR is 0x102, H3_NO_ERROR 0x100 (RFC 9114 section 8.1).
+const H3_NO_ERROR: u32 = 0x100;
+
+/// How an endpoint serves.
+#[derive(Debug, Clone)]
+pub struct QuicOptions {
+    /// TLS 1.3 with the ALPN `h3`.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// initial_max_streams_bidi (RFC 9000 section 18.2).
+    pub max_concurrent_streams: u32,
+}
+
+/// An endpoint on this socket, listening.
+pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
+    let address = socket.local_addr().unwrap_or_else(|_| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+    let listen = |source: std::io::Error| WireError::Listen { address, source };
+    let crypto =
+        QuicServerConfig::try_from(Arc::clone(&options.tls)).map_err(|error| listen(std::io::Error::other(error)))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
+        .max_concurrent_uni_streams(UNI_STREAMS.into())
+        .send_window(SEND_WINDOW)
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    config.transport_config(Arc::new(transport));
+    let runtime = Arc::new(quinn::TokioRuntime);
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime).map_err(listen)
+}
+
+/// Serves connections until it is dropped, which closes them all.
+pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
+    let mut connections = JoinSet::new();
+    let mut refused = 0;
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let Some(incoming) = incoming else { return };
+        if connections.len() >= MAX_CONNECTIONS {
+            incoming.refuse();
+            refused += 1;
+            sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times: refused });
+            continue;
+        }
+        let (handler, sink) = (handler.clone(), sink.clone());
+        connections.spawn(async move {
+            if let Err(error) = connection(incoming, handler, sink).await {
+                tracing::debug!(%error, "a QUIC connection ended");
+            }
+        });
+    }
+}
+
+async fn connection<H: Handler>(
+    incoming: quinn::Incoming,
+    handler: H,
+    sink: Sink,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let quic = tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?).await??;
+    let handshake = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    if handshake.and_then(|data| data.protocol).as_deref() != Some(Alpn::H3.wire()) {
+        return Err("an ALPN other than h3".into());
+    }
+    let connection = Connection::begin(Alpn::H3, None, sink);
+    let mut h3 = h3::server::builder()
+        .max_field_section_size(u64::from(MAX_HEADER_BYTES))
+        .build::<_, Bytes>(h3_quinn::Connection::new(quic.clone()))
+        .await?;
+    let mut requests = JoinSet::new();
+    loop {
+        let resolver = tokio::select! {
+            accepted = h3.accept() => match accepted? {
+                Some(resolver) => resolver,
+                None => break,
+            },
+            Some(_) = requests.join_next(), if !requests.is_empty() => continue,
+        };
+        let (handler, connection, quic) = (handler.clone(), Arc::clone(&connection), quic.clone());
+        requests.spawn(async move {
+            // A task per request: a header that is slow to come delays no other.
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, resolver.resolve_request()).await {
+                Ok(Ok((request, stream))) => {
+                    if let Err(error) = request_task(request, stream, handler, connection, quic).await {
+                        tracing::debug!(%error, "a response broke off");
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "not a request"),
+                Err(_) => tracing::debug!("a request's header took too long"),
+            }
+        });
+    }
+    // The peer said GOAWAY or closed; responses still under way may end.
+    while requests.join_next().await.is_some() {}
+    quic.close(VarInt::from_u32(H3_NO_ERROR), b"");
+    Ok(())
+}
+
+type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+
+async fn request_task<H: Handler>(
+    request: http::Request<()>,
+    mut stream: Stream,
+    handler: H,
+    connection: Arc<Connection>,
+    quic: quinn::Connection,
+) -> Result<(), h3::error::StreamError> {
+    connection.asked();
+    let (head, ()) = request.into_parts();
+    // Read to its end even when it is refused: h3-quinn would send STOP_SENDING for what is left unread, and
+    // clients that are still sending take that as a failure.
+    let body = match tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream)).await {
+        Ok(body) => body,
+        Err(_) => Err(BodyError::CutShort),
+    };
+    let response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
+    let (parts, mut body) = response.into_parts();
+    stream.send_response(http::Response::from_parts(parts, ())).await?;
+    // h3 hides quinn's `stopped()`: the end of the connection is the only sign that an idle response's client has
+    // gone, and a cancelled stream is noticed at the next event or heartbeat.
+    let closed = quic.closed();
+    tokio::pin!(closed);
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            _ = &mut closed => return Ok(()),
+        };
+        let Some(Ok(frame)) = frame else { return stream.finish().await };
+        if let Ok(data) = frame.into_data() {
+            stream.send_data(data).await?;
+        }
+    }
+}
+
+async fn read_body(stream: &mut Stream) -> Result<Bytes, BodyError> {
+    let mut body = BytesMut::new();
+    let mut length = 0;
+    loop {
+        match stream.recv_data().await {
+            Ok(Some(mut chunk)) => {
+                length += chunk.remaining();
+                if length > MAX_BODY_BYTES {
+                    body.clear();
+                    continue;
+                }
+                while chunk.has_remaining() {
+                    let part = chunk.chunk().len();
+                    body.extend_from_slice(&chunk.copy_to_bytes(part));
+                }
+            }
+            Ok(None) if length > MAX_BODY_BYTES => return Err(BodyError::TooLong),
+            Ok(None) => return Ok(body.freeze()),
+            Err(_) => return Err(BodyError::CutShort),
+        }
+    }
+}

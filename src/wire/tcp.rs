@@ -1,0 +1,144 @@
+//! HTTP/1.1 and HTTP/2 on TCP and TLS, server side.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::exchange::BodyError;
+use super::{
+    BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
+    MAX_HEADER_BYTES, Request, ResponseBody, Sink,
+};
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Alpn, Fact};
+
+/// What a HTTP/1.1 connection may buffer in either direction, in bytes.
+const H1_BUFFER_BYTES: usize = 16 * 1024;
+/// What HTTP/2 buffers of a response that its reader doesn't take, per stream, in bytes.
+const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What a client may send before HTTP/2 makes it wait, per stream and per connection, in bytes.
+const H2_STREAM_WINDOW: u32 = 64 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// How a listener serves.
+#[derive(Debug, Clone)]
+pub struct TcpOptions {
+    /// TLS; its ALPNs decide which versions of HTTP are spoken.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS; `None`: the entry isn't sent (RFC 9113 section 6.5.2).
+    pub max_concurrent_streams: Option<u32>,
+    /// The `Alt-Svc` field of every response.
+    pub alt_svc: Option<http::HeaderValue>,
+}
+
+/// Serves connections until it is dropped, which closes them all.
+pub async fn serve<H: Handler>(listener: TcpListener, options: TcpOptions, handler: H, sink: Sink) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
+    let mut connections = JoinSet::new();
+    let refused = AtomicU64::new(0);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => stream,
+            Ok(_) => {
+                let times = refused.fetch_add(1, Ordering::Relaxed) + 1;
+                sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times });
+                continue;
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: wait for one rather than spin.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let (acceptor, options, handler, sink) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
+        connections.spawn(async move {
+            if let Err(error) = connection(stream, acceptor, options, handler, sink).await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+async fn connection<H: Handler>(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    options: TcpOptions,
+    handler: H,
+    sink: Sink,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
+    stream.set_nodelay(true)?;
+    let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let alpn = negotiated(&tls, &options)?;
+    let connection = Connection::begin(alpn, options.alt_svc.clone(), sink);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let (handler, connection) = (handler.clone(), Arc::clone(&connection));
+        async move { Ok::<_, Infallible>(answer(request, handler, connection).await) }
+    });
+    let io = TokioIo::new(tls);
+    match alpn {
+        Alpn::H2 => {
+            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(options.max_concurrent_streams)
+                .max_send_buf_size(H2_SEND_BUFFER_BYTES)
+                .max_header_list_size(MAX_HEADER_BYTES)
+                .initial_stream_window_size(H2_STREAM_WINDOW)
+                .initial_connection_window_size(H2_CONNECTION_WINDOW)
+                .serve_connection(io, service)
+                .await?;
+        }
+        Alpn::H1 | Alpn::H3 => {
+            hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .max_buf_size(H1_BUFFER_BYTES)
+                .serve_connection(io, service)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// What TLS agreed on. A client that offers no ALPN gets HTTP/1.1 where that is spoken (RFC 9112 needs none).
+fn negotiated(tls: &TlsStream<TcpStream>, options: &TcpOptions) -> Result<Alpn, &'static str> {
+    match tls.get_ref().1.alpn_protocol() {
+        Some(chosen) => Alpn::ALL.into_iter().find(|alpn| alpn.wire() == chosen).ok_or("an ALPN that isn't served"),
+        None if options.tls.alpn_protocols.iter().any(|alpn| alpn == Alpn::H1.wire()) => Ok(Alpn::H1),
+        None => Err("no ALPN, which HTTP/2 needs (RFC 9113 section 3.2)"),
+    }
+}
+
+async fn answer<H: Handler>(
+    request: http::Request<Incoming>,
+    handler: H,
+    connection: Arc<Connection>,
+) -> http::Response<ResponseBody> {
+    connection.asked();
+    let alt_svc = connection.alt_svc.clone();
+    let (head, body) = request.into_parts();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
+        Ok(Err(_)) | Err(_) => Err(BodyError::CutShort),
+    };
+    let mut response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
+    if let Some(value) = alt_svc {
+        response.headers_mut().insert(http::header::ALT_SVC, value);
+    }
+    response
+}

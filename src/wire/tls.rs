@@ -1,0 +1,39 @@
+//! TLS configurations: TLS 1.2 and 1.3 over TCP, 1.3 over QUIC, ring as the one crypto provider.
+
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use super::WireError;
+use crate::trial::Alpn;
+
+/// A server's configuration that speaks these ALPNs and nothing else.
+pub fn server(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    alpns: &[Alpn],
+) -> Result<ServerConfig, WireError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
+    Ok(config)
+}
+
+/// A client's configuration that trusts this CA alone and offers this ALPN alone.
+pub fn client(ca: CertificateDer<'static>, alpn: Alpn) -> Result<ClientConfig, WireError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca)?;
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.wire().to_vec()];
+    Ok(config)
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

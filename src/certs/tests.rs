@@ -228,6 +228,9 @@ fn files_of_somebody_else_are_never_written_over() {
     assert_eq!(fs::read_to_string(parent.path().join(CA_KEY)).unwrap(), theirs);
 }
 
+/// What it is called, and what it does to a file's text.
+type Damage = (&'static str, fn(&str) -> String);
+
 #[test]
 fn damaged_files_are_named_and_replaced() {
     let half = |text: &str| text[..text.len() / 2].to_owned();
@@ -237,7 +240,7 @@ fn damaged_files_are_named_and_replaced() {
         let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
         format!("{}{other}{}", &text[..at], &text[at + 1..])
     };
-    let damages: [(&str, fn(&str) -> String); 4] =
+    let damages: [Damage; 4] =
         [("half", half), ("empty", |_| String::new()), ("noise", |_| "\u{0}noise".repeat(9)), ("flipped", flipped)];
     for file in FILES {
         for (damage, apply) in damages {

@@ -1,0 +1,47 @@
+# Transport Lab. `make` alone says what there is.
+
+LAB := ./target/release/transport-lab
+# Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
+ARGS ?=
+
+.PHONY: help run test soak bench clean
+
+help:
+	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
+	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
+	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it'
+	@echo 'make bench   memory that the server takes for each idle stream'
+	@echo 'make clean   remove what was built (results and certificates stay)'
+	@echo
+	@echo 'make run ARGS="--client firefox --repeats 3" passes options on; transport-lab --help has all of them.'
+
+run:
+	@sh tools/install.sh run
+	cargo build --release --locked
+	$(LAB) run $(ARGS)
+
+# The tests come last, so that the closing lines are theirs. nextest runs each in a process of its own, but no
+# documentation tests: those are run before.
+test:
+	@sh tools/install.sh test
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --lib --no-deps --document-private-items
+	cargo test --locked --doc
+	@if command -v cargo-nextest >/dev/null 2>&1; then \
+		echo cargo nextest run --locked --no-fail-fast; cargo nextest run --locked --no-fail-fast; \
+	else \
+		echo cargo test --locked --lib --bins --tests --no-fail-fast; \
+		cargo test --locked --lib --bins --tests --no-fail-fast; \
+	fi
+
+soak:
+	@sh tools/install.sh run
+	cargo build --release --locked
+	$(LAB) run six-vs-hundred --repeats 10 $(ARGS)
+
+bench:
+	cargo bench --locked
+
+clean:
+	cargo clean

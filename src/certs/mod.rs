@@ -1,0 +1,221 @@
+//! The lab's own certificate authority and the one certificate that its servers show.
+//!
+//! Enters: a folder and the host names that servers will be reached by. Leaves: certificates, the server's key
+//! and fingerprints, fit for rustls, quinn, browsers' trust and `serverCertificateHashes`. What must never
+//! happen here: a private key that anyone else can read, even for an instant, or that stands in a message; a CA
+//! that could vouch for a name outside the lab; half a file; a file of someone else's written over.
+
+mod folder;
+mod inspect;
+mod mint;
+mod name;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use data_encoding::{BASE64, HEXLOWER};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use time::OffsetDateTime;
+
+use folder::{CA_KEY, CA_PEM, Folder, SERVER_KEY, SERVER_PEM};
+use inspect::{Authority, Leaf};
+use name::Name;
+
+/// Why there are no certificates to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum CertsError {
+    /// The system refused something.
+    #[error("can't {doing} {}: {source}", path.display())]
+    Io {
+        /// The operation: `read`, `replace`.
+        doing: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file is missing, damaged, ended, or doesn't belong to its neighbours. [`Certs::ensure`] replaces it.
+    #[error("{} {why}; `transport-lab certs` makes it anew", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, as the rest of a sentence: `is missing`.
+        why: String,
+    },
+    /// The folder holds certificates or keys that the lab did not make there, and would have to write over.
+    #[error("{} was not made here by Transport Lab and is left alone; name another folder with --certs", .0.display())]
+    Foreign(PathBuf),
+    /// Other users could swap the CA for one of theirs.
+    #[error("other users can write to {}; name a folder of your own with --certs", .0.display())]
+    Shared(PathBuf),
+    /// Another lab has held the folder for too long.
+    #[error("another lab has kept {} locked for {} s; end it, or name another folder with --certs", path.display(), folder::LOCK_WAIT.as_secs())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A host that no certificate can be made for.
+    #[error("no certificate can be made for the host `{0}`; give a name such as `lab.example` or an address")]
+    Host(String),
+    /// The certificate could not be put together.
+    #[error("can't make a certificate: {0}")]
+    Mint(#[from] rcgen::Error),
+}
+
+/// The certificates of one folder, checked against each other.
+pub struct Certs {
+    ca_path: PathBuf,
+    authority: Authority,
+    leaf: Leaf,
+}
+
+impl Certs {
+    /// Makes what is missing or ending, keeps what is good. `hosts` are names or addresses beyond `localhost`,
+    /// `a.localhost` to `d.localhost`, 127.0.0.1 and `::1`. Gives back one notice for each thing that was made,
+    /// renewed or replaced, with the reason.
+    ///
+    /// Hosts that were asked for before stay: asking in turns must not cost a new CA each time.
+    pub fn ensure(dir: &Path, hosts: &[String]) -> Result<(Self, Vec<String>), CertsError> {
+        Self::ensure_at(dir, hosts, OffsetDateTime::now_utc())
+    }
+
+    /// Loads without writing; the error names the file and what to do.
+    pub fn load(dir: &Path) -> Result<Self, CertsError> {
+        Self::load_at(dir, OffsetDateTime::now_utc())
+    }
+
+    /// The CA's certificate, as a PEM file.
+    pub fn ca_path(&self) -> &Path {
+        &self.ca_path
+    }
+
+    /// The CA's certificate.
+    pub fn ca(&self) -> CertificateDer<'static> {
+        self.authority.der.clone()
+    }
+
+    /// What a server sends, leaf first. The CA itself isn't sent: who trusts it has it (RFC 8446 section 4.4.2).
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.leaf.der.clone()]
+    }
+
+    /// The leaf's private key, PKCS #8.
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        self.leaf.key.clone_key()
+    }
+
+    /// SHA-256 of the leaf's DER: what `serverCertificateHashes` takes (W3C WebTransport section 6.9).
+    pub fn cert_sha256(&self) -> [u8; 32] {
+        sha256(&self.leaf.der)
+    }
+
+    /// SHA-256 of the DER of the leaf's `SubjectPublicKeyInfo`: what Chromium's SPKI list takes, in base64.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        sha256(&self.leaf.spki)
+    }
+
+    /// The last instant at which the leaf is valid.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.leaf.validity.not_after
+    }
+
+    /// The names and addresses that the leaf is valid for.
+    pub fn names(&self) -> Vec<String> {
+        self.leaf.names.iter().map(ToString::to_string).collect()
+    }
+
+    fn ensure_at(dir: &Path, hosts: &[String], now: OffsetDateTime) -> Result<(Self, Vec<String>), CertsError> {
+        let wanted = name::wanted(hosts)?;
+        let folder = Folder::claim(dir)?;
+        let mut notices = folder.tighten_keys()?;
+
+        let found = unless_unusable(inspect::signer(&folder))?;
+        let (signer, reason) = match found {
+            Ok(signer) => match mint::why_new_ca(&signer.authority, &wanted, now) {
+                None => (signer, None),
+                Some(why) => (mint::ca(&union(&wanted, &signer.authority.permitted), now)?, Some(why)),
+            },
+            Err(why) => (mint::ca(&wanted, now)?, Some(why)),
+        };
+        if let Some(why) = reason {
+            folder.write(CA_PEM, &signer.authority.pem())?;
+            folder.write(CA_KEY, &signer.key.serialize_pem())?;
+            notices.push(format!(
+                "made a new CA, because {why}; where the lab's CA is to be trusted, trust has to be given again: {}",
+                folder.path(CA_PEM).display()
+            ));
+        }
+
+        let found = unless_unusable(inspect::leaf(&folder, &signer.authority))?;
+        let (leaf, reason) = match found {
+            Ok(leaf) => match mint::why_new_leaf(&leaf, &wanted, now) {
+                None => (leaf, None),
+                Some(why) => (mint::leaf(&signer, &union(&wanted, &leaf.names), now)?, Some(why)),
+            },
+            Err(why) => (mint::leaf(&signer, &union(&wanted, &signer.authority.permitted), now)?, Some(why)),
+        };
+        if let Some(why) = reason {
+            folder.write(SERVER_PEM, &leaf.pem())?;
+            folder.write(SERVER_KEY, &leaf.key_pem())?;
+            notices.push(format!("made a new server certificate, because {why}"));
+        }
+        Ok((Self { ca_path: folder.path(CA_PEM), authority: signer.authority, leaf }, notices))
+    }
+
+    fn load_at(dir: &Path, now: OffsetDateTime) -> Result<Self, CertsError> {
+        let folder = Folder::visit(dir)?;
+        let authority = inspect::authority(&folder)?;
+        let leaf = inspect::leaf(&folder, &authority)?;
+        for (file, validity) in [(CA_PEM, authority.validity), (SERVER_PEM, leaf.validity)] {
+            if let Some(why) = validity.fault_at(now) {
+                return Err(folder.unusable(file, why));
+            }
+        }
+        Ok(Self { ca_path: folder.path(CA_PEM), authority, leaf })
+    }
+}
+
+/// Without the key, and short enough for a log line.
+impl fmt::Debug for Certs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certs")
+            .field("ca_path", &self.ca_path)
+            .field("cert_sha256", &hex(&self.cert_sha256()))
+            .field("not_after", &self.not_after())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes as base64 with padding (RFC 4648 section 4).
+pub fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
+
+/// Tells files that may be replaced, with the reason, from errors that end it.
+fn unless_unusable<T>(found: Result<T, CertsError>) -> Result<Result<T, String>, CertsError> {
+    match found {
+        Ok(good) => Ok(Ok(good)),
+        Err(CertsError::Unusable { path, why }) => Ok(Err(format!("{} {why}", path.display()))),
+        Err(error) => Err(error),
+    }
+}
+
+fn union(a: &BTreeSet<Name>, b: &BTreeSet<Name>) -> BTreeSet<Name> {
+    a.union(b).cloned().collect()
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest.as_ref());
+    sum
+}

@@ -1,0 +1,114 @@
+#!/bin/sh
+# Installs what Transport Lab needs beyond a Rust toolchain, cc and make. Does nothing, quickly, when all is there.
+#
+#   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
+#                            with the browsers that are there (exit 0)
+#   tools/install.sh test    the same and the tools that tests hold the lab against; all of it must be there (or exit 1)
+#
+# It uses apt, as root or through `sudo -n`: it never asks for a password.
+set -eu
+
+# One line per Debian package: its name, then the signs that what it brings is there already. One sign is enough: a
+# command, or a file (a pattern with a slash). A Chrome that somebody has is as good as Debian's Chromium.
+for_run='
+chromium           chromium chromium-browser google-chrome google-chrome-stable microsoft-edge microsoft-edge-stable brave-browser
+firefox-esr        firefox-esr firefox
+webkit2gtk-driver  /usr/lib/*/webkit2gtk-4.*/MiniBrowser /usr/lib*/webkit2gtk-4.*/MiniBrowser /usr/libexec/webkit2gtk-4.*/MiniBrowser
+xvfb               Xvfb
+libnss3-tools      certutil
+fonts-dejavu-core  /usr/share/fonts/*/*.[ot]tf /usr/share/fonts/*/*/*.[ot]tf /usr/local/share/fonts/*.[ot]tf
+'
+for_test='
+curl               curl
+nghttp2-client     h2load
+python3            python3
+openssl            openssl
+iproute2           ss
+procps             ps
+'
+
+case "${1:-}" in
+run) needed=$for_run ;;
+test) needed=$for_run$for_test ;;
+*)
+    echo "usage: tools/install.sh run|test" >&2
+    exit 2
+    ;;
+esac
+
+say() { echo "install.sh: $*"; }
+
+# there SIGN…: whether one of the signs is found. Patterns are expanded by the caller, and stay as they are (and so
+# name no file) where nothing matches.
+there() {
+    for sign in "$@"; do
+        case $sign in
+        */*) [ -e "$sign" ] && return 0 ;;
+        *) command -v "$sign" >/dev/null 2>&1 && return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# The packages whose signs are not found, on one line.
+missing() {
+    echo "$needed" | while read -r package signs; do
+        # Unquoted on purpose: words are signs, and patterns are to be expanded.
+        # shellcheck disable=SC2086
+        [ -z "$package" ] || there $signs || printf '%s ' "$package"
+    done
+}
+
+# give_up WHY: what is missing stays missing. That ends the tests, but not a run.
+give_up() {
+    say "$1; install by hand what brings: $(missing)"
+    if [ "$needed" = "$for_run" ]; then
+        say "going on with the browsers that are there"
+        exit 0
+    fi
+    exit 1
+}
+
+wanted=$(missing)
+[ -n "$wanted" ] || exit 0
+
+command -v apt-get >/dev/null 2>&1 || give_up "there is no apt here"
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    as_root='sudo -n'
+else
+    give_up "neither root nor sudo without a password"
+fi
+
+say "installing with apt, which can take some minutes: $wanted"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# apt ARGUMENT…: without questions, waiting at most two minutes for another apt; its last words only when it fails.
+apt() {
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
+        "$@" </dev/null >"$log" 2>&1 && return 0
+    tail -n 5 "$log" >&2
+    return 1
+}
+
+apt update || say "the package lists could not be renewed; trying with the old ones"
+
+# One package that this release doesn't have must not keep the others away.
+known=
+for package in $wanted; do
+    if apt-cache show "$package" >/dev/null 2>&1; then
+        known="$known $package"
+    else
+        say "apt has no package $package here"
+    fi
+done
+
+if [ -n "$known" ]; then
+    # shellcheck disable=SC2086
+    apt install --no-install-recommends $known || give_up "apt failed"
+fi
+
+[ -z "$(missing)" ] || give_up "not everything could be installed"

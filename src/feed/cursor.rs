@@ -60,6 +60,8 @@ pub enum Next {
     Gap(Gap),
     /// Nothing new; a sign of life is due.
     Beat,
+    /// The feed ended its readers.
+    End,
 }
 
 /// A reader's place in a feed.
@@ -75,6 +77,8 @@ pub struct Cursor {
     beats: u64,
     /// Whether something was given out since the last heartbeat.
     busy: bool,
+    /// How often the feed had ended its readers when this one began.
+    ends: u64,
 }
 
 impl Cursor {
@@ -82,7 +86,7 @@ impl Cursor {
     pub fn new(feed: &Arc<Feed>, after: After) -> Self {
         // Subscribed before the head is read: what is published in between wakes the reader for nothing, at worst.
         let news = feed.subscribe();
-        let beats = *news.borrow();
+        let (beats, ends) = (*news.borrow(), feed.ends());
         let (head, first) = (feed.head(), feed.first());
         let held = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
         let (next, gap) = match after {
@@ -95,7 +99,7 @@ impl Cursor {
             }
             After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: held() })),
         };
-        Self { feed: Arc::clone(feed), next, gap, news, beats, busy: false }
+        Self { feed: Arc::clone(feed), next, gap, news, beats, busy: false, ends }
     }
 
     /// What is next; waits for it. Cancelling loses nothing.
@@ -111,6 +115,9 @@ impl Cursor {
                 if !std::mem::take(&mut self.busy) {
                     return Next::Beat;
                 }
+            }
+            if self.feed.ends() != self.ends {
+                return Next::End;
             }
             // An event may have come between `try_next` and `borrow_and_update`, which marked its news as seen.
             if self.next <= self.feed.head() {
@@ -160,7 +167,7 @@ mod tests {
         std::iter::from_fn(|| cursor.try_next())
             .map(|next| match next {
                 Next::Event(event) => event.id.seq,
-                Next::Gap(_) | Next::Beat => 0,
+                Next::Gap(_) | Next::Beat | Next::End => 0,
             })
             .collect()
     }
@@ -223,7 +230,7 @@ mod tests {
                 seen.push(match cursor.next().await {
                     Next::Event(event) => event.data.clone(),
                     Next::Beat => "beat".to_owned(),
-                    Next::Gap(_) => "gap".to_owned(),
+                    Next::Gap(_) | Next::End => panic!("neither gap nor end"),
                 });
             }
             seen

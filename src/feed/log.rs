@@ -31,6 +31,8 @@ pub struct Feed {
     publishing: Mutex<usize>,
     /// Wakes the readers; its value counts heartbeats.
     news: watch::Sender<u64>,
+    /// How often all readers were ended.
+    ends: AtomicU64,
 }
 
 impl Feed {
@@ -44,6 +46,7 @@ impl Feed {
             first: AtomicU64::new(1),
             publishing: Mutex::new(0),
             news: watch::Sender::new(0),
+            ends: AtomicU64::new(0),
         })
     }
 
@@ -85,6 +88,16 @@ impl Feed {
     /// Wakes the readers for a sign of life.
     pub fn beat(&self) {
         self.news.send_modify(|beats| *beats += 1);
+    }
+
+    /// Ends every cursor that there is now.
+    pub fn end_readers(&self) {
+        self.ends.fetch_add(1, Ordering::Release);
+        self.news.send_modify(|_| {});
+    }
+
+    pub(super) fn ends(&self) -> u64 {
+        self.ends.load(Ordering::Acquire)
     }
 
     /// How many cursors there are.

@@ -1,1 +1,184 @@
-//! To come.
+//! The server under test: data routes over exchanges, on as many ports as it is told.
+//!
+//! Enters: exchanges, what to publish. Leaves: events, facts about connections and subscriptions. What must
+//! never happen here: a request answered whose `Host` or `Origin` was not let in, or a reader that makes
+//! another one wait.
+
+mod admission;
+pub mod child;
+mod feeds;
+mod publisher;
+mod rigged;
+mod routes;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+pub use admission::{Admission, Refusal, is_local};
+pub use feeds::MAX_FEEDS;
+pub use routes::MAX_SUBSCRIPTIONS;
+
+use crate::certs::Certs;
+use crate::feed::Feed;
+use crate::trial::rig::Rig;
+use crate::trial::settings::{Heartbeat, Server as ServerSettings};
+use crate::trial::{Alpn, clock};
+use crate::units::Settable;
+use crate::wire::h3::{QuicOptions, endpoint};
+use crate::wire::tcp::TcpOptions;
+use crate::wire::{Sink, WireError, h3, listen, tcp, tls};
+use routes::Routes;
+
+/// The QUIC limit where the setting is unset: QUIC can't leave it out (RFC 9000 section 18.2: absent means 0).
+const QUIC_STREAMS: u32 = 100;
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// Its certificate.
+    pub certs: Arc<Certs>,
+    /// The addresses that each port is opened on.
+    pub addresses: Vec<IpAddr>,
+    /// Names it is served under, beside those of loopback.
+    pub hosts: Vec<String>,
+    /// Origins that may read and write, beside its own.
+    pub origins: Vec<String>,
+    /// Limits, heartbeat, log.
+    pub settings: ServerSettings,
+    /// One table of settings per transport.
+    pub tables: BTreeMap<String, serde_json::Value>,
+    /// How it lies, if it does.
+    pub rig: Option<Rig>,
+    /// Where its facts go.
+    pub sink: Sink,
+}
+
+/// A server and its ports. Dropping it closes them.
+#[derive(Debug)]
+pub struct Server {
+    options: Options,
+    routes: Arc<Routes>,
+    tasks: JoinSet<()>,
+    endpoints: Vec<quinn::Endpoint>,
+}
+
+impl Server {
+    /// A server without ports yet.
+    pub fn new(options: Options) -> Self {
+        let routes = Arc::new(Routes::new(&options));
+        let mut tasks = JoinSet::new();
+        if let Heartbeat::Every(span) = options.settings.heartbeat {
+            // One timer for all subscriptions of all feeds.
+            let routes = Arc::clone(&routes);
+            tasks.spawn(async move {
+                loop {
+                    tokio::time::sleep(span.duration()).await;
+                    routes.feeds.each(Feed::beat);
+                }
+            });
+        }
+        Self { options, routes, tasks, endpoints: Vec::new() }
+    }
+
+    /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
+    pub async fn listen(&mut self, alpn: Alpn, port: u16) -> Result<u16, WireError> {
+        let port = match alpn {
+            Alpn::H3 => self.listen_quic(port)?,
+            _ => self.listen_tcp(alpn, port, None).await?,
+        };
+        self.routes.admission.add_port(port);
+        Ok(port)
+    }
+
+    /// Listens for HTTP/2 on TCP, whose answers carry `Alt-Svc` (RFC 7838), and for HTTP/3 on UDP, both at this port.
+    pub async fn listen_both(&mut self, port: u16) -> Result<u16, WireError> {
+        let port = self.listen_quic(port)?;
+        let alt_svc = http::HeaderValue::try_from(format!("h3=\":{port}\"; ma=3600")).ok();
+        self.listen_tcp(Alpn::H2, port, alt_svc).await?;
+        self.routes.admission.add_port(port);
+        Ok(port)
+    }
+
+    /// The feed of this name, made if it is new; `None` when there are [`MAX_FEEDS`] already.
+    pub fn feed(&self, name: &str) -> Option<Arc<Feed>> {
+        self.routes.feeds.get(name)
+    }
+
+    /// Lets pages of this origin in.
+    pub fn allow_origin(&self, origin: &str) {
+        self.routes.admission.add_origin(origin);
+    }
+
+    /// Ends every response that is open.
+    pub fn end_streams(&self) {
+        self.routes.feeds.each(Feed::end_readers);
+    }
+
+    /// How many requests were answered.
+    pub fn requests(&self) -> u64 {
+        self.routes.requests()
+    }
+
+    /// The same count, to be read later by another thread.
+    fn requests_counter(&self) -> impl Fn() -> u64 + Send + 'static {
+        let routes = Arc::clone(&self.routes);
+        move || routes.requests()
+    }
+
+    /// Closes all ports and connections, and waits for the tasks that served them.
+    pub async fn stop(mut self) {
+        for endpoint in &self.endpoints {
+            endpoint.close(quinn::VarInt::from_u32(0x100), b"");
+        }
+        self.tasks.shutdown().await;
+        for endpoint in &self.endpoints {
+            // The peers are told; a peer that is gone needn't be waited for.
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(200), endpoint.wait_idle()).await;
+        }
+    }
+
+    async fn listen_tcp(
+        &mut self,
+        alpn: Alpn,
+        port: u16,
+        alt_svc: Option<http::HeaderValue>,
+    ) -> Result<u16, WireError> {
+        let (listeners, port) = listen::tcp(&self.options.addresses, port).await?;
+        let spoken = if self.options.rig == Some(Rig::WrongAlpn) { Alpn::H1 } else { alpn };
+        let options = TcpOptions {
+            tls: Arc::new(tls::server(self.options.certs.chain(), self.options.certs.key(), &[spoken])?),
+            max_concurrent_streams: self.options.settings.max_concurrent_streams.value(),
+            alt_svc,
+        };
+        for listener in listeners {
+            let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
+            self.tasks.spawn(tcp::serve(listener, options.clone(), handler, sink));
+        }
+        Ok(port)
+    }
+
+    fn listen_quic(&mut self, port: u16) -> Result<u16, WireError> {
+        let (sockets, port) = listen::udp(&self.options.addresses, port)?;
+        let max_concurrent_streams = match self.options.settings.max_concurrent_streams {
+            Settable::Set(streams) => streams,
+            Settable::Unset => QUIC_STREAMS,
+        };
+        let tls = Arc::new(tls::server(self.options.certs.chain(), self.options.certs.key(), &[Alpn::H3])?);
+        let options = QuicOptions { tls, max_concurrent_streams };
+        for socket in sockets {
+            let endpoint = endpoint(socket, &options)?;
+            self.endpoints.push(endpoint.clone());
+            self.tasks.spawn(h3::serve(endpoint, Arc::clone(&self.routes), self.options.sink.clone()));
+        }
+        Ok(port)
+    }
+}
+
+/// Publishes an event that was published by a person: now.
+fn publish_now(feed: &Feed, name: &str, data: String) -> crate::feed::EventId {
+    feed.publish(name, data, clock::unix_micros(), false).id
+}

@@ -76,6 +76,7 @@ async fn chunk((retry, mut cursor, attachment): State) -> Option<(Bytes, State)>
         }
         Next::Gap(gap) => encode_gap(gap),
         Next::Beat => HEARTBEAT,
+        Next::End => return None,
     };
     Some((bytes, (None, cursor, attachment)))
 }

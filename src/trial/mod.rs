@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod observation;
 pub mod plan;
 pub mod protocol;
+pub mod rig;
 pub mod settings;
 pub mod stdio;
 

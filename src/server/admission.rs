@@ -1,0 +1,164 @@
+//! Who is let in: by `Host`, against DNS rebinding, and by `Origin`, against other people's pages.
+
+use arc_swap::ArcSwap;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+/// Why a request isn't let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its host isn't one of ours: 421 (RFC 9110 section 15.5.20).
+    #[error("this server is not `{0}`; ask it under a name that it is served under, such as localhost")]
+    Host(String),
+    /// Its origin isn't let in: 403.
+    #[error("the origin `{0}` is not let in; `serve --allow-origin` lets one in")]
+    Origin(String),
+}
+
+impl Refusal {
+    /// The status that says so.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Origin(_) => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+/// Whether a host name is one of loopback's: `localhost` and names under it, 127.0.0.0/8, ::1.
+pub fn is_local(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The names a server goes by, and the origins that it lets in.
+#[derive(Debug)]
+pub struct Admission {
+    hosts: Vec<String>,
+    origins: ArcSwap<Vec<String>>,
+    ports: ArcSwap<Vec<u16>>,
+}
+
+impl Admission {
+    /// Served under these names and those of loopback; these origins are let in beside the server's own.
+    pub fn new(hosts: &[String], origins: &[String]) -> Self {
+        Self {
+            hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            origins: ArcSwap::from_pointee(origins.to_vec()),
+            ports: ArcSwap::default(),
+        }
+    }
+
+    /// `https://` a served name at this port is an origin of the server's own.
+    pub fn add_port(&self, port: u16) {
+        self.ports.rcu(|ports| ports.iter().copied().chain([port]).collect::<Vec<_>>());
+    }
+
+    /// This origin is let in as well.
+    pub fn add_origin(&self, origin: &str) {
+        self.origins.rcu(|origins| origins.iter().cloned().chain([origin.to_owned()]).collect::<Vec<_>>());
+    }
+
+    /// Checks `Host` (or `:authority`) and `Origin`; gives back the origin, when there is one.
+    pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+        let authority = match uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
+        };
+        let host = authority.parse::<http::uri::Authority>().map(|a| a.host().to_owned()).unwrap_or_default();
+        if !self.is_served(&host) {
+            return Err(Refusal::Host(authority.to_owned()));
+        }
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
+        let text = origin.to_str().unwrap_or("");
+        if self.is_own(text) || self.origins.load().iter().any(|allowed| allowed == text) {
+            return Ok(Some(origin.clone()));
+        }
+        Err(Refusal::Origin(String::from_utf8_lossy(origin.as_bytes()).into_owned()))
+    }
+
+    fn is_served(&self, host: &str) -> bool {
+        is_local(host) || self.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
+    }
+
+    fn is_own(&self, origin: &str) -> bool {
+        let Ok(uri) = origin.parse::<Uri>() else { return false };
+        // An origin has no path; `Uri` reads "https://localhost:1" and "https://localhost:1/" alike.
+        uri.scheme_str() == Some("https")
+            && !origin.ends_with('/')
+            && uri.host().is_some_and(|host| self.is_served(host))
+            && uri.port_u16().is_some_and(|port| self.ports.load().contains(&port))
+    }
+}
+
+/// Lets a page of this origin read the answer (WHATWG Fetch, "CORS protocol"): the exact origin, never `*`.
+pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = origin else { return };
+    headers.insert("timing-allow-origin", origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+}
+
+/// Answers a preflight.
+pub(super) fn allow_preflight(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers
+        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, last-event-id, cache-control"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(host: &str, origin: Option<&str>) -> Result<Option<HeaderValue>, Refusal> {
+        let admission = Admission::new(&["lab.example".to_owned()], &["https://127.0.0.1:8440".to_owned()]);
+        admission.add_port(8442);
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+        }
+        admission.admit(&Uri::from_static("/ping"), &headers)
+    }
+
+    #[test]
+    fn only_served_names_are_let_in() {
+        for host in ["localhost:8442", "a.localhost", "127.0.0.1:8442", "127.9.9.9", "[::1]:8442", "LAB.example:1"] {
+            assert_eq!(admit(host, None), Ok(None), "{host}");
+        }
+        for host in
+            ["example.com", "localhost.example.com:8442", "127.0.0.1.nip.io", "evil@localhost.x", "10.0.0.1", ""]
+        {
+            assert!(matches!(admit(host, None), Err(Refusal::Host(_))), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_the_labs_own_pages_are_let_in() {
+        for origin in
+            ["https://localhost:8442", "https://127.0.0.1:8442", "https://[::1]:8442", "https://127.0.0.1:8440"]
+        {
+            assert!(admit("localhost", Some(origin)).is_ok(), "{origin}");
+        }
+        let foreign = [
+            "null",
+            "https://example.com",
+            "http://localhost:8442",
+            "https://localhost:9999",
+            "https://localhost:8442/",
+            "https://localhost",
+            "",
+        ];
+        for origin in foreign {
+            assert!(matches!(admit("localhost", Some(origin)), Err(Refusal::Origin(_))), "{origin}");
+        }
+    }
+}

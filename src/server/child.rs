@@ -1,0 +1,125 @@
+//! The server as a child of the lab: it speaks the trial contract on its standard input and output.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::publisher::Publisher;
+use super::usage::usage;
+use super::{Options, Server};
+use crate::certs::{Certs, CertsError};
+use crate::trial::observation::UsageAt;
+use crate::trial::rig::Rig;
+use crate::trial::settings::FaultKind;
+use crate::trial::stdio::{Input, Output};
+use crate::trial::{Alpn, Down, Fact, Role, TrialMessage, Up};
+use crate::wire::{Sink, WireError};
+
+/// How long connections may take to end once they are told to.
+const END: Duration = Duration::from_millis(1500);
+
+/// Why a server couldn't take part.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The first line was not a trial for a server.
+    #[error("the first line must be a `trial` message with the role `server`")]
+    NoTrial,
+    /// No certificate.
+    #[error("the server has no certificate")]
+    Certs(#[from] CertsError),
+    /// No port.
+    #[error("the server has no port")]
+    Wire(#[from] WireError),
+    /// Too many feeds.
+    #[error("more feeds than a server has")]
+    Feeds,
+}
+
+/// Takes part in one trial.
+pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
+    let mut input = Input::default();
+    let Down::Trial(trial) = input.next().await else { return Err(ChildError::NoTrial) };
+    let (output, thread) = Output::start();
+    let live = Live::default();
+    let sink = {
+        let (output, live) = (output.clone(), live.clone());
+        Sink::new(move |fact| {
+            live.count(&fact);
+            output.saw(fact);
+        })
+    };
+    let TrialMessage { seed, settings, role: Role::Server(role), .. } = *trial else {
+        return Err(ChildError::NoTrial);
+    };
+    let certs = Arc::new(Certs::load(&role.certs)?);
+    let mut server = Server::new(Options {
+        certs,
+        addresses: role.bind,
+        hosts: Vec::new(),
+        origins: role.origins,
+        settings: settings.server,
+        tables: settings.transports,
+        rig,
+        sink: sink.clone(),
+    });
+    let mut ports = BTreeMap::new();
+    for alpn in Alpn::ALL {
+        for _ in 0..settings.workload.ports {
+            ports.entry(alpn).or_insert_with(Vec::new).push(server.listen(alpn, 0).await?);
+        }
+    }
+    let feeds: Option<Vec<_>> = role.feeds.iter().map(|name| server.feed(name)).collect();
+    let feeds = feeds.ok_or(ChildError::Feeds)?;
+    let versions = BTreeMap::from([("transport-lab".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    output.send(Up::Listening { ports, versions });
+
+    let mut publisher = None;
+    loop {
+        match input.next().await {
+            Down::Go { at } => {
+                sink.saw(usage(UsageAt::Go, server.requests()));
+                let at_census = {
+                    let (sink, requests) = (sink.clone(), server.requests_counter());
+                    move || sink.saw(usage(UsageAt::Census, requests()))
+                };
+                let workload = settings.workload.clone();
+                publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), at_census));
+            }
+            Down::Inject { fault: FaultKind::CloseStreams } => server.end_streams(),
+            Down::Inject { fault } => tracing::warn!(?fault, "not a fault that a server does to itself"),
+            Down::Stop => break,
+            Down::Trial(_) => tracing::warn!("a second trial"),
+        }
+    }
+    drop(publisher);
+    sink.saw(usage(UsageAt::End, server.requests()));
+    server.stop().await;
+    live.ended().await;
+    thread.finish(output);
+    Ok(())
+}
+
+/// How many connections and subscriptions there still are.
+#[derive(Debug, Clone, Default)]
+struct Live(watch::Sender<i64>);
+
+impl Live {
+    fn count(&self, fact: &Fact) {
+        let change = match fact {
+            Fact::Connected { .. } | Fact::Attached { .. } => 1,
+            Fact::Disconnected { .. } | Fact::Detached { .. } => -1,
+            _ => return,
+        };
+        self.0.send_modify(|live| *live += change);
+    }
+
+    /// Waits for the last to end, so that the lab is told of every end.
+    async fn ended(&self) {
+        let mut live = self.0.subscribe();
+        if tokio::time::timeout(END, live.wait_for(|live| *live <= 0)).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Publishes a trial's schedule, and the census at its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::feed::{Feed, payload, schedule};
+use crate::trial::Fact;
+use crate::trial::clock::{monotonic_nanos, unix_micros};
+use crate::trial::settings::Workload;
+use crate::wire::Sink;
+
+/// The longest sleep, after which the publisher looks whether it should stop.
+const NAP: Duration = Duration::from_millis(50);
+
+/// A thread of its own: tokio's timers are a millisecond coarse, which would count as latency.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Publisher {
+    /// Publishes everything of the workload to each feed, counted from `go`, then the census at T; calls
+    /// `at_census` right after it.
+    pub(super) fn start(
+        workload: Workload,
+        seed: u64,
+        go: u64,
+        feeds: Vec<Arc<Feed>>,
+        sink: Sink,
+        at_census: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut dues: Vec<_> = schedule(&workload, seed).iter().map(|due| (due.at, due.event, false)).collect();
+            dues.push((workload.census_nanos(), workload.events.count, true));
+            let size = workload.events.size.bytes();
+            for (at, event, census) in dues {
+                let scheduled = go + at;
+                if !sleep_until(scheduled, &stopped) {
+                    return;
+                }
+                for feed in &feeds {
+                    let data = |seq| payload::text(seed, seq, size);
+                    let t = monotonic_nanos();
+                    let published = feed.publish_with("message", data, unix_micros(), census);
+                    let (feed, id) = (feed.name().to_owned(), published.id.to_string());
+                    sink.saw(Fact::Published { t, feed, id, event, scheduled, census });
+                }
+            }
+            at_census();
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether the time has come; `false` when it was told to stop before.
+fn sleep_until(at: u64, stop: &AtomicBool) -> bool {
+    loop {
+        let now = monotonic_nanos();
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        if now >= at {
+            return true;
+        }
+        thread::sleep(Duration::from_nanos(at - now).min(NAP));
+    }
+}

@@ -1,0 +1,23 @@
+//! What this process has used so far.
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::trial::Fact;
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::observation::UsageAt;
+
+/// CPU time of this process (getrusage(2)) and its resident memory (`VmRSS` of proc(5)), now.
+pub(super) fn usage(at: UsageAt, requests: u64) -> Fact {
+    let cpu = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
+        let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+        u64::try_from(micros(usage.user_time()) + micros(usage.system_time())).unwrap_or(0)
+    });
+    Fact::Usage { t: monotonic_nanos(), at, cpu, resident: resident().unwrap_or(0), requests }
+}
+
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

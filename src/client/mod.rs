@@ -3,6 +3,8 @@
 //! Enters: a trial's settings and the address of its page. Leaves: how to start the client. What must never
 //! happen here: a process started, waited for or ended. That is the runner's, once for all clients.
 
+pub mod subscriber;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

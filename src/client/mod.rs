@@ -6,7 +6,7 @@
 mod chromium;
 mod firefox;
 mod native;
-mod program;
+pub(crate) mod program;
 mod webkit;
 
 use std::collections::BTreeMap;

@@ -34,13 +34,13 @@ pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, String> {
 }
 
 /// The first of these names that is on `PATH`, in the order of the names.
-pub(super) fn on_path(names: &[&str]) -> Option<PathBuf> {
+pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| can_run(path))
 }
 
 /// Whether this is a file that somebody may execute.
-pub(super) fn can_run(path: &Path) -> bool {
+pub(crate) fn can_run(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 

@@ -1,7 +1,13 @@
 //! Who subscribes: one file per client, each a constant row.
 //!
 //! Enters: a trial's settings and the address of its page. Leaves: how to start the client. What must never
-//! happen here: a process started, waited for or ended. That is the runner's, once for all clients.
+//! happen here: a client started, waited for or ended. That is the runner's, once for all clients.
+
+mod chromium;
+mod firefox;
+mod native;
+pub(crate) mod program;
+mod webkit;
 
 pub mod subscriber;
 
@@ -11,6 +17,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::trial::Settings;
+use crate::trial::settings::Connections;
+
+/// Every client, browsers first.
+pub static ALL: &[&Client] = &[&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT, &native::CLIENT];
+
+/// The client of this name.
+pub fn find(name: &str) -> Option<&'static Client> {
+    ALL.iter().copied().find(|client| client.name == name)
+}
 
 /// A client: a constant row of [`ALL`].
 #[derive(Debug)]
@@ -30,6 +45,8 @@ pub struct Client {
 /// A client that is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Found {
+    /// Its name where a person reads it; of a family of browsers, which one: `Google Chrome`.
+    pub title: String,
     /// The program.
     pub path: PathBuf,
     /// Its version: `156.0.8078.79`.
@@ -80,4 +97,117 @@ pub struct Cage {
     pub before: Vec<Vec<String>>,
     /// Whether it needs a display: an Xvfb of its own, whose number goes into DISPLAY.
     pub display: bool,
+}
+
+/// What holds for every browser: whether it can take part in a trial with these settings.
+fn browser_supports(settings: &Settings) -> Result<(), String> {
+    match settings.workload.connections {
+        Connections::Shared => Ok(()),
+        Connections::Separate => Err("a browser decides its own connections".to_owned()),
+    }
+}
+
+/// A command line out of its words.
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Alpn, Protocol};
+
+    fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        change(&mut settings);
+        settings
+    }
+
+    fn on_h3() -> Settings {
+        settings(|s| s.protocol = Protocol::new("sse", Alpn::H3))
+    }
+
+    /// The cage for two hosts and two ports.
+    fn cage(client: &Client, settings: &Settings, root: bool) -> Cage {
+        let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
+        let visit = Visit {
+            url: "https://127.0.0.1:1/page".to_owned(),
+            settings,
+            hosts: &["localhost".to_owned(), "a.localhost".to_owned()],
+            ports: &[41, 42],
+            ca: "/ca.pem".into(),
+            spki_sha256: "c3BraQ==".to_owned(),
+            root,
+        };
+        match (client.command)(&found, &visit) {
+            Launch::Browser(cage) => cage,
+            Launch::Process(argv) => panic!("{argv:?} is no browser"),
+        }
+    }
+
+    #[test]
+    fn every_client_is_found_by_its_name_and_names_are_unique() {
+        for client in ALL {
+            assert!(std::ptr::eq(find(client.name).unwrap(), *client));
+        }
+        assert!(find("netscape").is_none());
+    }
+
+    #[test]
+    fn a_browser_refuses_separate_connections_and_native_refuses_pages() {
+        let separate = settings(|s| s.workload.connections = Connections::Separate);
+        let pages = settings(|s| s.workload.pages = 2);
+        for client in ALL {
+            assert_eq!((client.supports)(&separate).is_ok(), client.name == "native", "{}", client.name);
+            assert_eq!((client.supports)(&pages).is_ok(), client.name != "native", "{}", client.name);
+            assert_eq!((client.supports)(&settings(|_| ())), Ok(()));
+        }
+    }
+
+    #[test]
+    fn webkit_refuses_http_3_and_firefox_refuses_it_on_several_ports() {
+        let several = settings(|s| {
+            s.protocol = Protocol::new("sse", Alpn::H3);
+            s.workload.ports = 2;
+        });
+        let can = |settings: &Settings| -> Vec<&str> {
+            ALL.iter().filter(|c| (c.supports)(settings).is_ok()).map(|c| c.name).collect()
+        };
+        assert_eq!(can(&on_h3()), ["chromium", "firefox", "native"]);
+        assert_eq!(can(&several), ["chromium", "native"]);
+    }
+
+    #[test]
+    fn chromium_is_forced_onto_quic_at_every_host_and_port_of_an_http_3_trial_only() {
+        let force = "--origin-to-force-quic-on=localhost:41,localhost:42,a.localhost:41,a.localhost:42";
+        assert!(cage(&chromium::CLIENT, &on_h3(), false).argv.iter().any(|arg| arg == force));
+        let tcp = cage(&chromium::CLIENT, &settings(|_| ()), false);
+        assert!(!tcp.argv.iter().any(|arg| arg.contains("quic")), "{:?}", tcp.argv);
+    }
+
+    #[test]
+    fn chromium_gives_up_its_sandbox_only_for_root() {
+        for root in [false, true] {
+            let cage = cage(&chromium::CLIENT, &settings(|_| ()), root);
+            assert_eq!(cage.argv.iter().any(|arg| arg == "--no-sandbox"), root);
+        }
+    }
+
+    #[test]
+    fn firefox_maps_every_host_to_the_http_3_port_in_an_http_3_trial_only() {
+        let prefs = cage(&firefox::CLIENT, &on_h3(), false).files.remove("firefox/user.js").unwrap();
+        assert!(prefs.contains(r#""localhost;h3=\":41\",a.localhost;h3=\":41\"""#), "{prefs}");
+        let prefs = cage(&firefox::CLIENT, &settings(|_| ()), false).files.remove("firefox/user.js").unwrap();
+        assert!(!prefs.contains("alt-svc-mapping"), "{prefs}");
+    }
+
+    #[test]
+    fn every_browser_opens_the_page_last_and_keeps_to_its_profile() {
+        for client in [&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT] {
+            let cage = cage(client, &settings(|_| ()), false);
+            assert_eq!(cage.argv.first().map(String::as_str), Some("/bin/browser"));
+            assert_eq!(cage.argv.last().map(String::as_str), Some("https://127.0.0.1:1/page"));
+            assert_eq!(cage.display, client.name == "webkit");
+        }
+    }
 }

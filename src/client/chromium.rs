@@ -1,0 +1,109 @@
+//! Chromium and its kin (Chrome, Edge, Brave): one engine, one command line.
+
+use std::path::Path;
+
+use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use crate::trial::Alpn;
+
+/// The row.
+pub(super) static CLIENT: Client = Client {
+    name: "chromium",
+    title: "Chromium",
+    find,
+    supports: browser_supports,
+    command: |found, visit| Launch::Browser(cage(found, visit)),
+};
+
+/// Programs in the order in which they are looked for.
+const PROGRAMS: [&str; 8] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "microsoft-edge",
+    "microsoft-edge-stable",
+    "brave-browser",
+    "brave",
+];
+
+/// How each of the family begins the answer to `--version`, and what it is called. The last fits all.
+const BRANDS: [(&str, &str); 4] =
+    [("Google Chrome", "Google Chrome"), ("Microsoft Edge", "Microsoft Edge"), ("Brave", "Brave"), ("", "Chromium")];
+
+fn find() -> Result<Found, String> {
+    let path = program::locate("TRANSPORT_LAB_CHROMIUM", &PROGRAMS, "on Debian: apt install chromium")?;
+    let said = program::answer(&path, &["--version"])?;
+    let (title, version) = read_version(&path, &said)?;
+    Ok(Found { title, path, version })
+}
+
+/// Title and number out of the answer to `--version`.
+fn read_version(path: &Path, said: &str) -> Result<(String, String), String> {
+    let version = program::number(said).ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?;
+    let title = BRANDS.iter().find(|(start, _)| said.starts_with(start)).map_or(CLIENT.title, |(_, title)| title);
+    Ok((title.to_owned(), version.to_owned()))
+}
+
+fn cage(found: &Found, visit: &Visit) -> Cage {
+    let mut argv = words([
+        &found.path.to_string_lossy(),
+        "--headless=new",
+        "--user-data-dir={profile}/chromium",
+        // Trusts the leaf by its key, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
+        &format!("--ignore-certificate-errors-spki-list={}", visit.spki_sha256),
+        // No name but the lab's can be looked up, so that no background service reaches the network.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
+        "--no-first-run",
+        "--no-default-browser-check",
+        "--disable-background-networking",
+        "--disable-breakpad",
+        "--disable-component-update",
+        "--disable-default-apps",
+        "--disable-dev-shm-usage",
+        "--disable-domain-reliability",
+        "--disable-extensions",
+        "--disable-gpu",
+        "--disable-search-engine-choice-screen",
+        "--disable-sync",
+        "--metrics-recording-only",
+        "--mute-audio",
+        "--password-store=basic",
+        // Further pages are opened by the first, and none of them may be slowed for being behind.
+        "--disable-popup-blocking",
+        "--disable-background-timer-throttling",
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
+    ]);
+    if visit.root {
+        argv.push("--no-sandbox".to_owned());
+    }
+    if visit.settings.protocol.alpn == Alpn::H3 {
+        argv.push(format!("--origin-to-force-quic-on={}", origins(visit)));
+    }
+    argv.push(visit.url.clone());
+    Cage { argv, ..Cage::default() }
+}
+
+/// Every host at every port, `host:port`, comma-separated.
+fn origins(visit: &Visit) -> String {
+    let at = |host: &String| visit.ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
+    visit.hosts.iter().flat_map(at).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_says_which_of_the_family_it_is() {
+        for (said, title, version) in [
+            ("Chromium 156.0.8078.79 built on Debian GNU/Linux 12 (bookworm)", "Chromium", "156.0.8078.79"),
+            ("Google Chrome 156.0.8078.79 ", "Google Chrome", "156.0.8078.79"),
+            ("Microsoft Edge 156.0.3000.1", "Microsoft Edge", "156.0.3000.1"),
+            ("Brave Browser 156.1.80.11", "Brave", "156.1.80.11"),
+        ] {
+            assert_eq!(read_version(Path::new("/x"), said), Ok((title.to_owned(), version.to_owned())));
+        }
+        assert!(read_version(Path::new("/x"), "hello").unwrap_err().contains("/x says no version"));
+    }
+}

@@ -1,0 +1,82 @@
+//! Firefox. Its profile's preferences (`firefox.js`) and certificate database are made before it starts.
+
+use std::collections::BTreeMap;
+
+use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use crate::trial::{Alpn, Settings};
+
+/// The row.
+pub(super) static CLIENT: Client = Client {
+    name: "firefox",
+    title: "Firefox",
+    find,
+    supports,
+    command: |found, visit| Launch::Browser(cage(found, visit)),
+};
+
+/// The preferences that don't depend on the trial.
+const PREFERENCES: &str = include_str!("firefox.js");
+
+fn find() -> Result<Found, String> {
+    let advice = "on Debian: apt install firefox-esr libnss3-tools";
+    let path = program::locate("TRANSPORT_LAB_FIREFOX", &["firefox-esr", "firefox"], advice)?;
+    if program::on_path(&["certutil"]).is_none() {
+        return Err(
+            "it trusts the lab's CA through certutil, which is not found; on Debian: apt install libnss3-tools"
+                .to_owned(),
+        );
+    }
+    let said = program::answer(&path, &["--version"])?;
+    let version = program::number(&said).ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?;
+    Ok(Found { title: CLIENT.title.to_owned(), version: version.to_owned(), path })
+}
+
+fn supports(settings: &Settings) -> Result<(), String> {
+    if settings.protocol.alpn == Alpn::H3 && settings.workload.ports > 1 {
+        // The preference maps a host to one port: a request to any other would be sent there as well.
+        return Err("Firefox can be put on HTTP/3 at one port only".to_owned());
+    }
+    browser_supports(settings)
+}
+
+fn cage(found: &Found, visit: &Visit) -> Cage {
+    let argv =
+        words([&found.path.to_string_lossy(), "-headless", "-no-remote", "-profile", "{profile}/firefox", &visit.url]);
+    let database = "sql:{profile}/firefox";
+    let before = vec![
+        words(["certutil", "-d", database, "-N", "--empty-password"]),
+        // C: a CA for servers; T: for clients.
+        words(["certutil", "-d", database, "-A", "-t", "CT,,", "-n", "lab", "-i", &visit.ca.to_string_lossy()]),
+    ];
+    let env = [
+        ("MOZ_CRASHREPORTER_DISABLE", "1"),
+        ("MOZ_DATA_REPORTING", "0"),
+        // Without it a release build ignores the address in `services.settings.server`.
+        ("MOZ_REMOTE_SETTINGS_DEVTOOLS", "1"),
+    ];
+    Cage {
+        argv,
+        env: BTreeMap::from(env.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        files: BTreeMap::from([("firefox/user.js".to_owned(), preferences(visit))]),
+        before,
+        display: false,
+    }
+}
+
+/// The text of `user.js`.
+fn preferences(visit: &Visit) -> String {
+    let mut text = PREFERENCES.to_owned();
+    if let (Alpn::H3, Some(port)) = (visit.settings.protocol.alpn, visit.ports.first()) {
+        let mapping: Vec<String> = visit.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
+        text += "\n// HTTP/3 from the first request on, although its CA is not one of the built-in ones.\n";
+        text += &line("network.http.http3.enable", &true.into());
+        text += &line("network.http.http3.disable_when_third_party_roots_found", &false.into());
+        text += &line("network.http.http3.alt-svc-mapping-for-testing", &mapping.join(",").into());
+    }
+    text
+}
+
+/// One preference; a text is quoted as in JSON.
+fn line(name: &str, value: &serde_json::Value) -> String {
+    format!("user_pref(\"{name}\", {value});\n")
+}

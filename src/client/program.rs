@@ -1,0 +1,119 @@
+//! A program on this machine: where it is, and which version it says it has.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to say its version.
+const VERSION_TIME: Duration = Duration::from_secs(10);
+/// How much of its answer is read, in bytes.
+const VERSION_BYTES: u64 = 4096;
+
+/// The program that an environment variable names, or else the first of these names that is on `PATH`.
+///
+/// # Errors
+/// The variable names something that can't be run, or there is no such program: then `advice` is the rest of the
+/// sentence "not found; …".
+pub(super) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<PathBuf, String> {
+    match std::env::var_os(variable).filter(|path| !path.is_empty()) {
+        Some(path) => named(variable, &path),
+        None => on_path(names).ok_or_else(|| format!("not found; {advice}, or set {variable}=PATH")),
+    }
+}
+
+/// The program that `variable` names.
+pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    match can_run(&path) {
+        true => Ok(path),
+        false => Err(format!("{variable}={} is not a program that can be run", path.display())),
+    }
+}
+
+/// The first of these names that is on `PATH`, in the order of the names.
+pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| can_run(path))
+}
+
+/// Whether this is a file that somebody may execute.
+pub(crate) fn can_run(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// The standard output of a program that answers and ends, trimmed.
+///
+/// # Errors
+/// It doesn't start, ends with a failure, says nothing, or takes longer than 10 s, when it is ended.
+pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, String> {
+    let failed = |why: String| format!("`{} {}` {why}", program.display(), arguments.join(" "));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| failed(format!("does not start: {error}")))?;
+    let deadline = Instant::now() + VERSION_TIME;
+    // The standard library has no wait with a deadline.
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) | Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed(format!("gave no answer within {} s", VERSION_TIME.as_secs())));
+            }
+        }
+    };
+    let mut said = String::new();
+    let read = child.stdout.take().map(|out| out.take(VERSION_BYTES).read_to_string(&mut said));
+    match (status.success(), read) {
+        (true, Some(Ok(_))) if !said.trim().is_empty() => Ok(said.trim().to_owned()),
+        (true, _) => Err(failed("says nothing".to_owned())),
+        (false, _) => Err(failed(format!("ends with {status}"))),
+    }
+}
+
+/// The first word that starts with a digit: `156.0.8078.79` of `Chromium 156.0.8078.79 built on Debian`.
+pub(super) fn number(said: &str) -> Option<&str> {
+    said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_found_in_what_browsers_say() {
+        for (said, version) in [
+            ("Chromium 156.0.8078.79 built on Debian GNU/Linux 12 (bookworm)", "156.0.8078.79"),
+            ("Google Chrome 156.0.8078.80 ", "156.0.8078.80"),
+            ("Mozilla Firefox 153.7.0esr", "153.7.0esr"),
+            ("WebKitGTK 2.50.6", "2.50.6"),
+        ] {
+            assert_eq!(number(said), Some(version));
+        }
+        assert_eq!(number("no version here"), None);
+    }
+
+    #[test]
+    fn a_program_that_fails_or_says_nothing_is_named() {
+        let shell = Path::new("/bin/sh");
+        assert_eq!(answer(shell, &["-c", "echo 12.5"]).as_deref(), Ok("12.5"));
+        assert!(answer(shell, &["-c", "exit 3"]).unwrap_err().contains("/bin/sh -c exit 3` ends with exit status: 3"));
+        assert!(answer(shell, &["-c", ":"]).unwrap_err().contains("says nothing"));
+        assert!(answer(Path::new("/nowhere"), &[]).unwrap_err().contains("does not start"));
+    }
+
+    #[test]
+    fn a_missing_program_says_what_to_install() {
+        let reason = locate("TRANSPORT_LAB_NONE", &["no-such-program"], "on Debian: apt install x").unwrap_err();
+        assert_eq!(reason, "not found; on Debian: apt install x, or set TRANSPORT_LAB_NONE=PATH");
+        assert!(named("V", OsStr::new("/etc/passwd")).unwrap_err().contains("V=/etc/passwd"));
+    }
+}

@@ -1,0 +1,96 @@
+//! `WebKitGTK`, driven through its `MiniBrowser`. Its network stack is libsoup, not the one that Safari has.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use crate::trial::{Alpn, Settings};
+
+/// The row.
+pub(super) static CLIENT: Client = Client {
+    name: "webkit",
+    title: "WebKitGTK (libsoup; not Safari)",
+    find,
+    supports,
+    command: |found, visit| Launch::Browser(cage(found, visit)),
+};
+
+/// Names the program, instead of the places where it is looked for.
+const VARIABLE: &str = "TRANSPORT_LAB_WEBKIT";
+/// What brings it, by the name of its interface's version.
+const ADVICE: &str = "on Debian: apt install webkit2gtk-driver xvfb";
+
+fn find() -> Result<Found, String> {
+    let path = match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        Some(path) => program::named(VARIABLE, &path)?,
+        None => places()
+            .into_iter()
+            .find(|path| program::can_run(path))
+            .ok_or_else(|| format!("MiniBrowser not found; {ADVICE}, or set {VARIABLE}=PATH"))?,
+    };
+    if program::on_path(&["Xvfb"]).is_none() {
+        return Err("it needs a display, and Xvfb is not found; on Debian: apt install xvfb".to_owned());
+    }
+    Ok(Found { title: CLIENT.title.to_owned(), version: version(&path), path })
+}
+
+/// Where distributions put `MiniBrowser`: it is never on `PATH`.
+fn places() -> Vec<PathBuf> {
+    let mut folders = vec![PathBuf::from("/usr/libexec"), "/usr/lib".into(), "/usr/lib64".into()];
+    // Debian and its kin: a folder for each architecture, such as `x86_64-linux-gnu`.
+    let architectures = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders.extend(architectures.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains("-linux-")));
+    let at = |interface: &str| -> Vec<PathBuf> {
+        folders.iter().map(|folder| folder.join(interface).join("MiniBrowser")).collect()
+    };
+    ["webkit2gtk-4.1", "webkit2gtk-4.0"].into_iter().flat_map(at).collect()
+}
+
+/// The package's version, for `MiniBrowser --version` answers only on a display.
+fn version(path: &Path) -> String {
+    let interface = if path.to_string_lossy().contains("-4.0/") { "4.0" } else { "4.1" };
+    let (debian, fedora) = match interface {
+        "4.0" => ("libwebkit2gtk-4.0-37", "webkit2gtk4.0"),
+        _ => ("libwebkit2gtk-4.1-0", "webkit2gtk4.1"),
+    };
+    let questions: [(&str, &[&str]); 3] = [
+        ("dpkg-query", &["-W", "-f", "${source:Upstream-Version}", debian]),
+        ("rpm", &["-q", "--qf", "%{VERSION}", fedora]),
+        ("pkg-config", &["--modversion", &format!("webkit2gtk-{interface}")]),
+    ];
+    let answer = |(name, arguments): &(&str, &[&str])| {
+        let said = program::answer(&program::on_path(&[*name])?, arguments).ok()?;
+        program::number(&said).map(str::to_owned)
+    };
+    questions.iter().find_map(answer).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn supports(settings: &Settings) -> Result<(), String> {
+    match settings.protocol.alpn {
+        Alpn::H3 => Err("WebKitGTK has no HTTP/3".to_owned()),
+        Alpn::H1 | Alpn::H2 => browser_supports(settings),
+    }
+}
+
+fn cage(found: &Found, visit: &Visit) -> Cage {
+    let argv = words([
+        &found.path.to_string_lossy(),
+        "--ignore-tls-errors",
+        // Further pages are opened by the first.
+        "--javascript-can-open-windows-automatically=true",
+        &visit.url,
+    ]);
+    let env = BTreeMap::from(
+        [
+            ("WEBKIT_DISABLE_COMPOSITING_MODE", "1"),
+            ("LIBGL_ALWAYS_SOFTWARE", "1"),
+            ("NO_AT_BRIDGE", "1"),
+            ("GTK_A11Y", "none"),
+            // Settings in memory: no daemon is started to keep them.
+            ("GSETTINGS_BACKEND", "memory"),
+            ("GIO_USE_VFS", "local"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    Cage { argv, env, display: true, ..Cage::default() }
+}

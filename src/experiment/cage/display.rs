@@ -1,0 +1,87 @@
+//! A display for one browser: an Xvfb of its own, that only this browser may use.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use super::profile::Profile;
+use super::start;
+
+/// How long Xvfb may take until it listens.
+const START: Duration = Duration::from_secs(10);
+/// How long it may take to end when asked, before it is killed.
+const END: Duration = Duration::from_secs(1);
+
+/// A running Xvfb.
+#[derive(Debug)]
+pub(super) struct Display {
+    xvfb: Child,
+    pid: Pid,
+    /// Its number: 99 is `:99`.
+    number: u32,
+    authority: PathBuf,
+}
+
+impl Display {
+    /// Starts one on a number that it picks itself; the error says why there is none.
+    pub(super) async fn start(profile: &Profile) -> Result<Self, String> {
+        let authority = profile.path().join("xauthority");
+        fs::write(&authority, cookie()).map_err(|error| error.to_string())?;
+        let mut argv = vec!["Xvfb".to_owned(), "-auth".to_owned(), authority.to_string_lossy().into_owned()];
+        // -displayfd 1: a free number, written to standard output once it listens. -noreset: it outlives a client.
+        argv.extend("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp -noreset".split(' ').map(str::to_owned));
+        let mut xvfb = start::command(&argv, &profile.environment(&BTreeMap::new()))
+            .and_then(|mut command| command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn())
+            .map_err(|error| format!("Xvfb does not start: {error}"))?;
+        let pid = super::pid(xvfb.id()).ok_or("Xvfb ended at once")?;
+        let mut line = String::new();
+        if let Some(out) = xvfb.stdout.take() {
+            let read = timeout(START, BufReader::new(out).read_line(&mut line)).await;
+            read.map_err(|_| "Xvfb did not listen within 10 s")?.map_err(|error| error.to_string())?;
+        }
+        let number = line.trim().parse().map_err(|_| "Xvfb ended before it listened")?;
+        Ok(Self { xvfb, pid, number, authority })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// What a program needs to find it and be let in.
+    pub(super) fn environment(&self) -> [(String, String); 2] {
+        [
+            ("DISPLAY".to_owned(), format!(":{}", self.number)),
+            ("XAUTHORITY".to_owned(), self.authority.to_string_lossy().into_owned()),
+        ]
+    }
+
+    /// Ends it. Asked first, because only then it removes its lock and its socket.
+    pub(super) async fn end(mut self) {
+        let _ = kill(self.pid, Signal::SIGTERM);
+        if timeout(END, self.xvfb.wait()).await.is_err() {
+            let _ = self.xvfb.kill().await;
+        }
+    }
+}
+
+/// An Xauthority file with one entry for every address: family, address, number, name, data, each but the family
+/// preceded by its length, big-endian (Xau, `XauFileName(3)`).
+fn cookie() -> Vec<u8> {
+    const EVERY_ADDRESS: u16 = 0xffff;
+    const NAME: &[u8] = b"MIT-MAGIC-COOKIE-1";
+    let secret: [u8; 16] = rand::random();
+    let mut file = EVERY_ADDRESS.to_be_bytes().to_vec();
+    for part in [b"".as_slice(), b"", NAME, &secret] {
+        file.extend(u16::try_from(part.len()).unwrap_or(0).to_be_bytes());
+        file.extend(part);
+    }
+    file
+}

@@ -1,0 +1,121 @@
+//! The runner's end of a cage.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::{Said, describe};
+use crate::client::Cage;
+
+/// How long a start may take in all: every command before it is bounded, and so is the display.
+const START: Duration = Duration::from_secs(60);
+/// How long the cage may take to clean up before its group is killed.
+const END: Duration = Duration::from_secs(5);
+
+/// Why there is no browser in its cage.
+#[derive(Debug, thiserror::Error)]
+pub enum CagedError {
+    /// The cage's own process could not be started or spoken to.
+    #[error("the browser's cage does not start: {0}")]
+    Cage(#[from] io::Error),
+    /// The cage says why it could not start the browser.
+    #[error("the browser does not start: {0}")]
+    Browser(String),
+    /// Nothing was heard of the cage in time.
+    #[error("the browser's cage said nothing for {} s", START.as_secs())]
+    Silent,
+}
+
+/// A browser in its cage, as the runner holds it. Dropping it closes the cage's input, and with that ends the
+/// browser; [`Caged::end`] also waits until nothing is left.
+#[derive(Debug)]
+pub struct Caged {
+    child: Child,
+    /// Held open for as long as the browser is wanted.
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    browser: Pid,
+    exited: Option<String>,
+}
+
+impl Caged {
+    /// Starts a cage: `program` is this program, which runs it as `child browser`. What the cage and the browser
+    /// print goes to `log`. Returns once the browser's process runs, at most 60 s later.
+    pub async fn start(program: &Path, cage: &Cage, log: File) -> Result<Self, CagedError> {
+        let mut child = Command::new(program)
+            .args(["child", "browser"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // A Ctrl-C is the lab's to handle: it ends the cages in its own order.
+            .process_group(0)
+            .spawn()?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("its input or output is missing").into());
+        };
+        let mut line = serde_json::to_vec(cage).map_err(io::Error::from)?;
+        line.push(b'\n');
+        let mut output = BufReader::new(output).lines();
+        let heard = timeout(START, async {
+            input.write_all(&line).await?;
+            hear(&mut output, &mut child).await
+        });
+        match heard.await.map_err(|_| CagedError::Silent)?? {
+            Said::Pid(pid) => Ok(Self { child, input, output, browser: Pid::from_raw(pid), exited: None }),
+            Said::Error(why) | Said::Exited(why) => {
+                // Its profile is gone before the next trial starts.
+                let _ = timeout(END, child.wait()).await;
+                Err(CagedError::Browser(why))
+            }
+        }
+    }
+
+    /// The browser's process, which leads a process group of the same number.
+    pub fn pid(&self) -> Pid {
+        self.browser
+    }
+
+    /// Waits for the browser's end: `exit 0`, `signal 9`. May be dropped and asked again.
+    pub async fn exited(&mut self) -> String {
+        if let Some(exited) = &self.exited {
+            return exited.clone();
+        }
+        let exited = match hear(&mut self.output, &mut self.child).await {
+            Ok(Said::Exited(how)) => how,
+            Ok(Said::Error(why)) => why,
+            Ok(Said::Pid(_)) => "started twice".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.exited.insert(exited).clone()
+    }
+
+    /// Ends the browser and waits until its processes and its profile are gone; after 5 s, kills what is known.
+    pub async fn end(self) {
+        let Self { mut child, input, browser, output: _output, .. } = self;
+        drop(input);
+        if timeout(END, child.wait()).await.is_err() {
+            tracing::warn!(%browser, "the browser's cage did not end by itself");
+            let _ = killpg(browser, Signal::SIGKILL);
+            if let Some(cage) = super::pid(child.id()) {
+                let _ = killpg(cage, Signal::SIGKILL);
+            }
+            let _ = child.wait().await;
+        }
+    }
+}
+
+/// The cage's next line; if it ended without one, how.
+async fn hear(output: &mut Lines<BufReader<ChildStdout>>, child: &mut Child) -> io::Result<Said> {
+    match output.next_line().await? {
+        Some(line) => serde_json::from_str(&line).map_err(io::Error::from),
+        None => Ok(Said::Error(format!("its cage ended: {}", describe(child.wait().await?)))),
+    }
+}

@@ -1,0 +1,120 @@
+//! What happens around a start: the line that asks for it, the commands before it, the command itself.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::CageError;
+use super::profile::Profile;
+use crate::client::program;
+
+/// The longest line that describes a cage, in bytes.
+const LINE: u64 = 1 << 20;
+/// How long one command may take.
+const BEFORE: Duration = Duration::from_secs(20);
+/// How much of a failed command's complaint is passed on, in bytes from its end.
+const COMPLAINT: usize = 500;
+
+/// This process's standard input: one line, and then its end. A signal to end is an end, too.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// The line, if there is one; closed at the end of the input.
+    read: mpsc::Receiver<io::Result<String>>,
+    signals: Vec<Signal>,
+}
+
+impl Input {
+    /// Listens from a thread of its own: a read that still waits must not keep the process from ending.
+    pub(super) fn listen() -> Self {
+        let (sender, read) = mpsc::channel(1);
+        std::thread::spawn(move || {
+            let mut stdin = io::stdin().lock();
+            let mut line = String::new();
+            let first = stdin.by_ref().take(LINE).read_line(&mut line);
+            if !line.is_empty() || first.is_err() {
+                let _ = sender.blocking_send(first.map(|_| line));
+            }
+            let _ = io::copy(&mut stdin, &mut io::sink());
+        });
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        Self { read, signals: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
+    }
+
+    /// The first line; `None` when there is none.
+    pub(super) async fn line(&mut self) -> Result<Option<String>, CageError> {
+        let line = tokio::select! {
+            line = self.read.recv() => line,
+            () = any(&mut self.signals) => None,
+        };
+        line.transpose().map_err(|error| CageError::Line(error.to_string()))
+    }
+
+    /// Waits for the end of the input, or for a signal to end.
+    pub(super) async fn ended(&mut self) {
+        tokio::select! {
+            () = async { while self.read.recv().await.is_some() {} } => {}
+            () = any(&mut self.signals) => {}
+        }
+    }
+}
+
+/// Waits for any of them; for ever if there are none.
+async fn any(signals: &mut [Signal]) {
+    if signals.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    let _ = futures_util::future::select_all(waits).await;
+}
+
+/// Runs a command before the start; it must succeed.
+pub(super) async fn before(
+    profile: &Profile,
+    command: &[String],
+    environment: &BTreeMap<String, String>,
+) -> Result<(), CageError> {
+    let argv: Vec<String> = command.iter().map(|word| profile.fill_in(word)).collect();
+    let failed = |why: String| CageError::Before { command: argv.join(" "), why };
+    let mut child = self::command(&argv, environment).map_err(|error| failed(error.to_string()))?;
+    // Dropping it at the deadline kills it; what it may have started is ended with the rest of the family.
+    let output = child.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).output();
+    match timeout(BEFORE, output).await {
+        Err(_) => Err(failed(format!("it did not end within {} s", BEFORE.as_secs()))),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            let from = complaint.floor_char_boundary(complaint.len().saturating_sub(COMPLAINT));
+            Err(failed(format!("{}: {}", super::describe(output.status), complaint[from..].trim())))
+        }
+    }
+}
+
+/// A command in a process group of its own, with this environment and nothing to read, which the kernel kills when
+/// the cage is killed.
+pub(super) fn command(argv: &[String], environment: &BTreeMap<String, String>) -> io::Result<Command> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such program");
+    let (program, arguments) = argv.split_first().ok_or_else(missing)?;
+    let program = match program.contains('/') {
+        true => Some(program.into()).filter(|path: &std::path::PathBuf| program::can_run(path)),
+        false => program::on_path(&[program]),
+    };
+    let program = program.ok_or_else(missing)?;
+    // prctl(2), PR_SET_PDEATHSIG: it has to be set between fork and exec, which safe Rust can't do by itself.
+    let mut command = match program::on_path(&["setpriv"]) {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.args(arguments).env_clear().envs(environment).process_group(0).stdin(Stdio::null());
+    Ok(command)
+}

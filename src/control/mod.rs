@@ -1,1 +1,173 @@
-//! To come.
+//! The control origin: the lab's own process towards pages and people.
+//!
+//! Enters: trials to carry to browser pages, the ledger, requests of pages and people over TLS (h2, http/1.1).
+//! Leaves: trial pages, contract lines both ways, the ledger, the front page. What must never happen here: a
+//! token in a log or an error; a page that speaks for the server under test; an answer to a host name that isn't
+//! served, or to an origin that wasn't let in.
+
+mod answer;
+mod assets;
+mod carrier;
+mod contract;
+mod door;
+mod front;
+mod ledger;
+mod listen;
+mod page_clock;
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+pub use self::carrier::PageCarrier;
+use self::carrier::Trials;
+use self::door::Door;
+pub use self::front::{DataPort, Serving};
+use crate::trial::TrialMessage;
+use crate::trial::ledger::Ledger;
+
+/// How many event streams of the ledger are open at most; the next is refused with 503.
+const LEDGER_STREAMS: usize = 64;
+
+/// What the control origin is started with.
+#[derive(Debug)]
+pub struct ControlConfig {
+    /// Where to listen; one that this machine doesn't have is passed over as long as another is left.
+    pub addresses: Vec<IpAddr>,
+    /// The port on all of them; 0 is a free one, the same on all.
+    pub port: u16,
+    /// Certificate and key, with ALPN `h2` and `http/1.1`.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Names served besides localhost, its subdomains, 127.0.0.1 and `::1`.
+    pub hosts: Vec<String>,
+    /// Origins let in besides the control origin's own: `https://example.org:8443`.
+    pub origins: Vec<String>,
+    /// The count to show; the last value is shown on when its sender is gone.
+    pub ledger: watch::Receiver<Ledger>,
+    /// The data ports to tell people about, when there are any to use by hand.
+    pub serving: Option<Serving>,
+}
+
+/// Why the control origin can't do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// An address and port can't be listened on.
+    #[error("the control origin can't listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// None of the addresses belongs to this machine.
+    #[error("the control origin was given no address that this machine has")]
+    NoAddress,
+    /// The system has no random bytes to give.
+    #[error("the system gave no random bytes for a trial's token")]
+    Random,
+    /// The trial is open already.
+    #[error("trial {0} is open already")]
+    Open(u32),
+    /// Too many trials are open.
+    #[error("{0} trials are open already, and no more can be at once")]
+    Trials(usize),
+    /// A page's trial is for a client, with a page or more.
+    #[error("trial {trial} can't be carried to {pages} pages: a client's trial with 1 to {most} pages can")]
+    Pages {
+        /// The trial.
+        trial: u32,
+        /// How many pages were asked for.
+        pages: u32,
+        /// How many there can be.
+        most: u32,
+    },
+}
+
+/// A running control origin. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Control {
+    port: u16,
+    trials: Arc<Trials>,
+    listener: JoinHandle<()>,
+}
+
+/// What every route can see.
+#[derive(Debug, Clone)]
+struct Shared {
+    trials: Arc<Trials>,
+    ledger: watch::Receiver<Ledger>,
+    ledger_streams: Arc<Semaphore>,
+    serving: Arc<Option<Serving>>,
+}
+
+impl Control {
+    /// Listens, and answers from then on.
+    pub async fn start(config: ControlConfig) -> Result<Self, ControlError> {
+        let (sockets, port) = listen::bind(&config.addresses, config.port).await?;
+        let trials = Arc::new(Trials::new(port));
+        let shared = Shared {
+            trials: trials.clone(),
+            ledger: config.ledger,
+            ledger_streams: Arc::new(Semaphore::new(LEDGER_STREAMS)),
+            serving: Arc::new(config.serving),
+        };
+        let router = routes(shared, Arc::new(Door::new(config.hosts, config.origins, port)));
+        let listener = tokio::spawn(listen::serve(sockets, config.tls, router));
+        Ok(Self { port, trials, listener })
+    }
+
+    /// The port, the same on every address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where pages come from: `https://127.0.0.1:PORT`. Not `localhost`, which is the server under test.
+    pub fn origin(&self) -> String {
+        origin(self.port)
+    }
+
+    /// Opens a client's trial to so many pages. `message` holds the subscriptions of all pages; each page is sent
+    /// its own.
+    pub fn open(&self, message: TrialMessage, pages: u32) -> Result<PageCarrier, ControlError> {
+        self.trials.open(message, pages)
+    }
+
+    /// Closes every connection and frees the port.
+    pub async fn stop(mut self) {
+        self.listener.abort();
+        let _ = (&mut self.listener).await;
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+fn origin(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
+}
+
+fn routes(shared: Shared, door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/", get(front::page))
+        .route("/ping", get(answer::nothing))
+        .route("/ledger", get(ledger::show))
+        .route("/assets/{file}", get(assets::asset))
+        .route("/transports/{file}", get(assets::transport))
+        .route("/trials/{trial}/page", get(contract::page))
+        .route("/trials/{trial}/contract", get(contract::down).post(contract::up))
+        .route("/trials/{trial}/clock", get(contract::clock))
+        .route("/trials/{trial}/error", axum::routing::post(contract::error))
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_route)
+        .layer(middleware::from_fn_with_state(door, door::admit))
+        .with_state(shared)
+}

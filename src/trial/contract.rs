@@ -135,6 +135,11 @@ pub enum Up {
         /// Why.
         reason: String,
     },
+    /// The client broke: a script error, or a page that went away. The trial ends `failed`.
+    Failed {
+        /// What went wrong.
+        reason: String,
+    },
     /// Something was observed.
     Saw(Fact),
     /// The last line.

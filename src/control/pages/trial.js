@@ -1,0 +1,243 @@
+// The trial page: one page's part of a trial, driven by the lab's lines from its first to its last.
+
+import { compare, now } from "./clock.js";
+import { Outbox } from "./outbox.js";
+import { Receipts } from "./receipts.js";
+
+const query = new URLSearchParams(location.search);
+const trial = location.pathname.split("/")[2];
+const token = query.get("token");
+const page = Number(query.get("page"));
+
+/** A route of this trial, for this page. */
+function route(name, more = {}) {
+  return `/trials/${trial}/${name}?${new URLSearchParams({ token, page, ...more })}`;
+}
+
+const outbox = new Outbox((post) => route("contract", { post }), broke);
+const receipts = new Receipts();
+/** Ends what is still under way at `stop`. */
+const leaving = new AbortController();
+/** By subscription: what its transport's script gave, to close it. */
+const open = new Map();
+/** What is to be done at which microsecond, earliest first. */
+let agenda = [];
+let timer = 0;
+let opened = 0;
+let message = null;
+let stopped = false;
+let broken = false;
+
+addEventListener("error", (event) => broke(event.error ?? new Error(event.message)));
+addEventListener("unhandledrejection", (event) => broke(event.reason));
+setInterval(show, 250);
+follow().catch(broke);
+
+/** Reads the lab's lines. Their end is `stop`. */
+async function follow() {
+  const answer = await fetch(route("contract"), { cache: "no-store" });
+  if (!answer.ok) throw new Error(`the lab answered ${answer.status} ${await answer.text()}`);
+  const reader = answer.body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = lines.pop();
+    for (const line of lines) take(JSON.parse(line));
+  }
+  stop();
+}
+
+function take(line) {
+  switch (line.type) {
+    case "trial":
+      message = line;
+      prepare().catch(broke);
+      break;
+    case "go":
+      go(line.at);
+      break;
+    // The lab's reminder that something is due: a hidden page's own timers may be a second late.
+    case "look":
+      look();
+      break;
+    case "stop":
+      stop();
+      break;
+  }
+}
+
+let subscribe = null;
+
+async function prepare() {
+  say("Getting ready");
+  const { protocol, settings } = message;
+  const pages = settings.workload.pages;
+  for (let other = 1; page === 0 && other < pages; other += 1) {
+    // Not noopener: a page can tell that a window was blocked only by what it is given.
+    if (!window.open(route("page", { page: other }), "_blank", "popup,width=480,height=360")) {
+      return unsupported("this browser lets no page open another");
+    }
+  }
+  ({ subscribe } = await import(`/transports/${protocol.split("/")[0]}.js`));
+  const { t, ...clock } = await compare((exchange) => route("clock", { exchange }));
+  const facts = { ...clock, visibility: document.visibilityState, isolated: self.crossOriginIsolated === true };
+  // By hand, because the lab's nanoseconds may be more than a number holds exactly.
+  outbox.sawText(`"kind":"clock","t":${t},${JSON.stringify(facts).slice(1, -1)}`);
+  outbox.line(JSON.stringify({ type: "ready", version: await version() }));
+  say("Ready");
+}
+
+async function version() {
+  const told = await navigator.userAgentData?.getHighEntropyValues(["fullVersionList"]).catch(() => null);
+  const brands = (told?.fullVersionList ?? []).filter(({ brand }) => !/not.?a.?brand/i.test(brand));
+  const brand = brands.find(({ brand }) => brand !== "Chromium") ?? brands[0];
+  if (brand) return `${brand.brand} ${brand.version}`;
+  const firefox = /Firefox\/([\d.]+)/.exec(navigator.userAgent);
+  return firefox ? `Firefox ${firefox[1]}` : navigator.userAgent;
+}
+
+/** @param {number} at the timeline's 0, in microseconds of this page */
+function go(at) {
+  say("Running");
+  const { subscriptions, settings } = message;
+  const { workload } = settings;
+  agenda = subscriptions.map((plan) => ({ at: at + plan["open-at"] / 1000, act: () => openOne(plan) }));
+  if (page === 0 && subscriptions.length > 0) {
+    agenda.push({ at: at + microseconds(workload.ramp) + microseconds(workload.hold) / 2, act: probe });
+  }
+  agenda.sort((a, b) => a.at - b.at);
+  look();
+}
+
+/** Does everything that is due, in one task, and looks again when the next is. */
+function look() {
+  clearTimeout(timer);
+  const due = now();
+  let count = 0;
+  while (count < agenda.length && agenda[count].at <= due) count += 1;
+  for (const { act } of agenda.splice(0, count)) act();
+  if (agenda.length > 0) timer = setTimeout(look, Math.max(0, (agenda[0].at - now()) / 1000));
+}
+
+/** A length of time as settings write it (`"250ms"`), in microseconds. */
+function microseconds(span) {
+  const [, number, unit] = /^([\d.]+)\s*(ns|us|ms|s|min)$/.exec(span);
+  return Number(number) * { ns: 1e-3, us: 1, ms: 1e3, s: 1e6, min: 6e7 }[unit];
+}
+
+function openOne({ sub, host, port, path }) {
+  const { settings, protocol } = message;
+  const subscription = {
+    url: `https://${host}:${port}${path}`,
+    credentials: settings.workload.credentials,
+    settings: settings[protocol.split("/")[0]] ?? {},
+  };
+  outbox.saw({ kind: "requested", t: now(), sub });
+  let isOpen = false;
+  const set = (value) => {
+    opened += Number(value) - Number(isOpen);
+    isOpen = value;
+  };
+  open.set(
+    sub,
+    subscribe(subscription, {
+      opened() {
+        const t = now();
+        if (stopped) return;
+        set(true);
+        outbox.saw({ kind: "opened", t, sub });
+      },
+      received(id, data) {
+        const t = now();
+        if (!stopped) receipts.add(sub, t, id, data);
+      },
+      gap(missed, first) {
+        const t = now();
+        if (!stopped) outbox.saw({ kind: "gap", t, sub, missed, first });
+      },
+      closed(reason) {
+        const t = now();
+        if (stopped) return;
+        set(false);
+        outbox.saw({ kind: "closed", t, sub, reason });
+      },
+    }),
+  );
+}
+
+/** A plain request to where the first subscription went: does it get through? */
+async function probe() {
+  const { host, port } = message.subscriptions[0];
+  const url = `https://${host}:${port}/ping?trial=${message.trial}&probe=${page}`;
+  const credentials = message.settings.workload.credentials;
+  outbox.saw({ kind: "probe-sent", t: now() });
+  let status;
+  try {
+    ({ status } = await fetch(url, { mode: "cors", cache: "no-store", credentials, signal: leaving.signal }));
+  } catch {
+    // Not the same as no answer: the request failed.
+    status = 0;
+  }
+  const t = now();
+  if (!stopped) outbox.saw({ kind: "probe-answered", t, status });
+}
+
+/** Closes everything and says what was kept back. */
+function stop() {
+  if (stopped) return;
+  stopped = true;
+  clearTimeout(timer);
+  leaving.abort();
+  for (const subscription of open.values()) subscription.close();
+  finish().catch(broke);
+}
+
+async function finish() {
+  say("Reporting");
+  for (const fact of receipts.facts()) {
+    outbox.saw(fact);
+    // One line at a time: all of them at once would be another copy of everything.
+    await outbox.flushed();
+  }
+  outbox.line(JSON.stringify({ type: "done", sent: outbox.sent }));
+  await outbox.flushed();
+  if (!broken) say("Done");
+}
+
+function unsupported(reason) {
+  outbox.line(JSON.stringify({ type: "unsupported", reason }));
+  say(`Not possible here: ${reason}`);
+}
+
+/** Ends the trial with the error's message, once. */
+function broke(error) {
+  if (broken) return;
+  broken = true;
+  const text = String(error?.message ?? error).slice(0, 4000);
+  say(`Failed: ${text}`);
+  fetch(route("error"), { method: "POST", body: text, cache: "no-store" }).catch(() => {});
+}
+
+function say(text) {
+  document.querySelector("#state").textContent = text;
+}
+
+/** Shows a person how it goes, four times a second: never from a handler that is being timed. */
+function show() {
+  if (!message) return;
+  const asked = message.subscriptions.length;
+  const facts = {
+    trial: message.trial,
+    page: `${page + 1} of ${message.settings.workload.pages}`,
+    protocol: message.protocol,
+    opened: `${opened} of ${asked}`,
+    received: receipts.count,
+  };
+  for (const [id, value] of Object.entries(facts)) {
+    const cell = document.querySelector(`#${id}`);
+    if (cell.textContent !== String(value)) cell.textContent = value;
+  }
+}

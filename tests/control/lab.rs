@@ -1,0 +1,198 @@
+//! A control origin with a certificate of its own, and a client that asks it over one protocol.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::client::TlsStream;
+use transport_lab::control::{Control, ControlConfig, DataPort, Serving};
+use transport_lab::trial::contract::{CONTRACT, ClientRole};
+use transport_lab::trial::ledger::Ledger;
+use transport_lab::trial::{Alpn, Protocol, Role, Settings, SubscriptionPlan, TrialMessage};
+
+/// How long anything may take in these tests.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
+
+/// A CA and a leaf for localhost.
+pub(crate) struct Certificate {
+    pub(crate) ca: CertificateDer<'static>,
+    pub(crate) ca_pem: String,
+    /// SHA-256 of the leaf's SPKI, base64.
+    pub(crate) spki: String,
+    leaf: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Certificate {
+    pub(crate) fn mint() -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(vec![]).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "Transport Lab test CA");
+        let ca_cert = ca.self_signed(&ca_key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let names = ["localhost", "*.localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let mut leaf = CertificateParams::new(names).unwrap();
+        leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        leaf.not_before = time::OffsetDateTime::now_utc() - time::Duration::hours(1);
+        leaf.not_after = leaf.not_before + time::Duration::days(13);
+        let leaf = leaf.signed_by(&key, &Issuer::new(ca, &ca_key)).unwrap();
+        let (_, parsed) = x509_parser::parse_x509_certificate(leaf.der()).unwrap();
+        let spki = ring::digest::digest(&ring::digest::SHA256, parsed.public_key().raw);
+        Self {
+            ca: ca_cert.der().clone(),
+            ca_pem: ca_cert.pem(),
+            spki: BASE64.encode(spki.as_ref()),
+            leaf: leaf.der().clone(),
+            key: key.serialize_der(),
+        }
+    }
+
+    pub(crate) fn server(&self, alpns: &[Alpn]) -> Arc<rustls::ServerConfig> {
+        let key = PrivateKeyDer::Pkcs8(self.key.clone().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.leaf.clone()], key)
+            .unwrap();
+        config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    fn client(&self, alpn: Alpn) -> Arc<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.ca.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.wire().to_vec()];
+        Arc::new(config)
+    }
+}
+
+/// A running control origin.
+pub(crate) struct Lab {
+    pub(crate) control: Control,
+    pub(crate) certificate: Certificate,
+    pub(crate) ledger: watch::Sender<Ledger>,
+}
+
+/// An answer, whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Lab {
+    pub(crate) async fn start() -> Self {
+        let certificate = Certificate::mint();
+        let (ledger, counts) = watch::channel(Ledger::default());
+        let port = |port, alpns: &[Alpn], note: &str| DataPort { port, alpns: alpns.to_vec(), note: note.to_owned() };
+        let ports = vec![
+            port(8441, &[Alpn::H1], "And HTTP/1.0."),
+            port(8442, &[Alpn::H2], ""),
+            port(8443, &[Alpn::H3], "UDP only: nothing here can fall back to TCP unseen."),
+        ];
+        let config = ControlConfig {
+            addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            port: 0,
+            tls: certificate.server(&[Alpn::H2, Alpn::H1]),
+            hosts: vec![],
+            origins: vec!["https://friend.example".into()],
+            ledger: counts,
+            serving: Some(Serving { ca: "certs/ca.pem".into(), ports }),
+        };
+        Self { control: Control::start(config).await.unwrap(), certificate, ledger }
+    }
+
+    pub(crate) async fn dial(&self, alpn: Alpn) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.control.port())).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(self.certificate.client(alpn));
+        connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
+    }
+
+    /// Sends one request on a connection of its own. `host` stands in Host or `:authority`.
+    pub(crate) async fn send(&self, alpn: Alpn, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
+        let io = TokioIo::new(self.dial(alpn).await);
+        if alpn == Alpn::H2 {
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        }
+    }
+
+    /// A request to `host` for `path`, as each protocol writes it.
+    pub(crate) fn request(&self, alpn: Alpn, method: Method, host: &str, path: &str) -> http::request::Builder {
+        let port = self.control.port();
+        let builder = Request::builder().method(method);
+        match alpn {
+            Alpn::H2 => builder.uri(format!("https://{host}:{port}{path}")),
+            _ => builder.uri(path).header("host", format!("{host}:{port}")),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        let request = self.request(Alpn::H2, Method::GET, "127.0.0.1", path).body(Full::default()).unwrap();
+        whole(self.send(Alpn::H2, request).await).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let body = Full::new(body.into());
+        let request = self.request(Alpn::H2, Method::POST, "127.0.0.1", path).body(body).unwrap();
+        whole(self.send(Alpn::H2, request).await).await
+    }
+}
+
+pub(crate) async fn whole(response: http::Response<Incoming>) -> Answer {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.into()).unwrap() }
+}
+
+/// A client's trial: `subscribers` on the server at `port`, dealt round over the pages.
+pub(crate) fn trial(number: u32, alpn: Alpn, port: u16, pages: u32, subscribers: u32) -> TrialMessage {
+    let mut settings: Settings = serde_json::from_value(serde_json::json!({})).unwrap();
+    settings.protocol = Protocol::new("sse", alpn);
+    settings.workload.pages = pages;
+    settings.workload.subscribers = subscribers;
+    settings.workload.hold = transport_lab::units::Span::from_secs(2);
+    let subscriptions = (0..subscribers).map(|sub| SubscriptionPlan {
+        sub,
+        page: sub % pages,
+        host: "localhost".into(),
+        port,
+        path: format!("/feeds/f0/sse?trial={number}&sub={sub}"),
+        open_at: 0,
+    });
+    let role = Role::Client(ClientRole {
+        protocol: settings.protocol.clone(),
+        hosts: vec!["localhost".into()],
+        port,
+        ca: "ca.pem".into(),
+        cert_sha256: String::new(),
+        spki_sha256: String::new(),
+        subscriptions: subscriptions.collect(),
+    });
+    TrialMessage { contract: CONTRACT, trial: number, seed: 1, settings, role }
+}

@@ -1,0 +1,7 @@
+//! The control origin, from outside: real TLS, real requests, real browsers.
+
+mod browser;
+mod feed_server;
+mod lab;
+mod pages;
+mod routes;

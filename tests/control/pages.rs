@@ -1,0 +1,205 @@
+//! The trial contract, run by real browsers from `ready` to `done`.
+
+use std::collections::BTreeSet;
+
+use tokio::time::timeout;
+use transport_lab::control::PageCarrier;
+use transport_lab::trial::clock::monotonic_nanos;
+use transport_lab::trial::{Alpn, Down, Fact, Up};
+
+use crate::browser::{Browser, Kind};
+use crate::feed_server::{FeedServer, content};
+use crate::lab::{DEADLINE, Lab, trial};
+
+/// What the runner sees of a trial.
+struct Watched {
+    carrier: PageCarrier,
+    facts: Vec<Fact>,
+}
+
+impl Watched {
+    async fn next(&mut self) -> Up {
+        let line = timeout(DEADLINE, self.carrier.up.recv()).await.expect("the pages went silent");
+        let line = line.expect("the trial is open");
+        if let Up::Saw(fact) = &line {
+            self.facts.push(fact.clone());
+        }
+        line
+    }
+
+    async fn ready(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Up::Ready { version } => return version,
+                Up::Saw(_) => {}
+                other => panic!("before ready: {other:?}"),
+            }
+        }
+    }
+
+    /// Reads on until `enough` facts have come.
+    async fn until(&mut self, enough: impl Fn(&[Fact]) -> bool) {
+        while !enough(&self.facts) {
+            let line = self.next().await;
+            assert!(matches!(line, Up::Saw(_)), "{line:?}");
+        }
+    }
+
+    /// Reads to `done` and gives what it claims.
+    async fn done(&mut self) -> u64 {
+        loop {
+            match self.next().await {
+                Up::Done { sent } => return sent,
+                Up::Saw(_) => {}
+                other => panic!("after stop: {other:?}"),
+            }
+        }
+    }
+
+    async fn order(&self, line: Down) {
+        self.carrier.down.send(line).await.unwrap();
+    }
+}
+
+fn count(facts: &[Fact], what: impl Fn(&Fact) -> bool) -> usize {
+    facts.iter().filter(|fact| what(fact)).count()
+}
+
+fn is_opened(fact: &Fact) -> bool {
+    matches!(fact, Fact::Opened { .. })
+}
+
+/// Runs a whole trial in a real browser: two good events, a wrong one, a gap.
+#[expect(clippy::too_many_lines, reason = "one trial, told from its beginning to its end")]
+async fn runs_the_whole_contract(kind: Kind, alpn: Alpn, pages: u32, subscribers: u32, holds: u32) {
+    let lab = Lab::start().await;
+    let server = FeedServer::start(&lab.certificate, alpn).await;
+    let carrier = lab.control.open(trial(7, alpn, server.port, pages, subscribers), pages).unwrap();
+    let url = carrier.url.clone();
+    let mut watched = Watched { carrier, facts: vec![] };
+    let _browser = Browser::open(kind, &url, &lab.certificate).expect("the test command installs the browsers");
+    let version = watched.ready().await;
+    println!("{kind:?}: {version}");
+    let known = match kind {
+        Kind::Chromium => "Chrom",
+        Kind::Firefox => "Firefox ",
+        Kind::WebKit => "AppleWebKit",
+    };
+    assert!(version.contains(known), "{version}");
+
+    let go = monotonic_nanos() + 50_000_000;
+    watched.order(Down::Go { at: go }).await;
+    watched.until(|facts| count(facts, is_opened) == holds as usize).await;
+    let published = monotonic_nanos();
+    server.publish("k3f9-17", &content(17));
+    server.publish("k3f9-18", &content(18).replace("filler", "killer"));
+    server.gap(r#"{"missed":12,"first":"k3f9-30"}"#);
+    server.publish("k3f9-30", &content(30));
+    watched.until(|facts| count(facts, |fact| matches!(fact, Fact::Gap { .. })) == holds as usize).await;
+    let probed = |facts: &[Fact]| count(facts, |fact| matches!(fact, Fact::ProbeSent { .. })) == 1;
+    let answered = |facts: &[Fact]| count(facts, |fact| matches!(fact, Fact::ProbeAnswered { status: 204, .. })) == 1;
+    // HTTP/1.1 has no connection left for the probe, so there is nothing to wait for.
+    watched.until(|facts| probed(facts) && (alpn == Alpn::H1 || answered(facts))).await;
+    watched.order(Down::Stop).await;
+    let sent = watched.done().await;
+    let over = monotonic_nanos();
+
+    let facts = watched.facts;
+    assert_eq!(sent, facts.len() as u64, "every fact that was sent has come");
+    assert_eq!(answered(&facts), alpn != Alpn::H1, "a plain request waits while all connections carry streams");
+    let mut unsure = 0;
+    let mut shown = 0;
+    for fact in &facts {
+        if let Fact::Clock { uncertainty, step, visibility, isolated, .. } = fact {
+            println!("clock of {kind:?}: ±{uncertainty} ns, step {step} ns, {visibility}, isolated {isolated}");
+            assert!(*uncertainty > 0 && *uncertainty < 100_000_000, "{fact:?}");
+            assert!(*isolated, "a page without isolation has a coarse clock");
+            unsure = unsure.max(*uncertainty);
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, pages);
+    let mut requested = BTreeSet::new();
+    let mut received = BTreeSet::new();
+    for fact in &facts {
+        match fact {
+            Fact::Requested { t, sub } => {
+                assert!(*t + unsure >= go && *t < over, "{fact:?} and go was {go}");
+                requested.insert(*sub);
+            }
+            Fact::Received { t, sub, ids, wrong } => {
+                assert_eq!(ids, &["k3f9-17", "k3f9-18", "k3f9-30"]);
+                assert_eq!(wrong, &["k3f9-18"], "content that was changed is seen");
+                assert!(t.iter().all(|t| *t + unsure >= published && *t < over), "{fact:?}, published {published}");
+                assert!(t.is_sorted());
+                assert!(received.insert(*sub), "few receipts are told in one line");
+            }
+            Fact::Gap { missed, first, .. } => {
+                assert_eq!((*missed, first.as_deref()), (Some(12), Some("k3f9-30")));
+            }
+            Fact::Closed { reason, .. } => panic!("no stream closed before stop: {reason}"),
+            other => assert!(other.time() < over, "{other:?}"),
+        }
+    }
+    assert_eq!(requested, (0..subscribers).collect(), "each subscription is asked for once");
+    assert_eq!(received.len(), holds as usize, "each open stream received");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_runs_the_whole_contract() {
+    runs_the_whole_contract(Kind::Chromium, Alpn::H2, 1, 20, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firefox_runs_the_whole_contract() {
+    runs_the_whole_contract(Kind::Firefox, Alpn::H2, 1, 20, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webkit_runs_the_whole_contract() {
+    runs_the_whole_contract(Kind::WebKit, Alpn::H2, 1, 20, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_pool_keeps_the_probe_waiting_and_the_contract_going() {
+    runs_the_whole_contract(Kind::Chromium, Alpn::H1, 1, 8, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pages_are_one_client_in_chromium() {
+    runs_the_whole_contract(Kind::Chromium, Alpn::H2, 2, 10, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pages_are_one_client_in_firefox() {
+    runs_the_whole_contract(Kind::Firefox, Alpn::H2, 2, 10, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_browser_is_told_to_the_runner() {
+    let lab = Lab::start().await;
+    let carrier = lab.control.open(trial(7, Alpn::H2, 9, 1, 0), 1).unwrap();
+    let url = carrier.url.clone();
+    let mut watched = Watched { carrier, facts: vec![] };
+    let mut browser = Browser::open(Kind::Chromium, &url, &lab.certificate).unwrap();
+    watched.ready().await;
+    browser.kill();
+    let line = watched.next().await;
+    assert!(matches!(&line, Up::Failed { reason } if reason.contains("page 0 went away")), "{line:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_breaks_ends_the_trial_with_its_message() {
+    let lab = Lab::start().await;
+    let mut message = trial(7, Alpn::H2, 9, 1, 1);
+    message.settings.protocol.transport = "pigeon".into();
+    if let transport_lab::trial::Role::Client(client) = &mut message.role {
+        client.protocol.transport = "pigeon".into();
+    }
+    let carrier = lab.control.open(message, 1).unwrap();
+    let url = carrier.url.clone();
+    let mut watched = Watched { carrier, facts: vec![] };
+    let _browser = Browser::open(Kind::Chromium, &url, &lab.certificate).unwrap();
+    let line = watched.next().await;
+    assert!(matches!(&line, Up::Failed { reason } if reason.contains("pigeon.js")), "{line:?}");
+}

@@ -180,3 +180,121 @@ fn check_metric(metric: &str) -> Result<(), String> {
 fn is_quantity(text: &str) -> bool {
     text.parse::<crate::units::Span>().is_ok() || text.parse::<Size>().is_ok() || text.parse::<Rate>().is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::file::tests::{GOOD, loaded, refused};
+
+    /// The answer to a claim whose lines begin at line 4.
+    #[track_caller]
+    fn refused_claim(lines: &str) -> String {
+        refused(&format!("[factors]\nclient = ['native', 'firefox']\nprotocol = ['sse/h1']\n[[claim]]\n{lines}"))
+    }
+
+    const HEAD: &str = "says = 'So.'\nsource = { url = 'https://example.org/', quote = 'so' }\n";
+
+    #[track_caller]
+    fn after_head(lines: &str) -> String {
+        refused_claim(&format!("{HEAD}{lines}"))
+    }
+
+    #[test]
+    fn levels_are_kept_in_canonical_form() {
+        let text = GOOD
+            .replace("where = {", "where = { \"workload.hold\" = '3000ms',")
+            .replace("[workload]\nhold = \"5s\"\n", "\"workload.hold\" = [\"3s\"]\n");
+        let claim = &loaded(&text).claims[0];
+        assert_eq!(claim.selection["workload.hold"], OneOrMany::One("3s".into()));
+        assert_eq!(claim.selection["protocol"], OneOrMany::Many(vec!["sse/h2".into()]));
+    }
+
+    #[test]
+    fn an_unknown_metric_is_named_with_the_nearest() {
+        assert_eq!(
+            after_head("metric = 'open-stream'\nequals = 6\n"),
+            "x.toml:8: unknown metric `open-stream`; did you mean `open-streams`?"
+        );
+        assert_eq!(
+            after_head("metric = 'latency.p95'\nequals = 6\n"),
+            "x.toml:8: `.p95` is no quantile of `latency`; write .p50, .p90, .p99, .min or .max"
+        );
+        assert_eq!(
+            after_head("metric = 'lost'\nequals = 6\nthan = { metric = 'losst' }\n"),
+            "x.toml:10: unknown metric `losst`; did you mean `lost`?"
+        );
+    }
+
+    #[test]
+    fn a_claim_has_exactly_one_comparison() {
+        assert_eq!(
+            after_head("metric = 'lost'\n"),
+            "x.toml:5: this claim compares with nothing; write one of equals, at-most, at-least or within"
+        );
+        assert_eq!(
+            after_head("metric = 'lost'\nequals = 6\nat-most = 7\n"),
+            "x.toml:10: this claim has `equals` and `at-most`; write one"
+        );
+        assert_eq!(
+            after_head("metric = 'lost'\nequalz = 6\n"),
+            "x.toml:9: unknown key `equalz` in [[claim]]; did you mean `equals`?"
+        );
+    }
+
+    #[test]
+    fn a_quantity_is_a_number_or_carries_its_unit() {
+        assert_eq!(
+            after_head("metric = 'latency'\nat-most = '50'\n"),
+            "x.toml:9: `50` is no quantity; write a number, or one with its unit: \"50ms\", \"4 KiB\", \"1/s\""
+        );
+        assert_eq!(after_head("metric = 'latency'\nat-most = nan\n"), "x.toml:9: `at-most` can't be NaN");
+        assert_eq!(
+            after_head("metric = 'latency'\nat-most = true\n"),
+            "x.toml:9: `claim.at-most`: write a number, or a text with its unit"
+        );
+        assert_eq!(
+            after_head("metric = 'latency'\nat-most = '50ms'\nthan = {}\n"),
+            "x.toml:9: `at-most` can't be `50ms`: with `than` it is a ratio, a plain number"
+        );
+        assert_eq!(after_head("metric = 'lost'\nwithin = [3, 2]\n"), "x.toml:9: `within` is empty: 3 is more than 2");
+    }
+
+    #[test]
+    fn where_names_factors_and_levels_that_occur() {
+        let at = |selection: &str| after_head(&format!("metric = 'lost'\nequals = 6\nwhere = {{ {selection} }}\n"));
+        assert_eq!(
+            at("protocl = 'sse/h1'"),
+            "x.toml:10: unknown factor `protocl` in `where`; did you mean `protocol`?"
+        );
+        assert_eq!(at("client = 'firefix'"), "x.toml:10: unknown client `firefix`; did you mean `firefox`?");
+        assert_eq!(
+            at("client = ['native', 'webkit']"),
+            "x.toml:10: `webkit` is not a level of `client` in this experiment; write `native` or `firefox`"
+        );
+        assert_eq!(at("client = []"), "x.toml:10: `where` names no level of `client`");
+        assert_eq!(
+            after_head("metric = 'lost'\nequals = 6\nthan = { where = { client = 'webkit' } }\n"),
+            "x.toml:10: `webkit` is not a level of `client` in this experiment; write `native` or `firefox`"
+        );
+    }
+
+    #[test]
+    fn a_claim_says_something_and_where_it_stands() {
+        let rest = "metric = 'lost'\nequals = 6\n";
+        let at = |head: &str| refused_claim(&format!("{head}{rest}"));
+        assert_eq!(at("says = 'So.'\n"), "x.toml:5: no `source` in [[claim]]");
+        assert_eq!(
+            at("says = ''\nsource = { url = 'https://example.org/', quote = 'so' }\n"),
+            "x.toml:6: `says` is empty; write the sentence that people repeat"
+        );
+        assert_eq!(
+            at("says = 'So.'\nsource = { url = 'javascript:alert(1)', quote = 'so' }\n"),
+            "x.toml:7: `source.url` is no address; write https://…"
+        );
+        assert_eq!(
+            at("says = 'So.'\nsource = { url = 'https://example.org/', quote = '' }\n"),
+            "x.toml:7: `source.quote` is empty; write the words that stand there"
+        );
+        assert_eq!(refused("claim = 3\n"), "x.toml:2: claims are an array of tables: write [[claim]]");
+    }
+}

@@ -27,8 +27,11 @@ pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Resu
     let source = &source;
 
     let document = DeTable::parse(source.text()).map_err(|error| {
-        let span = error.span().unwrap_or_default();
-        source.error(span, format!("not TOML: {}", error.message()))
+        let says = format!("not TOML: {}", error.message());
+        match error.span() {
+            Some(span) => source.error(span, says),
+            None => source.whole(&says),
+        }
     })?;
     let mut head = Head::take(source, document.into_inner())?;
 
@@ -233,4 +236,4 @@ fn levels<'i>(source: &Source, name: &str, span: Span, array: DeArray<'i>) -> Re
 
 #[cfg(test)]
 #[path = "file_tests.rs"]
-mod tests;
+pub(super) mod tests;

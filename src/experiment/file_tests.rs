@@ -2,29 +2,22 @@
 
 use super::*;
 
-fn load(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
+pub(in crate::experiment) fn load(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
     Source::new("x.toml", text.to_owned()).and_then(|source| parse("x".to_owned(), source, overrides))
 }
 
 #[track_caller]
-fn loaded(text: &str) -> Experiment {
+pub(in crate::experiment) fn loaded(text: &str) -> Experiment {
     load(text, &Overrides::default()).unwrap()
 }
 
 /// The answer to a file that begins with a question on line 1.
 #[track_caller]
-fn refused(rest: &str) -> String {
+pub(in crate::experiment) fn refused(rest: &str) -> String {
     load(&format!("question = \"What?\"\n{rest}"), &Overrides::default()).unwrap_err().to_string()
 }
 
-/// The answer to a flag over a good file.
-#[track_caller]
-fn refused_set(set: &str) -> String {
-    let overrides = Overrides { set: vec![set.to_owned()], ..Overrides::default() };
-    load(GOOD, &overrides).unwrap_err().to_string()
-}
-
-const GOOD: &str = r#"
+pub(in crate::experiment) const GOOD: &str = r#"
 question = "What?"
 [factors]
 protocol = ["sse/h1", "sse/h2"]
@@ -272,248 +265,9 @@ fn too_many_trials_are_refused_before_they_are_made() {
 #[test]
 fn a_file_nested_without_end_is_refused_and_not_fatal() {
     let deep = format!("{} = 1\n", vec!["a"; 100_000].join("."));
-    assert_eq!(refused(&deep), "");
+    assert_eq!(refused(&deep), "x.toml: not TOML: recursion limit");
     let deep = format!("[factors]\n\"{}\" = [1]\n", vec!["a"; 100_000].join("."));
     assert!(refused(&deep).starts_with("x.toml:3: `a.a.a"));
     let deep = format!("client = {}\n", "[".repeat(100_000));
     assert!(refused(&deep).starts_with("x.toml:2: not TOML: "));
-}
-
-mod claim {
-    use super::*;
-    use crate::trial::claim::OneOrMany;
-
-    /// The answer to a claim whose lines begin at line 4.
-    #[track_caller]
-    fn refused_claim(lines: &str) -> String {
-        refused(&format!("[factors]\nclient = ['native', 'firefox']\nprotocol = ['sse/h1']\n[[claim]]\n{lines}"))
-    }
-
-    const HEAD: &str = "says = 'So.'\nsource = { url = 'https://example.org/', quote = 'so' }\n";
-
-    #[track_caller]
-    fn after_head(lines: &str) -> String {
-        refused_claim(&format!("{HEAD}{lines}"))
-    }
-
-    #[test]
-    fn levels_are_kept_in_canonical_form() {
-        let text = GOOD
-            .replace("where = {", "where = { \"workload.hold\" = '3000ms',")
-            .replace("[workload]\nhold = \"5s\"\n", "\"workload.hold\" = [\"3s\"]\n");
-        let claim = &loaded(&text).claims[0];
-        assert_eq!(claim.selection["workload.hold"], OneOrMany::One("3s".into()));
-        assert_eq!(claim.selection["protocol"], OneOrMany::Many(vec!["sse/h2".into()]));
-    }
-
-    #[test]
-    fn an_unknown_metric_is_named_with_the_nearest() {
-        assert_eq!(
-            after_head("metric = 'open-stream'\nequals = 6\n"),
-            "x.toml:8: unknown metric `open-stream`; did you mean `open-streams`?"
-        );
-        assert_eq!(
-            after_head("metric = 'latency.p95'\nequals = 6\n"),
-            "x.toml:8: `.p95` is no quantile of `latency`; write .p50, .p90, .p99, .min or .max"
-        );
-        assert_eq!(
-            after_head("metric = 'lost'\nequals = 6\nthan = { metric = 'losst' }\n"),
-            "x.toml:10: unknown metric `losst`; did you mean `lost`?"
-        );
-    }
-
-    #[test]
-    fn a_claim_has_exactly_one_comparison() {
-        assert_eq!(
-            after_head("metric = 'lost'\n"),
-            "x.toml:5: this claim compares with nothing; write one of equals, at-most, at-least or within"
-        );
-        assert_eq!(
-            after_head("metric = 'lost'\nequals = 6\nat-most = 7\n"),
-            "x.toml:10: this claim has `equals` and `at-most`; write one"
-        );
-        assert_eq!(
-            after_head("metric = 'lost'\nequalz = 6\n"),
-            "x.toml:9: unknown key `equalz` in [[claim]]; did you mean `equals`?"
-        );
-    }
-
-    #[test]
-    fn a_quantity_is_a_number_or_carries_its_unit() {
-        assert_eq!(
-            after_head("metric = 'latency'\nat-most = '50'\n"),
-            "x.toml:9: `50` is no quantity; write a number, or one with its unit: \"50ms\", \"4 KiB\", \"1/s\""
-        );
-        assert_eq!(after_head("metric = 'latency'\nat-most = nan\n"), "x.toml:9: `at-most` can't be NaN");
-        assert_eq!(
-            after_head("metric = 'latency'\nat-most = true\n"),
-            "x.toml:9: `claim.at-most`: write a number, or a text with its unit"
-        );
-        assert_eq!(
-            after_head("metric = 'latency'\nat-most = '50ms'\nthan = {}\n"),
-            "x.toml:9: `at-most` can't be `50ms`: with `than` it is a ratio, a plain number"
-        );
-        assert_eq!(after_head("metric = 'lost'\nwithin = [3, 2]\n"), "x.toml:9: `within` is empty: 3 is more than 2");
-    }
-
-    #[test]
-    fn where_names_factors_and_levels_that_occur() {
-        let at = |selection: &str| after_head(&format!("metric = 'lost'\nequals = 6\nwhere = {{ {selection} }}\n"));
-        assert_eq!(
-            at("protocl = 'sse/h1'"),
-            "x.toml:10: unknown factor `protocl` in `where`; did you mean `protocol`?"
-        );
-        assert_eq!(at("client = 'firefix'"), "x.toml:10: unknown client `firefix`; did you mean `firefox`?");
-        assert_eq!(
-            at("client = ['native', 'webkit']"),
-            "x.toml:10: `webkit` is not a level of `client` in this experiment; write `native` or `firefox`"
-        );
-        assert_eq!(at("client = []"), "x.toml:10: `where` names no level of `client`");
-        assert_eq!(
-            after_head("metric = 'lost'\nequals = 6\nthan = { where = { client = 'webkit' } }\n"),
-            "x.toml:10: `webkit` is not a level of `client` in this experiment; write `native` or `firefox`"
-        );
-    }
-
-    #[test]
-    fn a_claim_says_something_and_where_it_stands() {
-        let rest = "metric = 'lost'\nequals = 6\n";
-        let at = |head: &str| refused_claim(&format!("{head}{rest}"));
-        assert_eq!(at("says = 'So.'\n"), "x.toml:5: no `source` in [[claim]]");
-        assert_eq!(
-            at("says = ''\nsource = { url = 'https://example.org/', quote = 'so' }\n"),
-            "x.toml:6: `says` is empty; write the sentence that people repeat"
-        );
-        assert_eq!(
-            at("says = 'So.'\nsource = { url = 'javascript:alert(1)', quote = 'so' }\n"),
-            "x.toml:7: `source.url` is no address; write https://…"
-        );
-        assert_eq!(
-            at("says = 'So.'\nsource = { url = 'https://example.org/', quote = '' }\n"),
-            "x.toml:7: `source.quote` is empty; write the words that stand there"
-        );
-        assert_eq!(refused("claim = 3\n"), "x.toml:2: claims are an array of tables: write [[claim]]");
-    }
-}
-
-mod flag {
-    use super::*;
-
-    fn set(sets: &[&str]) -> Experiment {
-        let overrides = Overrides { set: sets.iter().map(|s| (*s).to_owned()).collect(), ..Overrides::default() };
-        load(GOOD, &overrides).unwrap()
-    }
-
-    #[test]
-    fn a_flag_replaces_the_setting_or_factor_of_its_name() {
-        let experiment =
-            set(&["server.max-concurrent-streams=7,unset,9", "workload.hold=9s", "workload.subscribers=1,2"]);
-        let factors: Vec<_> = experiment.factors.iter().map(|f| (f.name.as_str(), f.levels)).collect();
-        let expected =
-            [("protocol", 2), ("client", 2), ("server.max-concurrent-streams", 3), ("workload.subscribers", 2)];
-        assert_eq!(factors, expected, "one level is a setting, several are a factor, a factor stays in its place");
-        assert!(experiment.combinations.iter().all(|settings| settings.workload.hold.to_string() == "9s"));
-        assert_eq!(set(&["workload.hold=5s,6s"]).factors.last().unwrap().levels, 2, "a setting becomes a factor");
-    }
-
-    #[test]
-    fn levels_are_toml_where_they_can_be_and_text_otherwise() {
-        let experiment = set(&["workload.events={ count = 2 }", "protocol=sse/h3", "expect.counts=\"observe\""]);
-        assert_eq!(experiment.combinations[0].workload.events.count, 2);
-        assert_eq!(experiment.combinations[0].protocol.to_string(), "sse/h3");
-    }
-
-    #[test]
-    fn client_is_short_for_setting_the_client() {
-        let overrides = Overrides { clients: vec!["webkit".to_owned()], ..Overrides::default() };
-        let experiment = load(GOOD, &overrides).unwrap();
-        assert!(experiment.combinations.iter().all(|settings| settings.client == "webkit"));
-        assert_eq!(experiment.claims.len(), 1, "a claim about a client that was left out stays a claim");
-        let overrides = Overrides { clients: vec!["native".to_owned(), "fierfox".to_owned()], ..Overrides::default() };
-        assert_eq!(
-            load(GOOD, &overrides).unwrap_err().to_string(),
-            "--client native,fierfox: unknown client `fierfox`; did you mean `firefox`?"
-        );
-    }
-
-    #[test]
-    fn a_wrong_flag_is_named_itself() {
-        assert_eq!(
-            refused_set("workload.subscriberz=3"),
-            "--set workload.subscriberz=3: unknown setting `subscriberz` in [workload]; did you mean `subscribers`?"
-        );
-        assert_eq!(
-            refused_set("workload.subscriberz=3,4"),
-            "--set workload.subscriberz=3,4: unknown setting `subscriberz` in [workload]; did you mean `subscribers`?"
-        );
-        assert_eq!(
-            refused_set("subscribers=3"),
-            "--set subscribers=3: unknown setting `subscribers`; did you mean `workload.subscribers`?"
-        );
-        assert_eq!(
-            refused_set("workload.hold=3"),
-            "--set workload.hold=3: `workload.hold` can't be integer `3`: write a text with its unit, such as \"3s\", \
-             \"100 B\" or \"1/s\""
-        );
-        assert_eq!(
-            refused_set("workload.pages=1,99"),
-            "--set workload.pages=1,99: `workload.pages` can't be 99: write a whole number from 1 to 16"
-        );
-        assert_eq!(
-            refused_set("sse.retri=1s"),
-            "--set sse.retri=1s: unknown setting `retri` in [sse]; did you mean `retry`?"
-        );
-        assert_eq!(refused_set("workload.hold="), "--set workload.hold=: a level of `workload.hold` is empty");
-        assert_eq!(
-            refused_set("workload.hold=1s,,2s"),
-            "--set workload.hold=1s,,2s: a level of `workload.hold` is empty"
-        );
-        assert_eq!(
-            refused_set("workload.hold"),
-            "--set workload.hold: write NAME=LEVEL or NAME=LEVEL,LEVEL, such as `workload.subscribers=10,100`"
-        );
-        assert_eq!(
-            refused_set("protocol=sse/h2,sse/h2"),
-            "--set protocol=sse/h2,sse/h2: `protocol` has the level `sse/h2` twice"
-        );
-        assert_eq!(
-            refused_set("client.name=x"),
-            "--set client.name=x: `client` is both a setting and a factor; see x.toml:5"
-        );
-        assert_eq!(
-            refused_set("question=x"),
-            "--set question=x: `question` is not a setting of a trial; it can only stand at the top of the file"
-        );
-    }
-
-    #[test]
-    fn repeats_and_seed_have_flags_of_their_own() {
-        let with = |repeats, seed| load(GOOD, &Overrides { repeats, seed, ..Overrides::default() });
-        let experiment = with(Some(3), Some(9)).unwrap();
-        assert_eq!((experiment.repeats, experiment.seed), (3, 9));
-        assert_eq!(
-            with(Some(0), None).unwrap_err().to_string(),
-            "--repeats 0: `repeats` can't be 0: write a whole number from 1 to 1000"
-        );
-        assert_eq!(
-            with(None, Some(1 << 53)).unwrap_err().to_string(),
-            "--seed 9007199254740992: `seed` can't be 9007199254740992: write a whole number from 0 to 9007199254740991"
-        );
-    }
-
-    #[test]
-    fn full_puts_its_factors_in_place_of_those_of_the_same_name() {
-        let text =
-            GOOD.to_owned() + "[full]\n\"server.max-concurrent-streams\" = [1, 2, 3]\n\"workload.hosts\" = [1, 2]\n";
-        assert_eq!(load(&text, &Overrides::default()).unwrap().combinations.len(), 8);
-        let full = load(&text, &Overrides { full: true, ..Overrides::default() }).unwrap();
-        assert_eq!(full.combinations.len(), 2 * 2 * 3 * 2);
-    }
-
-    #[test]
-    fn a_flag_does_not_hide_what_is_wrong_with_the_file() {
-        let text = GOOD.replace("\"sse/h2\"]\nclient", "\"sse/h4\"]\nclient");
-        let overrides = Overrides { set: vec!["protocol=sse/h1".to_owned()], ..Overrides::default() };
-        assert!(load(&text, &overrides).unwrap_err().to_string().starts_with("x.toml:4: unknown protocol `sse/h4`"));
-    }
 }

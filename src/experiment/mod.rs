@@ -1,2 +1,107 @@
-//! To come.
+//! From a file to a plan to a run.
+//!
+//! Enters: an experiment file and the flags that change it. Leaves: a plan, every trial of it checked, and the
+//! results of running it. What must never happen here: a trial that starts with a setting nobody checked, or
+//! one whose expectations its own faults make impossible.
+
+pub mod builtin;
 pub mod cage;
+pub mod deal;
+pub mod plan;
+
+mod claims;
+mod draft;
+mod file;
+mod flags;
+mod judge;
+mod source;
+mod tree;
+mod words;
+
+pub use words::metrics;
+
+use std::path::PathBuf;
+
+use crate::trial::{Claim, Settings};
+
+/// What can be wrong with an experiment before anything runs.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The file system said no.
+    #[error("could not read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is no experiment of that name.
+    #[error("no experiment `{name}`{hint}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The nearest name, or all of them.
+        hint: String,
+    },
+    /// Something in the file or in a flag is not right.
+    #[error("{place}: {says}")]
+    Invalid {
+        /// `experiments/x.toml:12`, or the flag: `--set workload.subscribers=x`.
+        place: String,
+        /// What is wrong, and what would be right.
+        says: String,
+    },
+}
+
+/// The flags that change an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// `--client`: these clients instead of the file's; empty leaves them.
+    pub clients: Vec<String>,
+    /// `--set`: `dotted.setting=level,level`, each in place of the setting or factor of that name.
+    pub set: Vec<String>,
+    /// `--repeats`, 1 to 1000.
+    pub repeats: Option<u32>,
+    /// `--seed`, below 2^53.
+    pub seed: Option<u64>,
+    /// `--full`: the factors of `[full]` in place of those of the same name.
+    pub full: bool,
+}
+
+/// What varies: a setting's dotted name (or `client`, `protocol`) and how many levels it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Factor {
+    /// The dotted name.
+    pub name: String,
+    /// How many levels, 1 at least.
+    pub levels: usize,
+}
+
+/// An experiment file that was checked as a whole: every combination of levels is a trial that can be judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experiment {
+    /// Its file's name without `.toml`.
+    pub name: String,
+    /// What it asks.
+    pub question: String,
+    /// How often each combination is run, 1 to 1000.
+    pub repeats: u32,
+    /// The run's seed, below 2^53.
+    pub seed: u64,
+    /// The factors in the order of the file, then those of the flags; `client` and `protocol` are among them.
+    pub factors: Vec<Factor>,
+    /// The claims; the levels in their `where` are in canonical form.
+    pub claims: Vec<Claim>,
+    /// One entry per combination of levels, the last factor varying fastest; defaults filled in.
+    pub combinations: Vec<Settings>,
+    /// The file's text, for `experiment.toml` among the results.
+    pub text: String,
+}
+
+impl Experiment {
+    /// Reads and checks an experiment: a name (`six-vs-hundred`), or a path when it has a `/` or ends in `.toml`.
+    pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Self, ExperimentError> {
+        let (name, source) = builtin::locate(name_or_path, std::path::Path::new("experiments"))?;
+        file::parse(name, source, overrides)
+    }
+}

@@ -1,0 +1,132 @@
+//! Where experiments come from: `./experiments/NAME.toml`, or else the files embedded in this program.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use toml::de::DeTable;
+
+use super::source::Source;
+use super::{ExperimentError, words};
+
+/// The embedded files: name and text.
+static BUILT_IN: &[(&str, &str)] = &[("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml"))];
+
+/// An experiment that can be run by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// What it asks; empty when its file can't be read as TOML, which `check` says more about.
+    pub question: String,
+    /// Whether it is the file embedded in this program.
+    pub built_in: bool,
+}
+
+/// Every experiment that can be run by name from the working folder, in order of name.
+pub fn list() -> Vec<Listed> {
+    list_in(Path::new("experiments"))
+}
+
+/// The experiment of this name, or the file at this path.
+pub(super) fn locate(name_or_path: &str, folder: &Path) -> Result<(String, Source), ExperimentError> {
+    let is_toml = Path::new(name_or_path).extension().is_some_and(|extension| extension == "toml");
+    if name_or_path.contains('/') || is_toml {
+        let path = Path::new(name_or_path);
+        let name = path.file_stem().map_or_else(|| "experiment".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        return Ok((name, Source::read(path)?));
+    }
+    let path = folder.join(format!("{name_or_path}.toml"));
+    if path.exists() {
+        return Ok((name_or_path.to_owned(), Source::read(&path)?));
+    }
+    match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        Some((name, text)) => {
+            Ok(((*name).to_owned(), Source::new(&format!("experiments/{name}.toml (built in)"), (*text).to_owned())?))
+        }
+        None => {
+            let known: Vec<String> = list_in(folder).into_iter().map(|listed| listed.name).collect();
+            let near = words::nearest(name_or_path, &known).map(|near| format!("; did you mean `{near}`?"));
+            let all = format!(" (there are: {})", known.join(", "));
+            Err(ExperimentError::Unknown {
+                name: words::short(name_or_path).to_owned(),
+                hint: near.unwrap_or_default() + &all,
+            })
+        }
+    }
+}
+
+fn list_in(folder: &Path) -> Vec<Listed> {
+    let mut found: BTreeMap<String, Listed> = BTreeMap::new();
+    for (name, text) in BUILT_IN {
+        let listed = Listed { name: (*name).to_owned(), question: question(text), built_in: true };
+        found.insert((*name).to_owned(), listed);
+    }
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            let question = Source::read(&path).map(|source| question(source.text())).unwrap_or_default();
+            found.insert(name.to_owned(), Listed { name: name.to_owned(), question, built_in: false });
+        }
+    }
+    found.into_values().collect()
+}
+
+fn question(text: &str) -> String {
+    let tree = DeTable::parse(text).ok();
+    let question = tree.as_ref().and_then(|tree| tree.get_ref().get("question")).and_then(|q| q.get_ref().as_str());
+    question.unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::plan::{expected_time, plan};
+    use crate::experiment::{Overrides, file};
+
+    #[test]
+    fn every_embedded_experiment_can_be_planned() {
+        for (name, _) in BUILT_IN {
+            let (name, source) = locate(name, Path::new("/nowhere")).unwrap();
+            let experiment = file::parse(name, source, &Overrides::default()).unwrap();
+            assert!(!plan(&experiment).trials.is_empty());
+        }
+    }
+
+    #[test]
+    fn six_vs_hundred_is_one_trial_per_client_and_protocol_within_a_minute() {
+        let (name, source) = locate("six-vs-hundred", Path::new("/nowhere")).unwrap();
+        let plan = plan(&file::parse(name, source, &Overrides::default()).unwrap());
+        assert_eq!(plan.trials.len(), 12);
+        assert!(expected_time(&plan).nanos() <= 60_000_000_000, "{}", expected_time(&plan));
+    }
+
+    #[test]
+    fn a_file_in_the_experiments_folder_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("six-vs-hundred.toml"), "question = 'Mine?'").unwrap();
+        std::fs::write(folder.path().join("other.toml"), "question = 'Other?'").unwrap();
+        let (name, source) = locate("six-vs-hundred", folder.path()).unwrap();
+        assert_eq!((name.as_str(), source.text()), ("six-vs-hundred", "question = 'Mine?'"));
+        let listed: Vec<_> = list_in(folder.path()).into_iter().map(|l| (l.name, l.question, l.built_in)).collect();
+        let row = |name: &str, question: &str| (name.to_owned(), question.to_owned(), false);
+        assert_eq!(listed, [row("other", "Other?"), row("six-vs-hundred", "Mine?")]);
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest_and_the_list() {
+        let error = |name| locate(name, Path::new("/nowhere")).unwrap_err().to_string();
+        assert_eq!(
+            error("six-vs-hundert"),
+            "no experiment `six-vs-hundert`; did you mean `six-vs-hundred`? (there are: six-vs-hundred)"
+        );
+        assert_eq!(error("nothing"), "no experiment `nothing` (there are: six-vs-hundred)");
+    }
+
+    #[test]
+    fn a_path_is_a_path() {
+        let error = locate("six-vs-hundred.toml", Path::new("/nowhere")).unwrap_err();
+        assert_eq!(error.to_string(), "could not read six-vs-hundred.toml");
+    }
+}

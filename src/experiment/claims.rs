@@ -1,0 +1,300 @@
+//! The claims of an experiment file: one comparison each, of a metric that exists, over levels that occur.
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use toml::de::{DeTable, DeValue};
+
+use super::draft::Draft;
+use super::source::{Source, Span};
+use super::tree::{self, Value};
+use super::{ExperimentError, words};
+use crate::trial::Claim;
+use crate::trial::claim::{OneOrMany, Quantity, Selection};
+use crate::units::{Rate, Size};
+
+/// The claims of one experiment at most.
+const MAX_CLAIMS: usize = 200;
+
+/// What a metric's name may end in.
+const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "min", "max"];
+
+/// Checks every claim. `occurring` is each factor and its levels in canonical form, `[full]`'s included.
+pub(super) fn read<'i>(
+    source: &Source,
+    claims: Vec<Value<'i>>,
+    draft: &Draft<'i>,
+    occurring: &[(String, Vec<Json>)],
+) -> Result<Vec<Claim>, ExperimentError> {
+    if claims.len() > MAX_CLAIMS {
+        return Err(source.whole(&format!("more than {MAX_CLAIMS} claims")));
+    }
+    let reader = Reader { source, draft, occurring };
+    claims.into_iter().map(|claim| reader.read(claim)).collect()
+}
+
+struct Reader<'a, 'i> {
+    source: &'a Source,
+    draft: &'a Draft<'i>,
+    occurring: &'a [(String, Vec<Json>)],
+}
+
+impl<'i> Reader<'_, 'i> {
+    fn read(&self, value: Value<'i>) -> Result<Claim, ExperimentError> {
+        let span = value.span();
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.error(&span, "claims are an array of tables: write [[claim]]"));
+        };
+        let table = table.clone();
+        let mut claim = Claim::deserialize(toml::de::ValueDeserializer::from(value)).map_err(|error| {
+            let (at, says) = tree::explain(&error, &table, "claim");
+            self.source.error(at.unwrap_or_else(|| span.clone()), says)
+        })?;
+        let at = |path: &str| tree::get(&table, path).map_or_else(|| span.clone(), toml::Spanned::span);
+
+        if claim.says.trim().is_empty() {
+            return Err(self.error(&at("says"), "`says` is empty; write the sentence that people repeat"));
+        }
+        if !["https://", "http://"].iter().any(|scheme| claim.source.url.starts_with(scheme)) {
+            return Err(self.error(&at("source.url"), "`source.url` is no address; write https://…"));
+        }
+        if claim.source.quote.trim().is_empty() {
+            return Err(self.error(&at("source.quote"), "`source.quote` is empty; write the words that stand there"));
+        }
+        check_metric(&claim.metric).map_err(|says| self.error(&at("metric"), &says))?;
+        self.check_comparison(&claim, &span, &at)?;
+        claim.selection = self.selection(&table)?;
+        if let Some(than) = &mut claim.than {
+            if let Some(metric) = &than.metric {
+                check_metric(metric).map_err(|says| self.error(&at("than.metric"), &says))?;
+            }
+            if let Some(DeValue::Table(table)) = tree::get(&table, "than").map(toml::Spanned::get_ref) {
+                than.selection = self.selection(table)?;
+            }
+        }
+        Ok(claim)
+    }
+
+    fn check_comparison(&self, claim: &Claim, span: &Span, at: &dyn Fn(&str) -> Span) -> Result<(), ExperimentError> {
+        let given: Vec<(&str, Vec<&Quantity>)> = [
+            ("equals", claim.equals.iter().collect()),
+            ("at-most", claim.at_most.iter().collect()),
+            ("at-least", claim.at_least.iter().collect()),
+            ("within", claim.within.iter().flatten().collect()),
+        ]
+        .into_iter()
+        .filter(|(_, quantities): &(&str, Vec<&Quantity>)| !quantities.is_empty())
+        .collect();
+        let (name, quantities) = match given.as_slice() {
+            [one] => one,
+            [] => {
+                let says = "this claim compares with nothing; write one of equals, at-most, at-least or within";
+                return Err(self.error(span, says));
+            }
+            [.., (first, _), (second, _)] => {
+                return Err(self.error(&at(second), &format!("this claim has `{first}` and `{second}`; write one")));
+            }
+        };
+        for quantity in quantities {
+            let wrong = match quantity {
+                Quantity::Number(number) if number.is_finite() => continue,
+                Quantity::Number(number) => format!("`{name}` can't be {number}"),
+                Quantity::Text(text) if claim.than.is_some() => {
+                    format!("`{name}` can't be `{}`: with `than` it is a ratio, a plain number", words::short(text))
+                }
+                Quantity::Text(text) if is_quantity(text) => continue,
+                Quantity::Text(text) => {
+                    let text = words::short(text);
+                    format!(
+                        "`{text}` is no quantity; write a number, or one with its unit: \"50ms\", \"4 KiB\", \"1/s\""
+                    )
+                }
+            };
+            return Err(self.error(&at(name), &wrong));
+        }
+        if let [Quantity::Number(low), Quantity::Number(high)] = quantities.as_slice()
+            && low > high
+        {
+            return Err(self.error(&at("within"), &format!("`within` is empty: {low} is more than {high}")));
+        }
+        Ok(())
+    }
+
+    /// A table's `where`, its factors and levels checked, and the levels in canonical form.
+    fn selection(&self, table: &DeTable<'i>) -> Result<Selection, ExperimentError> {
+        let mut selection = Selection::new();
+        let Some(DeValue::Table(entries)) = table.get("where").map(toml::Spanned::get_ref) else {
+            return Ok(selection);
+        };
+        for (key, value) in entries {
+            let name = key.get_ref().as_ref();
+            let Some((_, known)) = self.occurring.iter().find(|(factor, _)| factor == name) else {
+                let factors: Vec<&str> = self.occurring.iter().map(|(factor, _)| factor.as_str()).collect();
+                let says = format!("unknown factor `{}` in `where`{}", words::short(name), words::hint(name, &factors));
+                return Err(self.error(&key.span(), &says));
+            };
+            let level = |value: &Value<'i>| self.level(name, &key.span(), value, known);
+            let levels = match value.get_ref() {
+                DeValue::Array(array) if array.is_empty() => {
+                    return Err(self.error(&value.span(), &format!("`where` names no level of `{name}`")));
+                }
+                DeValue::Array(array) => OneOrMany::Many(array.iter().map(level).collect::<Result<_, _>>()?),
+                _ => OneOrMany::One(level(value)?),
+            };
+            selection.insert(name.to_owned(), levels);
+        }
+        Ok(selection)
+    }
+
+    fn level(&self, name: &str, key: &Span, value: &Value<'i>, known: &[Json]) -> Result<Json, ExperimentError> {
+        let level = self.draft.canonical(name, key, value)?;
+        if known.contains(&level) {
+            return Ok(level);
+        }
+        let level = words::level(&level);
+        let known: Vec<String> = known.iter().map(words::level).collect();
+        let says = format!("`{level}` is not a level of `{name}` in this experiment{}", words::hint(&level, &known));
+        Err(self.error(&value.span(), &says))
+    }
+
+    fn error(&self, span: &Span, says: &str) -> ExperimentError {
+        self.source.error(span.clone(), says.to_owned())
+    }
+}
+
+/// A metric that exists, with or without the quantile that is meant.
+fn check_metric(metric: &str) -> Result<(), String> {
+    let known = words::metrics();
+    let (name, quantile) = metric.split_once('.').map_or((metric, None), |(name, q)| (name, Some(q)));
+    if !known.contains(&name) {
+        return Err(format!("unknown metric `{}`{}", words::short(name), words::hint(name, &known)));
+    }
+    match quantile {
+        Some(quantile) if !QUANTILES.contains(&quantile) => {
+            let quantile = words::short(quantile);
+            Err(format!("`.{quantile}` is no quantile of `{name}`; write .p50, .p90, .p99, .min or .max"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_quantity(text: &str) -> bool {
+    text.parse::<crate::units::Span>().is_ok() || text.parse::<Size>().is_ok() || text.parse::<Rate>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::file::tests::{GOOD, loaded, refused};
+
+    /// The answer to a claim whose lines begin at line 4.
+    #[track_caller]
+    fn refused_claim(lines: &str) -> String {
+        refused(&format!("[factors]\nclient = ['native', 'firefox']\nprotocol = ['sse/h1']\n[[claim]]\n{lines}"))
+    }
+
+    const HEAD: &str = "says = 'So.'\nsource = { url = 'https://example.org/', quote = 'so' }\n";
+
+    #[track_caller]
+    fn after_head(lines: &str) -> String {
+        refused_claim(&format!("{HEAD}{lines}"))
+    }
+
+    #[test]
+    fn levels_are_kept_in_canonical_form() {
+        let text = GOOD
+            .replace("where = {", "where = { \"workload.hold\" = '3000ms',")
+            .replace("[workload]\nhold = \"5s\"\n", "\"workload.hold\" = [\"3s\"]\n");
+        let claim = &loaded(&text).claims[0];
+        assert_eq!(claim.selection["workload.hold"], OneOrMany::One("3s".into()));
+        assert_eq!(claim.selection["protocol"], OneOrMany::Many(vec!["sse/h2".into()]));
+    }
+
+    #[test]
+    fn an_unknown_metric_is_named_with_the_nearest() {
+        assert_eq!(
+            after_head("metric = 'open-stream'\nequals = 6\n"),
+            "x.toml:8: unknown metric `open-stream`; did you mean `open-streams`?"
+        );
+        assert_eq!(
+            after_head("metric = 'latency.p95'\nequals = 6\n"),
+            "x.toml:8: `.p95` is no quantile of `latency`; write .p50, .p90, .p99, .min or .max"
+        );
+        assert_eq!(
+            after_head("metric = 'lost'\nequals = 6\nthan = { metric = 'losst' }\n"),
+            "x.toml:10: unknown metric `losst`; did you mean `lost`?"
+        );
+    }
+
+    #[test]
+    fn a_claim_has_exactly_one_comparison() {
+        assert_eq!(
+            after_head("metric = 'lost'\n"),
+            "x.toml:5: this claim compares with nothing; write one of equals, at-most, at-least or within"
+        );
+        assert_eq!(
+            after_head("metric = 'lost'\nequals = 6\nat-most = 7\n"),
+            "x.toml:10: this claim has `equals` and `at-most`; write one"
+        );
+        assert_eq!(
+            after_head("metric = 'lost'\nequalz = 6\n"),
+            "x.toml:9: unknown key `equalz` in [[claim]]; did you mean `equals`?"
+        );
+    }
+
+    #[test]
+    fn a_quantity_is_a_number_or_carries_its_unit() {
+        assert_eq!(
+            after_head("metric = 'latency'\nat-most = '50'\n"),
+            "x.toml:9: `50` is no quantity; write a number, or one with its unit: \"50ms\", \"4 KiB\", \"1/s\""
+        );
+        assert_eq!(after_head("metric = 'latency'\nat-most = nan\n"), "x.toml:9: `at-most` can't be NaN");
+        assert_eq!(
+            after_head("metric = 'latency'\nat-most = true\n"),
+            "x.toml:9: `claim.at-most`: write a number, or a text with its unit"
+        );
+        assert_eq!(
+            after_head("metric = 'latency'\nat-most = '50ms'\nthan = {}\n"),
+            "x.toml:9: `at-most` can't be `50ms`: with `than` it is a ratio, a plain number"
+        );
+        assert_eq!(after_head("metric = 'lost'\nwithin = [3, 2]\n"), "x.toml:9: `within` is empty: 3 is more than 2");
+    }
+
+    #[test]
+    fn where_names_factors_and_levels_that_occur() {
+        let at = |selection: &str| after_head(&format!("metric = 'lost'\nequals = 6\nwhere = {{ {selection} }}\n"));
+        assert_eq!(
+            at("protocl = 'sse/h1'"),
+            "x.toml:10: unknown factor `protocl` in `where`; did you mean `protocol`?"
+        );
+        assert_eq!(at("client = 'firefix'"), "x.toml:10: unknown client `firefix`; did you mean `firefox`?");
+        assert_eq!(
+            at("client = ['native', 'webkit']"),
+            "x.toml:10: `webkit` is not a level of `client` in this experiment; write `native` or `firefox`"
+        );
+        assert_eq!(at("client = []"), "x.toml:10: `where` names no level of `client`");
+        assert_eq!(
+            after_head("metric = 'lost'\nequals = 6\nthan = { where = { client = 'webkit' } }\n"),
+            "x.toml:10: `webkit` is not a level of `client` in this experiment; write `native` or `firefox`"
+        );
+    }
+
+    #[test]
+    fn a_claim_says_something_and_where_it_stands() {
+        let rest = "metric = 'lost'\nequals = 6\n";
+        let at = |head: &str| refused_claim(&format!("{head}{rest}"));
+        assert_eq!(at("says = 'So.'\n"), "x.toml:5: no `source` in [[claim]]");
+        assert_eq!(
+            at("says = ''\nsource = { url = 'https://example.org/', quote = 'so' }\n"),
+            "x.toml:6: `says` is empty; write the sentence that people repeat"
+        );
+        assert_eq!(
+            at("says = 'So.'\nsource = { url = 'javascript:alert(1)', quote = 'so' }\n"),
+            "x.toml:7: `source.url` is no address; write https://…"
+        );
+        assert_eq!(
+            at("says = 'So.'\nsource = { url = 'https://example.org/', quote = '' }\n"),
+            "x.toml:7: `source.quote` is empty; write the words that stand there"
+        );
+        assert_eq!(refused("claim = 3\n"), "x.toml:2: claims are an array of tables: write [[claim]]");
+    }
+}

@@ -1,0 +1,144 @@
+//! Who subscribes to what, and when: a trial's subscriptions dealt round over pages, hosts, ports and feeds.
+
+use crate::trial::settings::Workload;
+use crate::trial::{Protocol, SubscriptionPlan};
+
+/// The host names under test: `localhost` alone, or `a.localhost`, `b.localhost`, ….
+pub fn hosts(workload: &Workload) -> Vec<String> {
+    match workload.hosts {
+        0 | 1 => vec!["localhost".to_owned()],
+        hosts => ('a'..='z').take(hosts as usize).map(|letter| format!("{letter}.localhost")).collect(),
+    }
+}
+
+/// The feeds that are published to: `f0`, `f1`, ….
+pub fn feeds(workload: &Workload) -> Vec<String> {
+    (0..workload.feeds.max(1)).map(|feed| format!("f{feed}")).collect()
+}
+
+/// Every subscription of a trial, in the order of their numbers, which is the order they open in.
+///
+/// Each page, host, port and feed gets its share to within one, and so does each combination of them. Dealing
+/// each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
+///
+/// `ports` are those of the protocol's ALPN; without any there is nothing to subscribe to.
+pub fn deal(workload: &Workload, trial: u32, protocol: &Protocol, ports: &[u16]) -> Vec<SubscriptionPlan> {
+    let (hosts, feeds) = (hosts(workload), feeds(workload));
+    if ports.is_empty() {
+        return Vec::new();
+    }
+    let sizes = [workload.pages.max(1) as usize, hosts.len(), ports.len(), feeds.len()];
+    let total = u128::from(workload.subscribers.max(1));
+    let subscription = |sub: u32| {
+        let [page, host, port, feed] = digits(sub as usize, sizes);
+        let path = format!("/feeds/{}/{}?trial={trial}&sub={sub}", feeds[feed], protocol.transport);
+        let open_at = u128::from(sub) * u128::from(workload.ramp.nanos()) / total;
+        SubscriptionPlan {
+            sub,
+            page: u32::try_from(page).unwrap_or(0),
+            host: hosts[host].clone(),
+            port: ports[port],
+            path,
+            // Less than the ramp, which is 64 bits.
+            open_at: u64::try_from(open_at).unwrap_or(u64::MAX),
+        }
+    };
+    (0..workload.subscribers).map(subscription).collect()
+}
+
+/// The i-th combination of one digit below each size.
+///
+/// Each digit counts up by one, and skips one whenever it and the digits before it would begin to repeat
+/// themselves: every `lcm` steps, of which `gcd` make a full round. So a digit's values are even over any stretch,
+/// and every combination comes once in each product of the sizes.
+fn digits<const N: usize>(i: usize, sizes: [usize; N]) -> [usize; N] {
+    let mut before = 1;
+    sizes.map(|size| {
+        let gcd = gcd(before, size);
+        let lcm = before / gcd * size;
+        before *= size;
+        (i + i / lcm % gcd) % size
+    })
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::trial::Alpn;
+    use crate::units::Span;
+
+    fn dealt(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
+        let workload = Workload { subscribers, pages, hosts, ports, feeds, ..Workload::default() };
+        let ports: Vec<u16> = (9000..).take(ports as usize).collect();
+        deal(&workload, 7, &Protocol::new("sse", Alpn::H2), &ports)
+    }
+
+    /// Whether no key occurs more often than any of `all` others by more than one.
+    fn even<K: Ord>(keys: impl Iterator<Item = K>, all: usize) -> bool {
+        let mut counts = BTreeMap::new();
+        for key in keys {
+            *counts.entry(key).or_insert(0usize) += 1;
+        }
+        let most = counts.values().max().copied().unwrap_or(0);
+        let least = if counts.len() < all { 0 } else { counts.values().min().copied().unwrap_or(0) };
+        most - least <= 1
+    }
+
+    #[test]
+    fn every_page_host_port_feed_and_combination_gets_its_share_to_within_one() {
+        for sizes in
+            [[1, 1, 1, 1], [2, 2, 1, 1], [2, 4, 2, 4], [3, 2, 5, 7], [16, 4, 16, 1], [1, 4, 6, 16], [6, 4, 2, 3]]
+        {
+            let all = sizes.map(|size| size as usize);
+            for subscribers in [1, 2, 3, 5, 16, 97, 150, 1000] {
+                let subs = dealt(subscribers, sizes);
+                let feed = |s: &SubscriptionPlan| s.path.split('/').nth(2).unwrap().to_owned();
+                let what = format!("{subscribers} over {sizes:?}");
+                assert_eq!(subs.len(), subscribers as usize);
+                assert!(even(subs.iter().map(|s| s.page), all[0]), "pages: {what}");
+                assert!(even(subs.iter().map(|s| &s.host), all[1]), "hosts: {what}");
+                assert!(even(subs.iter().map(|s| s.port), all[2]), "ports: {what}");
+                assert!(even(subs.iter().map(feed), all[3]), "feeds: {what}");
+                let together = subs.iter().map(|s| (s.page, &s.host, s.port, feed(s)));
+                assert!(even(together, all.iter().product()), "combinations: {what}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_pages_and_two_hosts_meet_in_all_four_ways() {
+        let met: BTreeSet<_> = dealt(4, [2, 2, 1, 1]).into_iter().map(|s| (s.page, s.host)).collect();
+        assert_eq!(met.len(), 4);
+    }
+
+    #[test]
+    fn a_subscription_has_its_own_address() {
+        let subs = dealt(3, [1, 1, 1, 2]);
+        let paths: Vec<&str> = subs.iter().map(|s| s.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["/feeds/f0/sse?trial=7&sub=0", "/feeds/f1/sse?trial=7&sub=1", "/feeds/f0/sse?trial=7&sub=2"]
+        );
+        assert!(subs.iter().all(|s| s.host == "localhost" && s.port == 9000 && s.page == 0 && s.open_at == 0));
+        assert_eq!(hosts(&Workload { hosts: 3, ..Workload::default() }), ["a.localhost", "b.localhost", "c.localhost"]);
+    }
+
+    #[test]
+    fn opens_are_spread_over_the_ramp_and_never_reach_its_end() {
+        let workload = Workload { subscribers: 4, ramp: Span::from_secs(2), ..Workload::default() };
+        let subs = deal(&workload, 0, &Protocol::new("sse", Alpn::H1), &[1]);
+        let at: Vec<u64> = subs.iter().map(|s| s.open_at / 1_000_000).collect();
+        assert_eq!(at, [0, 500, 1000, 1500]);
+    }
+
+    #[test]
+    fn without_a_port_there_is_nothing_to_subscribe_to() {
+        assert_eq!(deal(&Workload::default(), 0, &Protocol::new("sse", Alpn::H1), &[]), []);
+    }
+}

@@ -1,0 +1,239 @@
+//! An experiment file to a checked experiment.
+
+use serde_json::Value as Json;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::draft::{Draft, RawFactor};
+use super::flags::Flag;
+use super::source::{Source, Span};
+use super::tree::{self, Value};
+use super::{Experiment, ExperimentError, Factor, Overrides, claims, words};
+
+/// The repeats of an experiment at most.
+const MAX_REPEATS: u64 = 1000;
+/// Seeds stay below 2^53, so that JavaScript keeps them exactly.
+const MAX_SEED: u64 = (1 << 53) - 1;
+/// The seed of a file that names none.
+const SEED: u64 = 1;
+/// The trials of a run at most.
+const MAX_TRIALS: usize = 100_000;
+
+/// Reads the text, puts the flags in place, and checks every combination of what results.
+pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Result<Experiment, ExperimentError> {
+    let overriding = Flag::read_all(flags, &mut source)?;
+    let repeats = flags.repeats.map(|repeats| (u64::from(repeats), source.add_flag(format!("--repeats {repeats}"))));
+    let seed = flags.seed.map(|seed| (seed, source.add_flag(format!("--seed {seed}"))));
+    let source = &source;
+
+    let document = DeTable::parse(source.text()).map_err(|error| {
+        let says = format!("not TOML: {}", error.message());
+        match error.span() {
+            Some(span) => source.error(span, says),
+            None => source.whole(&says),
+        }
+    })?;
+    let mut head = Head::take(source, document.into_inner())?;
+
+    // The file is checked as it stands first: a flag must not hide what is wrong with it.
+    let own = head.draft.canonical_levels()?;
+    let wide = head.full_draft();
+    let wide_levels = wide.canonical_levels()?;
+    let mut occurring: Vec<(String, Vec<Json>)> = Vec::new();
+    for (factor, levels) in head.draft.factors.iter().zip(own).chain(wide.factors.iter().zip(wide_levels)) {
+        match occurring.iter_mut().find(|(name, _)| *name == factor.name) {
+            Some((_, known)) => {
+                let more: Vec<Json> = levels.into_iter().filter(|level| !known.contains(level)).collect();
+                known.extend(more);
+            }
+            None => occurring.push((factor.name.clone(), levels)),
+        }
+    }
+    let claims = claims::read(source, head.claims, &head.draft, &occurring)?;
+
+    if flags.full {
+        head.draft = wide;
+    } else if !head.full.is_empty() {
+        wide.combinations()?;
+    }
+    for flag in &overriding {
+        flag.apply(&mut head.draft)?;
+    }
+    head.draft.canonical_levels()?;
+    let combinations = head.draft.combinations()?;
+
+    let (repeats, place) = repeats.unwrap_or(head.repeats);
+    let within = u32::try_from(repeats).ok().filter(|n| (1..=MAX_REPEATS).contains(&u64::from(*n)));
+    let Some(repeats) = within else {
+        return Err(source.error(place, format!("`repeats` can't be {repeats}: write a whole number from 1 to 1000")));
+    };
+    if combinations.len() * repeats as usize > MAX_TRIALS {
+        return Err(source.error(place, format!("more than {MAX_TRIALS} trials")));
+    }
+    let (seed, place) = seed.unwrap_or(head.seed);
+    if seed > MAX_SEED {
+        return Err(source.error(place, format!("`seed` can't be {seed}: write a whole number from 0 to {MAX_SEED}")));
+    }
+    let factors = head.draft.factors.iter();
+    let factors = factors.map(|factor| Factor { name: factor.name.clone(), levels: factor.levels.len() }).collect();
+    Ok(Experiment {
+        name,
+        question: head.question,
+        repeats,
+        seed,
+        factors,
+        claims,
+        combinations,
+        text: source.text().to_owned(),
+    })
+}
+
+/// A file with its own words taken out of the tree; what stays in the draft are a trial's settings.
+struct Head<'i> {
+    question: String,
+    repeats: (u64, Span),
+    seed: (u64, Span),
+    draft: Draft<'i>,
+    /// The factors of `[full]`.
+    full: Vec<RawFactor<'i>>,
+    claims: Vec<Value<'i>>,
+}
+
+impl<'i> Head<'i> {
+    fn take(source: &'i Source, mut tree: DeTable<'i>) -> Result<Self, ExperimentError> {
+        let question = match tree.remove("question") {
+            None => return Err(source.whole("no `question`; say what the experiment asks: question = \"…?\"")),
+            Some(value) => match value.get_ref().as_str() {
+                Some(text) if !text.trim().is_empty() => text.trim().to_owned(),
+                _ => return Err(source.error(value.span(), "`question` must be a text that asks something".to_owned())),
+            },
+        };
+        let repeats = take_number(source, &mut tree, "repeats", 1, 1, MAX_REPEATS)?;
+        let seed = take_number(source, &mut tree, "seed", SEED, 0, MAX_SEED)?;
+        let claims = match tree.remove("claim") {
+            None => Vec::new(),
+            Some(value) => match value.get_ref() {
+                DeValue::Array(array) => array.iter().cloned().collect(),
+                _ => {
+                    return Err(source.error(value.span(), "claims are an array of tables: write [[claim]]".to_owned()));
+                }
+            },
+        };
+        let mut factors = take_factors(source, &mut tree, "factors")?;
+        let full = take_factors(source, &mut tree, "full")?;
+        // `client` and `protocol` are always factors, if only of one level.
+        for name in ["client", "protocol"] {
+            if factors.iter().any(|factor| factor.name == name) {
+                continue;
+            }
+            let found = tree.remove_entry(name);
+            factors.push(match found {
+                Some((key, value)) => RawFactor { name: name.to_owned(), key: key.span(), levels: vec![value] },
+                None => default_factor(name),
+            });
+        }
+        factors.sort_by_key(|factor| factor.key.start);
+        let draft = Draft { source, base: tree, factors };
+        Ok(Self { question, repeats, seed, draft, full, claims })
+    }
+
+    /// The experiment under `--full`.
+    fn full_draft(&self) -> Draft<'i> {
+        let mut draft = self.draft.clone();
+        for wide in &self.full {
+            match draft.factors.iter_mut().find(|factor| factor.name == wide.name) {
+                Some(factor) => *factor = wide.clone(),
+                None => draft.factors.push(wide.clone()),
+            }
+        }
+        draft
+    }
+}
+
+/// A file that says nothing of the client or the protocol means the first of each.
+fn default_factor<'i>(name: &str) -> RawFactor<'i> {
+    let level = if name == "client" { "native" } else { "sse/h2" };
+    RawFactor { name: name.to_owned(), key: 0..0, levels: vec![Spanned::new(0..0, DeValue::String(level.into()))] }
+}
+
+fn take_number(
+    source: &Source,
+    tree: &mut DeTable<'_>,
+    name: &str,
+    default: u64,
+    least: u64,
+    most: u64,
+) -> Result<(u64, Span), ExperimentError> {
+    let Some(value) = tree.remove(name) else { return Ok((default, 0..0)) };
+    let number = value.get_ref().as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
+    match number.filter(|number| (least..=most).contains(number)) {
+        Some(number) => Ok((number, value.span())),
+        None => {
+            let shown = tree::shown(value.get_ref());
+            let says = format!("`{name}` can't be {shown}: write a whole number from {least} to {most}");
+            Err(source.error(value.span(), says))
+        }
+    }
+}
+
+/// The table of factors, in the order of the file. A dotted name may be quoted or not.
+fn take_factors<'i>(
+    source: &Source,
+    tree: &mut DeTable<'i>,
+    table: &str,
+) -> Result<Vec<RawFactor<'i>>, ExperimentError> {
+    let mut factors = Vec::new();
+    if let Some(value) = tree.remove(table) {
+        let span = value.span();
+        let DeValue::Table(entries) = value.into_inner() else {
+            return Err(source.error(span, format!("`{table}` must be a table of factors: write [{table}]")));
+        };
+        collect(source, "", entries, &mut factors)?;
+    }
+    factors.sort_by_key(|factor: &RawFactor<'_>| factor.key.start);
+    // `"a.b"` and `a.b` are two keys to TOML, and one factor here.
+    for (index, factor) in factors.iter().enumerate() {
+        if factors[..index].iter().any(|earlier| earlier.name == factor.name) {
+            let says = format!("the factor `{}` stands in [{table}] twice", words::short(&factor.name));
+            return Err(source.error(factor.key.clone(), says));
+        }
+    }
+    Ok(factors)
+}
+
+fn collect<'i>(
+    source: &Source,
+    prefix: &str,
+    entries: DeTable<'i>,
+    factors: &mut Vec<RawFactor<'i>>,
+) -> Result<(), ExperimentError> {
+    for (key, value) in entries {
+        let name = format!("{prefix}{}", key.get_ref());
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(inner) => collect(source, &format!("{name}."), inner, factors)?,
+            DeValue::Array(array) => {
+                let levels = levels(source, &name, span, array)?;
+                factors.push(RawFactor { name, key: key.span(), levels });
+            }
+            single => {
+                let shown = tree::shown(&single);
+                let says = format!("the factor `{}` needs an array of levels, not `{shown}`", words::short(&name));
+                return Err(source.error(span, says));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn levels<'i>(source: &Source, name: &str, span: Span, array: DeArray<'i>) -> Result<Vec<Value<'i>>, ExperimentError> {
+    let levels: Vec<_> = array.into_iter().collect();
+    if levels.is_empty() {
+        return Err(source.error(span, format!("the factor `{}` has no levels", words::short(name))));
+    }
+    Ok(levels)
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+pub(super) mod tests;

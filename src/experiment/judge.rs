@@ -1,0 +1,214 @@
+//! Whether a trial can be judged at all: its settings within their bounds, its events due before the census, and
+//! its expectations possible under its own faults.
+
+use crate::trial::Settings;
+use crate::trial::settings::{Arrival, Counts, Delivery, Events, FaultKind};
+use crate::units::Size;
+
+/// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) setting: String,
+    pub(super) says: String,
+}
+
+fn complain<T>(setting: &str, says: String) -> Result<T, Complaint> {
+    Err(Complaint { setting: setting.to_owned(), says })
+}
+
+/// The least an event's data may be: the content check needs 16 B for what tells it from every other event.
+const MIN_SIZE: Size = Size::from_bytes(16);
+/// The most an event's data may be.
+const MAX_SIZE: Size = Size::from_bytes(1 << 20);
+/// From `go` to the end at most: an hour, in nanoseconds.
+const MAX_TIMELINE: u64 = 3_600_000_000_000;
+
+/// Refuses what can't be judged.
+pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
+    check_bounds(settings)?;
+    check_events(settings)?;
+    check_faults(settings)
+}
+
+fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
+    let workload = &settings.workload;
+    let bounds = [
+        ("workload.subscribers", workload.subscribers, 1, 20_000),
+        ("workload.pages", workload.pages, 1, 16),
+        ("workload.hosts", workload.hosts, 1, 4),
+        ("workload.ports", workload.ports, 1, 16),
+        ("workload.feeds", workload.feeds, 1, 16),
+        ("workload.events.count", workload.events.count, 0, 100_000),
+        ("server.log", settings.server.log, 1, 1_000_000),
+    ];
+    for (setting, value, least, most) in bounds {
+        if !(least..=most).contains(&value) {
+            return complain(
+                setting,
+                format!("`{setting}` can't be {value}: write a whole number from {least} to {most}"),
+            );
+        }
+    }
+    let size = workload.events.size;
+    if !(MIN_SIZE..=MAX_SIZE).contains(&size) {
+        return complain(
+            "workload.events.size",
+            format!("`workload.events.size` can't be {size}: write {MIN_SIZE} to {MAX_SIZE}"),
+        );
+    }
+    if end_nanos(settings) > MAX_TIMELINE {
+        return complain("workload.hold", "the timeline (ramp, hold and drain) is longer than an hour".to_owned());
+    }
+    if !(1_000_000_000..=MAX_TIMELINE).contains(&settings.timeout.nanos()) {
+        return complain("timeout", format!("`timeout` can't be {}: write 1s to 60min", settings.timeout));
+    }
+    Ok(())
+}
+
+/// Every event must be due at the census or before.
+fn check_events(settings: &Settings) -> Result<(), Complaint> {
+    let workload = &settings.workload;
+    let last = workload.settle.nanos() as f64 + last_arrival_nanos(&workload.events);
+    let hold = workload.hold.nanos() as f64;
+    if last > hold {
+        let says = format!(
+            "the last event can be due {:.3} s after the ramp, but the census is {:.3} s after it: \
+             hold longer, or publish fewer events or faster",
+            last / 1e9,
+            hold / 1e9
+        );
+        return complain("workload.hold", says);
+    }
+    Ok(())
+}
+
+/// When the last event is due at the latest, in nanoseconds after the first moment that one can be.
+fn last_arrival_nanos(events: &Events) -> f64 {
+    let interval = events.rate.interval_nanos();
+    let count = events.count;
+    match events.arrival {
+        _ if count == 0 => 0.0,
+        Arrival::Periodic => f64::from(count - 1) * interval,
+        Arrival::Poisson => f64::from(count) * interval,
+        // Pairs come at half the rate; the second of a pair is 1 ms after the first.
+        Arrival::Pairs => f64::from((count - 1) / 2) * 2.0 * interval + if count.is_multiple_of(2) { 1e6 } else { 0.0 },
+        Arrival::Burst => 0.0,
+    }
+}
+
+/// From `go` to the end.
+fn end_nanos(settings: &Settings) -> u64 {
+    settings.workload.census_nanos() + settings.workload.drain.nanos()
+}
+
+/// Faults within the timeline, and expectations that they leave possible.
+///
+/// - A server killed at the census or before publishes no census and loses its log: nothing can be delivered
+///   exactly once, and there is nothing to count.
+/// - A client killed at any time takes its receipts with it, as it keeps them in memory until the drain is over:
+///   the same.
+/// - Streams closed by the server leave both possible: a reader that comes back with the last id it saw is given
+///   what it missed (WHATWG HTML section 9.2.4). Whether it is back at the census is what such a trial finds out.
+/// - `at-most-once` stays possible under all of them.
+fn check_faults(settings: &Settings) -> Result<(), Complaint> {
+    let (census, end) = (settings.workload.census_nanos(), end_nanos(settings));
+    for (index, fault) in settings.fault.iter().enumerate() {
+        let setting = format!("fault.{index}");
+        let at = fault.at.nanos();
+        if at > end {
+            let says =
+                format!("the fault at {} comes after the end of the trial ({:.3} s)", fault.at, end as f64 / 1e9);
+            return complain(&setting, says);
+        }
+        let (prevents, why) = match fault.kind {
+            FaultKind::KillServer => (at <= census, "a server that is killed before the census can't publish it"),
+            FaultKind::KillClient => (true, "a client that is killed takes what it received with it"),
+            FaultKind::CloseStreams => (false, ""),
+        };
+        if prevents && settings.expect.delivery == Delivery::ExactlyOnce {
+            let says = format!(
+                "{why}: `expect.delivery = \"exactly-once\"` is impossible; write \"at-most-once\" or \"observe\""
+            );
+            return complain(&setting, says);
+        }
+        if prevents && settings.expect.counts == Counts::Equal {
+            let says = format!("{why}: `expect.counts = \"equal\"` is impossible; write \"observe\"");
+            return complain(&setting, says);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn complaint(settings: serde_json::Value) -> String {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        check(&settings).map_or_else(|c| format!("{}: {}", c.setting, c.says), |()| "fine".to_owned())
+    }
+
+    #[test]
+    fn a_number_out_of_bounds_is_refused_with_the_bounds() {
+        let refused = |name: &str, value: u32, bounds: &str| {
+            let says = complaint(json!({ "workload": { (name): value } }));
+            assert_eq!(
+                says,
+                format!("workload.{name}: `workload.{name}` can't be {value}: write a whole number from {bounds}")
+            );
+        };
+        refused("subscribers", 0, "1 to 20000");
+        refused("subscribers", 20_001, "1 to 20000");
+        refused("pages", 17, "1 to 16");
+        refused("hosts", 5, "1 to 4");
+        refused("ports", 0, "1 to 16");
+        refused("feeds", 17, "1 to 16");
+        let size = complaint(json!({ "workload": { "events": { "size": "15 B" } } }));
+        assert_eq!(size, "workload.events.size: `workload.events.size` can't be 15 B: write 16 B to 1 MiB");
+        assert_eq!(complaint(json!({ "workload": { "subscribers": 20000, "events": { "size": "16 B" } } })), "fine");
+    }
+
+    #[test]
+    fn events_that_are_not_all_due_before_the_census_are_refused() {
+        let with = |arrival: &str, hold: &str| {
+            complaint(json!({ "workload": {
+                "settle": "1s", "hold": hold, "events": { "count": 4, "rate": "2/s", "arrival": arrival } } }))
+        };
+        for (arrival, enough, short) in [
+            ("periodic", "2500ms", "2499ms"),
+            ("poisson", "3s", "2999ms"),
+            ("pairs", "2001ms", "2s"),
+            ("burst", "1s", "999ms"),
+        ] {
+            assert_eq!(with(arrival, enough), "fine", "{arrival}");
+            assert!(with(arrival, short).starts_with("workload.hold: the last event can be due"), "{arrival}");
+        }
+    }
+
+    #[test]
+    fn expectations_that_a_fault_makes_impossible_are_refused() {
+        let with = |kind: &str, at: &str, delivery: &str, counts: &str| {
+            complaint(json!({ "workload": { "hold": "2s", "drain": "1s" }, "fault": [{ "at": at, "kind": kind }],
+                "expect": { "delivery": delivery, "counts": counts } }))
+        };
+        assert_eq!(
+            with("kill-server", "1s", "exactly-once", "observe"),
+            "fault.0: a server that is killed before the census can't publish it: `expect.delivery = \
+             \"exactly-once\"` is impossible; write \"at-most-once\" or \"observe\""
+        );
+        assert!(
+            with("kill-server", "2s", "at-most-once", "equal").contains("`expect.counts = \"equal\"` is impossible")
+        );
+        assert_eq!(with("kill-server", "2001ms", "exactly-once", "equal"), "fine", "after the census");
+        assert_eq!(with("kill-server", "1s", "at-most-once", "observe"), "fine");
+        assert!(with("kill-client", "2500ms", "exactly-once", "observe").contains("takes what it received with it"));
+        assert!(with("kill-client", "1s", "observe", "equal").contains("impossible"));
+        assert_eq!(with("close-streams", "1s", "exactly-once", "equal"), "fine");
+        assert_eq!(
+            with("close-streams", "3001ms", "observe", "observe"),
+            "fault.0: the fault at 3001ms comes after the end of the trial (3.000 s)"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! An experiment to a plan: which combinations run, in which order, from which seeds.
+
+use std::collections::BTreeSet;
+
+use ring::digest::{SHA256, digest};
+use serde_json::Value;
+
+use super::Experiment;
+use super::draft::level_of;
+use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
+use crate::units::{Settable, Span};
+use crate::{client, transport};
+
+/// Beside its timeline, what a trial with a browser takes: its start, the page, its end.
+const BROWSER_MILLIS: u64 = 2500;
+/// The same with the native client.
+const NATIVE_MILLIS: u64 = 300;
+
+/// The plan of an experiment. Repeat 0 of every combination comes first, then repeat 1, and so on: what drifts
+/// with time drifts for all alike, and a run cut short has whole repeats. Equal combinations run once.
+pub fn plan(experiment: &Experiment) -> Plan {
+    let factors: Vec<String> = experiment.factors.iter().map(|factor| factor.name.clone()).collect();
+    let mut seen = BTreeSet::new();
+    let mut combinations = Vec::new();
+    for settings in &experiment.combinations {
+        let levels = levels(experiment, settings);
+        // Levels have no order of their own; their text is as good a key.
+        if seen.insert(serde_json::to_string(&levels).unwrap_or_default()) {
+            combinations.push((levels, settings));
+        }
+    }
+    let mut trials = Vec::new();
+    for repeat in 0..experiment.repeats {
+        let seed = trial_seed(experiment.seed, repeat);
+        for (levels, settings) in &combinations {
+            let trial = u32::try_from(trials.len()).unwrap_or(u32::MAX);
+            trials.push(PlannedTrial { trial, repeat, seed, levels: levels.clone(), settings: (*settings).clone() });
+        }
+    }
+    Plan {
+        experiment: experiment.name.clone(),
+        question: experiment.question.clone(),
+        seed: experiment.seed,
+        repeats: experiment.repeats,
+        factors,
+        claims: experiment.claims.clone(),
+        trials,
+    }
+}
+
+/// What no client at all can do. A client's own limits are its row's to say.
+pub fn supports(settings: &Settings) -> Result<(), String> {
+    // RFC 9000 section 18.2: without initial_max_streams_bidi a peer may open none; there is no "no limit".
+    if settings.protocol.alpn == Alpn::H3 && settings.server.max_concurrent_streams == Settable::Unset {
+        return Err("QUIC can't leave server.max-concurrent-streams unset: initial_max_streams_bidi left out means 0 \
+                    (RFC 9000 section 18.2)"
+            .to_owned());
+    }
+    Ok(())
+}
+
+/// How long a plan takes, about: each trial's timeline and what its client needs to come and go. Trials that will
+/// end `unsupported` take no time.
+pub fn expected_time(plan: &Plan) -> Span {
+    let millis = |trial: &PlannedTrial| {
+        let settings = &trial.settings;
+        let row = client::ALL.iter().find(|row| row.name == settings.client);
+        if supports(settings).is_err() || row.is_some_and(|row| (row.supports)(settings).is_err()) {
+            return 0;
+        }
+        let timeline = (settings.workload.census_nanos() + settings.workload.drain.nanos()) / 1_000_000;
+        timeline + if is_native(settings) { NATIVE_MILLIS } else { BROWSER_MILLIS }
+    };
+    Span::from_millis(plan.trials.iter().map(millis).sum())
+}
+
+/// hash(the run's seed, repeat): the first 53 bits of SHA-256 over both as big-endian bytes (8 and 4 of them).
+fn trial_seed(seed: u64, repeat: u32) -> u64 {
+    let mut input = seed.to_be_bytes().to_vec();
+    input.extend(repeat.to_be_bytes());
+    let first = digest(&SHA256, &input).as_ref()[..8].iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    first >> 11
+}
+
+/// Every factor with its level; `null` where this trial doesn't read it and it has several.
+fn levels(experiment: &Experiment, settings: &Settings) -> Levels {
+    let level = |factor: &super::Factor| match factor.levels > 1 && !reads(settings, &factor.name) {
+        true => Value::Null,
+        false => level_of(settings, &factor.name),
+    };
+    experiment.factors.iter().map(|factor| (factor.name.clone(), level(factor))).collect()
+}
+
+/// Whether a trial with this client and protocol is any different for this setting.
+pub(super) fn reads(settings: &Settings, name: &str) -> bool {
+    let multiplexed = settings.protocol.alpn != Alpn::H1;
+    match name {
+        "server.max-concurrent-streams" => multiplexed,
+        // On HTTP/1.1 every subscription has a connection of its own, whatever is set.
+        "workload.connections" => is_native(settings) && multiplexed,
+        "workload.pages" | "workload.credentials" => !is_native(settings),
+        _ => {
+            let table = name.split('.').next().unwrap_or(name);
+            transport::find(table).is_none() || table == settings.protocol.transport
+        }
+    }
+}
+
+fn is_native(settings: &Settings) -> bool {
+    settings.client == "native"
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+//! Which trials a plan holds, in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::*;
+use crate::experiment::source::Source;
+use crate::experiment::{Overrides, file};
+
+fn planned(text: &str) -> Plan {
+    let source = Source::new("x.toml", format!("question = 'What?'\n{text}")).unwrap();
+    plan(&file::parse("x".to_owned(), source, &Overrides::default()).unwrap())
+}
+
+/// The levels of a factor over all trials, in order, as JSON.
+fn column(plan: &Plan, factor: &str) -> Vec<Value> {
+    plan.trials.iter().map(|trial| trial.levels[factor].clone()).collect()
+}
+
+#[test]
+fn repeats_come_in_whole_rounds_and_share_a_seed() {
+    let plan = planned("repeats = 3\n[factors]\nclient = ['native', 'firefox']\nprotocol = ['sse/h1', 'sse/h2']\n");
+    assert_eq!(plan.trials.len(), 12);
+    assert!(plan.trials.iter().enumerate().all(|(i, trial)| trial.trial as usize == i));
+    let mut seeds = BTreeMap::new();
+    for round in plan.trials.chunks(4) {
+        let combinations: BTreeSet<_> = round.iter().map(|trial| format!("{:?}", trial.levels)).collect();
+        assert_eq!(combinations.len(), 4, "a round has every combination once");
+        for trial in round {
+            assert_eq!(*seeds.entry(trial.repeat).or_insert(trial.seed), trial.seed, "repeats are paired");
+        }
+    }
+    assert_eq!(seeds.values().collect::<BTreeSet<_>>().len(), 3, "repeats differ");
+    assert!(seeds.values().all(|seed| *seed < 1 << 53));
+}
+
+#[test]
+fn a_seed_is_the_first_53_bits_of_a_hash_of_seed_and_repeat() {
+    // printf '\0\0\0\0\0\0\0\1\0\0\0\0' | sha256sum: the first 8 bytes, without their last 11 bits.
+    assert_eq!(trial_seed(1, 0), 1_288_347_848_234_415);
+    assert_ne!(trial_seed(1, 1), trial_seed(1, 0));
+    assert_ne!(trial_seed(2, 0), trial_seed(1, 0));
+}
+
+#[test]
+fn a_factor_that_a_protocol_does_not_read_is_dropped_for_it() {
+    let plan =
+        planned("[factors]\nprotocol = ['sse/h1', 'sse/h2']\n\"server.max-concurrent-streams\" = [10, 'unset']\n");
+    assert_eq!(column(&plan, "server.max-concurrent-streams"), [json!(null), json!(10), json!("unset")]);
+    assert_eq!(column(&plan, "protocol"), [json!("sse/h1"), json!("sse/h2"), json!("sse/h2")]);
+    assert_eq!(plan.trials[0].settings.server.max_concurrent_streams, Settable::Set(100), "left at its default");
+}
+
+#[test]
+fn a_factor_of_one_level_keeps_it() {
+    let plan = planned("[factors]\nprotocol = ['sse/h1']\n\"server.max-concurrent-streams\" = [10]\n");
+    assert_eq!(column(&plan, "server.max-concurrent-streams"), [json!(10)]);
+}
+
+#[test]
+fn what_only_one_kind_of_client_reads_is_dropped_for_the_other() {
+    let plan = planned(
+        "protocol = 'sse/h2'\n[factors]\nclient = ['native', 'firefox']\n\"workload.pages\" = [4, 1]\n\
+         \"workload.connections\" = ['separate', 'shared']\n\"workload.credentials\" = ['omit', 'include']\n",
+    );
+    assert_eq!(plan.trials.len(), 2 + 4);
+    for trial in &plan.trials {
+        let native = trial.settings.client == "native";
+        assert_eq!(trial.levels["workload.connections"].is_null(), !native);
+        assert_eq!(trial.levels["workload.pages"].is_null(), native);
+        assert_eq!(trial.levels["workload.credentials"].is_null(), native);
+        assert!(!native || trial.settings.workload.pages == 1, "a level that isn't read isn't set");
+    }
+    let plan = planned("protocol = 'sse/h1'\n[factors]\n\"workload.connections\" = ['separate', 'shared']\n");
+    assert_eq!(plan.trials.len(), 1, "on HTTP/1.1 each subscription has its own connection anyway");
+}
+
+#[test]
+fn levels_are_canonical_and_factors_stand_in_the_order_of_the_file() {
+    let plan = planned(
+        "[factors]\n\"workload.hold\" = ['3000ms', '0.1 min']\nprotocol = ['sse/h1']\n\"sse.retry\" = ['1s']\nclient = ['native']\n",
+    );
+    assert_eq!(column(&plan, "workload.hold"), [json!("3s"), json!("6s")]);
+    assert_eq!(column(&plan, "sse.retry"), [json!("1s"), json!("1s")]);
+    assert_eq!(plan.factors, ["workload.hold", "protocol", "sse.retry", "client"]);
+    assert!(plan.trials.iter().all(|trial| trial.levels.len() == 4));
+}
+
+#[test]
+fn a_list_of_faults_can_be_a_factor() {
+    let plan = planned(
+        "[expect]\ndelivery = 'observe'\ncounts = 'observe'\n[factors]\nfault = [[], [{ at = '1000ms', kind = 'kill-server' }]]\n",
+    );
+    assert_eq!(column(&plan, "fault"), [json!([]), json!([{ "at": "1s", "kind": "kill-server" }])]);
+}
+
+#[test]
+fn the_expected_time_is_timelines_and_what_clients_need() {
+    let timeline = "[workload]\nhold = '2s'\ndrain = '500ms'\nramp = '500ms'\nevents = { count = 0 }\n";
+    let native = planned(&format!("client = 'native'\nprotocol = 'sse/h1'\nrepeats = 2\n{timeline}"));
+    assert_eq!(expected_time(&native).to_string(), "6600ms");
+    let browser = planned(&format!("client = 'firefox'\nprotocol = 'sse/h1'\n{timeline}"));
+    assert_eq!(expected_time(&browser).to_string(), "5500ms");
+}
+
+#[test]
+fn a_quic_server_cannot_leave_its_limit_unset() {
+    let plan =
+        planned("[factors]\nprotocol = ['sse/h2', 'sse/h3']\n\"server.max-concurrent-streams\" = ['unset', 100]\n");
+    let unsupported: Vec<_> = plan.trials.iter().filter(|trial| supports(&trial.settings).is_err()).collect();
+    assert_eq!(unsupported.len(), 1);
+    assert_eq!(unsupported[0].levels["protocol"], "sse/h3");
+    assert_eq!(unsupported[0].levels["server.max-concurrent-streams"], "unset");
+    assert!(supports(&unsupported[0].settings).unwrap_err().contains("RFC 9000 section 18.2"));
+    assert_eq!(expected_time(&plan).nanos(), 3 * 3_800_000_000, "what can't run takes no time");
+}

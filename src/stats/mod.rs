@@ -1,1 +1,25 @@
-//! To come.
+//! Observations to metrics, groups and claims.
+//!
+//! Enters: a plan and the observations of its trials. Leaves: a [`Summary`], and the judgement of one trial.
+//! What must never happen here: a socket, a clock, a print; a number that is not a fold over observations; an
+//! absent value that looks like 0.
+
+pub mod claim;
+pub mod judge;
+pub mod metric;
+pub mod number;
+mod record;
+mod sample;
+pub mod summary;
+
+#[cfg(test)]
+pub(crate) mod rig;
+
+pub use claim::{Verdict, check as check_claim};
+pub use judge::judge;
+pub use summary::{ClaimResult, Entry, Group, Summary, TrialResult, summarise};
+
+/// The names of all metrics, in the order of tables.
+pub fn metric_names() -> impl Iterator<Item = &'static str> {
+    metric::ALL.iter().map(|metric| metric.name)
+}

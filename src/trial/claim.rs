@@ -64,10 +64,11 @@ pub struct Than {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
-    /// `protocol = "sse/h1"`.
-    One(serde_json::Value),
+    // First: serde takes the first variant that fits, and a list is a value too.
     /// `client = ["chromium", "firefox"]`.
     Many(Vec<serde_json::Value>),
+    /// `protocol = "sse/h1"`.
+    One(serde_json::Value),
 }
 
 impl OneOrMany {

@@ -1,0 +1,242 @@
+//! Claims against numbers.
+//!
+//! A value decides only what it can: one that is uncertain, or only known to be above something, is a range, and
+//! a comparison that holds for a part of the range is undecided.
+
+mod quantity;
+mod select;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use quantity::check;
+
+use self::quantity::{Comparison, Reference};
+use super::summary::{ClaimResult, Entry, TrialResult};
+use super::{metric, number};
+use crate::trial::observation::Outcome;
+use crate::trial::{Claim, Plan};
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every number agrees.
+    Confirmed,
+    /// A number contradicts it.
+    Refuted,
+    /// The numbers don't decide it.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The word of files and tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Refuted => "refuted",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// How a claim fared with one client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientResult {
+    /// `None`: it did not take part.
+    pub verdict: Option<Verdict>,
+    /// Its version, where it was started.
+    pub version: Option<String>,
+    /// What it did, as the rest of a sentence that begins with its name: `held 6`.
+    pub evidence: String,
+}
+
+impl ClaimResult {
+    /// The evidence with the clients' titles: `title(name)`.
+    pub fn evidence_by(&self, title: impl Fn(&str) -> String) -> String {
+        if self.per_client.is_empty() {
+            return self.evidence.clone();
+        }
+        sentence(&self.per_client, title)
+    }
+}
+
+/// What one trial or pair of trials says: a value within a range (both ends included), or why there is none.
+#[derive(Debug, Clone)]
+struct Datum {
+    range: Option<[f64; 2]>,
+    /// The number as a person reads it, or the reason.
+    text: String,
+}
+
+/// Decides a claim over the trials that it is about.
+pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> ClaimResult {
+    let result = |verdict, per_client, evidence| ClaimResult {
+        says: claim.says.clone(),
+        source: claim.source.clone(),
+        verdict,
+        per_client,
+        evidence,
+    };
+    let (reference, comparison) = match (Reference::parse(&claim.metric), Comparison::of(claim)) {
+        (Ok(reference), Ok(comparison)) => (reference, comparison),
+        (Err(error), _) | (_, Err(error)) => return result(Verdict::Inconclusive, BTreeMap::new(), error),
+    };
+    let mut clients: BTreeMap<String, Vec<&TrialResult>> = BTreeMap::new();
+    for trial in trials.iter().filter(|trial| select::matches(&claim.selection, plan, trial)) {
+        clients.entry(select::client(trial)).or_default().push(trial);
+    }
+    if clients.is_empty() {
+        let none = "no trial of this run is about it".to_owned();
+        return result(Verdict::Inconclusive, BTreeMap::new(), none);
+    }
+    let per_client: BTreeMap<String, ClientResult> = clients
+        .into_iter()
+        .map(|(client, selected)| (client, one_client(claim, plan, trials, &selected, &reference, &comparison)))
+        .collect();
+    let verdicts: Vec<Verdict> = per_client.values().filter_map(|client| client.verdict).collect();
+    let evidence = sentence(&per_client, str::to_owned);
+    result(overall(&verdicts), per_client, evidence)
+}
+
+/// Refuted by any, confirmed by all of at least one, else undecided.
+fn overall(verdicts: &[Verdict]) -> Verdict {
+    if verdicts.contains(&Verdict::Refuted) {
+        Verdict::Refuted
+    } else if !verdicts.is_empty() && verdicts.iter().all(|&verdict| verdict == Verdict::Confirmed) {
+        Verdict::Confirmed
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+fn one_client(
+    claim: &Claim,
+    plan: &Plan,
+    trials: &[TrialResult],
+    selected: &[&TrialResult],
+    reference: &Reference,
+    comparison: &Comparison,
+) -> ClientResult {
+    let version = selected.iter().find_map(|trial| trial.client_version.clone());
+    let reason = |trial: &TrialResult| trial.reason.clone().unwrap_or_else(|| "no reason was given".to_owned());
+    if selected.iter().all(|trial| trial.outcome == Outcome::Unsupported) {
+        let evidence = format!("did not take part ({})", reason(selected[0]));
+        return ClientResult { verdict: None, version, evidence };
+    }
+    // Repeats of one combination must agree; combinations are judged each for itself.
+    let mut combinations: Vec<(&TrialResult, Vec<Datum>)> = Vec::new();
+    let completed = selected.iter().filter(|trial| trial.outcome == Outcome::Completed);
+    for &trial in completed {
+        let data = select::data(claim, plan, trials, trial, reference);
+        match combinations.iter_mut().find(|(first, _)| first.levels == trial.levels) {
+            Some((_, all)) => all.extend(data),
+            None => combinations.push((trial, data)),
+        }
+    }
+    let broken = selected.iter().find(|t| !matches!(t.outcome, Outcome::Completed | Outcome::Unsupported));
+    if combinations.is_empty() {
+        let evidence = broken.map_or_else(String::new, |trial| format!("{} ({})", trial.outcome.word(), reason(trial)));
+        return ClientResult { verdict: Some(Verdict::Inconclusive), version, evidence };
+    }
+    let verdicts: Vec<Verdict> = combinations.iter().map(|(_, data)| agree(data, comparison)).collect();
+    let several = combinations.len() > 1;
+    let parts: Vec<String> = combinations
+        .iter()
+        .map(|(trial, data)| {
+            let numbers = numbers(data);
+            if several { format!("{numbers} ({})", select::differing(trial, &combinations)) } else { numbers }
+        })
+        .collect();
+    let mut evidence = phrase(claim, reference, &parts.join(", "));
+    if let Some(trial) = broken {
+        evidence += &format!("; trial {} {} ({})", trial.trial, trial.outcome.word(), reason(trial));
+    }
+    ClientResult { verdict: Some(overall(&verdicts)), version, evidence }
+}
+
+/// One verdict of all repeats: a mixture decides nothing.
+fn agree(data: &[Datum], comparison: &Comparison) -> Verdict {
+    let mut decided = data.iter().map(|datum| datum.range.and_then(|range| comparison.holds(range)));
+    let Some(Some(first)) = decided.next() else { return Verdict::Inconclusive };
+    if !decided.all(|verdict| verdict == Some(first)) {
+        return Verdict::Inconclusive;
+    }
+    if first { Verdict::Confirmed } else { Verdict::Refuted }
+}
+
+/// The numbers of the repeats: one when all are the same, all of up to six, else their ends.
+fn numbers(data: &[Datum]) -> String {
+    let mut texts: Vec<&str> = data.iter().map(|datum| datum.text.as_str()).collect();
+    texts.dedup();
+    match texts.as_slice() {
+        [] => "nothing to compare with".to_owned(),
+        [one] => (*one).to_owned(),
+        few if few.len() <= 6 => few.join(", "),
+        many => {
+            let mut values: Vec<f64> = data.iter().filter_map(|datum| datum.range).map(|[low, _]| low).collect();
+            values.sort_by(f64::total_cmp);
+            let ends = values.first().zip(values.last());
+            ends.map_or_else(
+                || many[0].to_owned(),
+                |(low, high)| format!("{} to {} in {} trials", number::plain(*low), number::plain(*high), data.len()),
+            )
+        }
+    }
+}
+
+fn phrase(claim: &Claim, reference: &Reference, numbers: &str) -> String {
+    match (&claim.than, reference.statistic) {
+        (Some(_), _) => format!("had a ratio of {numbers}"),
+        (None, None) => reference.metric.phrase.replace("{}", numbers),
+        (None, Some(_)) => format!("had {} {numbers}", reference.name()),
+    }
+}
+
+fn sentence(per_client: &BTreeMap<String, ClientResult>, title: impl Fn(&str) -> String) -> String {
+    let part = |(client, result): (&String, &ClientResult)| {
+        let version = result.version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
+        format!("{}{version} {}", title(client), result.evidence)
+    };
+    per_client.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// The first two numbers of a version: `156.0` of `156.0.8078.79`.
+pub fn short(version: &str) -> String {
+    let numbers = version.split('.').take_while(|part| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty());
+    match numbers.collect::<Vec<_>>().as_slice() {
+        [major, minor, ..] => format!("{major}.{minor}"),
+        _ => version.to_owned(),
+    }
+}
+
+/// The range of a trial's value, or why it has none.
+fn datum(entry: &Entry, reference: &Reference) -> Datum {
+    let none = |text: String| Datum { range: None, text };
+    if let Some(reason) = &entry.machine_limited {
+        return none(format!("nothing that this machine can tell ({reason})"));
+    }
+    if let Some(above) = entry.above {
+        let text = format!("more than {}", number::with_unit(above, &entry.unit));
+        // The least number above it: `above` itself is excluded.
+        return Datum { range: Some([above.next_up(), f64::INFINITY]), text };
+    }
+    let needed = reference.least_samples();
+    if entry.n > 0 && entry.n < needed {
+        return none(format!("{} of the {needed} samples that {} takes", entry.n, reference.name()));
+    }
+    let Some(value) = reference.of(entry) else {
+        return none(format!("no value ({})", entry.absent.as_deref().unwrap_or("not obtained")));
+    };
+    let range = match entry.uncertainty {
+        Some(off) if value < 3.0 * off => [f64::NEG_INFINITY, (3.0 * off).next_down()],
+        Some(off) => [value - off, value + off],
+        None => [value, value],
+    };
+    Datum { range: Some(range), text: entry.text_of(Some(value)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! What a claim compares with: its metric, its comparison, and quantities in the metric's unit.
+
+use crate::stats::metric::{self, Metric};
+use crate::stats::summary::Entry;
+use crate::trial::Claim;
+use crate::trial::claim::Quantity;
+use crate::units::{Size, Span};
+
+/// Checks a claim as far as it can be without a run: metrics that exist, exactly one comparison, quantities in
+/// the metric's unit (plain numbers for what is counted, and for a ratio). The error is for whoever wrote it.
+pub fn check(claim: &Claim) -> Result<(), String> {
+    Comparison::of(claim).map(|_| ())
+}
+
+/// One of a metric's values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reference {
+    pub(super) metric: &'static Metric,
+    /// `None`: the median, or the only value.
+    pub(super) statistic: Option<&'static str>,
+}
+
+const STATISTICS: [&str; 5] = ["p50", "p90", "p99", "min", "max"];
+
+impl Reference {
+    /// Parses `latency` or `latency.p99`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (name, statistic) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let metric = metric::find(name).ok_or_else(|| match nearest(name) {
+            Some(near) => format!("`{name}` is not a metric; did you mean `{near}`?"),
+            None => format!("`{name}` is not a metric"),
+        })?;
+        let statistic = match statistic {
+            None => None,
+            Some(given) => Some(
+                STATISTICS
+                    .into_iter()
+                    .find(|known| *known == given)
+                    .ok_or_else(|| format!("`{text}`: a metric has {}, not `{given}`", STATISTICS.join(", ")))?,
+            ),
+        };
+        Ok(Self { metric, statistic })
+    }
+
+    /// As it is written: `latency.p99`.
+    pub(super) fn name(&self) -> String {
+        self.statistic.map_or_else(|| self.metric.name.to_owned(), |s| format!("{}.{s}", self.metric.name))
+    }
+
+    /// The value; for a single sample every quantile is that.
+    pub(super) fn of(&self, entry: &Entry) -> Option<f64> {
+        let value = match self.statistic {
+            Some("p90") => entry.p90,
+            Some("p99") => entry.p99,
+            Some("min") => entry.min,
+            Some("max") => entry.max,
+            _ => entry.median,
+        };
+        value.or(entry.median)
+    }
+
+    /// How many samples a quantile takes: below, it is only the largest one or between the two largest.
+    pub(super) fn least_samples(&self) -> usize {
+        match self.statistic {
+            Some("p90") => 10,
+            Some("p99") => 100,
+            _ => 1,
+        }
+    }
+}
+
+fn nearest(name: &str) -> Option<&'static str> {
+    let likeness = |known: &&'static str| strsim::jaro_winkler(known, name);
+    crate::stats::metric_names()
+        .map(|known| (likeness(&known), known))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// A claim's comparison, in the metric's unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Comparison {
+    Equals(f64),
+    AtMost(f64),
+    AtLeast(f64),
+    Within(f64, f64),
+}
+
+impl Comparison {
+    /// The comparison of a claim.
+    pub(super) fn of(claim: &Claim) -> Result<Self, String> {
+        let mut unit = Reference::parse(&claim.metric)?.metric.unit;
+        if let Some(than) = &claim.than {
+            if let Some(metric) = &than.metric {
+                let other = Reference::parse(metric)?.metric.unit;
+                if other != unit {
+                    return Err(format!("a ratio of {unit} to {other} compares nothing"));
+                }
+            }
+            unit = "";
+        }
+        let value = |quantity: &Quantity| convert(quantity, unit, &claim.metric);
+        let given = [claim.equals.is_some(), claim.at_most.is_some(), claim.at_least.is_some(), claim.within.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            return Err("a claim has exactly one of equals, at-most, at-least and within".to_owned());
+        }
+        match (&claim.equals, &claim.at_most, &claim.at_least, &claim.within) {
+            (Some(quantity), ..) => Ok(Self::Equals(value(quantity)?)),
+            (_, Some(quantity), ..) => Ok(Self::AtMost(value(quantity)?)),
+            (_, _, Some(quantity), _) => Ok(Self::AtLeast(value(quantity)?)),
+            (.., Some([low, high])) => {
+                let (low, high) = (value(low)?, value(high)?);
+                if low > high {
+                    return Err(format!("within = [{low}, {high}] contains nothing"));
+                }
+                Ok(Self::Within(low, high))
+            }
+            _ => Err("a claim has exactly one of equals, at-most, at-least and within".to_owned()),
+        }
+    }
+
+    /// Whether it holds for every value of the range, or for none; `None` when only for some.
+    pub(super) fn holds(self, [low, high]: [f64; 2]) -> Option<bool> {
+        let (least, most) = match self {
+            Self::Equals(value) => (value, value),
+            Self::AtMost(most) => (f64::NEG_INFINITY, most),
+            Self::AtLeast(least) => (least, f64::INFINITY),
+            Self::Within(least, most) => (least, most),
+        };
+        if low >= least && high <= most {
+            Some(true)
+        } else if high < least || low > most {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
+    /// The values to draw lines at.
+    pub(super) fn bounds(self) -> Vec<f64> {
+        match self {
+            Self::Equals(value) | Self::AtMost(value) | Self::AtLeast(value) => vec![value],
+            Self::Within(low, high) => vec![low, high],
+        }
+    }
+
+    /// The sign before the bounds.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::Equals(_) => "=",
+            Self::AtMost(_) => "≤",
+            Self::AtLeast(_) => "≥",
+            Self::Within(..) => "within",
+        }
+    }
+}
+
+/// A quantity in a metric's unit; an empty unit is a ratio's.
+fn convert(quantity: &Quantity, unit: &str, metric: &str) -> Result<f64, String> {
+    match (quantity, unit) {
+        (Quantity::Number(value), "" | "streams" | "connections" | "events") if value.is_finite() => Ok(*value),
+        (Quantity::Number(value), "ms" | "µs") => Err(format!("{metric} = {value} needs its unit, such as \"50ms\"")),
+        (Quantity::Number(value), "B") => Err(format!("{metric} = {value} needs its unit, such as \"4 kB\"")),
+        (Quantity::Number(value), _) => Err(format!("{metric} = {value} compares nothing")),
+        (Quantity::Text(text), "ms") => Ok(text.parse::<Span>().map_err(|e| e.to_string())?.nanos() as f64 / 1e6),
+        (Quantity::Text(text), "µs") => Ok(text.parse::<Span>().map_err(|e| e.to_string())?.nanos() as f64 / 1e3),
+        (Quantity::Text(text), "B") => Ok(text.parse::<Size>().map_err(|e| e.to_string())?.bytes() as f64),
+        (Quantity::Text(text), "") => Err(format!("a ratio is a plain number, not `{text}`")),
+        (Quantity::Text(text), _) => Err(format!("{metric} counts {unit}: a plain number, not `{text}`")),
+    }
+}

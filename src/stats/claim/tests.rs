@@ -1,0 +1,205 @@
+//! Claims against rigged runs.
+
+use super::*;
+use crate::stats::rig::Rig;
+use crate::stats::{ClaimResult, check_claim, summarise};
+use crate::trial::Alpn;
+
+/// A claim of this JSON, beside its sentence and source.
+fn claim(rest: &str) -> Claim {
+    let text =
+        format!(r#"{{"says": "It does.", "source": {{"url": "https://example.org/", "quote": "it does"}}, {rest}}}"#);
+    serde_json::from_str(&text).unwrap()
+}
+
+fn decided(rigs: &[Rig], rest: &str) -> ClaimResult {
+    let (plan, observations) = Rig::plan(rigs, vec![claim(rest)]);
+    summarise(&plan, &observations).claims.remove(0)
+}
+
+const SIX: &str = r#""where": {"protocol": "sse/h1"}, "metric": "open-streams", "equals": 6"#;
+
+fn three_browsers(last: u32) -> Vec<Rig> {
+    vec![
+        Rig::held(0, 0, "chromium", Alpn::H1, 6, 10),
+        Rig::held(1, 0, "firefox", Alpn::H1, 6, 10),
+        Rig::held(2, 0, "webkit", Alpn::H1, last, 10),
+        Rig::held(3, 0, "chromium", Alpn::H2, 9, 10),
+    ]
+}
+
+#[test]
+fn what_all_clients_show_is_confirmed_with_their_numbers() {
+    let result = decided(&three_browsers(6), SIX);
+    assert_eq!(result.verdict, Verdict::Confirmed);
+    assert_eq!(result.evidence, "chromium 156.0 held 6, firefox 156.0 held 6, webkit 156.0 held 6");
+    assert_eq!(
+        result.evidence_by(|name| name.to_uppercase()),
+        "CHROMIUM 156.0 held 6, FIREFOX 156.0 held 6, WEBKIT 156.0 held 6"
+    );
+}
+
+#[test]
+fn one_client_is_enough_to_refute() {
+    let result = decided(&three_browsers(5), SIX);
+    assert_eq!(result.verdict, Verdict::Refuted);
+    assert_eq!(result.per_client["chromium"].verdict, Some(Verdict::Confirmed));
+    assert_eq!(result.per_client["webkit"].verdict, Some(Verdict::Refuted));
+}
+
+#[test]
+fn who_can_not_take_part_neither_confirms_nor_refutes() {
+    let mut rig = Rig::of(4, 0, "webkit", Alpn::H3);
+    rig.end(Outcome::Unsupported, Some("WebKitGTK has no HTTP/3"));
+    let result = decided(&[rig.clone()], r#""metric": "open-streams", "equals": 6"#);
+    assert_eq!(result.verdict, Verdict::Inconclusive, "nobody took part");
+    let with = [rig, Rig::held(5, 0, "chromium", Alpn::H3, 6, 10)];
+    let result = decided(&with, r#""metric": "open-streams", "equals": 6"#);
+    assert_eq!(result.verdict, Verdict::Confirmed);
+    assert_eq!(result.evidence, "chromium 156.0 held 6, webkit did not take part (WebKitGTK has no HTTP/3)");
+}
+
+#[test]
+fn a_failed_trial_decides_nothing_whatever_its_numbers() {
+    let mut rig = Rig::held(0, 0, "chromium", Alpn::H1, 6, 10);
+    rig.end(Outcome::Failed, Some("2 events lost"));
+    let result = decided(&[rig], SIX);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert_eq!(result.evidence, "chromium 156.0 failed (2 events lost)");
+}
+
+#[test]
+fn repeats_that_disagree_decide_nothing_and_say_their_numbers() {
+    let rigs = [6, 6, 7].map(|open| Rig::held(open, open, "chromium", Alpn::H1, open, 10));
+    let rigs: Vec<Rig> = rigs
+        .into_iter()
+        .enumerate()
+        .map(|(at, mut rig)| {
+            let at = u32::try_from(at).unwrap();
+            rig.planned.trial = at;
+            rig.planned.repeat = at;
+            for observation in &mut rig.observations {
+                observation.trial = at;
+                if let crate::trial::Fact::Attached { tag, .. } = &mut observation.fact {
+                    *tag = Some(at);
+                }
+            }
+            rig
+        })
+        .collect();
+    let result = decided(&rigs, SIX);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert_eq!(result.evidence, "chromium 156.0 held 6, 7");
+}
+
+#[test]
+fn a_combination_that_contradicts_refutes_though_another_agrees() {
+    let rigs = [Rig::held(0, 0, "native", Alpn::H1, 6, 10), Rig::held(1, 0, "native", Alpn::H2, 10, 10)];
+    let result = decided(&rigs, r#""metric": "open-streams", "at-most": 6"#);
+    assert_eq!(result.verdict, Verdict::Refuted);
+    assert_eq!(result.evidence, "native 156.0 held 6 (sse/h1), 10 (sse/h2)");
+}
+
+#[test]
+fn no_trial_about_it_is_said_so() {
+    let result = decided(&three_browsers(6), r#""where": {"client": "lynx"}, "metric": "lost", "equals": 0"#);
+    assert_eq!((result.verdict, result.evidence.as_str()), (Verdict::Inconclusive, "no trial of this run is about it"));
+}
+
+#[test]
+fn a_ratio_pairs_trials_that_differ_only_in_what_it_names() {
+    let rigs = [
+        Rig::held(0, 0, "native", Alpn::H1, 5, 20),
+        Rig::held(1, 0, "native", Alpn::H2, 15, 20),
+        Rig::held(2, 0, "chromium", Alpn::H1, 6, 20),
+        Rig::held(3, 0, "chromium", Alpn::H2, 18, 20),
+    ];
+    let rest = r#""where": {"protocol": "sse/h2"}, "metric": "open-streams", "equals": 3, "than": {"where": {"protocol": "sse/h1"}}"#;
+    let result = decided(&rigs, rest);
+    assert_eq!(result.verdict, Verdict::Confirmed);
+    assert_eq!(result.per_client["chromium"].evidence, "had a ratio of 3 (18 ÷ 6)");
+}
+
+#[test]
+fn a_request_still_waiting_decides_what_it_can() {
+    let mut rig = Rig::new();
+    rig.probe_sent().wait(1500).census().end(Outcome::Completed, None);
+    let verdict = |rest: &str| decided(&[rig.clone()], &format!(r#""metric": "blocked-request", {rest}"#)).verdict;
+    assert_eq!(verdict(r#""at-least": "1s""#), Verdict::Confirmed);
+    assert_eq!(verdict(r#""at-most": "1s""#), Verdict::Refuted);
+    assert_eq!(verdict(r#""equals": "1500ms""#), Verdict::Refuted);
+    assert_eq!(verdict(r#""at-least": "2s""#), Verdict::Inconclusive);
+    assert_eq!(verdict(r#""within": ["1s", "2s"]"#), Verdict::Inconclusive);
+}
+
+#[test]
+fn an_uncertain_clock_decides_only_beyond_its_uncertainty() {
+    let mut rig = Rig::new();
+    rig.clock(1_000_000).attach(0, 1).open(0).publish(0).receive_at(0, 0, 10_000_000);
+    rig.end(Outcome::Completed, None);
+    let verdict = |rest: &str| decided(&[rig.clone()], &format!(r#""metric": "latency", {rest}"#)).verdict;
+    assert_eq!(verdict(r#""at-most": "12ms""#), Verdict::Confirmed);
+    assert_eq!(verdict(r#""at-most": "10ms""#), Verdict::Inconclusive);
+    assert_eq!(verdict(r#""at-most": "8ms""#), Verdict::Refuted);
+}
+
+#[test]
+fn a_machine_that_publishes_late_decides_no_latency() {
+    let mut rig = Rig::new();
+    rig.attach(0, 1).open(0).publish_late(0, 2_000_000).wait(3).receive(0, 0).end(Outcome::Completed, None);
+    let result = decided(&[rig], r#""metric": "latency", "at-most": "50ms""#);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert!(result.evidence.contains("nothing that this machine can tell"), "{}", result.evidence);
+}
+
+#[test]
+fn a_p99_of_few_samples_says_how_many_it_takes() {
+    let rig = Rig::held(0, 0, "chromium", Alpn::H2, 6, 6);
+    let result = decided(&[rig], r#""metric": "time-to-open.p99", "at-most": "1s""#);
+    assert_eq!(result.verdict, Verdict::Inconclusive);
+    assert_eq!(result.evidence, "chromium 156.0 had time-to-open.p99 6 of the 100 samples that time-to-open.p99 takes");
+}
+
+#[test]
+fn a_claim_with_a_wrong_unit_metric_or_comparison_is_refused() {
+    let refused = |rest: &str| check_claim(&claim(rest)).unwrap_err();
+    assert!(refused(r#""metric": "latency", "at-most": 50"#).contains("50ms"));
+    assert!(refused(r#""metric": "latency", "at-most": "50 kB""#).contains("length of time"));
+    assert!(refused(r#""metric": "open-streams", "equals": "6ms""#).contains("counts streams"));
+    assert!(refused(r#""metric": "server-memory-per-stream", "at-most": "4""#).contains("number of bytes"));
+    assert!(refused(r#""metric": "open-stream", "equals": 6"#).contains("did you mean `open-streams`?"));
+    assert!(refused(r#""metric": "latency.p95", "at-most": "5ms""#).contains("p99"));
+    assert!(refused(r#""metric": "lost""#).contains("exactly one"));
+    assert!(refused(r#""metric": "lost", "equals": 0, "at-most": 1"#).contains("exactly one"));
+    assert!(refused(r#""metric": "lost", "within": [2, 1]"#).contains("contains nothing"));
+    assert!(refused(r#""metric": "latency", "equals": "2ms", "than": {}"#).contains("plain number"));
+    assert!(refused(r#""metric": "latency", "equals": 2, "than": {"metric": "lost"}"#).contains("compares nothing"));
+    for right in [
+        r#""metric": "server-memory-per-stream", "at-most": "4 kB""#,
+        r#""metric": "latency.p99", "within": ["1ms", "2s"]"#,
+        r#""metric": "latency", "equals": 2, "than": {"where": {"protocol": "sse/h1"}}"#,
+    ] {
+        check_claim(&claim(right)).unwrap();
+    }
+}
+
+#[test]
+fn levels_are_the_same_setting_however_they_are_written() {
+    let rigs = three_browsers(6);
+    let about = |rest: &str| {
+        let rest = format!(r#""where": {{"protocol": "sse/h1", {rest}}}, "metric": "open-streams", "equals": 6"#);
+        decided(&rigs, &rest).per_client.len()
+    };
+    assert_eq!(about(r#""workload.hold": "3000ms""#), 3, "a setting that is no factor is that of all trials");
+    assert_eq!(about(r#""server.max-concurrent-streams": [50, 100.0]"#), 3);
+    assert_eq!(about(r#""workload.hold": "4s""#), 0);
+    assert_eq!(about(r#""client": ["chromium", "webkit"]"#), 2);
+}
+
+#[test]
+fn a_long_version_is_shortened_and_another_left_alone() {
+    assert_eq!(short("156.0.8078.79"), "156.0");
+    assert_eq!(short("153.7.0esr"), "153.7");
+    assert_eq!(short("0.1.0-dev"), "0.1");
+    assert_eq!(short("trunk"), "trunk");
+}

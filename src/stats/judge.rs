@@ -1,0 +1,236 @@
+//! The judgement of one trial: whether what must hold held. All else is a metric.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::metric;
+use super::record::Record;
+use crate::trial::settings::{Counts, Delivery};
+use crate::trial::{Observation, PlannedTrial};
+
+/// Judges a trial that ran to its end by what was observed in it. The error says with the numbers what broke:
+/// one sentence for each rule, in the order of the design.
+///
+/// Wrong content, an id never published, a stream on another ALPN than the protocol's and a receipt that nobody
+/// asked for always break; counts and delivery as the trial's `expect` says.
+pub fn judge(planned: &PlannedTrial, observations: &[Observation]) -> Result<(), String> {
+    let record = Record::new(planned, observations);
+    let rules = [wrong_content, never_published, other_alpn, nobody_asked];
+    let mut broken: Vec<String> = rules.iter().filter_map(|rule| rule(planned, &record)).collect();
+    if planned.settings.expect.counts == Counts::Equal {
+        broken.extend(counts_differ(&record));
+    }
+    match planned.settings.expect.delivery {
+        Delivery::ExactlyOnce => broken.extend(delivery(&record, true)),
+        Delivery::AtMostOnce => broken.extend(delivery(&record, false)),
+        Delivery::Observe => {}
+    }
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
+}
+
+fn wrong_content(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
+    let (sub, id) = record.wrong.first()?;
+    let events = plural(record.wrong.len(), "event");
+    Some(format!("{events} arrived with content that was not published, the first {id} at subscription {sub}"))
+}
+
+fn never_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
+    let first = record.first_attached();
+    let strange = |sub: u32, id: &str| match (record.published.get(id), first.get(&sub)) {
+        (None, _) => true,
+        (Some(publication), Some(attachment)) => publication.feed != attachment.feed,
+        (Some(_), None) => false,
+    };
+    let all = record.received.iter().flat_map(|(&sub, receipts)| receipts.iter().map(move |r| (sub, r.id)));
+    let strange: Vec<(u32, &str)> = all.filter(|&(sub, id)| strange(sub, id)).collect();
+    let (sub, id) = strange.first()?;
+    let receipts = plural(strange.len(), "receipt");
+    Some(format!("{receipts} of an event that was never published to that feed, the first {id} at subscription {sub}"))
+}
+
+fn other_alpn(planned: &PlannedTrial, record: &Record<'_>) -> Option<String> {
+    let alpn = planned.settings.protocol.alpn;
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+    for attachment in record.attachments.iter().filter(|attachment| attachment.alpn != alpn) {
+        *others.entry(attachment.alpn.title()).or_default() += 1;
+    }
+    let streams = others.values().sum::<usize>();
+    let names = others.into_keys().collect::<Vec<_>>().join(" and ");
+    let all = record.attachments.len();
+    (streams > 0).then(|| format!("{streams} of {all} streams arrived on {names} instead of {}", alpn.title()))
+}
+
+fn nobody_asked(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
+    let strangers: BTreeSet<u32> =
+        record.received.keys().copied().filter(|sub| !record.requested.contains_key(sub)).collect();
+    (!strangers.is_empty()).then(|| format!("events were received for {} that nobody asked for", subs(&strangers)))
+}
+
+fn counts_differ(record: &Record<'_>) -> Option<String> {
+    if record.census.is_empty() {
+        return Some("the census was never taken, so the counts of both ends can't be compared".to_owned());
+    }
+    let (client, server) = (record.open(), record.server_open());
+    if client == server {
+        return None;
+    }
+    let mut text = format!("the client counts {} and the server {}", plural(client.len(), "open stream"), server.len());
+    let only_client: BTreeSet<u32> = client.difference(&server).copied().collect();
+    let only_server: BTreeSet<u32> = server.difference(&client).copied().collect();
+    for (who, only) in [("client", only_client), ("server", only_server)] {
+        if !only.is_empty() {
+            text += &format!("; only the {who} has {}", subs(&only));
+        }
+    }
+    Some(text)
+}
+
+fn delivery(record: &Record<'_>, exactly: bool) -> Vec<String> {
+    let say = |ids: BTreeMap<u32, Vec<&str>>, what: &str| {
+        let count: usize = ids.values().map(Vec::len).sum();
+        let (sub, first) = ids.iter().next()?;
+        let (events, at) = (plural(count, "event"), plural(ids.len(), "subscription"));
+        Some(format!("{events} {what} at {at}, the first {} at subscription {sub}", first.first()?))
+    };
+    let again = say(metric::delivery::duplicated(record), "received again");
+    if !exactly {
+        return again.into_iter().collect();
+    }
+    let lost = say(metric::delivery::lost(record), "lost");
+    let late = say(metric::delivery::reordered(record), "out of order");
+    [lost, again, late].into_iter().flatten().collect()
+}
+
+/// How many subscriptions a message lists.
+const LISTED: usize = 8;
+
+fn subs(all: &BTreeSet<u32>) -> String {
+    let listed: Vec<String> = all.iter().take(LISTED).map(u32::to_string).collect();
+    let rest = all.len().saturating_sub(LISTED);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let word = if all.len() == 1 { "subscription" } else { "subscriptions" };
+    format!("{word} {}{more}", listed.join(", "))
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::Rig;
+    use crate::trial::{Alpn, Fact};
+
+    fn verdict(rig: &Rig) -> String {
+        judge(&rig.planned, &rig.observations).err().unwrap_or_default()
+    }
+
+    fn held() -> Rig {
+        Rig::held(7, 0, "chromium", Alpn::H2, 3, 5)
+    }
+
+    #[test]
+    fn an_honest_trial_is_not_flagged() {
+        assert_eq!(verdict(&held()), "");
+    }
+
+    #[test]
+    fn corrupt_content_is_flagged() {
+        let mut rig = held();
+        let (ids, wrong) = (vec!["k3f0-1".to_owned()], vec!["k3f0-1".to_owned()]);
+        rig.planned.settings.expect.delivery = Delivery::Observe;
+        rig.fact(Fact::Received { t: vec![1], sub: 2, ids, wrong });
+        assert_eq!(
+            verdict(&rig),
+            "1 event arrived with content that was not published, the first k3f0-1 at subscription 2"
+        );
+    }
+
+    #[test]
+    fn an_invented_event_is_flagged() {
+        let mut rig = held();
+        rig.receive_id(1, "zzzz-9");
+        assert!(verdict(&rig).contains("never published to that feed, the first zzzz-9 at subscription 1"));
+    }
+
+    #[test]
+    fn an_event_of_a_feed_that_was_not_asked_for_is_flagged() {
+        let mut rig = held();
+        rig.census_of("f1").receive_last(0);
+        assert!(verdict(&rig).contains("never published to that feed"), "{}", verdict(&rig));
+    }
+
+    #[test]
+    fn a_stream_on_another_alpn_is_flagged() {
+        let mut rig = held();
+        rig.request(9).attach_on(Alpn::H1, 9, 9);
+        assert_eq!(verdict(&rig), "1 of 4 streams arrived on HTTP/1.1 instead of HTTP/2");
+    }
+
+    #[test]
+    fn a_receipt_that_nobody_asked_for_is_flagged() {
+        let mut rig = held();
+        rig.receive(44, 0);
+        assert!(verdict(&rig).contains("for subscription 44 that nobody asked for"));
+    }
+
+    #[test]
+    fn ends_that_disagree_are_flagged_with_who_differs() {
+        let mut rig = Rig::new();
+        for sub in 0..4 {
+            rig.request(sub).attach(sub, 1).open(sub);
+        }
+        rig.planned.settings.expect.delivery = Delivery::Observe;
+        rig.census().write(&[0, 1, 2]).receive_all_census(&[0, 1, 3]);
+        assert_eq!(
+            verdict(&rig),
+            "the client counts 3 open streams and the server 3; only the client has subscription 3; only the server \
+             has subscription 2",
+            "equal numbers of different streams are not equal"
+        );
+        rig.planned.settings.expect.counts = Counts::Observe;
+        assert_eq!(verdict(&rig), "");
+    }
+
+    #[test]
+    fn a_census_that_was_never_taken_is_flagged() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).open(0);
+        assert!(verdict(&rig).contains("never taken"));
+    }
+
+    #[test]
+    fn a_server_that_drops_is_flagged() {
+        let mut rig = held();
+        rig.publish(1001).receive(0, 1001).receive(1, 1001);
+        assert_eq!(verdict(&rig), "1 event lost at 1 subscription, the first k3f0-1002 at subscription 2");
+        rig.planned.settings.expect.delivery = Delivery::AtMostOnce;
+        assert_eq!(verdict(&rig), "");
+    }
+
+    #[test]
+    fn a_server_that_repeats_is_flagged() {
+        let mut rig = held();
+        rig.receive(0, 0).receive(1, 0).receive(1, 0);
+        let said = "3 events received again at 2 subscriptions, the first k3f0-1 at subscription 0";
+        assert_eq!(verdict(&rig), said);
+        rig.planned.settings.expect.delivery = Delivery::AtMostOnce;
+        assert_eq!(verdict(&rig), said);
+        rig.planned.settings.expect.delivery = Delivery::Observe;
+        assert_eq!(verdict(&rig), "");
+    }
+
+    #[test]
+    fn a_server_that_reorders_is_flagged() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).open(0).wait(1).publish(0).publish(1).receive(0, 1).receive(0, 0);
+        rig.census().write(&[0]).receive_last(0);
+        assert_eq!(verdict(&rig), "1 event out of order at 1 subscription, the first k3f0-1 at subscription 0");
+    }
+
+    #[test]
+    fn a_long_list_of_subscriptions_is_cut() {
+        let all: BTreeSet<u32> = (0..12).collect();
+        assert_eq!(subs(&all), "subscriptions 0, 1, 2, 3, 4, 5, 6, 7 and 4 more");
+    }
+}

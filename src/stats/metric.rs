@@ -1,0 +1,81 @@
+//! Every metric, a row each: name, unit, definition, formula. T is the census.
+
+pub(super) mod delivery;
+mod streams;
+mod timing;
+mod usage;
+
+use super::record::Record;
+use super::sample::Sample;
+
+/// A number computed from the observations of one trial.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name in files and tables: `open-streams`.
+    pub name: &'static str,
+    /// Its unit: `streams`, `connections`, `events`, `ms`, `µs`, `B`.
+    pub unit: &'static str,
+    /// What it is, in a sentence.
+    pub definition: &'static str,
+    /// A phrase about a client, with `{}` for the number: `held {}`.
+    pub phrase: &'static str,
+    /// Whether it compares the client's clock with the server's, and so is as uncertain as that comparison.
+    pub by_client_clock: bool,
+    /// Whether it counts from the schedule, and so means nothing where the publisher is late.
+    pub from_schedule: bool,
+    /// The formula.
+    pub(super) compute: fn(&Record<'_>) -> Sample,
+}
+
+/// Every metric, in the order of tables.
+pub static ALL: &[&Metric] = &[
+    &streams::REQUESTED,
+    &streams::OPEN,
+    &streams::SERVER_OPEN,
+    &streams::PEAK,
+    &streams::CONNECTIONS,
+    &streams::CONNECTIONS_UNUSED,
+    &timing::BLOCKED_REQUEST,
+    &timing::TIME_TO_OPEN,
+    &delivery::RECEIVED,
+    &delivery::LOST,
+    &delivery::DUPLICATED,
+    &delivery::REORDERED,
+    &timing::LATENCY,
+    &timing::STALL,
+    &usage::CPU_PER_EVENT,
+    &usage::MEMORY_PER_STREAM,
+];
+
+/// The metric of this name.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    ALL.iter().copied().find(|metric| metric.name == name)
+}
+
+/// What most metrics are; rows say where they differ.
+const PLAIN: Metric = Metric {
+    name: "",
+    unit: "",
+    definition: "",
+    phrase: "",
+    by_client_clock: false,
+    from_schedule: false,
+    compute: |_| Sample::Absent(String::new()),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_whole_and_no_two_share_a_name() {
+        for (at, metric) in ALL.iter().enumerate() {
+            assert!(metric.definition.ends_with('.'), "{}", metric.name);
+            assert!(metric.phrase.contains("{}"), "{}", metric.name);
+            assert!(["streams", "connections", "events", "ms", "µs", "B"].contains(&metric.unit), "{}", metric.name);
+            assert!(ALL[..at].iter().all(|other| other.name != metric.name), "{}", metric.name);
+            assert!(std::ptr::eq(find(metric.name).unwrap(), *metric));
+        }
+        assert!(find("open-stream").is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! Which events reached whom, and how often. An event of a subscription is a pair: (subscription, id).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Metric, PLAIN, Sample};
+use crate::stats::record::Record;
+
+/// Distinct (subscription, id) received, the census event included.
+pub(super) static RECEIVED: Metric = Metric {
+    name: "events-received",
+    unit: "events",
+    definition: "Distinct (subscription, id) received, the census event included.",
+    phrase: "received {} events",
+    compute: |record| Sample::count(received(record)),
+    ..PLAIN
+};
+
+/// Events published after an open subscription was attached and before it closed, and never received by it.
+pub(super) static LOST: Metric = Metric {
+    name: "lost",
+    unit: "events",
+    definition: "Events published after an open subscription was attached and before it closed, and never received \
+                 by it.",
+    phrase: "lost {} events",
+    compute: |record| Sample::count(lost(record).values().map(Vec::len).sum()),
+    ..PLAIN
+};
+
+/// Receipts of an event that the same subscription had received before.
+pub(super) static DUPLICATED: Metric = Metric {
+    name: "duplicated",
+    unit: "events",
+    definition: "Receipts of an event that the same subscription had received before.",
+    phrase: "received {} events again",
+    compute: |record| Sample::count(duplicated(record).values().map(Vec::len).sum()),
+    ..PLAIN
+};
+
+/// First receipts of an event after a later one in the same subscription.
+pub(super) static REORDERED: Metric = Metric {
+    name: "reordered",
+    unit: "events",
+    definition: "First receipts of an event after a later one in the same subscription.",
+    phrase: "received {} events out of order",
+    compute: |record| Sample::count(reordered(record).values().map(Vec::len).sum()),
+    ..PLAIN
+};
+
+/// The ids by subscription; one that has none is not there.
+type Ids<'a> = BTreeMap<u32, Vec<&'a str>>;
+
+/// The distinct events received.
+pub(in crate::stats) fn received(record: &Record<'_>) -> usize {
+    let distinct = |receipts: &[crate::stats::record::Receipt<'_>]| {
+        receipts.iter().map(|receipt| receipt.id).collect::<BTreeSet<_>>().len()
+    };
+    record.received.values().map(|receipts| distinct(receipts)).sum()
+}
+
+/// What was lost, in the order of publishing.
+pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
+    let first = record.first_attached();
+    let mut feeds: BTreeMap<&str, Vec<(u64, &'a str)>> = BTreeMap::new();
+    for (id, publication) in &record.published {
+        feeds.entry(publication.feed).or_default().push((publication.t, id));
+    }
+    feeds.values_mut().for_each(|events| events.sort_unstable());
+    let mut lost = Ids::new();
+    for sub in record.opened.keys() {
+        let Some(attachment) = first.get(sub) else { continue };
+        let until = record.closed.get(sub).map_or(u64::MAX, |&(t, _)| t);
+        let got: BTreeSet<&str> = record.received.get(sub).into_iter().flatten().map(|receipt| receipt.id).collect();
+        let missing = feeds
+            .get(attachment.feed)
+            .into_iter()
+            .flatten()
+            .filter(|&&(t, id)| t > attachment.t && t < until && !got.contains(id));
+        let missing: Vec<&str> = missing.map(|&(_, id)| id).collect();
+        if !missing.is_empty() {
+            lost.insert(*sub, missing);
+        }
+    }
+    lost
+}
+
+/// What was received again, once for each time.
+pub(in crate::stats) fn duplicated<'a>(record: &Record<'a>) -> Ids<'a> {
+    let again = |receipts: &[crate::stats::record::Receipt<'a>]| -> Vec<&'a str> {
+        let mut seen = BTreeSet::new();
+        receipts.iter().map(|receipt| receipt.id).filter(|id| !seen.insert(*id)).collect()
+    };
+    some(record.received.iter().map(|(sub, receipts)| (*sub, again(receipts))))
+}
+
+/// What came after a later event of its feed, for the first time.
+pub(in crate::stats) fn reordered<'a>(record: &Record<'a>) -> Ids<'a> {
+    let late = |receipts: &[crate::stats::record::Receipt<'a>]| -> Vec<&'a str> {
+        let (mut seen, mut latest) = (BTreeSet::new(), BTreeMap::new());
+        let mut late = Vec::new();
+        for receipt in receipts.iter().filter(|receipt| seen.insert(receipt.id)) {
+            let Some(publication) = record.published.get(receipt.id) else { continue };
+            let latest = latest.entry(publication.feed).or_insert(publication.event);
+            if publication.event < *latest {
+                late.push(receipt.id);
+            }
+            *latest = publication.event.max(*latest);
+        }
+        late
+    };
+    some(record.received.iter().map(|(sub, receipts)| (*sub, late(receipts))))
+}
+
+fn some<'a>(all: impl Iterator<Item = (u32, Vec<&'a str>)>) -> Ids<'a> {
+    all.filter(|(_, ids)| !ids.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::Rig;
+
+    /// Two open subscriptions, two events and the census, all received once and in order.
+    fn whole() -> Rig {
+        let mut rig = Rig::new();
+        for sub in 0..2 {
+            rig.request(sub).attach(sub, 1).open(sub);
+        }
+        rig.publish(0).receive_all(0, &[0, 1]).publish(1).receive_all(1, &[0, 1]);
+        rig.census().write(&[0, 1]).receive_all_census(&[0, 1]);
+        rig
+    }
+
+    fn counts(rig: &Rig) -> [Option<f64>; 4] {
+        [&RECEIVED, &LOST, &DUPLICATED, &REORDERED].map(|metric| rig.metric(metric).median)
+    }
+
+    #[test]
+    fn a_whole_delivery_has_nothing_lost_repeated_or_out_of_order() {
+        assert_eq!(counts(&whole()), [Some(6.0), Some(0.0), Some(0.0), Some(0.0)]);
+    }
+
+    #[test]
+    fn an_event_is_lost_only_to_who_was_open_when_it_was_published() {
+        let mut rig = Rig::new();
+        rig.publish(0);
+        rig.request(0).attach(0, 1).open(0); // too late for event 0
+        rig.request(1).attach(1, 1); // never opened
+        rig.request(2).attach(2, 1).open(2).close(2); // closed before event 1
+        rig.publish(1).census().receive_last(0);
+        assert_eq!(rig.metric(&LOST).median, Some(1.0), "event 1, to subscription 0");
+    }
+
+    #[test]
+    fn a_second_receipt_is_a_duplicate_and_not_out_of_order() {
+        let mut rig = whole();
+        rig.receive(0, 0);
+        assert_eq!(counts(&rig), [Some(6.0), Some(0.0), Some(1.0), Some(0.0)]);
+    }
+
+    #[test]
+    fn an_event_after_a_later_one_is_out_of_order_once() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).open(0).publish(0).publish(1).publish(2).census();
+        rig.receive(0, 2).receive(0, 0).receive(0, 1).receive_last(0);
+        assert_eq!(counts(&rig), [Some(4.0), Some(0.0), Some(0.0), Some(2.0)]);
+    }
+}

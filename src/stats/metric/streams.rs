@@ -1,0 +1,191 @@
+//! How many subscriptions and connections there were.
+
+use super::{Metric, PLAIN, Sample};
+use crate::stats::record::Record;
+
+const NO_CENSUS: &str = "the census was never taken";
+
+/// Subscriptions asked for.
+pub(super) static REQUESTED: Metric = Metric {
+    name: "requested-streams",
+    unit: "streams",
+    definition: "Subscriptions asked for.",
+    phrase: "asked for {}",
+    compute: |record| Sample::count(record.requested.len()),
+    ..PLAIN
+};
+
+/// Subscriptions that received the census event of their feed.
+pub(super) static OPEN: Metric = Metric {
+    name: "open-streams",
+    unit: "streams",
+    definition: "Subscriptions that received the census event of their feed.",
+    phrase: "held {}",
+    compute: |record| at_census(record, |record| record.open().len()),
+    ..PLAIN
+};
+
+/// Subscriptions that the census event of their feed was written to.
+pub(super) static SERVER_OPEN: Metric = Metric {
+    name: "server-open-streams",
+    unit: "streams",
+    definition: "Subscriptions that the census event of their feed was written to.",
+    phrase: "was written {}",
+    compute: |record| at_census(record, |record| record.server_open().len()),
+    ..PLAIN
+};
+
+/// Most subscriptions attached at once by the server's count, up to T: when a client closes, requests that it
+/// had queued may reach the server for a moment.
+pub(super) static PEAK: Metric = Metric {
+    name: "peak-streams",
+    unit: "streams",
+    definition: "Most subscriptions attached at once by the server's count, up to T (when a client closes, requests \
+                 that it had queued may reach the server for a moment).",
+    phrase: "had at most {} at once",
+    compute: |record| Sample::count(peak(record)),
+    ..PLAIN
+};
+
+/// Connections carrying a subscription at T.
+pub(super) static CONNECTIONS: Metric = Metric {
+    name: "connections",
+    unit: "connections",
+    definition: "Connections carrying a subscription at T.",
+    phrase: "used {} connections",
+    compute: |record| at_census(record, connections),
+    ..PLAIN
+};
+
+/// Connections that ended without having carried a request.
+pub(super) static CONNECTIONS_UNUSED: Metric = Metric {
+    name: "connections-unused",
+    unit: "connections",
+    definition: "Connections that ended without having carried a request.",
+    phrase: "left {} connections unused",
+    compute: unused,
+    ..PLAIN
+};
+
+fn at_census(record: &Record<'_>, count: fn(&Record<'_>) -> usize) -> Sample {
+    if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(record)) }
+}
+
+fn peak(record: &Record<'_>) -> usize {
+    let end = record.last_census().unwrap_or(u64::MAX);
+    // (time, attached?): `false` sorts first, so that a place given up and taken at one instant counts once.
+    let mut steps: Vec<(u64, bool)> = Vec::new();
+    for attachment in record.attachments.iter().filter(|attachment| attachment.t <= end) {
+        steps.push((attachment.t, true));
+        // One that ended within the clock's step would otherwise end before it began.
+        steps.extend(attachment.until.map(|until| (until.max(attachment.t + 1), false)));
+    }
+    steps.sort_unstable();
+    let (mut now, mut most) = (0_usize, 0);
+    for (_, attached) in steps {
+        now = if attached { now + 1 } else { now.saturating_sub(1) };
+        most = most.max(now);
+    }
+    most
+}
+
+fn connections(record: &Record<'_>) -> usize {
+    let carries = record.attachments.iter().filter(|attachment| {
+        record
+            .census
+            .get(attachment.feed)
+            .is_some_and(|census| attachment.t <= census.t && attachment.until.is_none_or(|until| until > census.t))
+    });
+    carries.map(|attachment| attachment.conn).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+fn unused(record: &Record<'_>) -> Sample {
+    let carried = |conn: u64| record.attachments.iter().any(|attachment| attachment.conn == conn);
+    let unknown = record
+        .connections
+        .iter()
+        .filter(|(conn, connection)| connection.requests.is_none() && !carried(**conn))
+        .count();
+    if unknown > 0 {
+        return Sample::absent(format!("the server never said what {unknown} connections carried"));
+    }
+    Sample::count(record.connections.values().filter(|connection| connection.requests == Some(0)).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::Rig;
+
+    #[test]
+    fn a_stream_is_open_when_the_census_reached_it_and_only_then() {
+        let mut rig = Rig::new();
+        for sub in 0..5 {
+            rig.request(sub);
+        }
+        for sub in 0..3 {
+            rig.attach(sub, 1).open(sub);
+        }
+        rig.publish(0).receive_all(0, &[0, 1, 2]);
+        rig.census().write(&[0, 1, 2]).receive_all_census(&[0, 1]);
+        let value = |metric: &Metric| rig.metric(metric).median;
+        assert_eq!(value(&REQUESTED), Some(5.0));
+        assert_eq!(value(&OPEN), Some(2.0));
+        assert_eq!(value(&SERVER_OPEN), Some(3.0));
+    }
+
+    #[test]
+    fn without_a_census_nobody_is_counted_as_not_open() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).open(0);
+        for metric in [&OPEN, &SERVER_OPEN, &CONNECTIONS] {
+            let entry = rig.metric(metric);
+            assert_eq!((entry.n, entry.absent.as_deref()), (0, Some(NO_CENSUS)), "{}", metric.name);
+        }
+        assert_eq!(rig.metric(&PEAK).median, Some(1.0));
+    }
+
+    #[test]
+    fn each_feed_has_its_own_census() {
+        let mut rig = Rig::new();
+        rig.attach_to("f0", 0, 1).attach_to("f1", 1, 1);
+        rig.census_of("f0").receive_last(0);
+        rig.census_of("f1").receive_last(1);
+        assert_eq!(rig.metric(&OPEN).median, Some(2.0));
+        assert_eq!(rig.metric(&CONNECTIONS).median, Some(1.0));
+    }
+
+    #[test]
+    fn requests_let_go_by_a_closing_client_are_no_peak() {
+        let mut rig = Rig::new();
+        rig.attach(0, 1).attach(1, 2).detach(1, 2).attach(2, 3).census();
+        rig.attach(3, 4).attach(4, 5).attach(5, 6);
+        assert_eq!(rig.metric(&PEAK).median, Some(2.0));
+    }
+
+    #[test]
+    fn streams_of_another_trial_are_not_ours() {
+        let mut rig = Rig::new();
+        rig.attach_tagged(Some(99), 0, 1).attach_tagged(None, 1, 2).attach(2, 3).census();
+        assert_eq!(rig.metric(&PEAK).median, Some(1.0));
+        assert_eq!(rig.metric(&CONNECTIONS).median, Some(1.0));
+    }
+
+    #[test]
+    fn a_connection_counts_while_it_carries_a_subscription() {
+        let mut rig = Rig::new();
+        rig.attach(0, 1).attach(1, 1).attach(2, 2).detach(2, 2).attach(3, 3).census();
+        assert_eq!(rig.metric(&CONNECTIONS).median, Some(2.0));
+    }
+
+    #[test]
+    fn a_connection_without_requests_is_unused_once_the_server_says_so() {
+        let mut rig = Rig::new();
+        rig.connect(1).attach(0, 1).connect(2).disconnect(2, 0).connect(3).disconnect(3, 1);
+        assert_eq!(rig.metric(&CONNECTIONS_UNUSED).median, Some(1.0));
+        rig.connect(4);
+        let entry = rig.metric(&CONNECTIONS_UNUSED);
+        assert_eq!(entry.n, 0);
+        assert!(entry.absent.unwrap().contains("1 connections"));
+    }
+}

@@ -1,0 +1,206 @@
+//! How long things took.
+
+use super::{Metric, PLAIN, Sample};
+use crate::stats::number;
+use crate::stats::record::{Record, millis};
+
+/// A plain GET to the same host and port in the trial's credentials mode, sent at mid-hold, to its answer;
+/// unanswered at T: above what it had waited by then.
+pub(super) static BLOCKED_REQUEST: Metric = Metric {
+    name: "blocked-request",
+    unit: "ms",
+    definition: "A plain GET to the same host and port in the trial's credentials mode, sent at mid-hold, to its \
+                 answer; unanswered at T: above what it had waited by then.",
+    phrase: "answered a plain GET in {}",
+    compute: blocked_request,
+    ..PLAIN
+};
+
+/// Per subscription, first opened − requested; where none opened: above the least that one had waited at T.
+pub(super) static TIME_TO_OPEN: Metric = Metric {
+    name: "time-to-open",
+    unit: "ms",
+    definition: "Per subscription, first opened − requested; where none opened: above the least that one had waited \
+                 at T.",
+    phrase: "opened in {}",
+    compute: time_to_open,
+    ..PLAIN
+};
+
+/// Per (subscription, id) published while the subscription was attached, first receipt − scheduled.
+pub(super) static LATENCY: Metric = Metric {
+    name: "latency",
+    unit: "ms",
+    definition: "Per (subscription, id) published while the subscription was attached, first receipt − scheduled.",
+    phrase: "received events after {}",
+    by_client_clock: true,
+    from_schedule: true,
+    compute: latency,
+};
+
+/// Per subscription, the most, over neighbours in it, of receipt gap − scheduled gap.
+pub(super) static STALL: Metric = Metric {
+    name: "stall",
+    unit: "ms",
+    definition: "Per subscription, the most, over neighbours in it, of receipt gap − scheduled gap.",
+    phrase: "stalled for {}",
+    from_schedule: true,
+    compute: stall,
+    ..PLAIN
+};
+
+fn blocked_request(record: &Record<'_>) -> Sample {
+    if record.probes_sent.is_empty() {
+        return Sample::absent("no plain GET was sent");
+    }
+    if let Some((_, status)) = record.probes_answered.iter().find(|(_, status)| !(200..300).contains(status)) {
+        return Sample::absent(format!("the plain GET was answered with status {status}"));
+    }
+    // An answer after T came because streams were closed, not because there was room.
+    let end = record.last_census().unwrap_or(u64::MAX);
+    let in_time: Vec<u64> = record.probes_answered.iter().map(|&(t, _)| t).filter(|&t| t <= end).collect();
+    // Pages send one each at the same instant, so which answer belongs to which doesn't matter.
+    let answered: Vec<f64> = record.probes_sent.iter().zip(&in_time).map(|(&sent, &t)| millis(sent, t)).collect();
+    if answered.len() == record.probes_sent.len() {
+        return in_domain(answered, "a plain GET was answered before it was sent");
+    }
+    match record.last_census() {
+        Some(end) => {
+            let waiting = &record.probes_sent[answered.len()..];
+            let least = waiting.iter().map(|&sent| millis(sent, end)).fold(f64::INFINITY, f64::min);
+            if least > 0.0 { Sample::Above(least) } else { Sample::absent("the plain GET was sent after T") }
+        }
+        None => Sample::absent("the plain GET was not answered, and the census was never taken"),
+    }
+}
+
+fn time_to_open(record: &Record<'_>) -> Sample {
+    let opened = record.opened.iter().filter_map(|(sub, &t)| Some(millis(*record.requested.get(sub)?, t)));
+    let opened: Vec<f64> = opened.collect();
+    if !opened.is_empty() {
+        return in_domain(opened, "a subscription opened before it was asked for");
+    }
+    let waiting = record.requested.iter().filter(|(sub, _)| !record.closed.contains_key(sub));
+    let Some(latest) = waiting.map(|(_, &t)| t).max() else {
+        let reason = record.closed.values().next().map_or("none was asked for", |&(_, reason)| reason);
+        return Sample::absent(format!("no subscription opened: {reason}"));
+    };
+    match record.last_census() {
+        Some(end) if end > latest => Sample::Above(millis(latest, end)),
+        _ => Sample::absent("no subscription opened, and the census was never taken"),
+    }
+}
+
+fn latency(record: &Record<'_>) -> Sample {
+    let receipts = record.live_receipts();
+    let values: Vec<f64> =
+        receipts.values().flatten().map(|(receipt, publication)| millis(publication.scheduled, receipt.t)).collect();
+    // The comparison of clocks may be off by its uncertainty; beyond three times that something is wrong.
+    let allowed = record.uncertainty.unwrap_or(0) as f64 * 3.0 / 1e6;
+    if let Some(least) = values.iter().copied().reduce(f64::min).filter(|&least| least < -allowed) {
+        return Sample::absent(format!(
+            "an event was received {} before it was due: the clocks don't agree",
+            number::with_unit(-least, "ms")
+        ));
+    }
+    Sample::values(values, || "no event was received".to_owned())
+}
+
+fn stall(record: &Record<'_>) -> Sample {
+    let most = |pairs: &[(crate::stats::record::Receipt<'_>, crate::stats::record::Publication<'_>)]| {
+        let over = pairs.windows(2).map(|w| millis(w[0].0.t, w[1].0.t) - millis(w[0].1.scheduled, w[1].1.scheduled));
+        over.reduce(f64::max)
+    };
+    let values = record.live_receipts().values().filter_map(|pairs| most(pairs)).collect();
+    Sample::values(values, || "no subscription received two events".to_owned())
+}
+
+fn in_domain(values: Vec<f64>, otherwise: &str) -> Sample {
+    if values.iter().any(|&value| value < 0.0) { Sample::absent(otherwise) } else { Sample::Values(values) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::{MS, Rig};
+
+    #[test]
+    fn a_probe_without_an_answer_by_the_census_is_above_what_it_waited() {
+        let mut rig = Rig::new();
+        rig.probe_sent().wait(5).probe_answered(204).wait(10).census();
+        assert_eq!(rig.metric(&BLOCKED_REQUEST).median, Some(5.0));
+
+        let mut rig = Rig::new();
+        rig.probe_sent().wait(1500).census().wait(3).probe_answered(204);
+        let entry = rig.metric(&BLOCKED_REQUEST);
+        assert_eq!((entry.n, entry.median, entry.above), (0, None, Some(1500.0)), "an answer after T is none");
+        assert_eq!(entry.text(), "> 1500\u{a0}ms");
+    }
+
+    #[test]
+    fn a_probe_that_was_never_sent_or_was_refused_is_absent() {
+        let mut rig = Rig::new();
+        rig.census();
+        assert_eq!(rig.metric(&BLOCKED_REQUEST).absent.as_deref(), Some("no plain GET was sent"));
+        rig.probe_sent().probe_answered(503);
+        assert!(rig.metric(&BLOCKED_REQUEST).absent.unwrap().contains("503"));
+    }
+
+    #[test]
+    fn opening_is_timed_for_those_that_opened() {
+        let mut rig = Rig::new();
+        rig.request(0).request(1).request(2).wait(4).open(0).wait(2).open(1).census();
+        let entry = rig.metric(&TIME_TO_OPEN);
+        assert_eq!((entry.n, entry.min, entry.median, entry.max), (2, Some(4.0), Some(5.0), Some(6.0)));
+    }
+
+    #[test]
+    fn where_none_opened_the_time_is_above_or_absent() {
+        let mut rig = Rig::new();
+        rig.request(0).wait(1).request(1).wait(9).census();
+        assert_eq!(rig.metric(&TIME_TO_OPEN).above, Some(9.0));
+        let mut rig = Rig::new();
+        rig.request(0).close(0).census();
+        assert!(rig.metric(&TIME_TO_OPEN).absent.unwrap().contains("closed by the rig"));
+    }
+
+    #[test]
+    fn latency_runs_from_the_scheduled_time() {
+        let mut rig = Rig::new();
+        rig.attach(0, 1).open(0).publish_late(0, 2 * MS).wait(3).receive(0, 0).receive(0, 0);
+        let entry = rig.metric(&LATENCY);
+        assert_eq!((entry.n, entry.median), (1, Some(5.0)), "2 ms late and 3 ms under way; the duplicate is no value");
+        assert!(entry.machine_limited.unwrap().contains("2\u{a0}ms late"));
+        assert_eq!(rig.result().publisher_lateness.median, Some(2.0));
+    }
+
+    #[test]
+    fn what_was_caught_up_from_the_log_has_no_latency() {
+        let mut rig = Rig::new();
+        rig.publish(0).wait(50).attach(0, 1).open(0).receive(0, 0);
+        assert_eq!(rig.metric(&LATENCY).absent.as_deref(), Some("no event was received"));
+    }
+
+    #[test]
+    fn a_latency_below_three_uncertainties_is_only_less_than_that() {
+        let mut rig = Rig::new();
+        rig.clock(200_000).attach(0, 1).open(0).publish(0).receive_at(0, 0, -100_000);
+        let entry = rig.metric(&LATENCY);
+        assert_eq!(entry.uncertainty, Some(0.2));
+        assert_eq!(entry.text(), "< 0.600\u{a0}ms");
+        rig.publish(1).receive_at(0, 1, -700_000);
+        assert!(rig.metric(&LATENCY).absent.unwrap().contains("the clocks don't agree"));
+    }
+
+    #[test]
+    fn a_stall_is_the_longest_silence_beyond_the_schedule() {
+        let mut rig = Rig::new();
+        rig.attach(0, 1).open(0);
+        rig.publish(0).receive(0, 0).wait(10).publish(1).wait(25).receive(0, 1).publish(2).receive(0, 2);
+        let entry = rig.metric(&STALL);
+        assert_eq!((entry.n, entry.median), (1, Some(25.0)));
+        let mut one = Rig::new();
+        one.attach(0, 1).open(0).publish(0).receive(0, 0);
+        assert!(one.metric(&STALL).absent.is_some());
+    }
+}

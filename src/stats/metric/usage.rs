@@ -1,0 +1,100 @@
+//! What the server's process spent.
+
+use super::{Metric, PLAIN, Sample, delivery};
+use crate::stats::record::Record;
+use crate::trial::observation::UsageAt;
+
+/// The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below 200 ms of it.
+pub(super) static CPU_PER_EVENT: Metric = Metric {
+    name: "server-cpu-per-event",
+    unit: "µs",
+    definition: "The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below \
+                 200 ms of it.",
+    phrase: "cost the server {} of CPU an event",
+    compute: cpu_per_event,
+    ..PLAIN
+};
+
+/// (Resident at T − before `go`) ÷ `server-open-streams`.
+pub(super) static MEMORY_PER_STREAM: Metric = Metric {
+    name: "server-memory-per-stream",
+    unit: "B",
+    definition: "(Resident at T − before `go`) ÷ `server-open-streams`.",
+    phrase: "cost the server {} of memory a stream",
+    compute: memory_per_stream,
+    ..PLAIN
+};
+
+/// Less CPU than this is mostly start-up and the clock's step.
+const LEAST_CPU_MICROS: u64 = 200_000;
+
+fn cpu_per_event(record: &Record<'_>) -> Sample {
+    let (Some(go), Some(end)) = (record.usage(UsageAt::Go), record.usage(UsageAt::End)) else {
+        return Sample::absent("the server's CPU time was not read at both ends");
+    };
+    let Some(micros) = end.cpu.checked_sub(go.cpu) else {
+        return Sample::absent("the server's CPU time fell: it was restarted");
+    };
+    if micros < LEAST_CPU_MICROS {
+        return Sample::absent(format!("the server used {} ms of CPU, too little to divide (200 ms)", micros / 1000));
+    }
+    match delivery::received(record) {
+        0 => Sample::absent("no event was received"),
+        events => Sample::Values(vec![micros as f64 / events as f64]),
+    }
+}
+
+fn memory_per_stream(record: &Record<'_>) -> Sample {
+    let (Some(go), Some(census)) = (record.usage(UsageAt::Go), record.usage(UsageAt::Census)) else {
+        return Sample::absent("the server's memory was not read before `go` and at T");
+    };
+    let Some(bytes) = census.resident.checked_sub(go.resident) else {
+        return Sample::absent(format!("the server's memory fell by {} B", go.resident - census.resident));
+    };
+    match record.server_open().len() {
+        0 => Sample::absent("no stream was open"),
+        streams => Sample::Values(vec![bytes as f64 / streams as f64]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::Rig;
+
+    #[test]
+    fn cpu_is_divided_by_events_where_there_is_enough_of_it() {
+        let mut rig = Rig::new();
+        rig.usage(UsageAt::Go, 50_000, 0).attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
+        assert!(rig.metric(&CPU_PER_EVENT).absent.unwrap().contains("not read"));
+        let mut little = rig.clone();
+        little.usage(UsageAt::End, 249_000, 0);
+        assert!(little.metric(&CPU_PER_EVENT).absent.unwrap().contains("199 ms"));
+        rig.usage(UsageAt::End, 450_000, 0);
+        assert_eq!(rig.metric(&CPU_PER_EVENT).median, Some(200_000.0));
+    }
+
+    #[test]
+    fn cpu_for_no_event_is_absent() {
+        let mut rig = Rig::new();
+        rig.usage(UsageAt::Go, 0, 0).usage(UsageAt::End, 900_000, 0);
+        assert_eq!(rig.metric(&CPU_PER_EVENT).absent.as_deref(), Some("no event was received"));
+    }
+
+    #[test]
+    fn memory_is_divided_by_the_streams_that_the_server_had_open() {
+        let mut rig = Rig::new();
+        rig.usage(UsageAt::Go, 0, 1_000_000).attach(0, 1).attach(1, 1).census().write(&[0, 1]);
+        rig.usage(UsageAt::Census, 0, 1_048_000);
+        assert_eq!(rig.metric(&MEMORY_PER_STREAM).median, Some(24_000.0));
+        rig.usage(UsageAt::Census, 0, 900_000);
+        assert!(rig.metric(&MEMORY_PER_STREAM).absent.unwrap().contains("fell by 100000 B"));
+    }
+
+    #[test]
+    fn memory_for_no_stream_is_absent() {
+        let mut rig = Rig::new();
+        rig.usage(UsageAt::Go, 0, 1).census().usage(UsageAt::Census, 0, 9);
+        assert_eq!(rig.metric(&MEMORY_PER_STREAM).absent.as_deref(), Some("no stream was open"));
+    }
+}

@@ -1,0 +1,225 @@
+//! One trial's observations, sorted into what the formulas ask for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::trial::observation::{Outcome, UsageAt};
+use crate::trial::{Alpn, Fact, Observation, PlannedTrial};
+
+/// Everything that was observed in one trial. All times are nanoseconds of one clock.
+#[derive(Debug, Default)]
+pub struct Record<'a> {
+    /// When each subscription was first asked for.
+    pub(super) requested: BTreeMap<u32, u64>,
+    /// When each was first opened.
+    pub(super) opened: BTreeMap<u32, u64>,
+    /// When each first ended, and why.
+    pub(super) closed: BTreeMap<u32, (u64, &'a str)>,
+    /// Per subscription, its receipts in the order they came.
+    pub(super) received: BTreeMap<u32, Vec<Receipt<'a>>>,
+    /// Receipts whose content was not what was published: subscription and id.
+    pub(super) wrong: Vec<(u32, &'a str)>,
+    /// When probes were sent, in order.
+    pub(super) probes_sent: Vec<u64>,
+    /// When they were answered, and with what status, in order.
+    pub(super) probes_answered: Vec<(u64, u16)>,
+    /// The largest uncertainty of a page's clock; `None` where the client's clock is the lab's.
+    pub(super) uncertainty: Option<u64>,
+    /// Accepted connections.
+    pub(super) connections: BTreeMap<u64, Connection>,
+    /// This trial's subscriptions as the server saw them begin, in order of time.
+    pub(super) attachments: Vec<Attachment<'a>>,
+    /// Every published event, by id.
+    pub(super) published: HashMap<&'a str, Publication<'a>>,
+    /// The census event of each feed.
+    pub(super) census: BTreeMap<&'a str, Census<'a>>,
+    /// Which subscriptions were handed which census event.
+    pub(super) written: BTreeSet<(u32, &'a str)>,
+    /// The server's use before `go`, at T and at the end.
+    pub(super) usage: [Option<Usage>; 3],
+    /// The client's version.
+    pub(super) client_version: Option<&'a str>,
+    /// How it ended, and why.
+    pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
+}
+
+/// One receipt of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt<'a> {
+    /// When.
+    pub(super) t: u64,
+    /// Which event.
+    pub(super) id: &'a str,
+}
+
+/// A connection to the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Connection {
+    /// The requests it carried; `None` until it ended.
+    pub(super) requests: Option<u64>,
+}
+
+/// A subscription on a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Attachment<'a> {
+    pub(super) t: u64,
+    pub(super) until: Option<u64>,
+    pub(super) conn: u64,
+    pub(super) alpn: Alpn,
+    pub(super) sub: Option<u32>,
+    pub(super) feed: &'a str,
+}
+
+/// A published event.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    pub(super) t: u64,
+    pub(super) feed: &'a str,
+    pub(super) event: u32,
+    pub(super) scheduled: u64,
+}
+
+/// A feed's census event.
+#[derive(Debug, Clone, Copy)]
+pub struct Census<'a> {
+    pub(super) t: u64,
+    pub(super) id: &'a str,
+}
+
+/// What the server's process had used.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Microseconds of CPU.
+    pub(super) cpu: u64,
+    /// Resident bytes.
+    pub(super) resident: u64,
+}
+
+impl<'a> Record<'a> {
+    /// Sorts the observations of this trial; those of others are passed over.
+    pub fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
+        let mut record = Self::default();
+        let mut detached = Vec::new();
+        for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {
+            record.take(planned.trial, &observation.fact, &mut detached);
+        }
+        record.attachments.sort_by_key(|attachment| attachment.t);
+        record.probes_sent.sort_unstable();
+        record.probes_answered.sort_unstable();
+        detached.sort_unstable_by_key(|&(t, ..)| t);
+        for (t, conn, sub, feed) in detached {
+            // The latest that began before: a subscription may come back on the same connection.
+            let of = record
+                .attachments
+                .iter_mut()
+                .rev()
+                .find(|a| (a.conn, a.sub, a.feed) == (conn, sub, feed) && a.until.is_none() && a.t <= t);
+            if let Some(attachment) = of {
+                attachment.until = Some(t);
+            }
+        }
+        record
+    }
+
+    fn take(&mut self, trial: u32, fact: &'a Fact, detached: &mut Vec<(u64, u64, Option<u32>, &'a str)>) {
+        match fact {
+            Fact::Requested { t, sub } => _ = self.requested.entry(*sub).or_insert(*t),
+            Fact::Opened { t, sub } => _ = self.opened.entry(*sub).or_insert(*t),
+            Fact::Closed { t, sub, reason } => _ = self.closed.entry(*sub).or_insert((*t, reason)),
+            Fact::Received { t, sub, ids, wrong } => {
+                let receipts = ids.iter().zip(t).map(|(id, &t)| Receipt { t, id });
+                self.received.entry(*sub).or_default().extend(receipts);
+                self.wrong.extend(wrong.iter().map(|id| (*sub, id.as_str())));
+            }
+            Fact::ProbeSent { t } => self.probes_sent.push(*t),
+            Fact::ProbeAnswered { t, status } => self.probes_answered.push((*t, *status)),
+            Fact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
+            Fact::Connected { conn, .. } => {
+                self.connections.entry(*conn).or_insert(Connection { requests: None });
+            }
+            Fact::Disconnected { conn, requests, .. } => {
+                self.connections.insert(*conn, Connection { requests: Some(*requests) });
+            }
+            Fact::Attached { t, conn, alpn, tag, sub, feed } if *tag == Some(trial) => {
+                self.attachments.push(Attachment { t: *t, until: None, conn: *conn, alpn: *alpn, sub: *sub, feed })
+            }
+            Fact::Detached { t, conn, tag, sub, feed, .. } if *tag == Some(trial) => {
+                detached.push((*t, *conn, *sub, feed));
+            }
+            Fact::Published { t, feed, id, event, scheduled, census } => {
+                self.published.insert(id, Publication { t: *t, feed, event: *event, scheduled: *scheduled });
+                if *census {
+                    self.census.insert(feed, Census { t: *t, id });
+                }
+            }
+            Fact::Written { sub, id, .. } => _ = self.written.insert((*sub, id)),
+            Fact::Usage { at, cpu, resident, .. } => {
+                self.usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident });
+            }
+            Fact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
+            Fact::Outcome { outcome, reason, .. } => self.outcome = Some((*outcome, reason.as_deref())),
+            _ => {}
+        }
+    }
+
+    /// T where several feeds have each their own: the last of them. `None` when no census was taken.
+    pub(super) fn last_census(&self) -> Option<u64> {
+        self.census.values().map(|census| census.t).max()
+    }
+
+    /// The subscriptions that received their feed's census event.
+    pub(super) fn open(&self) -> BTreeSet<u32> {
+        let has = |receipts: &[Receipt<'_>]| {
+            receipts.iter().any(|receipt| self.census.values().any(|census| census.id == receipt.id))
+        };
+        self.received.iter().filter(|(_, receipts)| has(receipts)).map(|(&sub, _)| sub).collect()
+    }
+
+    /// The subscriptions that their feed's census event was written to.
+    pub(super) fn server_open(&self) -> BTreeSet<u32> {
+        let census = |id: &str| self.census.values().any(|census| census.id == id);
+        self.written.iter().filter(|(_, id)| census(id)).map(|&(sub, _)| sub).collect()
+    }
+
+    /// Each subscription's first attachment, by subscription.
+    pub(super) fn first_attached(&self) -> BTreeMap<u32, Attachment<'a>> {
+        let mut first = BTreeMap::new();
+        for attachment in &self.attachments {
+            if let Some(sub) = attachment.sub {
+                first.entry(sub).or_insert(*attachment);
+            }
+        }
+        first
+    }
+
+    /// Per subscription, the first receipt of each event that was published while it was attached (so not what
+    /// it caught up on from the log), in the order they came, each with the event.
+    pub(super) fn live_receipts(&self) -> BTreeMap<u32, Vec<(Receipt<'a>, Publication<'a>)>> {
+        let first = self.first_attached();
+        let live = |sub: &u32, receipts: &[Receipt<'a>]| {
+            let from = first.get(sub).map_or(0, |attachment| attachment.t);
+            let mut seen = BTreeSet::new();
+            receipts
+                .iter()
+                .filter(|receipt| seen.insert(receipt.id))
+                .filter_map(|receipt| Some((*receipt, *self.published.get(receipt.id)?)))
+                .filter(|(_, publication)| publication.t >= from)
+                .collect()
+        };
+        self.received.iter().map(|(sub, receipts)| (*sub, live(sub, receipts))).collect()
+    }
+
+    /// How late each event was published, in milliseconds.
+    pub(super) fn lateness(&self) -> Vec<f64> {
+        self.published.values().map(|p| millis(p.scheduled, p.t)).collect()
+    }
+
+    /// The server's use.
+    pub(super) fn usage(&self, at: UsageAt) -> Option<Usage> {
+        self.usage[at as usize]
+    }
+}
+
+/// From one instant to another, in milliseconds; below 0 when the second comes first.
+pub(super) fn millis(from: u64, to: u64) -> f64 {
+    if to >= from { (to - from) as f64 / 1e6 } else { -((from - to) as f64 / 1e6) }
+}

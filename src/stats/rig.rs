@@ -1,0 +1,233 @@
+//! A rigged trial for tests: facts written one after another, each a microsecond after the one before.
+
+use crate::stats::metric::Metric;
+use crate::stats::{Entry, TrialResult, summarise};
+use crate::trial::observation::{Outcome, UsageAt};
+use crate::trial::{Alpn, Claim, Fact, Levels, Observation, Plan, PlannedTrial, Protocol, Settings, Source};
+
+/// Nanoseconds of a millisecond.
+pub(crate) const MS: u64 = 1_000_000;
+
+/// One trial's observations, and the clock that the next one will carry.
+#[derive(Debug, Clone)]
+pub(crate) struct Rig {
+    pub(crate) planned: PlannedTrial,
+    pub(crate) observations: Vec<Observation>,
+    now: u64,
+    /// Feed, id and schedule of what was published, in order.
+    published: Vec<(String, String, u64)>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::of(7, 0, "chromium", Alpn::H2)
+    }
+
+    pub(crate) fn of(trial: u32, repeat: u32, client: &str, alpn: Alpn) -> Self {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        settings.client = client.to_owned();
+        settings.protocol = Protocol::new("sse", alpn);
+        let levels = Levels::from([
+            ("client".to_owned(), client.into()),
+            ("protocol".to_owned(), settings.protocol.to_string().into()),
+        ]);
+        let planned = PlannedTrial { trial, repeat, seed: 1, levels, settings };
+        Self { planned, observations: Vec::new(), now: 1_000 * MS, published: Vec::new() }
+    }
+
+    /// A trial where `open` of `asked` subscriptions got all of one event and the census, completed.
+    pub(crate) fn held(trial: u32, repeat: u32, client: &str, alpn: Alpn, open: u32, asked: u32) -> Self {
+        let mut rig = Self::of(trial, repeat, client, alpn);
+        let subs: Vec<u32> = (0..open).collect();
+        rig.start("156.0.8078.79");
+        (0..asked).for_each(|sub| _ = rig.request(sub));
+        for &sub in &subs {
+            rig.attach(sub, if alpn == Alpn::H1 { u64::from(sub) } else { 1 }).wait(1).open(sub);
+        }
+        rig.publish(0).wait(2).receive_all(0, &subs).census().write(&subs).receive_all_census(&subs);
+        rig.end(Outcome::Completed, None);
+        rig
+    }
+
+    pub(crate) fn plan(rigs: &[Self], claims: Vec<Claim>) -> (Plan, Vec<Observation>) {
+        let plan = Plan {
+            experiment: "rigged".to_owned(),
+            question: "How many event streams can one browser hold open to one server?".to_owned(),
+            seed: 1,
+            repeats: 1,
+            factors: vec!["client".to_owned(), "protocol".to_owned()],
+            claims,
+            trials: rigs.iter().map(|rig| rig.planned.clone()).collect(),
+        };
+        (plan, rigs.iter().flat_map(|rig| rig.observations.clone()).collect())
+    }
+
+    pub(crate) fn result(&self) -> TrialResult {
+        let mut rig = self.clone();
+        rig.end(Outcome::Completed, None);
+        let (plan, observations) = Self::plan(&[rig], Vec::new());
+        summarise(&plan, &observations).trials.remove(0)
+    }
+
+    pub(crate) fn metric(&self, metric: &Metric) -> Entry {
+        self.result().metrics.remove(metric.name).unwrap()
+    }
+
+    fn saw(&mut self, from: Source, fact: impl FnOnce(u64) -> Fact) -> &mut Self {
+        self.observations.push(Observation { trial: self.planned.trial, from, fact: fact(self.now) });
+        self
+    }
+
+    pub(crate) fn fact(&mut self, fact: Fact) -> &mut Self {
+        self.saw(Source::Client, |_| fact)
+    }
+
+    pub(crate) fn wait(&mut self, ms: u64) -> &mut Self {
+        self.now += ms * MS;
+        self
+    }
+
+    pub(crate) fn start(&mut self, version: &str) -> &mut Self {
+        let (role, version) = ("client".to_owned(), Some(version.to_owned()));
+        self.saw(Source::Lab, |t| Fact::Started { t, role, pid: 1, version })
+    }
+
+    pub(crate) fn end(&mut self, outcome: Outcome, reason: Option<&str>) -> &mut Self {
+        let reason = reason.map(str::to_owned);
+        self.saw(Source::Lab, |t| Fact::Outcome { t, outcome, reason })
+    }
+
+    pub(crate) fn request(&mut self, sub: u32) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::Requested { t, sub })
+    }
+
+    pub(crate) fn open(&mut self, sub: u32) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::Opened { t, sub })
+    }
+
+    pub(crate) fn close(&mut self, sub: u32) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::Closed { t, sub, reason: "closed by the rig".to_owned() })
+    }
+
+    pub(crate) fn clock(&mut self, uncertainty: u64) -> &mut Self {
+        let visibility = "visible".to_owned();
+        self.saw(Source::Client, |t| Fact::Clock { t, page: 0, uncertainty, step: 5_000, visibility, isolated: true })
+    }
+
+    pub(crate) fn probe_sent(&mut self) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::ProbeSent { t })
+    }
+
+    pub(crate) fn probe_answered(&mut self, status: u16) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::ProbeAnswered { t, status })
+    }
+
+    pub(crate) fn connect(&mut self, conn: u64) -> &mut Self {
+        self.saw(Source::Server, |t| Fact::Connected { t, conn, alpn: Alpn::H2 })
+    }
+
+    pub(crate) fn disconnect(&mut self, conn: u64, requests: u64) -> &mut Self {
+        self.saw(Source::Server, |t| Fact::Disconnected { t, conn, requests })
+    }
+
+    pub(crate) fn attach(&mut self, sub: u32, conn: u64) -> &mut Self {
+        self.attach_to("f0", sub, conn)
+    }
+
+    pub(crate) fn attach_to(&mut self, feed: &str, sub: u32, conn: u64) -> &mut Self {
+        let (tag, alpn) = (Some(self.planned.trial), self.planned.settings.protocol.alpn);
+        self.attached(feed, tag, sub, conn, alpn)
+    }
+
+    pub(crate) fn attach_tagged(&mut self, tag: Option<u32>, sub: u32, conn: u64) -> &mut Self {
+        self.attached("f0", tag, sub, conn, self.planned.settings.protocol.alpn)
+    }
+
+    pub(crate) fn attach_on(&mut self, alpn: Alpn, sub: u32, conn: u64) -> &mut Self {
+        self.attached("f0", Some(self.planned.trial), sub, conn, alpn)
+    }
+
+    fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
+        self.now += 1000;
+        let feed = feed.to_owned();
+        self.saw(Source::Server, |t| Fact::Attached { t, conn, alpn, tag, sub: Some(sub), feed })
+    }
+
+    pub(crate) fn detach(&mut self, sub: u32, conn: u64) -> &mut Self {
+        self.now += 1000;
+        let (tag, alpn, feed) = (Some(self.planned.trial), self.planned.settings.protocol.alpn, "f0".to_owned());
+        self.saw(Source::Server, |t| Fact::Detached { t, conn, alpn, tag, sub: Some(sub), feed })
+    }
+
+    /// Publishes event `event` of `f0`, due now.
+    pub(crate) fn publish(&mut self, event: u32) -> &mut Self {
+        self.published("f0", event, 0, false)
+    }
+
+    /// Publishes it now, though it was due before.
+    pub(crate) fn publish_late(&mut self, event: u32, late: u64) -> &mut Self {
+        self.published("f0", event, late, false)
+    }
+
+    pub(crate) fn census(&mut self) -> &mut Self {
+        self.census_of("f0")
+    }
+
+    pub(crate) fn census_of(&mut self, feed: &str) -> &mut Self {
+        self.published(feed, 1000, 0, true)
+    }
+
+    fn published(&mut self, feed: &str, event: u32, late: u64, census: bool) -> &mut Self {
+        // `wait` counts whole milliseconds from here: no microsecond is added before what waits.
+        let scheduled = self.now - late;
+        let (feed, id) = (feed.to_owned(), format!("k3{feed}-{}", event + 1));
+        self.published.push((feed.clone(), id.clone(), scheduled));
+        self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled, census })
+    }
+
+    pub(crate) fn write(&mut self, subs: &[u32]) -> &mut Self {
+        let id = self.published.last().unwrap().1.clone();
+        for &sub in subs {
+            self.saw(Source::Server, |t| Fact::Written { t, sub, id: id.clone() });
+        }
+        self
+    }
+
+    /// Subscription `sub` receives event `event` of `f0` now.
+    pub(crate) fn receive(&mut self, sub: u32, event: u32) -> &mut Self {
+        self.receive_id(sub, &format!("k3f0-{}", event + 1))
+    }
+
+    /// It does so this many nanoseconds after it was due.
+    pub(crate) fn receive_at(&mut self, sub: u32, event: u32, after: i64) -> &mut Self {
+        let id = format!("k3f0-{}", event + 1);
+        let due = self.published.iter().find(|published| published.1 == id).unwrap().2;
+        let (t, wrong) = (vec![due.checked_add_signed(after).unwrap()], Vec::new());
+        self.saw(Source::Client, |_| Fact::Received { t, sub, ids: vec![id], wrong })
+    }
+
+    pub(crate) fn receive_id(&mut self, sub: u32, id: &str) -> &mut Self {
+        let ids = vec![id.to_owned()];
+        self.saw(Source::Client, |t| Fact::Received { t: vec![t], sub, ids, wrong: Vec::new() })
+    }
+
+    /// It receives what was published last.
+    pub(crate) fn receive_last(&mut self, sub: u32) -> &mut Self {
+        let id = self.published.last().unwrap().1.clone();
+        self.receive_id(sub, &id)
+    }
+
+    pub(crate) fn receive_all(&mut self, event: u32, subs: &[u32]) -> &mut Self {
+        subs.iter().for_each(|&sub| _ = self.receive(sub, event));
+        self
+    }
+
+    pub(crate) fn receive_all_census(&mut self, subs: &[u32]) -> &mut Self {
+        subs.iter().for_each(|&sub| _ = self.receive_last(sub));
+        self
+    }
+
+    pub(crate) fn usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
+        self.saw(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0 })
+    }
+}

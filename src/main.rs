@@ -1,3 +1,28 @@
-//! To come.
+//! Parses, calls, prints the error chain, exits.
 
-fn main() {}
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use transport_lab::cli::{self, Cli, Exit};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Not locked: a child of the lab writes to it from a thread of its own.
+    let mut out = std::io::stdout();
+    let result = cli::run(&cli, &mut out).and_then(|exit| Ok(out.flush().map(|()| exit)?));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error.exit();
+            if exit != Exit::Good {
+                let label = if std::io::stderr().is_terminal() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+                for line in cli::chain(&error).lines() {
+                    // Nothing is left to do when standard error is closed too.
+                    let _ = writeln!(std::io::stderr(), "{label} {line}");
+                }
+            }
+            exit.into()
+        }
+    }
+}

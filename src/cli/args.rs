@@ -1,0 +1,330 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::experiment::Overrides;
+use crate::trial::rig::Rig;
+use crate::units::Settable;
+
+/// Seeds stay below 2^53, so that JavaScript keeps them exactly.
+const SEEDS: std::ops::Range<u64> = 0..1 << 53;
+
+const EXAMPLES: &str = "\
+Examples:
+  transport-lab run                                  how many streams does each browser hold open?
+  transport-lab run --client firefox --repeats 5     one browser, five times
+  transport-lab run my.toml --set workload.subscribers=10,100
+  transport-lab list clients                         which browsers are here?
+  transport-lab check experiments/*.toml             is every experiment right, and how long will it take?
+  transport-lab serve                                all protocols, for your own clients
+
+Exit status: 0 all trials completed or unsupported; 1 a claim refuted under --strict; 2 bad usage or file;
+3 some trial failed or timed out; 4 the lab itself couldn't (port, disk, certificates); 130 interrupted.";
+
+/// A laboratory for web transports: real servers, real browsers, honest numbers.
+///
+/// It serves feeds of events over every transport that it knows and every HTTP version, lets native clients and
+/// real browsers subscribe, and reports what was measured next to what is commonly claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "transport-lab", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run experiments, and report what was measured next to what is claimed.
+    Run(RunArgs),
+    /// Serve every protocol on fixed ports, for a person's own clients and browsers.
+    Serve(ServeArgs),
+    /// Make or renew the lab's certificates, and print their fingerprints.
+    Certs(CertsArgs),
+    /// List what there is: experiments, transports, clients or metrics.
+    List(ListArgs),
+    /// Check experiments without running them: every trial is planned, none is started.
+    Check(CheckArgs),
+    /// Rebuild every derived file of a run from its journal.
+    Report(ReportArgs),
+    /// One end of a trial. The lab starts these itself.
+    #[command(hide = true)]
+    Child(ChildArgs),
+}
+
+/// What changes an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+#[command(next_help_heading = "Changing the experiment")]
+pub struct ChangeArgs {
+    /// Use these clients instead of the experiment's: native, chromium, firefox, webkit.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub client: Vec<String>,
+    /// Replace the setting or factor of that name; several levels make it a factor. May be given several times.
+    #[arg(long, value_name = "SETTING=LEVEL[,LEVEL…]")]
+    pub set: Vec<String>,
+    /// How often each combination of levels is run, 1 to 1000.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=1000))]
+    pub repeats: Option<u32>,
+    /// The seed of everything that is drawn.
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(SEEDS))]
+    pub seed: Option<u64>,
+    /// Use the wider factors of the experiment's [full] table.
+    #[arg(long)]
+    pub full: bool,
+}
+
+impl From<&ChangeArgs> for Overrides {
+    fn from(args: &ChangeArgs) -> Self {
+        let ChangeArgs { client, set, repeats, seed, full } = args.clone();
+        Self { clients: client, set, repeats, seed, full }
+    }
+}
+
+/// `run`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab run
+  transport-lab run six-vs-hundred --client chromium,firefox --repeats 10
+  transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
+  transport-lab run --set workload.hold=5s --open
+  transport-lab run --json --strict > summary.json")]
+pub struct RunArgs {
+    /// Names (see `list experiments`) or paths of experiment files.
+    #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred")]
+    pub experiments: Vec<String>,
+    /// What changes the experiments.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Where the results go, a new folder for each run.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+    /// Where the lab's certificates are.
+    #[arg(long, value_name = "DIR", default_value = "certs")]
+    pub certs: PathBuf,
+    /// Exit with 1 when a claim is refuted.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print the summary alone, as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Open the report in a browser when it is done.
+    #[arg(long)]
+    pub open: bool,
+    /// Make one end lie, to see that the lab notices.
+    #[arg(long, value_name = "WORD", value_enum)]
+    pub rig: Option<Rig>,
+}
+
+/// `serve`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab serve
+  transport-lab serve --port 9000 --max-concurrent-streams 10
+  transport-lab serve --allow-origin https://app.example:3000
+  curl --cacert certs/ca.pem 'https://localhost:8441/feeds/news/sse'
+  curl --cacert certs/ca.pem --data 'hello' https://localhost:8441/feeds/news")]
+pub struct ServeArgs {
+    /// The first of six ports.
+    #[arg(long, value_name = "PORT", default_value_t = 8440,
+          value_parser = clap::value_parser!(u16).range(1..=65_530))]
+    pub port: u16,
+    /// The streams that one HTTP/2 or HTTP/3 connection may hold open, or `unset` (HTTP/2 only).
+    #[arg(long, value_name = "N|unset", default_value = "100", value_parser = settable)]
+    pub max_concurrent_streams: Settable<u32>,
+    /// Where the lab's certificates are.
+    #[arg(long, value_name = "DIR", default_value = "certs")]
+    pub certs: PathBuf,
+    /// Let pages of this origin read and write; may be given several times.
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub allow_origin: Vec<String>,
+}
+
+/// `certs`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab certs
+  transport-lab certs --host lab.test --host 192.168.1.10")]
+pub struct CertsArgs {
+    /// Where the certificates are.
+    #[arg(long, value_name = "DIR", default_value = "certs")]
+    pub certs: PathBuf,
+    /// A further host or address that the certificate is for; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+}
+
+/// `list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab list clients
+  transport-lab list experiments --json")]
+pub struct ListArgs {
+    /// Of what.
+    #[arg(value_enum)]
+    pub what: Listing,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    /// Experiments that can be run by name.
+    Experiments,
+    /// Ways in which a feed reaches a reader, and what they ride on.
+    Transports,
+    /// Who can subscribe, with version and path, or why it can't be used here.
+    Clients,
+    /// Numbers that a claim can be about.
+    Metrics,
+}
+
+/// `check`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab check experiments/*.toml
+  transport-lab check six-vs-hundred --set workload.subscribers=10,100")]
+pub struct CheckArgs {
+    /// Names (see `list experiments`) or paths of experiment files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+    /// What changes the experiments.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `report`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab report latest
+  transport-lab report results/20260131T120000Z-six-vs-hundred")]
+pub struct ReportArgs {
+    /// A run's folder, its name below --out, or `latest`.
+    #[arg(value_name = "RUN|latest")]
+    pub run: String,
+    /// Where the results are.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+}
+
+/// `child`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct ChildArgs {
+    /// Which end.
+    #[arg(value_enum)]
+    pub role: ChildRole,
+}
+
+/// What a child process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChildRole {
+    /// The server under test.
+    Server,
+    /// The native client.
+    Native,
+    /// A browser's cage.
+    Browser,
+}
+
+fn settable(text: &str) -> Result<Settable<u32>, String> {
+    match text {
+        "unset" => Ok(Settable::Unset),
+        _ => text.parse().map(Settable::Set).map_err(|_| "write a whole number, or `unset`".to_owned()),
+    }
+}
+
+/// An origin as browsers send it (RFC 6454 section 7): scheme, host and port, nothing after.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    if host.is_empty() || host.contains(|c: char| c == '/' || c == '*' || c.is_whitespace() || c.is_control()) {
+        return Err("write an origin, such as https://app.example:3000".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, clap::Error> {
+        Cli::try_parse_from([&["transport-lab"], arguments].concat()).map(|cli| cli.command)
+    }
+
+    #[track_caller]
+    fn refused(arguments: &[&str]) -> String {
+        let error = parsed(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "bad usage");
+        error.to_string()
+    }
+
+    #[test]
+    fn the_words_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_alone_is_six_vs_hundred() {
+        let Command::Run(args) = parsed(&["run"]).unwrap() else { panic!("not run") };
+        assert_eq!(args.experiments, ["six-vs-hundred"]);
+        assert_eq!((args.out, args.certs), ("results".into(), "certs".into()));
+        assert_eq!(Overrides::from(&args.change), Overrides::default());
+    }
+
+    #[test]
+    fn what_changes_an_experiment_arrives_as_it_was_written() {
+        let arguments = ["run", "a", "b.toml", "--client", "native,firefox", "--client", "webkit", "--set", "x=1,2"];
+        let Command::Run(args) =
+            parsed(&[&arguments[..], &["--repeats", "3", "--rig", "wrong-alpn"]].concat()).unwrap()
+        else {
+            panic!("not run")
+        };
+        assert_eq!((args.experiments.len(), args.rig), (2, Some(Rig::WrongAlpn)));
+        let changes = Overrides::from(&args.change);
+        assert_eq!(changes.clients, ["native", "firefox", "webkit"]);
+        assert_eq!(changes.set, ["x=1,2"], "levels are split where their types are known");
+        assert_eq!(changes.repeats, Some(3));
+    }
+
+    #[test]
+    fn a_wrong_word_is_refused_with_the_right_ones() {
+        assert!(refused(&["rum"]).contains("'run'"), "the nearest command");
+        assert!(refused(&["run", "--clinet", "a"]).contains("'--client'"));
+        assert!(refused(&["run", "--repeats", "0"]).contains("1..=1000"));
+        assert!(refused(&["run", "--seed", "9007199254740992"]).contains("9007199254740992 is not in"));
+        assert!(refused(&["run", "--rig", "lie"]).contains("[possible values: drop, repeat, reorder, corrupt,"));
+        assert!(refused(&["serve", "--port", "65531"]).contains("65531 is not in 1..=65530"));
+        assert!(refused(&["serve", "--max-concurrent-streams", "many"]).contains("a whole number, or `unset`"));
+        assert!(refused(&["serve", "--allow-origin", "*"]).contains("write an origin"));
+        assert!(refused(&["serve", "--allow-origin", "https://a/b"]).contains("write an origin"));
+        assert!(refused(&["list", "things"]).contains("[possible values: experiments, transports, clients, metrics]"));
+        assert!(refused(&["check"]).contains("<FILE>..."));
+        assert!(refused(&["report"]).contains("<RUN|latest>"));
+    }
+
+    #[test]
+    fn every_command_that_a_person_types_has_help_with_examples() {
+        let mut cli = Cli::command();
+        cli.build();
+        assert!(cli.render_long_help().to_string().contains("Exit status: 0"));
+        for command in cli.get_subcommands_mut() {
+            if !command.is_hide_set() && command.get_name() != "help" {
+                let help = command.render_help().to_string();
+                assert!(help.contains(&format!("Examples:\n  transport-lab {}", command.get_name())), "{help}");
+            }
+        }
+        assert!(!cli.render_help().to_string().contains("child"), "what only the lab types is hidden");
+    }
+}

@@ -1,0 +1,97 @@
+//! `check`: every file planned, none run.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use super::{CheckArgs, CliError, Exit};
+use crate::experiment::{Experiment, Overrides, plan};
+use crate::trial::Plan;
+use crate::units::Span;
+
+/// Prints the trials and the expected time of each file; all that is wrong comes back together.
+pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let overrides = Overrides::from(&args.change);
+    let mut wrong = Vec::new();
+    for file in &args.files {
+        match Experiment::load(file, &overrides) {
+            Ok(experiment) => describe(&plan::plan(&experiment), out)?,
+            Err(error) => wrong.push(error),
+        }
+    }
+    if wrong.is_empty() { Ok(Exit::Good) } else { Err(CliError::Experiments(wrong)) }
+}
+
+fn describe(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
+    let trials = match plan.trials.len() {
+        1 => "1 trial".to_owned(),
+        trials => format!("{trials} trials"),
+    };
+    let claims = match plan.claims.len() {
+        1 => "1 claim".to_owned(),
+        claims => format!("{claims} claims"),
+    };
+    writeln!(out, "{}: {trials}, about {}, {claims}", plan.experiment, rounded(plan::expected_time(plan)))?;
+    let width = plan.factors.iter().map(String::len).max().unwrap_or(0);
+    for factor in &plan.factors {
+        let mut seen = BTreeSet::new();
+        let levels = plan.trials.iter().filter_map(|trial| trial.levels.get(factor)).filter(|level| !level.is_null());
+        let shown = |level: &serde_json::Value| level.as_str().map_or_else(|| level.to_string(), str::to_owned);
+        let levels: Vec<String> = levels.map(shown).filter(|level| seen.insert(level.clone())).collect();
+        writeln!(out, "  {factor:width$}  {}", levels.join(", "))?;
+    }
+    Ok(())
+}
+
+/// Whole seconds below two minutes, whole minutes above; never less than it takes.
+fn rounded(time: Span) -> String {
+    match time.nanos().div_ceil(1_000_000_000) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ChangeArgs;
+
+    fn checked(files: &[&str]) -> (String, Result<Exit, CliError>) {
+        let files = files.iter().map(|file| (*file).to_owned()).collect();
+        let mut out = Vec::new();
+        let result = check(&CheckArgs { files, change: ChangeArgs::default() }, &mut out);
+        (String::from_utf8(out).unwrap(), result)
+    }
+
+    #[test]
+    fn a_good_file_is_described_by_its_trials_and_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.toml");
+        let text = "question = 'What?'\nclient = 'native'\nrepeats = 2\n[factors]\nprotocol = ['sse/h1', 'sse/h2']\n";
+        std::fs::write(&path, text).unwrap();
+        let (out, result) = checked(&[path.to_str().unwrap()]);
+        assert_eq!(result.unwrap(), Exit::Good);
+        assert_eq!(out, "two: 4 trials, about 16 s, 0 claims\n  client    native\n  protocol  sse/h1, sse/h2\n");
+    }
+
+    #[test]
+    fn every_wrong_file_is_named_and_the_good_ones_are_still_described() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("good.toml"), "question = 'What?'").unwrap();
+        std::fs::write(path("bad.toml"), "question = 'What?'\nzzz = 1").unwrap();
+        let (out, result) = checked(&[&path("none.toml"), &path("good.toml"), &path("bad.toml")]);
+        assert!(out.starts_with("good: 1 trial, "));
+        let error = result.unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0], format!("could not read {}: No such file or directory (os error 2)", path("none.toml")));
+        assert!(lines[1].starts_with(&format!("{}:2: unknown setting `zzz`", path("bad.toml"))));
+    }
+
+    #[test]
+    fn a_time_is_never_rounded_down() {
+        assert_eq!(rounded(Span::from_millis(51_001)), "52 s");
+        assert_eq!(rounded(Span::from_secs(121)), "3 min");
+    }
+}

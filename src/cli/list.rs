@@ -5,7 +5,8 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::{CliError, Exit, ListArgs, Listing};
-use crate::experiment::{builtin, metrics};
+use crate::experiment::builtin;
+use crate::stats::metric;
 use crate::{client, transport};
 
 /// Prints one row for each thing there is.
@@ -14,9 +15,7 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
         Listing::Experiments => experiments(),
         Listing::Transports => transports(),
         Listing::Clients => clients(),
-        Listing::Metrics => {
-            metrics().into_iter().map(|name| (vec![name.to_owned()], json!({ "name": name }))).collect()
-        }
+        Listing::Metrics => metrics(),
     };
     if args.json {
         let rows: Vec<Value> = rows.into_iter().map(|(_, json)| json).collect();
@@ -55,15 +54,25 @@ fn clients() -> Vec<Row> {
             Ok(found) => (Some(&found.version), Some(&found.path), None),
             Err(reason) => (None, None, Some(reason)),
         };
+        // Several browsers can take a client's part; what was found says which.
+        let title = found.as_ref().map_or(client.title, |found| found.title.as_str());
         let json = json!({
-            "name": client.name, "title": client.title, "version": version, "path": path, "reason": reason });
+            "name": client.name, "title": title, "version": version, "path": path, "reason": reason });
         let columns = match &found {
             Ok(found) => vec![found.version.clone(), found.path.display().to_string()],
             Err(reason) => vec!["-".to_owned(), format!("not here: {reason}")],
         };
-        ([vec![client.name.to_owned(), client.title.to_owned()], columns].concat(), json)
+        ([vec![client.name.to_owned(), title.to_owned()], columns].concat(), json)
     };
     client::ALL.iter().map(row).collect()
+}
+
+fn metrics() -> Vec<Row> {
+    let row = |metric: &&metric::Metric| {
+        let json = json!({ "name": metric.name, "unit": metric.unit, "definition": metric.definition });
+        (vec![metric.name.to_owned(), metric.unit.to_owned(), metric.definition.to_owned()], json)
+    };
+    metric::ALL.iter().map(row).collect()
 }
 
 /// Every column as wide as its widest entry; the last one ends where it ends.

@@ -8,9 +8,9 @@ use super::draft::Draft;
 use super::source::{Source, Span};
 use super::tree::{self, Value};
 use super::{ExperimentError, words};
+use crate::stats::{check_claim, metric_names};
 use crate::trial::Claim;
-use crate::trial::claim::{OneOrMany, Quantity, Selection};
-use crate::units::{Rate, Size};
+use crate::trial::claim::{OneOrMany, Selection};
 
 /// The claims of one experiment at most.
 const MAX_CLAIMS: usize = 200;
@@ -61,12 +61,12 @@ impl<'i> Reader<'_, 'i> {
             return Err(self.error(&at("source.quote"), "`source.quote` is empty; write the words that stand there"));
         }
         check_metric(&claim.metric).map_err(|says| self.error(&at("metric"), &says))?;
+        if let Some(metric) = claim.than.as_ref().and_then(|than| than.metric.as_ref()) {
+            check_metric(metric).map_err(|says| self.error(&at("than.metric"), &says))?;
+        }
         self.check_comparison(&claim, &span, &at)?;
         claim.selection = self.selection(&table)?;
         if let Some(than) = &mut claim.than {
-            if let Some(metric) = &than.metric {
-                check_metric(metric).map_err(|says| self.error(&at("than.metric"), &says))?;
-            }
             if let Some(DeValue::Table(table)) = tree::get(&table, "than").map(toml::Spanned::get_ref) {
                 than.selection = self.selection(table)?;
             }
@@ -75,48 +75,24 @@ impl<'i> Reader<'_, 'i> {
     }
 
     fn check_comparison(&self, claim: &Claim, span: &Span, at: &dyn Fn(&str) -> Span) -> Result<(), ExperimentError> {
-        let given: Vec<(&str, Vec<&Quantity>)> = [
-            ("equals", claim.equals.iter().collect()),
-            ("at-most", claim.at_most.iter().collect()),
-            ("at-least", claim.at_least.iter().collect()),
-            ("within", claim.within.iter().flatten().collect()),
-        ]
-        .into_iter()
-        .filter(|(_, quantities): &(&str, Vec<&Quantity>)| !quantities.is_empty())
-        .collect();
-        let (name, quantities) = match given.as_slice() {
-            [one] => one,
+        let comparisons = [
+            ("equals", claim.equals.is_some()),
+            ("at-most", claim.at_most.is_some()),
+            ("at-least", claim.at_least.is_some()),
+            ("within", claim.within.is_some()),
+        ];
+        let given: Vec<&str> = comparisons.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        match given.as_slice() {
+            // The metric decides which unit the comparison takes.
+            [name] => check_claim(claim).map_err(|says| self.error(&at(name), &says)),
             [] => {
                 let says = "this claim compares with nothing; write one of equals, at-most, at-least or within";
-                return Err(self.error(span, says));
+                Err(self.error(span, says))
             }
-            [.., (first, _), (second, _)] => {
-                return Err(self.error(&at(second), &format!("this claim has `{first}` and `{second}`; write one")));
+            [.., first, second] => {
+                Err(self.error(&at(second), &format!("this claim has `{first}` and `{second}`; write one")))
             }
-        };
-        for quantity in quantities {
-            let wrong = match quantity {
-                Quantity::Number(number) if number.is_finite() => continue,
-                Quantity::Number(number) => format!("`{name}` can't be {number}"),
-                Quantity::Text(text) if claim.than.is_some() => {
-                    format!("`{name}` can't be `{}`: with `than` it is a ratio, a plain number", words::short(text))
-                }
-                Quantity::Text(text) if is_quantity(text) => continue,
-                Quantity::Text(text) => {
-                    let text = words::short(text);
-                    format!(
-                        "`{text}` is no quantity; write a number, or one with its unit: \"50ms\", \"4 KiB\", \"1/s\""
-                    )
-                }
-            };
-            return Err(self.error(&at(name), &wrong));
         }
-        if let [Quantity::Number(low), Quantity::Number(high)] = quantities.as_slice()
-            && low > high
-        {
-            return Err(self.error(&at("within"), &format!("`within` is empty: {low} is more than {high}")));
-        }
-        Ok(())
     }
 
     /// A table's `where`, its factors and levels checked, and the levels in canonical form.
@@ -163,7 +139,7 @@ impl<'i> Reader<'_, 'i> {
 
 /// A metric that exists, with or without the quantile that is meant.
 fn check_metric(metric: &str) -> Result<(), String> {
-    let known = words::metrics();
+    let known: Vec<&str> = metric_names().collect();
     let (name, quantile) = metric.split_once('.').map_or((metric, None), |(name, q)| (name, Some(q)));
     if !known.contains(&name) {
         return Err(format!("unknown metric `{}`{}", words::short(name), words::hint(name, &known)));
@@ -175,10 +151,6 @@ fn check_metric(metric: &str) -> Result<(), String> {
         }
         _ => Ok(()),
     }
-}
-
-fn is_quantity(text: &str) -> bool {
-    text.parse::<crate::units::Span>().is_ok() || text.parse::<Size>().is_ok() || text.parse::<Rate>().is_ok()
 }
 
 #[cfg(test)]
@@ -242,21 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn a_quantity_is_a_number_or_carries_its_unit() {
-        assert_eq!(
-            after_head("metric = 'latency'\nat-most = '50'\n"),
-            "x.toml:9: `50` is no quantity; write a number, or one with its unit: \"50ms\", \"4 KiB\", \"1/s\""
-        );
-        assert_eq!(after_head("metric = 'latency'\nat-most = nan\n"), "x.toml:9: `at-most` can't be NaN");
-        assert_eq!(
-            after_head("metric = 'latency'\nat-most = true\n"),
-            "x.toml:9: `claim.at-most`: write a number, or a text with its unit"
-        );
-        assert_eq!(
-            after_head("metric = 'latency'\nat-most = '50ms'\nthan = {}\n"),
-            "x.toml:9: `at-most` can't be `50ms`: with `than` it is a ratio, a plain number"
-        );
-        assert_eq!(after_head("metric = 'lost'\nwithin = [3, 2]\n"), "x.toml:9: `within` is empty: 3 is more than 2");
+    fn a_quantity_is_in_the_unit_of_its_metric() {
+        let at = |lines: &str| after_head(&format!("metric = 'latency'\n{lines}"));
+        assert_eq!(at("at-most = 50\n"), "x.toml:9: latency = 50 needs its unit, such as \"50ms\"");
+        assert!(at("at-most = '50 kB'\n").starts_with("x.toml:9: `50 kB` is not a length of time"));
+        assert_eq!(at("at-most = true\n"), "x.toml:9: `claim.at-most`: write a number, or a text with its unit");
+        assert_eq!(at("at-most = '50ms'\nthan = {}\n"), "x.toml:9: a ratio is a plain number, not `50ms`");
+        let at = |lines: &str| after_head(&format!("metric = 'lost'\n{lines}"));
+        assert_eq!(at("at-most = nan\n"), "x.toml:9: lost = NaN compares nothing");
+        assert_eq!(at("within = [3, 2]\n"), "x.toml:9: within = [3, 2] contains nothing");
     }
 
     #[test]

@@ -18,8 +18,6 @@ mod source;
 mod tree;
 mod words;
 
-pub use words::metrics;
-
 use std::path::PathBuf;
 
 use crate::trial::{Claim, Settings};

@@ -4,33 +4,7 @@ use serde_json::Value;
 
 /// The names of all clients.
 pub(super) fn clients() -> Vec<&'static str> {
-    // To be replaced by the rows of `client::ALL` alone, once they are there.
-    if crate::client::ALL.is_empty() {
-        return vec!["chromium", "firefox", "webkit", "native"];
-    }
     crate::client::ALL.iter().map(|client| client.name).collect()
-}
-
-/// The names of all metrics. To be replaced by `stats::metric_names()`, once that is there.
-pub fn metrics() -> Vec<&'static str> {
-    vec![
-        "requested-streams",
-        "open-streams",
-        "server-open-streams",
-        "peak-streams",
-        "connections",
-        "connections-unused",
-        "blocked-request",
-        "time-to-open",
-        "events-received",
-        "lost",
-        "duplicated",
-        "reordered",
-        "latency",
-        "stall",
-        "server-cpu-per-event",
-        "server-memory-per-stream",
-    ]
 }
 
 /// The names of all transports.

@@ -1,1 +1,37 @@
-//! To come.
+//! A summary to text: terminal, JSON, HTML.
+//!
+//! Enters: a plan, its summary, the machine's facts, and how clients are called by people. Leaves: text. What must
+//! never happen here: a number that is not in the summary, text that a browser takes for markup, a page that loads
+//! anything, a print.
+
+mod answer;
+mod html;
+mod machine;
+mod picture;
+mod table;
+mod terminal;
+
+pub use html::html;
+pub use machine::Machine;
+pub use terminal::{Look, terminal};
+
+use crate::stats::Summary;
+
+/// What can go wrong with a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The page could not be written.
+    #[error("could not write the report's page: {0}")]
+    Html(#[from] askama::Error),
+    /// The summary is not JSON.
+    #[error("could not write the summary as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// How a client is called where a person reads it: `webkit` is `WebKitGTK (libsoup; not Safari)`.
+pub type Title<'a> = &'a dyn Fn(&str) -> String;
+
+/// The summary as it stands in `summary.json`.
+pub fn json(summary: &Summary) -> Result<String, ReportError> {
+    Ok(serde_json::to_string_pretty(summary)? + "\n")
+}

@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 pub use quantity::check;
 
-use self::quantity::{Comparison, Reference};
+pub use quantity::Reference;
+
+use self::quantity::Comparison;
 use super::summary::{ClaimResult, Entry, TrialResult};
-use super::{metric, number};
+use super::number;
 use crate::trial::observation::Outcome;
 use crate::trial::{Claim, Plan};
 
@@ -61,6 +63,28 @@ impl ClaimResult {
         }
         sentence(&self.per_client, title)
     }
+}
+
+/// What a claim looks like in a picture: lines across the values of a metric.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The values that it is about.
+    pub reference: Reference,
+    /// Where the lines are.
+    pub bounds: Vec<f64>,
+    /// The comparison as a sign: `=`, `≤`, `≥`, `within`.
+    pub sign: &'static str,
+}
+
+/// The claim's lines; `None` for a ratio, which no axis of values has a place for.
+pub fn line(claim: &Claim) -> Option<Line> {
+    let (reference, comparison) = (Reference::parse(&claim.metric).ok()?, Comparison::of(claim).ok()?);
+    claim.than.is_none().then(|| Line { reference, bounds: comparison.bounds(), sign: comparison.sign() })
+}
+
+/// Whether the claim is about this trial.
+pub fn is_about(claim: &Claim, plan: &Plan, trial: &TrialResult) -> bool {
+    select::matches(&claim.selection, plan, trial)
 }
 
 /// What one trial or pair of trials says: a value within a range (both ends included), or why there is none.

@@ -17,7 +17,7 @@ pub(crate) mod rig;
 
 pub use claim::{Verdict, check as check_claim};
 pub use judge::judge;
-pub use summary::{ClaimResult, Entry, Group, Summary, TrialResult, summarise};
+pub use summary::{ClaimResult, Entry, Group, GroupEntry, Summary, TrialResult, summarise};
 
 /// The names of all metrics, in the order of tables.
 pub fn metric_names() -> impl Iterator<Item = &'static str> {

@@ -145,13 +145,20 @@ impl Entry {
 
     /// The same for another of its values than the median.
     pub fn text_of(&self, value: Option<f64>) -> String {
-        let above = self.above.map(|bound| format!("> {}", number::with_unit(bound, &self.unit)));
+        self.written(value, &self.unit)
+    }
+
+    /// The same without the unit, for a column whose head names it.
+    pub fn bare(&self, value: Option<f64>) -> String {
+        self.written(value, "")
+    }
+
+    fn written(&self, value: Option<f64>, unit: &str) -> String {
+        let above = self.above.map(|bound| format!("> {}", number::with_unit(bound, unit)));
         let Some(value) = value else { return above.unwrap_or_else(|| "–".to_owned()) };
         let text = match self.uncertainty {
-            Some(uncertainty) if value < 3.0 * uncertainty => {
-                format!("< {}", number::with_unit(3.0 * uncertainty, &self.unit))
-            }
-            _ => number::with_unit(value, &self.unit),
+            Some(off) if value < 3.0 * off => format!("< {}", number::with_unit(3.0 * off, unit)),
+            _ => number::with_unit(value, unit),
         };
         above.map_or_else(|| text.clone(), |above| format!("{text}, {above}"))
     }

@@ -12,19 +12,20 @@ pub fn check(claim: &Claim) -> Result<(), String> {
     Comparison::of(claim).map(|_| ())
 }
 
-/// One of a metric's values.
+/// One of a metric's values: `latency`, `latency.p99`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reference {
-    pub(super) metric: &'static Metric,
+pub struct Reference {
+    /// The metric.
+    pub metric: &'static Metric,
     /// `None`: the median, or the only value.
-    pub(super) statistic: Option<&'static str>,
+    pub statistic: Option<&'static str>,
 }
 
 const STATISTICS: [&str; 5] = ["p50", "p90", "p99", "min", "max"];
 
 impl Reference {
     /// Parses `latency` or `latency.p99`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (name, statistic) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let metric = metric::find(name).ok_or_else(|| match nearest(name) {
             Some(near) => format!("`{name}` is not a metric; did you mean `{near}`?"),
@@ -43,12 +44,12 @@ impl Reference {
     }
 
     /// As it is written: `latency.p99`.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.statistic.map_or_else(|| self.metric.name.to_owned(), |s| format!("{}.{s}", self.metric.name))
     }
 
     /// The value; for a single sample every quantile is that.
-    pub(super) fn of(&self, entry: &Entry) -> Option<f64> {
+    pub fn of(&self, entry: &Entry) -> Option<f64> {
         let value = match self.statistic {
             Some("p90") => entry.p90,
             Some("p99") => entry.p99,

@@ -1,0 +1,158 @@
+//! The page: one file that opens offline, loads nothing and runs nothing.
+
+use askama::Template;
+
+use super::answer::answer;
+use super::picture::{Picture, picture};
+use super::table::{Column, Row, Table, plain};
+use super::{Machine, ReportError, Title};
+use crate::stats::claim::short;
+use crate::stats::{ClaimResult, Summary, TrialResult, Verdict};
+use crate::trial::claim::OneOrMany;
+use crate::trial::observation::Outcome;
+use crate::trial::{Claim, Plan};
+
+/// What the template shows. Everything is text, which it escapes.
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    experiment: &'a str,
+    question: &'a str,
+    answer: String,
+    tally: Vec<(u32, &'static str)>,
+    seed: u64,
+    repeats: u32,
+    picture: Option<Picture>,
+    table: Table,
+    claims: Vec<ClaimView<'a>>,
+    trials: Vec<TrialView>,
+    machine: Vec<(String, String)>,
+}
+
+/// A claim and what became of it.
+struct ClaimView<'a> {
+    says: &'a str,
+    /// `confirmed`; also the class that colours it.
+    verdict: &'static str,
+    sign: &'static str,
+    /// `client chromium, firefox; protocol sse/h1`.
+    about: String,
+    evidence: String,
+    clients: Vec<ClientView>,
+    quote: &'a str,
+    url: &'a str,
+    /// Whether the address may become a link.
+    link: bool,
+}
+
+/// A claim with one client.
+struct ClientView {
+    name: String,
+    verdict: &'static str,
+    sign: &'static str,
+    evidence: String,
+}
+
+/// A trial and how it ended.
+struct TrialView {
+    trial: u32,
+    repeat: u32,
+    client: String,
+    protocol: String,
+    others: String,
+    outcome: &'static str,
+    reason: String,
+}
+
+/// Writes the page.
+pub fn html(plan: &Plan, summary: &Summary, machine: &Machine, title: Title<'_>) -> Result<String, ReportError> {
+    let mut tally = std::collections::BTreeMap::new();
+    for trial in &summary.trials {
+        *tally.entry(trial.outcome).or_insert(0_u32) += 1;
+    }
+    let claims = plan.claims.iter().zip(&summary.claims);
+    let page = Page {
+        experiment: &plan.experiment,
+        question: &plan.question,
+        answer: answer(plan, summary, title),
+        tally: tally.into_iter().map(|(outcome, trials)| (trials, outcome.word())).collect(),
+        seed: plan.seed,
+        repeats: plan.repeats,
+        picture: picture(plan, summary, title),
+        table: Table::new(plan, summary, title, 9),
+        claims: claims.map(|(claim, result)| claim_view(claim, result, title)).collect(),
+        trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
+        machine: machine.lines(),
+    };
+    Ok(page.render()?)
+}
+
+impl Page<'_> {
+    /// Columns and rows, under shorter names for the template.
+    fn columns(&self) -> &[Column] {
+        &self.table.columns
+    }
+
+    fn rows(&self) -> &[Row] {
+        &self.table.rows
+    }
+}
+
+fn claim_view<'a>(claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> ClaimView<'a> {
+    let (verdict, sign) = marks(Some(result.verdict));
+    let clients = result.per_client.iter().map(|(client, of)| {
+        let (verdict, sign) = marks(of.verdict);
+        let version = of.version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
+        ClientView { name: format!("{}{version}", title(client)), verdict, sign, evidence: of.evidence.clone() }
+    });
+    ClaimView {
+        says: &claim.says,
+        verdict,
+        sign,
+        about: about(claim, title),
+        evidence: if result.per_client.is_empty() { result.evidence.clone() } else { String::new() },
+        clients: clients.collect(),
+        quote: &claim.source.quote,
+        url: &claim.source.url,
+        link: ["https://", "http://"].iter().any(|scheme| claim.source.url.starts_with(scheme)),
+    }
+}
+
+fn marks(verdict: Option<Verdict>) -> (&'static str, &'static str) {
+    match verdict {
+        Some(Verdict::Confirmed) => ("confirmed", "✓"),
+        Some(Verdict::Refuted) => ("refuted", "✗"),
+        Some(Verdict::Inconclusive) => ("inconclusive", "?"),
+        None => ("absent", "–"),
+    }
+}
+
+fn about(claim: &Claim, title: Title<'_>) -> String {
+    let levels = |factor: &str, levels: &OneOrMany| {
+        let name = |level| if factor == "client" { title(&plain(level)) } else { plain(level) };
+        levels.levels().iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    let parts: Vec<String> =
+        claim.selection.iter().map(|(factor, of)| format!("{factor} {}", levels(factor, of))).collect();
+    if parts.is_empty() { "all trials".to_owned() } else { parts.join("; ") }
+}
+
+fn trial_view(trial: &TrialResult, title: Title<'_>) -> TrialView {
+    let level = |factor: &str| trial.levels.get(factor).map(plain).unwrap_or_default();
+    let others = trial.levels.iter().filter(|(factor, _)| *factor != "client" && *factor != "protocol");
+    TrialView {
+        trial: trial.trial,
+        repeat: trial.repeat,
+        client: title(&level("client")),
+        protocol: level("protocol"),
+        others: others.map(|(factor, level)| format!("{factor} {}", plain(level))).collect::<Vec<_>>().join(", "),
+        outcome: trial.outcome.word(),
+        reason: match trial.outcome {
+            Outcome::Completed => String::new(),
+            _ => trial.reason.clone().unwrap_or_else(|| "no reason was given".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+pub(in crate::report) mod tests;

@@ -1,0 +1,199 @@
+//! The table for a terminal.
+
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table as Grid, TableStyle};
+
+use super::Title;
+use super::answer::answer;
+use super::table::{Table, plain};
+use crate::stats::{Summary, Verdict};
+use crate::trial::Plan;
+use crate::trial::observation::Outcome;
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns of text.
+    pub width: u16,
+    /// Whether it shows colours.
+    pub colour: bool,
+}
+
+/// The question, the table, the answer, the claims and what did not complete. Ends with a line break.
+pub fn terminal(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
+    let mut text = vec![
+        look.bold(&plan.question),
+        tally(plan, summary),
+        String::new(),
+        numbers(plan, summary, title, look),
+        String::new(),
+        paragraph(&answer(plan, summary, title), look),
+    ];
+    if !summary.claims.is_empty() {
+        text.extend([String::new(), look.bold("Claims"), claims(summary, title, look)]);
+    }
+    let broken = reasons(summary, title, look);
+    if !broken.is_empty() {
+        text.extend([String::new(), look.bold("Not completed"), broken]);
+    }
+    text.join("\n") + "\n"
+}
+
+impl Look {
+    fn bold(self, text: &str) -> String {
+        if self.colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn cell(self, text: String, colour: Color) -> Cell {
+        let cell = Cell::new(text);
+        if self.colour { cell.fg(colour) } else { cell }
+    }
+
+    fn grid(self, style: TableStyle) -> Grid {
+        let mut grid = Grid::new();
+        grid.load_style(style).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width.max(40));
+        grid.force_no_tty();
+        if self.colour {
+            grid.enforce_styling();
+        }
+        grid
+    }
+}
+
+/// `six-vs-hundred, seed 1: 10 completed, 2 unsupported`.
+fn tally(plan: &Plan, summary: &Summary) -> String {
+    let mut outcomes = std::collections::BTreeMap::new();
+    for trial in &summary.trials {
+        *outcomes.entry(trial.outcome).or_insert(0_u32) += 1;
+    }
+    let counts: Vec<String> = outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect();
+    format!("{}, seed {}: {}", plan.experiment, plan.seed, counts.join(", "))
+}
+
+fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
+    // A metric's column takes about 11 characters; client, protocol and outcome take 40.
+    let room = usize::from(look.width.saturating_sub(40) / 11).clamp(1, 8);
+    let table = Table::new(plan, summary, title, room);
+    let mut grid = look.grid(UTF8_FULL_CONDENSED);
+    let mut head = vec!["client".to_owned(), "protocol".to_owned()];
+    head.extend(table.factors.iter().cloned());
+    head.push("outcome".to_owned());
+    head.extend(table.columns.iter().map(|c| match c.unit {
+        "" => c.head.clone(),
+        unit => format!("{} ({unit})", c.head),
+    }));
+    grid.set_header(head.into_iter().map(|text| {
+        let cell = Cell::new(text);
+        if look.colour { cell.add_attribute(Attribute::Bold) } else { cell }
+    }));
+    for row in &table.rows {
+        let version = row.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        let client = if row.first { format!("{}{version}", row.client) } else { String::new() };
+        let mut cells = vec![Cell::new(client), Cell::new(&row.protocol)];
+        cells.extend(row.levels.iter().map(Cell::new));
+        cells.push(match row.worst {
+            Outcome::Completed => Cell::new(&row.outcome),
+            Outcome::Unsupported => look.cell(row.outcome.clone(), Color::DarkGrey),
+            Outcome::TimedOut | Outcome::Failed => look.cell(row.outcome.clone(), Color::Red),
+        });
+        cells.extend(row.cells.iter().map(|text| Cell::new(text).set_alignment(CellAlignment::Right)));
+        grid.add_row(cells);
+    }
+    let mut text = grid.to_string();
+    if let Some(limited) = &table.limited {
+        text += &format!("\n{}", paragraph(&format!("† decides nothing: {limited}"), look));
+    }
+    text
+}
+
+fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
+    let mut grid = look.grid(NOTHING);
+    for claim in &summary.claims {
+        let (sign, colour) = match claim.verdict {
+            Verdict::Confirmed => ("✓", Color::Green),
+            Verdict::Refuted => ("✗", Color::Red),
+            Verdict::Inconclusive => ("?", Color::Yellow),
+        };
+        let verdict = look.cell(format!("{sign} {}", claim.verdict.word()), colour);
+        let said = format!("“{}”\n{}\n{}", claim.says, claim.evidence_by(title), claim.source.url);
+        grid.add_row(vec![verdict, Cell::new(said)]);
+    }
+    trimmed(&grid)
+}
+
+/// Every trial that was not completed, with its reason; trials with the same one share a line.
+fn reasons(summary: &Summary, title: Title<'_>, look: Look) -> String {
+    let mut lines: Vec<(String, Vec<u32>)> = Vec::new();
+    for trial in summary.trials.iter().filter(|trial| trial.outcome != Outcome::Completed) {
+        let level = |factor: &str| trial.levels.get(factor).map(plain).unwrap_or_default();
+        let reason = trial.reason.as_deref().unwrap_or("no reason was given");
+        let word = trial.outcome.word();
+        let line = format!("{}, {}: {word}: {reason}", title(&level("client")), level("protocol"));
+        match lines.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, trials)) => trials.push(trial.trial),
+            None => lines.push((line, vec![trial.trial])),
+        }
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut grid = look.grid(NOTHING);
+    for (line, trials) in lines {
+        let trials: Vec<String> = trials.iter().map(u32::to_string).collect();
+        grid.add_row(vec![format!("trial {}", trials.join(", ")), line]);
+    }
+    trimmed(&grid)
+}
+
+fn paragraph(text: &str, look: Look) -> String {
+    let mut grid = look.grid(NOTHING);
+    grid.add_row(vec![text]);
+    if let Some(column) = grid.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    trimmed(&grid)
+}
+
+/// Without the blanks that fill the last column.
+fn trimmed(grid: &Grid) -> String {
+    grid.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::html::tests::run;
+    use crate::stats::summarise;
+
+    fn shown(look: Look) -> String {
+        let (plan, observations) = run();
+        let title = |name: &str| match name {
+            "webkit" => "WebKitGTK (libsoup; not Safari)".to_owned(),
+            other => other.to_owned(),
+        };
+        terminal(&plan, &summarise(&plan, &observations), &title, look)
+    }
+
+    #[test]
+    fn a_terminal_of_100_columns_is_never_overrun() {
+        for width in [72, 100, 160] {
+            let text = shown(Look { width, colour: false });
+            let widest = text.lines().filter(|l| !l.starts_with("How many")).map(|l| l.chars().count()).max().unwrap();
+            assert!(widest <= usize::from(width), "{widest} in {width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_table_names_clients_by_title_and_claims_with_verdict_and_evidence() {
+        let text = shown(Look { width: 100, colour: false });
+        for expected in ["WebKitGTK", "✓ confirmed", "✗ refuted", "unsupported", "https://example.org/six"] {
+            assert!(text.contains(expected), "{expected} is missing:\n{text}");
+        }
+    }
+
+    #[test]
+    fn colour_is_shown_only_when_told_so() {
+        assert!(!shown(Look { width: 100, colour: false }).contains('\u{1b}'));
+        assert!(shown(Look { width: 100, colour: true }).contains('\u{1b}'));
+    }
+}

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Shared;
 use super::answer::Refusal;
@@ -21,6 +22,7 @@ use super::carrier::{OpenTrial, Orders, Page};
 use super::page_clock::PageClock;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::{Down, Fact, Role, Up};
+use crate::wire::BODY_TIMEOUT;
 
 /// A post's largest body, in bytes. Pages send an eighth of it at a time.
 const POST_BYTES: usize = 1024 * 1024;
@@ -195,7 +197,8 @@ pub(super) async fn up(
 }
 
 async fn read(body: Body, bound: usize) -> Result<Bytes, Refusal> {
-    to_bytes(body, bound).await.map_err(|error| {
+    let read = timeout(BODY_TIMEOUT, to_bytes(body, bound)).await;
+    read.map_err(|_| Refusal::bad("the body took too long"))?.map_err(|error| {
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             if error.is::<http_body_util::LengthLimitError>() {

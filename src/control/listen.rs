@@ -1,7 +1,5 @@
 //! TLS connections to the router: bounded in number, and none may sit there without asking for anything.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,59 +14,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::ControlError;
 use crate::trial::Alpn;
+use crate::wire::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES};
 
 /// How many connections are open at most; further ones wait to be accepted.
 const CONNECTIONS: usize = 256;
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may take to its first request, and one request's header to its end.
 const HEADER: Duration = Duration::from_secs(10);
 /// How long one side may be silent on HTTP/2 before it is asked for a sign of life, and then has to give one.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 /// How long to wait after the system refused to accept, as it does while no file descriptor is left.
 const BREATH: Duration = Duration::from_millis(50);
-/// How many free ports are tried until one is free on all addresses.
-const PORTS_TRIED: u32 = 16;
-/// A header list's largest size, in bytes.
-const HEADER_BYTES: u32 = 16 * 1024;
-
-/// Listens on one port of all addresses. An address that this machine doesn't have (IPv6 switched off) is passed
-/// over as long as another is left.
-pub(super) async fn bind(addresses: &[IpAddr], port: u16) -> Result<(Vec<TcpListener>, u16), ControlError> {
-    let mut tried = 1;
-    loop {
-        match bind_once(addresses, port).await {
-            // The free port of the first address was taken on another: draw again.
-            Err(ControlError::Listen { source, .. })
-                if port == 0 && source.kind() == io::ErrorKind::AddrInUse && tried < PORTS_TRIED =>
-            {
-                tried += 1;
-            }
-            bound => return bound,
-        }
-    }
-}
-
-async fn bind_once(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, u16), ControlError> {
-    let mut sockets = Vec::new();
-    for ip in addresses {
-        let address = SocketAddr::new(*ip, port);
-        let listen = |source| ControlError::Listen { address, source };
-        match TcpListener::bind(address).await {
-            Ok(socket) => {
-                port = socket.local_addr().map_err(listen)?.port();
-                sockets.push(socket);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                tracing::warn!(%address, "this machine doesn't have the address");
-            }
-            Err(error) => return Err(listen(error)),
-        }
-    }
-    if sockets.is_empty() { Err(ControlError::NoAddress) } else { Ok((sockets, port)) }
-}
 
 /// Accepts for ever. Dropping this ends every connection.
 pub(super) async fn serve(sockets: Vec<TcpListener>, tls: Arc<rustls::ServerConfig>, router: Router) {
@@ -104,7 +60,7 @@ async fn accept(socket: TcpListener, acceptor: TlsAcceptor, router: Router, room
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _room: OwnedSemaphorePermit) {
     // A contract line is small and must leave at once; Nagle's algorithm would hold it back.
     let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => return tracing::debug!("a TLS handshake took too long"),
@@ -123,7 +79,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _r
         let ended = if h2 {
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .max_header_list_size(HEADER_BYTES)
+                .max_header_list_size(MAX_HEADER_BYTES)
                 .keep_alive_interval(SIGN_OF_LIFE)
                 .keep_alive_timeout(SIGN_OF_LIFE)
                 .serve_connection(io, service)
@@ -132,7 +88,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _r
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER)
-                .max_buf_size(HEADER_BYTES as usize)
+                .max_buf_size(MAX_HEADER_BYTES as usize)
                 .serve_connection(io, service)
                 .await
         };

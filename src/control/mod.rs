@@ -27,10 +27,11 @@ use tokio::task::JoinHandle;
 
 pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
-use self::door::Door;
 pub use self::front::{DataPort, Serving};
+use crate::server::Admission;
 use crate::trial::TrialMessage;
 use crate::trial::ledger::Ledger;
+use crate::wire::{self, WireError};
 
 /// How many event streams of the ledger are open at most; the next is refused with 503.
 const LEDGER_STREAMS: usize = 64;
@@ -38,7 +39,7 @@ const LEDGER_STREAMS: usize = 64;
 /// What the control origin is started with.
 #[derive(Debug)]
 pub struct ControlConfig {
-    /// Where to listen; one that this machine doesn't have is passed over as long as another is left.
+    /// Where to listen.
     pub addresses: Vec<IpAddr>,
     /// The port on all of them; 0 is a free one, the same on all.
     pub port: u16,
@@ -58,16 +59,8 @@ pub struct ControlConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// An address and port can't be listened on.
-    #[error("the control origin can't listen on {address}: {source}")]
-    Listen {
-        /// Which.
-        address: std::net::SocketAddr,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// None of the addresses belongs to this machine.
-    #[error("the control origin was given no address that this machine has")]
-    NoAddress,
+    #[error("the control origin could not start: {0}")]
+    Listen(#[from] WireError),
     /// The system has no random bytes to give.
     #[error("the system gave no random bytes for a trial's token")]
     Random,
@@ -109,7 +102,7 @@ struct Shared {
 impl Control {
     /// Listens, and answers from then on.
     pub async fn start(config: ControlConfig) -> Result<Self, ControlError> {
-        let (sockets, port) = listen::bind(&config.addresses, config.port).await?;
+        let (sockets, port) = wire::listen::tcp(&config.addresses, config.port).await?;
         let trials = Arc::new(Trials::new(port));
         let shared = Shared {
             trials: trials.clone(),
@@ -117,7 +110,9 @@ impl Control {
             ledger_streams: Arc::new(Semaphore::new(LEDGER_STREAMS)),
             serving: Arc::new(config.serving),
         };
-        let router = routes(shared, Arc::new(Door::new(config.hosts, config.origins, port)));
+        let door = Admission::new(&config.hosts, &config.origins);
+        door.add_port(port);
+        let router = routes(shared, Arc::new(door));
         let listener = tokio::spawn(listen::serve(sockets, config.tls, router));
         Ok(Self { port, trials, listener })
     }
@@ -155,7 +150,7 @@ fn origin(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-fn routes(shared: Shared, door: Arc<Door>) -> Router {
+fn routes(shared: Shared, door: Arc<Admission>) -> Router {
     Router::new()
         .route("/", get(front::page))
         .route("/ping", get(answer::nothing))

@@ -86,7 +86,7 @@ fn chromium(profile: &TempDir, url: &str, certificate: &Certificate) -> Result<C
     if nix::unistd::geteuid().is_root() {
         command.arg("--no-sandbox");
     }
-    command.arg(format!("--ignore-certificate-errors-spki-list={}", certificate.spki));
+    command.arg(format!("--ignore-certificate-errors-spki-list={}", certificate.spki()));
     command.arg(format!("--user-data-dir={}", profile.path().join("profile").display()));
     command.arg(url);
     Ok(command)
@@ -104,7 +104,7 @@ fn firefox(profile: &TempDir, url: &str, certificate: &Certificate) -> Result<Co
          user_pref('app.update.enabled', false);\nuser_pref('services.settings.server', 'data:,');\n",
     )
     .unwrap();
-    fs::write(dir.join("ca.pem"), &certificate.ca_pem).unwrap();
+    fs::copy(certificate.ca(), dir.join("ca.pem")).unwrap();
     let database = format!("sql:{}", dir.display());
     for arguments in [vec!["-N", "--empty-password"], vec!["-A", "-t", "CT,,", "-n", "lab", "-i", "ca.pem"]] {
         let made = Command::new(&certutil).current_dir(dir).args(["-d", &database]).args(arguments).output().unwrap();

@@ -31,7 +31,7 @@ pub(crate) struct FeedServer {
 impl FeedServer {
     pub(crate) async fn start(certificate: &Certificate, alpn: Alpn) -> Self {
         let acceptor = tokio_rustls::TlsAcceptor::from(certificate.server(&[alpn]));
-        let (events, _) = broadcast::channel(64);
+        let (events, _) = broadcast::channel(16_384);
         let mut port = 0;
         let mut listeners = JoinSet::new();
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
@@ -57,8 +57,8 @@ impl FeedServer {
 }
 
 /// Data as a trial publishes it.
-pub(crate) fn content(sequence: u32) -> String {
-    let text = format!("{sequence} some filler~");
+pub(crate) fn content(sequence: u32, filler: &str) -> String {
+    let text = format!("{sequence} {filler}");
     let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x} {text}")
 }

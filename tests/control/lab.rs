@@ -1,20 +1,21 @@
 //! A control origin with a certificate of its own, and a client that asks it over one protocol.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
+use transport_lab::certs::{self, Certs};
 use transport_lab::control::{Control, ControlConfig, DataPort, Serving};
 use transport_lab::trial::contract::{CONTRACT, ClientRole};
 use transport_lab::trial::ledger::Ledger;
@@ -23,49 +24,36 @@ use transport_lab::trial::{Alpn, Protocol, Role, Settings, SubscriptionPlan, Tri
 /// How long anything may take in these tests.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 
-/// A CA and a leaf for localhost.
+/// The lab's certificates, in a folder of their own.
 pub(crate) struct Certificate {
-    pub(crate) ca: CertificateDer<'static>,
-    pub(crate) ca_pem: String,
-    /// SHA-256 of the leaf's SPKI, base64.
-    pub(crate) spki: String,
-    leaf: CertificateDer<'static>,
-    key: Vec<u8>,
+    certs: Certs,
+    _folder: TempDir,
 }
 
 impl Certificate {
     pub(crate) fn mint() -> Self {
-        let ca_key = KeyPair::generate().unwrap();
-        let mut ca = CertificateParams::new(vec![]).unwrap();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        ca.distinguished_name.push(rcgen::DnType::CommonName, "Transport Lab test CA");
-        let ca_cert = ca.self_signed(&ca_key).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let names = ["localhost", "*.localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut leaf = CertificateParams::new(names).unwrap();
-        leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-        leaf.not_before = time::OffsetDateTime::now_utc() - time::Duration::hours(1);
-        leaf.not_after = leaf.not_before + time::Duration::days(13);
-        let leaf = leaf.signed_by(&key, &Issuer::new(ca, &ca_key)).unwrap();
-        let (_, parsed) = x509_parser::parse_x509_certificate(leaf.der()).unwrap();
-        let spki = ring::digest::digest(&ring::digest::SHA256, parsed.public_key().raw);
-        Self {
-            ca: ca_cert.der().clone(),
-            ca_pem: ca_cert.pem(),
-            spki: BASE64.encode(spki.as_ref()),
-            leaf: leaf.der().clone(),
-            key: key.serialize_der(),
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let (certs, _) = Certs::ensure(&folder.path().join("certs"), &[]).unwrap();
+        Self { certs, _folder: folder }
+    }
+
+    /// SHA-256 of the leaf's SPKI, base64.
+    pub(crate) fn spki(&self) -> String {
+        certs::base64(&self.certs.spki_sha256())
+    }
+
+    /// The CA, as a PEM file.
+    pub(crate) fn ca(&self) -> &Path {
+        self.certs.ca_path()
     }
 
     pub(crate) fn server(&self, alpns: &[Alpn]) -> Arc<rustls::ServerConfig> {
-        let key = PrivateKeyDer::Pkcs8(self.key.clone().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![self.leaf.clone()], key)
+            .with_single_cert(self.certs.chain(), self.certs.key())
             .unwrap();
         config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
         Arc::new(config)
@@ -73,7 +61,7 @@ impl Certificate {
 
     fn client(&self, alpn: Alpn) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.ca.clone()).unwrap();
+        roots.add(self.certs.ca()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

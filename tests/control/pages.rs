@@ -91,10 +91,10 @@ async fn runs_the_whole_contract(kind: Kind, alpn: Alpn, pages: u32, subscribers
     watched.order(Down::Go { at: go }).await;
     watched.until(|facts| count(facts, is_opened) == holds as usize).await;
     let published = monotonic_nanos();
-    server.publish("k3f9-17", &content(17));
-    server.publish("k3f9-18", &content(18).replace("filler", "killer"));
+    server.publish("k3f9-17", &content(17, "filler~"));
+    server.publish("k3f9-18", &content(18, "filler~").replace("filler", "killer"));
     server.gap(r#"{"missed":12,"first":"k3f9-30"}"#);
-    server.publish("k3f9-30", &content(30));
+    server.publish("k3f9-30", &content(30, "filler~"));
     watched.until(|facts| count(facts, |fact| matches!(fact, Fact::Gap { .. })) == holds as usize).await;
     let probed = |facts: &[Fact]| count(facts, |fact| matches!(fact, Fact::ProbeSent { .. })) == 1;
     let answered = |facts: &[Fact]| count(facts, |fact| matches!(fact, Fact::ProbeAnswered { status: 204, .. })) == 1;
@@ -202,4 +202,43 @@ async fn a_script_that_breaks_ends_the_trial_with_its_message() {
     let _browser = Browser::open(Kind::Chromium, &url, &lab.certificate).unwrap();
     let line = watched.next().await;
     assert!(matches!(&line, Up::Failed { reason } if reason.contains("pigeon.js")), "{line:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_receipts_are_all_told_and_checked() {
+    // 10 MB: more than a page keeps for checking, and many lines.
+    const EVENTS: u32 = 10_000;
+    let filler = "x".repeat(1000);
+    let lab = Lab::start().await;
+    let server = FeedServer::start(&lab.certificate, Alpn::H2).await;
+    let carrier = lab.control.open(trial(7, Alpn::H2, server.port, 1, 1), 1).unwrap();
+    let url = carrier.url.clone();
+    let mut watched = Watched { carrier, facts: vec![] };
+    let _browser = Browser::open(Kind::Chromium, &url, &lab.certificate).unwrap();
+    watched.ready().await;
+    watched.order(Down::Go { at: monotonic_nanos() }).await;
+    watched.until(|facts| count(facts, is_opened) == 1).await;
+    for sequence in 0..EVENTS {
+        let data = content(sequence, &filler);
+        let wrong = sequence % 1000 == 999;
+        server.publish(&format!("k3f9-{sequence}"), &if wrong { data.replace("xxx", "xyx") } else { data });
+    }
+    // The gap comes after all events on the same stream.
+    server.gap("{}");
+    watched.until(|facts| count(facts, |fact| matches!(fact, Fact::Gap { missed: None, first: None, .. })) == 1).await;
+    watched.order(Down::Stop).await;
+    let sent = watched.done().await;
+    assert_eq!(sent, watched.facts.len() as u64);
+    let (mut all, mut bad, mut lines) = (vec![], vec![], 0);
+    for fact in watched.facts {
+        if let Fact::Received { ids, wrong, t, .. } = fact {
+            assert_eq!(ids.len(), t.len());
+            all.extend(ids);
+            bad.extend(wrong);
+            lines += 1;
+        }
+    }
+    assert!(all.into_iter().eq((0..EVENTS).map(|sequence| format!("k3f9-{sequence}"))));
+    assert!(bad.into_iter().eq((0..10).map(|thousand| format!("k3f9-{thousand}999").replace("k3f9-0", "k3f9-"))));
+    assert!(lines > 2, "{lines} lines");
 }

@@ -54,6 +54,7 @@ function take(line) {
   switch (line.type) {
     case "trial":
       message = line;
+      show();
       prepare().catch(broke);
       break;
     case "go":
@@ -204,6 +205,7 @@ async function finish() {
   }
   outbox.line(JSON.stringify({ type: "done", sent: outbox.sent }));
   await outbox.flushed();
+  show();
   if (!broken) say("Done");
 }
 

@@ -66,7 +66,7 @@ pub(super) fn below_us(display: Option<Pid>, ours: Option<u32>) -> Vec<Pid> {
     below
 }
 
-/// This user's processes whose HOME is exactly this profile.
+/// This user's processes whose HOME is this profile, or that were told to keep their data in it.
 pub(super) fn holding(profile: &Path) -> Vec<Pid> {
     all_ids().filter(|pid| *pid != nix::unistd::getpid() && holds(*pid, profile)).collect()
 }
@@ -76,9 +76,13 @@ fn holds(pid: Pid, profile: &Path) -> bool {
     if fs::metadata(&folder).map_or(true, |meta| meta.uid() != Uid::effective().as_raw()) {
         return false;
     }
-    let home = [b"HOME=", profile.as_os_str().as_encoded_bytes()].concat();
-    let environment = fs::read(folder.join("environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|entry| entry == home)
+    let profile = profile.as_os_str().as_encoded_bytes();
+    let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+    let home = [b"HOME=", profile].concat();
+    // Chromium writes its title over its environment, but the title has `--user-data-dir=PROFILE/chromium`.
+    let option = [b"--user-data-dir=", profile, b"/"].concat();
+    read("environ").split(|byte| *byte == 0).any(|entry| entry == home)
+        || read("cmdline").windows(option.len()).any(|window| window == option)
 }
 
 #[cfg(test)]

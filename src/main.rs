@@ -7,6 +7,10 @@ use clap::Parser;
 use transport_lab::cli::{self, Cli, Exit};
 
 fn main() -> ExitCode {
+    // TRANSPORT_LAB_LOG=debug says more; a trial's processes write theirs into the trial's folder.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TRANSPORT_LAB_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let cli = Cli::parse();
     // Not locked: a child of the lab writes to it from a thread of its own.
     let mut out = std::io::stdout();

@@ -224,6 +224,9 @@ pub struct ChildArgs {
     /// Which end.
     #[arg(value_enum)]
     pub role: ChildRole,
+    /// How it lies, if it does.
+    #[arg(long, value_name = "WORD", value_enum)]
+    pub rig: Option<Rig>,
 }
 
 /// What a child process is.

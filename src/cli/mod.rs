@@ -4,20 +4,33 @@
 //! What must never happen here: measuring, or an error that isn't handed to `main`.
 
 mod args;
+mod certs;
 mod check;
 mod list;
+mod report;
+mod run;
+mod serve;
+mod signals;
 
 use std::io::{self, Write};
+
+use tokio::runtime::{Builder, Runtime};
 
 pub use args::{
     CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, ListArgs, Listing, ReportArgs, RunArgs,
     ServeArgs,
 };
 
-use crate::experiment::ExperimentError;
+use crate::certs::CertsError;
+use crate::client::subscriber::{self, SubscriberError};
+use crate::control::ControlError;
+use crate::experiment::{ExperimentError, RunError, cage};
+use crate::report::ReportError;
+use crate::server::child::{self, ChildError};
+use crate::wire::{WireError, descriptors};
 
 /// How the program ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
     /// All trials completed or were unsupported.
@@ -49,19 +62,40 @@ pub enum CliError {
     /// Standard output was closed or is full.
     #[error("could not write to standard output")]
     Output(#[from] io::Error),
-    /// A command that this build doesn't have yet.
-    #[error("`{0}` is not part of this build")]
-    NotWired(&'static str),
+    /// No threads.
+    #[error("could not start the runtime")]
+    Runtime(#[source] io::Error),
+    /// A run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Certificates.
+    #[error(transparent)]
+    Certs(#[from] CertsError),
+    /// A port, or TLS.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The control origin.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The server of a trial.
+    #[error(transparent)]
+    Server(#[from] ChildError),
+    /// The native client of a trial.
+    #[error(transparent)]
+    Subscriber(#[from] SubscriberError),
 }
 
 impl CliError {
     /// The exit status that this error means.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Experiments(_) => Exit::Usage,
+            Self::Experiments(_) | Self::Run(RunError::NoRun { .. }) => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
-            Self::Output(_) | Self::NotWired(_) => Exit::Lab,
+            _ => Exit::Lab,
         }
     }
 }
@@ -71,13 +105,48 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
     match &cli.command {
         Command::List(args) => list::list(args, out),
         Command::Check(args) => check::check(args, out),
-        // INTEGRATE: one arm for each command that needs the rest of the lab.
-        Command::Run(_) => Err(CliError::NotWired("run")),
-        Command::Serve(_) => Err(CliError::NotWired("serve")),
-        Command::Certs(_) => Err(CliError::NotWired("certs")),
-        Command::Report(_) => Err(CliError::NotWired("report")),
-        Command::Child(_) => Err(CliError::NotWired("child")),
+        Command::Run(args) => threads()?.block_on(run::run(args, out)),
+        Command::Serve(args) => threads()?.block_on(serve::serve(args, out)),
+        Command::Certs(args) => certs::certs(args, out),
+        Command::Report(args) => report::report(args, out),
+        Command::Child(args) => child_of_the_lab(*args),
     }
+}
+
+fn threads() -> Result<Runtime, CliError> {
+    Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)
+}
+
+fn child_of_the_lab(args: ChildArgs) -> Result<Exit, CliError> {
+    match args.role {
+        ChildRole::Server => {
+            descriptors::raise_descriptors();
+            let runtime = threads()?;
+            let ran = runtime.block_on(child::run(args.rig));
+            end(runtime);
+            ran?;
+        }
+        ChildRole::Native => {
+            descriptors::raise_descriptors();
+            let runtime = threads()?;
+            let ran = runtime.block_on(subscriber::run(args.rig));
+            end(runtime);
+            ran?;
+        }
+        ChildRole::Browser => {
+            // The browser ends with the thread that started it, which must be this one.
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+            let status = runtime.block_on(cage::run_child());
+            end(runtime);
+            return Ok(if status == 0 { Exit::Good } else { Exit::Lab });
+        }
+    }
+    Ok(Exit::Good)
+}
+
+/// Ends a child's runtime: the thread that still reads standard input would keep it from exiting.
+fn end(runtime: Runtime) {
+    runtime.shutdown_background();
 }
 
 /// An error and all that caused it, in one line.

@@ -11,11 +11,17 @@ pub mod plan;
 
 mod claims;
 mod draft;
+mod end;
 mod file;
 mod flags;
 mod judge;
+mod lab;
+mod machine;
+pub mod results;
+pub mod run;
 mod source;
 mod tree;
+mod trial;
 mod words;
 
 use std::path::PathBuf;
@@ -49,6 +55,55 @@ pub enum ExperimentError {
         /// What is wrong, and what would be right.
         says: String,
     },
+}
+
+/// Why a run, or what is read of one, came to nothing: the lab's own trouble, not a trial's.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A folder or file.
+    #[error("could not {operation} {path}", path = path.display())]
+    Folder {
+        /// What was tried.
+        operation: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file that the lab wrote has been changed or cut.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        source: serde_json::Error,
+    },
+    /// There is no such run.
+    #[error("no run `{wanted}`: neither a run's folder nor one in {}", out.display())]
+    NoRun {
+        /// What was asked for.
+        wanted: String,
+        /// Where runs are.
+        out: PathBuf,
+    },
+    /// This program can't find itself, and so can't start its children.
+    #[error("could not find this program's own file")]
+    Program(#[source] std::io::Error),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] crate::trial::journal::JournalError),
+    /// The certificates.
+    #[error("the certificates can't be used")]
+    Certs(#[from] crate::certs::CertsError),
+    /// A socket, or TLS.
+    #[error(transparent)]
+    Wire(#[from] crate::wire::WireError),
+    /// The control origin.
+    #[error(transparent)]
+    Control(#[from] crate::control::ControlError),
+    /// The report.
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
 }
 
 /// The flags that change an experiment.

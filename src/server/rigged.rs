@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     async fn rigged(rig: Rig) -> String {
-        let events = ["1111", "2222", "3333"].map(Bytes::from_static);
+        let events = ["1111", "2222", "3333"].map(|text| Bytes::from_static(text.as_bytes()));
         let chunks = chunks(Box::pin(stream::iter(events)), Some(rig));
         chunks.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()).collect::<Vec<_>>().await.join(" ")
     }

@@ -15,8 +15,8 @@ pub use quantity::check;
 pub use quantity::Reference;
 
 use self::quantity::Comparison;
-use super::summary::{ClaimResult, Entry, TrialResult};
 use super::number;
+use super::summary::{ClaimResult, Entry, TrialResult};
 use crate::trial::observation::Outcome;
 use crate::trial::{Claim, Plan};
 

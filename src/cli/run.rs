@@ -1,0 +1,179 @@
+//! `run`: experiments, one after another, with progress on standard error and the answer on standard output.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+
+use super::{CliError, Exit, RunArgs, signals};
+use crate::experiment::results::{Results, title};
+use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
+use crate::experiment::{Experiment, Overrides, plan};
+use crate::report::{self, Look};
+use crate::stats::Verdict;
+use crate::trial::observation::Outcome;
+use crate::trial::{Plan, PlannedTrial};
+
+/// The narrowest table that is worth printing, and the width where there is no terminal.
+const WIDTHS: (u16, u16) = (60, 100);
+
+/// Does it.
+pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let overrides = Overrides::from(&args.change);
+    let (mut experiments, mut errors) = (Vec::new(), Vec::new());
+    for name in &args.experiments {
+        match Experiment::load(name, &overrides) {
+            Ok(experiment) => experiments.push(experiment),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(CliError::Experiments(errors));
+    }
+    let interrupt = signals::interrupt();
+    let mut exit = Exit::Good;
+    for experiment in experiments {
+        let plan = plan::plan(&experiment);
+        let mut bar = Bar::new(&plan, interrupt.clone());
+        let options = RunOptions {
+            out: args.out.clone(),
+            certs: args.certs.clone(),
+            rig: args.rig,
+            interrupt: interrupt.clone(),
+        };
+        let ran = run_plan(&plan, &experiment.text, options, &mut bar).await;
+        bar.finish();
+        let Ran { results, interrupted } = ran?;
+        if args.json {
+            write!(out, "{}", report::json(&results.summary)?)?;
+        } else {
+            print(&results, out)?;
+        }
+        if args.open
+            && let Err(error) = open::that_detached(results.report())
+        {
+            bar.notice(&format!("could not open the report: {error}"));
+        }
+        if interrupted {
+            return Ok(Exit::Interrupted);
+        }
+        exit = exit.max(judged(&results, args.strict));
+    }
+    Ok(exit)
+}
+
+/// Prints a run's table and where its report is.
+pub(super) fn print(results: &Results, out: &mut dyn Write) -> Result<(), CliError> {
+    let term = Term::stdout();
+    let width = term.size_checked().map_or(WIDTHS.1, |(_, columns)| columns.max(WIDTHS.0));
+    let look = Look { width, colour: console::colors_enabled() && std::io::stdout().is_terminal() };
+    write!(out, "{}", report::terminal(&results.plan, &results.summary, &title, look))?;
+    if results.cut_short {
+        writeln!(out, "\nThe journal ends in the middle of a line: the lab was killed, or the disk was full.")?;
+    }
+    writeln!(out, "\nReport: {}", results.report().display())?;
+    Ok(())
+}
+
+fn judged(results: &Results, strict: bool) -> Exit {
+    let summary = &results.summary;
+    let broken = |outcome| matches!(outcome, Outcome::Failed | Outcome::TimedOut);
+    if summary.trials.iter().any(|trial| broken(trial.outcome)) {
+        return Exit::Failed;
+    }
+    if strict && summary.claims.iter().any(|claim| claim.verdict == Verdict::Refuted) {
+        return Exit::Refuted;
+    }
+    Exit::Good
+}
+
+/// Progress: a bar with the time left on a terminal, a line per trial elsewhere.
+struct Bar {
+    bar: ProgressBar,
+    of: usize,
+    done: usize,
+    begun: Instant,
+    /// What all trials are expected to take, by the plan.
+    expected: Duration,
+    interrupt: watch::Receiver<bool>,
+}
+
+impl Bar {
+    fn new(plan: &Plan, interrupt: watch::Receiver<bool>) -> Self {
+        let bar = ProgressBar::new(plan.trials.len() as u64);
+        let style = "{spinner} {bar:24} {pos}/{len}  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        let expected = plan::expected_time(plan).duration();
+        let mut this = Self { bar, of: plan.trials.len(), done: 0, begun: Instant::now(), expected, interrupt };
+        let trials = if this.of == 1 { "trial" } else { "trials" };
+        this.notice(&format!(
+            "{}: {} {trials}, about {} s. Ctrl-C ends early and reports what was finished.",
+            plan.experiment,
+            this.of,
+            expected.as_secs().max(1)
+        ));
+        this
+    }
+
+    /// What is left: the plan's guess at first, what trials really took later on.
+    fn left(&self) -> Duration {
+        let spent = self.begun.elapsed();
+        let done = self.done as f64 / self.of.max(1) as f64;
+        let by_plan = self.expected.saturating_sub(spent);
+        if self.done == 0 {
+            return by_plan;
+        }
+        let by_pace = spent.mul_f64((1.0 - done) / done);
+        by_plan.mul_f64(1.0 - done) + by_pace.mul_f64(done)
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn notice(&mut self, text: &str) {
+        if self.bar.is_hidden() {
+            // Nothing is left to do when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    fn begin(&mut self, planned: &PlannedTrial) {
+        let left = self.left().as_secs();
+        self.bar.set_message(format!("{}  ({left} s left)", name(planned)));
+    }
+
+    fn end(&mut self, planned: &PlannedTrial, outcome: Outcome, reason: Option<&str>) {
+        self.done += 1;
+        self.bar.inc(1);
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        if self.bar.is_hidden() {
+            let (done, of, name) = (self.done, self.of, name(planned));
+            self.notice(&format!("[{done}/{of}] {name}: {}{reason}", outcome.word()));
+        } else if outcome != Outcome::Completed && !*self.interrupt.borrow() {
+            self.notice(&format!("{}: {}{reason}", name(planned), outcome.word()));
+        }
+    }
+}
+
+/// The trial as a person reads it: its client and protocol, then what else varies.
+fn name(planned: &PlannedTrial) -> String {
+    let settings = &planned.settings;
+    let mut text = format!("{} {}", settings.client, settings.protocol);
+    for (factor, level) in &planned.levels {
+        if !matches!(factor.as_str(), "client" | "protocol") && !level.is_null() {
+            let level = level.as_str().map_or_else(|| level.to_string(), str::to_owned);
+            text = format!("{text} {factor}={level}");
+        }
+    }
+    if planned.repeat > 0 { format!("{text} (repeat {})", planned.repeat + 1) } else { text }
+}

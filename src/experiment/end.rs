@@ -1,0 +1,214 @@
+//! One end of a trial while it runs: its process, and the contract with it.
+
+use std::fs::File;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::cage::Caged;
+use crate::control::PageCarrier;
+use crate::trial::{Down, Up};
+
+/// Lines that wait to be taken; the child's writing thread waits while it is full.
+const WAITING: usize = 4096;
+/// How long a line may be, in bytes: the receipts of one subscription are one line.
+const MAX_LINE: usize = 64 * 1024 * 1024;
+/// How long a process may take to exit once its input is closed, before it is killed.
+const EXIT: Duration = Duration::from_secs(2);
+
+/// One end of a trial.
+#[derive(Debug)]
+pub(super) struct End {
+    carrier: Carrier,
+    life: Life,
+    gone: bool,
+}
+
+/// Where its lines go and come from.
+#[derive(Debug)]
+enum Carrier {
+    Stdio { down: Option<mpsc::Sender<Down>>, up: mpsc::Receiver<Up> },
+    Page(PageCarrier),
+}
+
+/// What is alive.
+#[derive(Debug)]
+enum Life {
+    Process(Child),
+    Browser(Caged),
+}
+
+/// What comes from an end of the trial.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// A line.
+    Said(Up),
+    /// It ended by itself: `exit 0`, `signal 9`. Said once.
+    Exited(String),
+}
+
+impl End {
+    /// Starts a process that speaks the contract on its standard input and output; what it prints on its standard
+    /// error goes to `log`.
+    pub(super) fn process(argv: &[String], log: File) -> std::io::Result<Self> {
+        let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // A Ctrl-C is the lab's to handle: it ends its children in its own order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(std::io::Error::other("its input or output is missing"));
+        };
+        let (down, mut orders) = mpsc::channel::<Down>(16);
+        tokio::spawn(async move {
+            // Dropping stdin at the end is what tells the child to stop.
+            while let Some(order) = orders.recv().await {
+                let Ok(mut line) = serde_json::to_vec(&order) else { continue };
+                line.push(b'\n');
+                if stdin.write_all(&line).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let (lines, up) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(stdout);
+            while let Some(said) = line(&mut reader).await {
+                if lines.send(said).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { carrier: Carrier::Stdio { down: Some(down), up }, life: Life::Process(child), gone: false })
+    }
+
+    /// A browser in its cage, whose pages speak the contract over the control origin.
+    pub(super) fn browser(carrier: PageCarrier, caged: Caged) -> Self {
+        Self { carrier: Carrier::Page(carrier), life: Life::Browser(caged), gone: false }
+    }
+
+    /// Its process; a browser's main one.
+    pub(super) fn pid(&self) -> u32 {
+        match &self.life {
+            Life::Process(child) => child.id().unwrap_or(0),
+            Life::Browser(caged) => caged.pid().as_raw().unsigned_abs(),
+        }
+    }
+
+    /// Sends it a line; one that is gone doesn't mind.
+    pub(super) async fn order(&self, order: Down) {
+        match &self.carrier {
+            Carrier::Stdio { down: Some(down), .. } => drop(down.send(order).await),
+            Carrier::Stdio { down: None, .. } => {}
+            Carrier::Page(page) => drop(page.down.send(order).await),
+        }
+    }
+
+    /// What it says next; waits for it. Cancelling loses nothing.
+    pub(super) async fn hear(&mut self) -> Heard {
+        let Self { carrier, life, gone } = self;
+        let said = async {
+            match carrier {
+                Carrier::Stdio { up, .. } => up.recv().await,
+                Carrier::Page(page) => page.up.recv().await,
+            }
+        };
+        match life {
+            // A process has said all once its output is closed; only then does its end count.
+            Life::Process(child) => {
+                if let Some(up) = said.await {
+                    return Heard::Said(up);
+                }
+                if !*gone {
+                    let status = child.wait().await;
+                    *gone = true;
+                    return Heard::Exited(status.map_or_else(|error| error.to_string(), describe));
+                }
+            }
+            Life::Browser(caged) if !*gone => {
+                let exited = tokio::select! {
+                    biased;
+                    Some(up) = said => return Heard::Said(up),
+                    exited = caged.exited() => exited,
+                };
+                *gone = true;
+                return Heard::Exited(exited);
+            }
+            Life::Browser(_) => {
+                if let Some(up) = said.await {
+                    return Heard::Said(up);
+                }
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Ends it with SIGKILL, a browser's whole process group with it.
+    pub(super) fn kill(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap_or(0));
+        if pid.as_raw() > 1
+            && let Err(error) = killpg(pid, Signal::SIGKILL)
+        {
+            tracing::warn!(%pid, %error, "could not be killed");
+        }
+    }
+
+    /// Waits for its end and cleans up: closes its input, and kills it when it doesn't exit in time. Says how it
+    /// ended.
+    pub(super) async fn finish(self) -> String {
+        match (self.life, self.carrier) {
+            (Life::Browser(caged), _) => {
+                caged.end().await;
+                "ended".to_owned()
+            }
+            (Life::Process(mut child), carrier) => {
+                drop(carrier);
+                if let Ok(status) = timeout(EXIT, child.wait()).await {
+                    return status.map_or_else(|error| error.to_string(), describe);
+                }
+                let _ = child.start_kill();
+                let status = child.wait().await;
+                let how = status.map_or_else(|error| error.to_string(), describe);
+                format!("{how}, as it did not exit within {} s", EXIT.as_secs())
+            }
+        }
+    }
+}
+
+/// The next line that is one of the contract's; `None` at the end. Others are logged and passed over.
+async fn line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Option<Up> {
+    use tokio::io::AsyncReadExt;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = (&mut *reader).take(MAX_LINE as u64);
+        if bounded.read_until(b'\n', &mut line).await.ok()? == 0 {
+            return None;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(said) => return Some(said),
+            Err(error) => tracing::warn!(%error, "a line that is not of the trial contract"),
+        }
+    }
+}
+
+/// `exit 0`, `signal 9`.
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}

@@ -1,0 +1,57 @@
+//! What all trials of a run share.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+use super::RunError;
+use crate::certs::Certs;
+use crate::client::{Client, Found};
+use crate::control::Control;
+use crate::trial::journal::Journal;
+use crate::trial::ledger::Ledger;
+use crate::trial::rig::Rig;
+
+/// What all trials of a run share.
+#[derive(Debug)]
+pub(super) struct Lab {
+    /// This program, which plays the children.
+    pub(super) program: PathBuf,
+    pub(super) certs: Certs,
+    pub(super) certs_dir: PathBuf,
+    /// Where servers listen.
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) control: Control,
+    pub(super) ledger: watch::Sender<Ledger>,
+    pub(super) journal: Journal,
+    /// The run's folder.
+    pub(super) folder: PathBuf,
+    pub(super) rig: Option<Rig>,
+    /// Clients looked for so far: asking a browser for its version takes a while.
+    pub(super) found: HashMap<&'static str, Result<Found, String>>,
+}
+
+impl Lab {
+    /// The client on this machine, or why it can't be used.
+    pub(super) fn find(&mut self, row: &'static Client) -> Result<Found, String> {
+        self.found.entry(row.name).or_insert_with(|| (row.find)()).clone()
+    }
+
+    /// The folder of a trial, for the logs of both ends.
+    pub(super) fn trial_folder(&self, trial: u32) -> Result<PathBuf, RunError> {
+        let path = self.folder.join("trials").join(trial.to_string());
+        make(&path)?;
+        Ok(path)
+    }
+}
+
+/// Makes a folder and those above it.
+pub(super) fn make(path: &Path) -> Result<(), RunError> {
+    std::fs::create_dir_all(path).map_err(|source| RunError::Folder {
+        operation: "create",
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,123 @@
+//! A run's folder: what is written before, while and after the trials run, and how it is found again.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::RunError;
+use super::lab::make;
+use crate::client;
+use crate::report::{self, Machine};
+use crate::stats::{self, Summary};
+use crate::trial::{Plan, journal};
+
+/// The journal's name in the folder.
+pub(super) const JOURNAL: &str = "observations.jsonl";
+const PLAN: &str = "plan.json";
+const MACHINE: &str = "machine.json";
+const SUMMARY: &str = "summary.json";
+const REPORT: &str = "report.html";
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Results {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What was planned.
+    pub plan: Plan,
+    /// What was found.
+    pub summary: Summary,
+    /// Whether the journal's last line was cut short: the lab was killed, or the disk was full.
+    pub cut_short: bool,
+}
+
+impl Results {
+    /// The page.
+    pub fn report(&self) -> PathBuf {
+        self.folder.join(REPORT)
+    }
+}
+
+/// Makes the folder `<UTC>-<experiment>`, with a number behind it when another run took that name, and writes
+/// what is known beforehand.
+pub(super) fn create(out: &Path, plan: &Plan, text: &str, machine: &Machine) -> Result<PathBuf, RunError> {
+    make(out)?;
+    let stamp = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let now = OffsetDateTime::now_utc().format(stamp).unwrap_or_default();
+    let name = format!("{now}-{}", plan.experiment);
+    let folder = (1..=1000).find_map(|n| {
+        let path = out.join(if n == 1 { name.clone() } else { format!("{name}-{n}") });
+        match std::fs::create_dir(&path) {
+            Ok(()) => Some(Ok(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
+            Err(source) => Some(Err(RunError::Folder { operation: "create", path, source })),
+        }
+    });
+    let folder = folder.unwrap_or_else(|| {
+        let source = std::io::ErrorKind::AlreadyExists.into();
+        Err(RunError::Folder { operation: "create", path: out.join(&name), source })
+    })?;
+    write(&folder.join("experiment.toml"), text.as_bytes())?;
+    write(&folder.join(PLAN), &json(plan))?;
+    write(&folder.join(MACHINE), &json(machine))?;
+    Ok(folder)
+}
+
+/// Computes everything that derives from plan, machine and journal, and writes it: summary and report.
+pub fn derive(folder: &Path) -> Result<Results, RunError> {
+    let plan: Plan = read(&folder.join(PLAN))?;
+    let machine: Machine = read(&folder.join(MACHINE))?;
+    let readback = journal::read(&folder.join(JOURNAL))?;
+    let summary = stats::summarise(&plan, &readback.observations);
+    write(&folder.join(SUMMARY), report::json(&summary)?.as_bytes())?;
+    write(&folder.join(REPORT), report::html(&plan, &summary, &machine, &title)?.as_bytes())?;
+    Ok(Results { folder: folder.to_owned(), plan, summary, cut_short: readback.cut_short })
+}
+
+/// How a client is called where a person reads it.
+pub fn title(name: &str) -> String {
+    client::find(name).map_or(name, |row| row.title).to_owned()
+}
+
+/// `latest`, a folder, or a folder's name within `out`.
+pub(super) fn locate(out: &Path, run: &str) -> Result<PathBuf, RunError> {
+    if run == "latest" {
+        let runs = std::fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.path());
+        // Names begin with the time, so that the last in order is the newest.
+        return runs
+            .filter(|path| path.join(PLAN).is_file())
+            .max()
+            .ok_or_else(|| RunError::NoRun { wanted: run.to_owned(), out: out.to_owned() });
+    }
+    [PathBuf::from(run), out.join(run)]
+        .into_iter()
+        .find(|path| path.join(PLAN).is_file())
+        .ok_or_else(|| RunError::NoRun { wanted: run.to_owned(), out: out.to_owned() })
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, RunError> {
+    let text =
+        std::fs::read(path).map_err(|source| RunError::Folder { operation: "read", path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| RunError::Damaged { path: path.to_owned(), source })
+}
+
+/// Writes a file whole or not at all: beside it first, then in its place.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let failed = |source| RunError::Folder { operation: "write", path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    // Results are for anyone who may read the folder, unlike what a temporary file usually is.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    text
+}

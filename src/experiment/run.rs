@@ -1,0 +1,125 @@
+//! A plan to results: trial after trial, each written down as it happens.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::lab::Lab;
+use super::results::{self, Results};
+use super::trial::Running;
+use super::{RunError, machine};
+use crate::certs::Certs;
+use crate::control::{Control, ControlConfig};
+use crate::trial::journal::Journal;
+use crate::trial::ledger::Ledger;
+use crate::trial::observation::Outcome;
+use crate::trial::rig::Rig;
+use crate::trial::{Alpn, Plan, PlannedTrial};
+use crate::wire::{descriptors, tls};
+
+/// How a run is done.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// The folder that the run's own folder is made in.
+    pub out: PathBuf,
+    /// The folder of the certificates.
+    pub certs: PathBuf,
+    /// How one end lies, if it does.
+    pub rig: Option<Rig>,
+    /// Becomes true when the run should end early.
+    pub interrupt: watch::Receiver<bool>,
+}
+
+/// Is told how a run gets on.
+pub trait Progress {
+    /// Something that a person should know.
+    fn notice(&mut self, text: &str);
+    /// A trial begins.
+    fn begin(&mut self, planned: &PlannedTrial);
+    /// It has ended.
+    fn end(&mut self, planned: &PlannedTrial, outcome: Outcome, reason: Option<&str>);
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// Where its results are, and the summary.
+    pub results: Results,
+    /// Whether it was ended early.
+    pub interrupted: bool,
+}
+
+/// Runs a plan. `text` is the experiment's file. Whatever happens, what was observed until then is in the journal.
+pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dyn Progress) -> Result<Ran, RunError> {
+    let (certs, notices) = Certs::ensure(&options.certs, &[])?;
+    for notice in notices {
+        progress.notice(&notice);
+    }
+    descriptors::raise_descriptors();
+    let folder = results::create(&options.out, plan, text, &machine::read().await)?;
+    let program = std::env::current_exe().map_err(RunError::Program)?;
+    let addresses = loopback();
+    let ledger = watch::Sender::new(Ledger::default());
+    let control = Control::start(ControlConfig {
+        addresses: addresses.clone(),
+        port: 0,
+        tls: Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::H2, Alpn::H1])?),
+        hosts: Vec::new(),
+        origins: Vec::new(),
+        ledger: ledger.subscribe(),
+        serving: None,
+    })
+    .await?;
+    let journal = Journal::create(&folder.join(results::JOURNAL))?;
+    // Children are told where to look from wherever they are started.
+    let certs_dir = std::path::absolute(&options.certs).unwrap_or(options.certs);
+    let mut lab = Lab {
+        program,
+        certs,
+        certs_dir,
+        addresses,
+        control,
+        ledger,
+        journal,
+        folder: folder.clone(),
+        rig: options.rig,
+        found: HashMap::new(),
+    };
+    let interrupted = trials(&mut lab, plan, &options.interrupt, progress).await?;
+    lab.control.stop().await;
+    Ok(Ran { results: results::derive(&folder)?, interrupted })
+}
+
+/// Runs each trial; says whether it was interrupted.
+async fn trials(
+    lab: &mut Lab,
+    plan: &Plan,
+    interrupt: &watch::Receiver<bool>,
+    progress: &mut dyn Progress,
+) -> Result<bool, RunError> {
+    for planned in &plan.trials {
+        if *interrupt.borrow() {
+            return Ok(true);
+        }
+        progress.begin(planned);
+        match Running::new(lab, planned, interrupt.clone()).run().await? {
+            Some((outcome, reason)) => progress.end(planned, outcome, reason.as_deref()),
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// The loopback addresses that this machine has. Browsers try `localhost` on IPv6 first, so both are wanted.
+pub fn loopback() -> Vec<IpAddr> {
+    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
+}
+
+/// The run of this name: `latest`, a folder, or a folder's name within `out`.
+pub fn locate(out: &Path, run: &str) -> Result<PathBuf, RunError> {
+    results::locate(out, run)
+}

@@ -1,0 +1,446 @@
+//! One trial: both ends started, opened, published to, counted, ended and judged.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::cage::Caged;
+use super::end::{End, Heard};
+use super::lab::Lab;
+use super::{RunError, deal, plan};
+use crate::certs::base64;
+use crate::client::{self, Found, Launch, Visit};
+use crate::stats;
+use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::contract::{CONTRACT, ClientRole, ServerRole};
+use crate::trial::observation::Outcome;
+use crate::trial::rig::Rig;
+use crate::trial::settings::{Fault, FaultKind};
+use crate::trial::{Down, Fact, Observation, PlannedTrial, Role, Source, TrialMessage, Up};
+
+/// From the `go` message to the instant it names: both ends must have it by then.
+const LEAD: Duration = Duration::from_millis(50);
+/// How long a server may take until it listens.
+const LISTEN: Duration = Duration::from_secs(10);
+/// How long an end may take to say what it kept back.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// How a trial ended early.
+#[derive(Debug)]
+enum Early {
+    Ended(Outcome, String),
+    Interrupted,
+    Lab(RunError),
+}
+
+impl From<RunError> for Early {
+    fn from(error: RunError) -> Self {
+        Self::Lab(error)
+    }
+}
+
+fn failed<T>(reason: impl Into<String>) -> Result<T, Early> {
+    Err(Early::Ended(Outcome::Failed, reason.into()))
+}
+
+/// A trial under way.
+#[derive(Debug)]
+pub(super) struct Running<'a> {
+    lab: &'a mut Lab,
+    planned: &'a PlannedTrial,
+    interrupt: watch::Receiver<bool>,
+    observations: Vec<Observation>,
+    server: Option<End>,
+    client: Option<End>,
+    /// Facts that came from the server and from the client.
+    came: [u64; 2],
+    /// Whether each said `done`.
+    done: [bool; 2],
+    /// Whether a fault has ended each.
+    killed: [bool; 2],
+}
+
+/// Which end; the index of the arrays above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Server = 0,
+    Client = 1,
+}
+
+impl Which {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn new(lab: &'a mut Lab, planned: &'a PlannedTrial, interrupt: watch::Receiver<bool>) -> Self {
+        let (server, client) = (None, None);
+        Self {
+            lab,
+            planned,
+            interrupt,
+            observations: Vec::new(),
+            server,
+            client,
+            came: [0; 2],
+            done: [false; 2],
+            killed: [false; 2],
+        }
+    }
+
+    /// Runs it to its end, whichever that is. `None`: it was interrupted. An error is the lab's own.
+    pub(super) async fn run(mut self) -> Result<Option<(Outcome, Option<String>)>, RunError> {
+        let lived = self.live().await;
+        // Whatever happened, both ends are ended.
+        let ended = self.end().await;
+        let (outcome, reason) = match lived {
+            Err(Early::Lab(error)) => return Err(error),
+            Err(Early::Ended(outcome, reason)) => (outcome, Some(reason)),
+            Err(Early::Interrupted) => {
+                self.note(Fact::Outcome {
+                    t: monotonic_nanos(),
+                    outcome: Outcome::Failed,
+                    reason: Some("interrupted".to_owned()),
+                })?;
+                return Ok(None);
+            }
+            Ok(()) => match stats::judge(self.planned, &self.observations) {
+                Ok(()) => (Outcome::Completed, None),
+                Err(reason) => (Outcome::Failed, Some(reason)),
+            },
+        };
+        ended?;
+        self.note(Fact::Outcome { t: monotonic_nanos(), outcome, reason: reason.clone() })?;
+        Ok(Some((outcome, reason)))
+    }
+
+    async fn live(&mut self) -> Result<(), Early> {
+        let planned = self.planned;
+        let settings = &planned.settings;
+        let unsupported = |reason| Early::Ended(Outcome::Unsupported, reason);
+        plan::supports(settings).map_err(unsupported)?;
+        let Some(row) = client::find(&settings.client) else {
+            return failed(format!("no client `{}`", settings.client));
+        };
+        (row.supports)(settings).map_err(unsupported)?;
+        let found = self.lab.find(row).map_err(unsupported)?;
+
+        let folder = self.lab.trial_folder(planned.trial)?;
+        let ports = self.start_server(&folder).await?;
+        self.start_client(row, &found, &ports, &folder).await?;
+        let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
+        for end in [&self.server, &self.client].into_iter().flatten() {
+            end.order(Down::Go { at: go }).await;
+        }
+        self.timeline(go).await?;
+        self.last_words(Which::Client).await?;
+        self.last_words(Which::Server).await
+    }
+
+    async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, Early> {
+        let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
+        if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
+            argv.extend(["--rig".to_owned(), word(rig)]);
+        }
+        let server = match End::process(&argv, log(folder, "server.log")?) {
+            Ok(server) => server,
+            Err(error) => return failed(format!("the server could not be started: {error}")),
+        };
+        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        let role = Role::Server(ServerRole {
+            certs: self.lab.certs_dir.clone(),
+            bind: self.lab.addresses.clone(),
+            feeds: deal::feeds(&self.planned.settings.workload),
+            origins: vec![self.lab.control.origin()],
+        });
+        let message = self.message(role);
+        self.order(Which::Server, message).await;
+        let alpn = self.planned.settings.protocol.alpn;
+        let until = tokio::time::Instant::now() + LISTEN;
+        loop {
+            match self.next(until, "the server did not listen in time").await? {
+                (Which::Server, Up::Listening { ports, .. }) => {
+                    let Some(ports) = ports.get(&alpn).filter(|ports| !ports.is_empty()) else {
+                        return failed(format!("the server has no port for {alpn}"));
+                    };
+                    return Ok(ports.clone());
+                }
+                (which, said) => self.take(which, said)?,
+            }
+        }
+    }
+
+    async fn start_client(
+        &mut self,
+        row: &'static client::Client,
+        found: &Found,
+        ports: &[u16],
+        folder: &Path,
+    ) -> Result<(), Early> {
+        let settings = &self.planned.settings;
+        let certs = &self.lab.certs;
+        let hosts = deal::hosts(&settings.workload);
+        let spki_sha256 = base64(&certs.spki_sha256());
+        let role = Role::Client(ClientRole {
+            protocol: settings.protocol.clone(),
+            hosts: hosts.clone(),
+            port: ports[0],
+            ca: certs.ca_path().to_owned(),
+            cert_sha256: base64(&certs.cert_sha256()),
+            spki_sha256: spki_sha256.clone(),
+            subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
+        });
+        let Down::Trial(message) = self.message(role) else { return Ok(()) };
+        let mut visit = Visit {
+            url: String::new(),
+            settings,
+            hosts: &hosts,
+            ports,
+            ca: certs.ca_path().to_owned(),
+            spki_sha256,
+            root: nix::unistd::geteuid().is_root(),
+        };
+        let log = log(folder, "client.log")?;
+        // A process needs no page; its command is the same for any address.
+        let client = match (row.command)(found, &visit) {
+            Launch::Process(mut argv) => {
+                if self.lab.rig == Some(Rig::Capped) {
+                    argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
+                }
+                match End::process(&argv, log) {
+                    Ok(client) => {
+                        client.order(Down::Trial(message)).await;
+                        client
+                    }
+                    Err(error) => return failed(format!("the client could not be started: {error}")),
+                }
+            }
+            Launch::Browser(_) => {
+                let carrier = match self.lab.control.open(*message, settings.workload.pages) {
+                    Ok(carrier) => carrier,
+                    Err(error) => return failed(error.to_string()),
+                };
+                visit.url.clone_from(&carrier.url);
+                let Launch::Browser(cage) = (row.command)(found, &visit) else {
+                    return failed("a browser that is also a process");
+                };
+                match Caged::start(&self.lab.program, &cage, log).await {
+                    Ok(caged) => End::browser(carrier, caged),
+                    Err(error) => return failed(error.to_string()),
+                }
+            }
+        };
+        self.started(Which::Client, client, Some(found.version.clone()))?;
+        let until = tokio::time::Instant::now() + settings.timeout.duration();
+        loop {
+            match self.next(until, "the client never reported").await? {
+                (Which::Client, Up::Ready { .. }) => return Ok(()),
+                (which, said) => self.take(which, said)?,
+            }
+        }
+    }
+
+    /// From `go` to the end of the drain, faults included.
+    async fn timeline(&mut self, go: u64) -> Result<(), Early> {
+        let settings = &self.planned.settings;
+        let mut faults: Vec<Fault> = settings.fault.clone();
+        faults.sort_by_key(|fault| fault.at);
+        let mut faults = VecDeque::from(faults);
+        let end = go + settings.workload.census_nanos() + settings.workload.drain.nanos();
+        loop {
+            let fault_at = faults.front().map(|fault| go + fault.at.nanos());
+            let until = fault_at.map_or(end, |at| at.min(end));
+            tokio::select! {
+                () = sleep_until(until) => {
+                    let Some(fault) = faults.pop_front() else { return Ok(()) };
+                    if fault_at == Some(until) {
+                        self.inject(fault.kind).await?;
+                    } else {
+                        return Ok(());
+                    }
+                }
+                heard = self.hear() => {
+                    let (which, said) = self.sort(heard)?;
+                    if let Some(said) = said {
+                        self.take(which, said)?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn inject(&mut self, kind: FaultKind) -> Result<(), Early> {
+        let fault = serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        self.note(Fact::Fault { t: monotonic_nanos(), fault: fault.clone() })?;
+        match kind {
+            FaultKind::KillServer => self.kill(Which::Server),
+            FaultKind::KillClient => self.kill(Which::Client),
+            FaultKind::CloseStreams => self.order(Which::Server, Down::Inject { fault: kind }).await,
+        }
+        self.note(Fact::FaultEnded { t: monotonic_nanos(), fault })?;
+        Ok(())
+    }
+
+    fn kill(&mut self, which: Which) {
+        self.killed[which as usize] = true;
+        if let Some(end) = self.end_mut(which) {
+            end.kill();
+        }
+    }
+
+    /// Tells an end to stop, and takes what it says until `done`.
+    async fn last_words(&mut self, which: Which) -> Result<(), Early> {
+        self.order(which, Down::Stop).await;
+        let until = tokio::time::Instant::now() + LAST_WORDS;
+        while !self.done[which as usize] && !self.killed[which as usize] {
+            let late = match which {
+                Which::Server => "the server did not say what it saw in time",
+                Which::Client => "the client did not say what it saw in time",
+            };
+            let (from, said) = self.next(until, late).await?;
+            self.take(from, said)?;
+        }
+        Ok(())
+    }
+
+    /// Ends both ends, whatever state they are in, and notes how they ended.
+    async fn end(&mut self) -> Result<(), RunError> {
+        for which in [Which::Client, Which::Server] {
+            let end = match which {
+                Which::Server => self.server.take(),
+                Which::Client => self.client.take(),
+            };
+            if let Some(end) = end {
+                let status = end.finish().await;
+                self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
+    async fn next(&mut self, until: tokio::time::Instant, late: &str) -> Result<(Which, Up), Early> {
+        loop {
+            let heard = match tokio::time::timeout_at(until, self.hear()).await {
+                Ok(heard) => heard,
+                Err(_) => return Err(Early::Ended(Outcome::TimedOut, late.to_owned())),
+            };
+            if let (which, Some(said)) = self.sort(heard)? {
+                return Ok((which, said));
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Option<(Which, Heard)> {
+        let Self { server, client, interrupt, .. } = self;
+        tokio::select! {
+            heard = hear(server) => Some((Which::Server, heard)),
+            heard = hear(client) => Some((Which::Client, heard)),
+            // An interrupt whose sender is gone can't come any more.
+            Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => None,
+        }
+    }
+
+    fn sort(&mut self, heard: Option<(Which, Heard)>) -> Result<(Which, Option<Up>), Early> {
+        match heard {
+            None => Err(Early::Interrupted),
+            Some((which, Heard::Said(said))) => Ok((which, Some(said))),
+            Some((which, Heard::Exited(status))) => {
+                let role = which.word();
+                self.note(Fact::Exited { t: monotonic_nanos(), role: role.to_owned(), status: status.clone() })?;
+                if self.killed[which as usize] || self.done[which as usize] {
+                    return Ok((which, None));
+                }
+                failed(format!("the {role} ended by itself ({status}); see its log in the trial's folder"))
+            }
+        }
+    }
+
+    /// Takes what an end said.
+    fn take(&mut self, which: Which, said: Up) -> Result<(), Early> {
+        match said {
+            Up::Saw(fact) => {
+                self.came[which as usize] += 1;
+                let from = if which == Which::Server { Source::Server } else { Source::Client };
+                if which == Which::Server {
+                    self.lab.ledger.send_modify(|ledger| ledger.apply(&fact));
+                }
+                self.record(from, fact)?;
+                Ok(())
+            }
+            Up::Unsupported { reason } => Err(Early::Ended(Outcome::Unsupported, reason)),
+            Up::Failed { reason } => failed(format!("the {} broke: {reason}", which.word())),
+            Up::Done { sent } => {
+                self.done[which as usize] = true;
+                let came = self.came[which as usize];
+                if sent == came {
+                    return Ok(());
+                }
+                failed(format!("the {} said {sent} facts, and {came} arrived", which.word()))
+            }
+            Up::Listening { .. } | Up::Ready { .. } => failed(format!("the {} began twice", which.word())),
+        }
+    }
+
+    fn started(&mut self, which: Which, end: End, version: Option<String>) -> Result<(), Early> {
+        let (t, role, pid) = (monotonic_nanos(), which.word().to_owned(), end.pid());
+        match which {
+            Which::Server => self.server = Some(end),
+            Which::Client => self.client = Some(end),
+        }
+        self.note(Fact::Started { t, role, pid, version })?;
+        Ok(())
+    }
+
+    async fn order(&mut self, which: Which, order: Down) {
+        if let Some(end) = self.end_mut(which) {
+            end.order(order).await;
+        }
+    }
+
+    fn end_mut(&mut self, which: Which) -> Option<&mut End> {
+        match which {
+            Which::Server => self.server.as_mut(),
+            Which::Client => self.client.as_mut(),
+        }
+    }
+
+    fn message(&self, role: Role) -> Down {
+        let PlannedTrial { trial, seed, ref settings, .. } = *self.planned;
+        Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial, seed, settings: settings.clone(), role }))
+    }
+
+    fn note(&mut self, fact: Fact) -> Result<(), RunError> {
+        self.record(Source::Lab, fact)
+    }
+
+    fn record(&mut self, from: Source, fact: Fact) -> Result<(), RunError> {
+        let observation = Observation { trial: self.planned.trial, from, fact };
+        self.lab.journal.write(&observation)?;
+        self.observations.push(observation);
+        Ok(())
+    }
+}
+
+async fn hear(end: &mut Option<End>) -> Heard {
+    match end {
+        Some(end) => end.hear().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log(folder: &Path, name: &str) -> Result<File, RunError> {
+    let path = folder.join(name);
+    File::create(&path).map_err(|source| RunError::Folder { operation: "create", path, source })
+}
+
+fn word(rig: Rig) -> String {
+    clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
+}

@@ -9,15 +9,16 @@
 set -eu
 
 # One line per Debian package: its name, then the signs that what it brings is there already. One sign is enough: a
-# command, or a file (a pattern with a slash). A Chrome that somebody has is as good as Debian's Chromium.
-for_run='
-chromium           chromium chromium-browser google-chrome google-chrome-stable microsoft-edge microsoft-edge-stable brave-browser
-firefox-esr        firefox-esr firefox
-webkit2gtk-driver  /usr/lib/*/webkit2gtk-4.*/MiniBrowser /usr/lib*/webkit2gtk-4.*/MiniBrowser /usr/libexec/webkit2gtk-4.*/MiniBrowser
+# command, or a file (a pattern with a slash). A Chrome that somebody has is as good as Debian's Chromium, and so is
+# the browser that one of the lab's variables names.
+for_run="
+chromium           ${TRANSPORT_LAB_CHROMIUM:-} chromium chromium-browser google-chrome google-chrome-stable microsoft-edge microsoft-edge-stable brave-browser brave
+firefox-esr        ${TRANSPORT_LAB_FIREFOX:-} firefox-esr firefox
+webkit2gtk-driver  ${TRANSPORT_LAB_WEBKIT:-} /usr/lib/*/webkit2gtk-4.*/MiniBrowser /usr/lib*/webkit2gtk-4.*/MiniBrowser /usr/libexec/webkit2gtk-4.*/MiniBrowser
 xvfb               Xvfb
 libnss3-tools      certutil
 fonts-dejavu-core  /usr/share/fonts/*/*.[ot]tf /usr/share/fonts/*/*/*.[ot]tf /usr/local/share/fonts/*.[ot]tf
-'
+"
 for_test='
 curl               curl
 nghttp2-client     h2load

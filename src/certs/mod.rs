@@ -145,7 +145,7 @@ impl Certs {
             folder.write(CA_PEM, &signer.authority.pem())?;
             folder.write(CA_KEY, &signer.key.serialize_pem())?;
             notices.push(format!(
-                "made a new CA, because {why}; where the lab's CA is to be trusted, trust has to be given again: {}",
+                "made a new CA, because {why}; where an older one was trusted, trust has to be given again, to {}",
                 folder.path(CA_PEM).display()
             ));
         }

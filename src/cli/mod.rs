@@ -49,6 +49,9 @@ pub enum CliError {
     /// Standard output was closed or is full.
     #[error("could not write to standard output")]
     Output(#[from] io::Error),
+    /// A child can't run without its runtime.
+    #[error("could not start the runtime")]
+    Runtime(#[source] io::Error),
     /// A command that this build doesn't have yet.
     #[error("`{0}` is not part of this build")]
     NotWired(&'static str),
@@ -61,7 +64,7 @@ impl CliError {
             Self::Experiments(_) => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
-            Self::Output(_) | Self::NotWired(_) => Exit::Lab,
+            Self::Output(_) | Self::Runtime(_) | Self::NotWired(_) => Exit::Lab,
         }
     }
 }
@@ -76,6 +79,12 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Serve(_) => Err(CliError::NotWired("serve")),
         Command::Certs(_) => Err(CliError::NotWired("certs")),
         Command::Report(_) => Err(CliError::NotWired("report")),
+        Command::Child(ChildArgs { role: ChildRole::Browser }) => {
+            // One thread: the kernel kills the browser when the thread that started it ends.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let status = runtime.map_err(CliError::Runtime)?.block_on(crate::experiment::cage::run_child());
+            Ok(if status == 0 { Exit::Good } else { Exit::Lab })
+        }
         Command::Child(_) => Err(CliError::NotWired("child")),
     }
 }

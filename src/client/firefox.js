@@ -28,6 +28,9 @@ user_pref("startup.homepage_welcome_url.additional", "");
 user_pref("termsofuse.bypassNotification", true);
 user_pref("toolkit.startup.max_resumed_crashes", -1);
 
+// No add-on of the machine's takes part; not looking for them saves an eighth of the start.
+user_pref("extensions.enabledScopes", 0);
+
 // Connections that the trial doesn't ask for would be counted: no prefetching, no speculation, no probes, no DoH.
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);

@@ -42,11 +42,13 @@ fn supports(settings: &Settings) -> Result<(), String> {
 fn cage(found: &Found, visit: &Visit) -> Cage {
     let argv =
         words([&found.path.to_string_lossy(), "-headless", "-no-remote", "-profile", "{profile}/firefox", &visit.url]);
+    // certutil runs in the profile.
+    let ca = std::path::absolute(&visit.ca).unwrap_or_else(|_| visit.ca.clone());
     let database = "sql:{profile}/firefox";
     let before = vec![
         words(["certutil", "-d", database, "-N", "--empty-password"]),
         // C: a CA for servers; T: for clients.
-        words(["certutil", "-d", database, "-A", "-t", "CT,,", "-n", "lab", "-i", &visit.ca.to_string_lossy()]),
+        words(["certutil", "-d", database, "-A", "-t", "CT,,", "-n", "lab", "-i", &ca.to_string_lossy()]),
     ];
     let env = [
         ("MOZ_CRASHREPORTER_DISABLE", "1"),

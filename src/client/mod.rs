@@ -186,10 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn chromium_gives_up_its_sandbox_only_for_root() {
+    fn a_browser_gives_up_its_sandbox_only_for_root() {
         for root in [false, true] {
-            let cage = cage(&chromium::CLIENT, &settings(|_| ()), root);
-            assert_eq!(cage.argv.iter().any(|arg| arg == "--no-sandbox"), root);
+            let has = |client, flag| cage(client, &settings(|_| ()), root).argv.iter().any(|arg| arg == flag);
+            assert_eq!(has(&chromium::CLIENT, "--no-sandbox"), root);
+            assert_eq!(has(&webkit::CLIENT, "--enable-sandbox"), !root);
         }
     }
 

@@ -27,9 +27,10 @@ pub(super) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<Pat
 /// The program that `variable` names.
 pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, String> {
     let path = PathBuf::from(path);
-    match can_run(&path) {
-        true => Ok(path),
-        false => Err(format!("{variable}={} is not a program that can be run", path.display())),
+    if can_run(&path) {
+        Ok(path)
+    } else {
+        Err(format!("{variable}={} is not a program that can be run", path.display()))
     }
 }
 

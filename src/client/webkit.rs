@@ -73,13 +73,16 @@ fn supports(settings: &Settings) -> Result<(), String> {
 }
 
 fn cage(found: &Found, visit: &Visit) -> Cage {
-    let argv = words([
+    let mut argv = words([
         &found.path.to_string_lossy(),
         "--ignore-tls-errors",
         // Further pages are opened by the first.
         "--javascript-can-open-windows-automatically=true",
-        &visit.url,
     ]);
+    if !visit.root {
+        argv.push("--enable-sandbox".to_owned());
+    }
+    argv.push(visit.url.clone());
     let env = BTreeMap::from(
         [
             ("WEBKIT_DISABLE_COMPOSITING_MODE", "1"),

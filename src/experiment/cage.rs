@@ -32,8 +32,9 @@ use profile::Profile;
 
 /// How long the family has between SIGTERM and SIGKILL. Its profile is thrown away, so it has nothing to save.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long the end of the family is waited for; only a process that the kernel can't end takes longer.
-const GIVE_UP: Duration = Duration::from_secs(4);
+/// How long the end of the family is waited for; only a process that the kernel can't end takes longer. With the
+/// display's and the profile's it stays below what [`Caged::end`] waits.
+const GIVE_UP: Duration = Duration::from_secs(3);
 /// How often the family is looked at while it ends.
 const LOOK: Duration = Duration::from_millis(5);
 

@@ -18,7 +18,7 @@ use super::start;
 /// How long Xvfb may take until it listens.
 const START: Duration = Duration::from_secs(10);
 /// How long it may take to end when asked, before it is killed.
-const END: Duration = Duration::from_secs(1);
+const END: Duration = Duration::from_millis(500);
 
 /// A running Xvfb.
 #[derive(Debug)]
@@ -38,8 +38,9 @@ impl Display {
         let mut argv = vec!["Xvfb".to_owned(), "-auth".to_owned(), authority.to_string_lossy().into_owned()];
         // -displayfd 1: a free number, written to standard output once it listens. -noreset: it outlives a client.
         argv.extend("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp -noreset".split(' ').map(str::to_owned));
+        // Not killed when dropped: a start that is broken off ends with a SIGTERM to all, after which Xvfb tidies up.
         let mut xvfb = start::command(&argv, &profile.environment(&BTreeMap::new()))
-            .and_then(|mut command| command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn())
+            .and_then(|mut command| command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn())
             .map_err(|error| format!("Xvfb does not start: {error}"))?;
         let pid = super::pid(xvfb.id()).ok_or("Xvfb ended at once")?;
         let mut line = String::new();

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, Uid};
 
 /// One line of `/proc/PID/stat`.
@@ -40,8 +40,10 @@ fn all_ids() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
 }
 
-/// Every process below this one that still runs, except the display's. Orphans that ended are reaped; `ours` is the
-/// child whose end the runtime wants to learn itself.
+/// Every process below this one, except the display's. Orphans that ended are reaped; `ours` is the child whose end
+/// the runtime wants to learn itself.
+///
+/// A zombie counts until it is reaped: its other threads may still be ending, and with them its sockets.
 pub(super) fn below_us(display: Option<Pid>, ours: Option<u32>) -> Vec<Pid> {
     let us = nix::unistd::getpid();
     let mut children: BTreeMap<Pid, Vec<Process>> = BTreeMap::new();
@@ -56,10 +58,12 @@ pub(super) fn below_us(display: Option<Pid>, ours: Option<u32>) -> Vec<Pid> {
                 continue;
             }
             parents.push(process.pid);
-            if !process.zombie {
+            let reaped = process.zombie
+                && parent == us
+                && Some(process.pid) != super::pid(ours)
+                && waitpid(process.pid, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive);
+            if !reaped {
                 below.push(process.pid);
-            } else if parent == us && Some(process.pid) != super::pid(ours) {
-                let _ = waitpid(process.pid, Some(WaitPidFlag::WNOHANG));
             }
         }
     }

@@ -20,7 +20,7 @@ const OWNER: &str = ".cage";
 /// Folders that programs expect to find: temporary files and sockets.
 const FOLDERS: [&str; 2] = ["tmp", "run"];
 /// How long dying processes may still write into a profile that is being removed.
-const REMOVAL: Duration = Duration::from_secs(2);
+const REMOVAL: Duration = Duration::from_secs(1);
 
 /// A profile's folder, readable by this user alone.
 #[derive(Debug)]

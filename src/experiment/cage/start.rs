@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -89,23 +90,24 @@ pub(super) async fn before(
         Ok(Err(error)) => Err(failed(error.to_string())),
         Ok(Ok(output)) if output.status.success() => Ok(()),
         Ok(Ok(output)) => {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            let from = complaint.floor_char_boundary(complaint.len().saturating_sub(COMPLAINT));
-            Err(failed(format!("{}: {}", super::describe(output.status), complaint[from..].trim())))
+            let end = &output.stderr[output.stderr.len().saturating_sub(COMPLAINT)..];
+            let complaint = String::from_utf8_lossy(end);
+            Err(failed(format!("{}: {}", super::describe(output.status), complaint.trim())))
         }
     }
 }
 
-/// A command in a process group of its own, with this environment and nothing to read, which the kernel kills when
-/// the cage is killed.
+/// A command in a process group of its own, at home in the profile, with this environment and nothing to read, which
+/// the kernel kills when the cage is killed.
 pub(super) fn command(argv: &[String], environment: &BTreeMap<String, String>) -> io::Result<Command> {
     let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such program");
     let (program, arguments) = argv.split_first().ok_or_else(missing)?;
-    let program = match program.contains('/') {
-        true => Some(program.into()).filter(|path: &std::path::PathBuf| program::can_run(path)),
-        false => program::on_path(&[program]),
+    let program = if program.contains('/') {
+        Some(PathBuf::from(program)).filter(|path| program::can_run(path))
+    } else {
+        program::on_path(&[program])
     };
-    let program = program.ok_or_else(missing)?;
+    let program = std::path::absolute(program.ok_or_else(missing)?)?;
     // prctl(2), PR_SET_PDEATHSIG: it has to be set between fork and exec, which safe Rust can't do by itself.
     let mut command = match program::on_path(&["setpriv"]) {
         Some(setpriv) => {
@@ -116,5 +118,8 @@ pub(super) fn command(argv: &[String], environment: &BTreeMap<String, String>) -
         None => Command::new(program),
     };
     command.args(arguments).env_clear().envs(environment).process_group(0).stdin(Stdio::null());
+    if let Some(home) = environment.get("HOME") {
+        command.current_dir(home);
+    }
     Ok(command)
 }

@@ -29,10 +29,20 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts it, or says what isn't installed.
     pub(crate) fn open(kind: Kind, url: &str, certificate: &Certificate) -> Result<Self, String> {
+        Self::open_with(kind, url, certificate, None)
+    }
+
+    /// The same, with HTTP/3 forced for `localhost` at this port (Chromium only).
+    pub(crate) fn open_with(
+        kind: Kind,
+        url: &str,
+        certificate: &Certificate,
+        quic: Option<u16>,
+    ) -> Result<Self, String> {
         let profile = tempfile::Builder::new().prefix("transport-lab-test-").tempdir().unwrap();
         let mut groups = Vec::new();
         let command = match kind {
-            Kind::Chromium => chromium(&profile, url, certificate)?,
+            Kind::Chromium => chromium(&profile, url, certificate, quic)?,
             Kind::Firefox => firefox(&profile, url, certificate)?,
             Kind::WebKit => webkit(&profile, url, &mut groups)?,
         };
@@ -72,7 +82,7 @@ fn program(names: &[&str]) -> Result<std::path::PathBuf, String> {
     found.ok_or_else(|| format!("{} is not installed", names[0]))
 }
 
-fn chromium(profile: &TempDir, url: &str, certificate: &Certificate) -> Result<Command, String> {
+fn chromium(profile: &TempDir, url: &str, certificate: &Certificate, quic: Option<u16>) -> Result<Command, String> {
     let mut command = Command::new(program(&["chromium"])?);
     command.args(["--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking"]);
     command.args([
@@ -87,6 +97,9 @@ fn chromium(profile: &TempDir, url: &str, certificate: &Certificate) -> Result<C
         command.arg("--no-sandbox");
     }
     command.arg(format!("--ignore-certificate-errors-spki-list={}", certificate.spki()));
+    if let Some(port) = quic {
+        command.arg(format!("--origin-to-force-quic-on=localhost:{port}"));
+    }
     command.arg(format!("--user-data-dir={}", profile.path().join("profile").display()));
     command.arg(url);
     Ok(command)

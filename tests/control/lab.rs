@@ -26,7 +26,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 
 /// The lab's certificates, in a folder of their own.
 pub(crate) struct Certificate {
-    certs: Certs,
+    pub(crate) certs: Arc<Certs>,
     _folder: TempDir,
 }
 
@@ -34,7 +34,7 @@ impl Certificate {
     pub(crate) fn mint() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (certs, _) = Certs::ensure(&folder.path().join("certs"), &[]).unwrap();
-        Self { certs, _folder: folder }
+        Self { certs: Arc::new(certs), _folder: folder }
     }
 
     /// SHA-256 of the leaf's SPKI, base64.

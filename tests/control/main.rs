@@ -5,3 +5,4 @@ mod feed_server;
 mod lab;
 mod pages;
 mod routes;
+mod together;

@@ -70,7 +70,6 @@ fn is_opened(fact: &Fact) -> bool {
 }
 
 /// Runs a whole trial in a real browser: two good events, a wrong one, a gap.
-#[expect(clippy::too_many_lines, reason = "one trial, told from its beginning to its end")]
 async fn runs_the_whole_contract(kind: Kind, alpn: Alpn, pages: u32, subscribers: u32, holds: u32) {
     let lab = Lab::start().await;
     let server = FeedServer::start(&lab.certificate, alpn).await;

@@ -1,5 +1,6 @@
 //! Who is let in, what is refused, and the ledger.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -348,7 +349,8 @@ async fn no_log_and_no_error_holds_the_token() {
         said += &lab.get(&at.replace("page=0", "page=-1")).await.body;
     }
     lab.post(&path(&carrier.url, "error"), format!("could not load {}", carrier.url)).await;
-    said += &format!("{:?} {:?} {carrier:?} {:?}", carrier.up.recv().await, lab.control, carrier.up.try_recv());
+    let heard = carrier.up.recv().await;
+    write!(said, "{heard:?} {:?} {carrier:?}", lab.control).unwrap();
     tracing::warn!(target: "transport_lab", "heard");
     // A connection that breaks off is logged.
     drop(lab.dial(Alpn::H2).await);

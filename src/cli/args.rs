@@ -77,7 +77,7 @@ pub struct ChangeArgs {
     /// The seed of everything that is drawn.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(SEEDS))]
     pub seed: Option<u64>,
-    /// Use the wider factors of the experiment's [full] table.
+    /// Use the wider factors of the experiment's `[full]` table.
     #[arg(long)]
     pub full: bool,
 }

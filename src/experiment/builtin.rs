@@ -41,20 +41,14 @@ pub(super) fn locate(name_or_path: &str, folder: &Path) -> Result<(String, Sourc
     if path.exists() {
         return Ok((name_or_path.to_owned(), Source::read(&path)?));
     }
-    match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-        Some((name, text)) => {
-            Ok(((*name).to_owned(), Source::new(&format!("experiments/{name}.toml (built in)"), (*text).to_owned())?))
-        }
-        None => {
-            let known: Vec<String> = list_in(folder).into_iter().map(|listed| listed.name).collect();
-            let near = words::nearest(name_or_path, &known).map(|near| format!("; did you mean `{near}`?"));
-            let all = format!(" (there are: {})", known.join(", "));
-            Err(ExperimentError::Unknown {
-                name: words::short(name_or_path).to_owned(),
-                hint: near.unwrap_or_default() + &all,
-            })
-        }
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        let shown = format!("experiments/{name}.toml (built in)");
+        return Ok(((*name).to_owned(), Source::new(&shown, (*text).to_owned())?));
     }
+    let known: Vec<String> = list_in(folder).into_iter().map(|listed| listed.name).collect();
+    let near = words::nearest(name_or_path, &known).map(|near| format!("; did you mean `{near}`?"));
+    let hint = format!("{} (there are: {})", near.unwrap_or_default(), known.join(", "));
+    Err(ExperimentError::Unknown { name: words::short(name_or_path).to_owned(), hint })
 }
 
 fn list_in(folder: &Path) -> Vec<Listed> {

@@ -66,10 +66,10 @@ impl<'i> Reader<'_, 'i> {
         }
         self.check_comparison(&claim, &span, &at)?;
         claim.selection = self.selection(&table)?;
-        if let Some(than) = &mut claim.than {
-            if let Some(DeValue::Table(table)) = tree::get(&table, "than").map(toml::Spanned::get_ref) {
-                than.selection = self.selection(table)?;
-            }
+        if let Some(than) = &mut claim.than
+            && let Some(DeValue::Table(table)) = tree::get(&table, "than").map(toml::Spanned::get_ref)
+        {
+            than.selection = self.selection(table)?;
         }
         Ok(claim)
     }

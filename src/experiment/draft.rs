@@ -40,15 +40,13 @@ pub(super) struct Draft<'i> {
 impl<'i> Draft<'i> {
     /// Every combination's settings, checked; the last factor varies fastest.
     pub(super) fn combinations(&self) -> Result<Vec<Settings>, ExperimentError> {
-        let count = self.factors.iter().try_fold(1usize, |product, factor| product.checked_mul(factor.levels.len()));
-        let Some(count) = count.filter(|count| *count <= MAX_COMBINATIONS) else {
-            return Err(self.source.whole(&format!("more than {MAX_COMBINATIONS} combinations of levels")));
-        };
+        let count = self.count()?;
         (0..count).map(|number| self.combination(number)).collect()
     }
 
     /// Each factor's levels in canonical form, in the order of `factors`. Refuses a level that occurs twice.
     pub(super) fn canonical_levels(&self) -> Result<Vec<Vec<Json>>, ExperimentError> {
+        self.count()?;
         self.check_paths()?;
         self.factors.iter().map(|factor| self.canonical_levels_of(factor)).collect()
     }
@@ -57,7 +55,7 @@ impl<'i> Draft<'i> {
     pub(super) fn canonical(&self, name: &str, key: &Span, value: &Value<'i>) -> Result<Json, ExperimentError> {
         let mut tree = self.first_combination()?;
         tree::put(&mut tree, name, key, value.clone()).map_err(|says| self.source.error(key.clone(), says))?;
-        let settings = self.settings(tree)?;
+        let settings = self.settings(&tree)?;
         Ok(level_of(&settings, name))
     }
 
@@ -95,6 +93,15 @@ impl<'i> Draft<'i> {
         Ok(())
     }
 
+    /// How many combinations there are. Asked before anything is done for each of them.
+    fn count(&self) -> Result<usize, ExperimentError> {
+        let count = self.factors.iter().try_fold(1usize, |product, factor| product.checked_mul(factor.levels.len()));
+        let Some(count) = count.filter(|count| *count <= MAX_COMBINATIONS) else {
+            return Err(self.source.whole(&format!("more than {MAX_COMBINATIONS} combinations of levels")));
+        };
+        Ok(count)
+    }
+
     fn first_combination(&self) -> Result<DeTable<'i>, ExperimentError> {
         self.tree(0, &|_| true)
     }
@@ -116,11 +123,11 @@ impl<'i> Draft<'i> {
     }
 
     fn combination(&self, number: usize) -> Result<Settings, ExperimentError> {
-        let settings = self.settings(self.tree(number, &|_| true)?)?;
+        let settings = self.settings(&self.tree(number, &|_| true)?)?;
         // A level that this trial doesn't read must not stand in its settings either: the native client, which
         // has no pages, would have to refuse four of them.
         let tree = self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &factor.name))?;
-        let settings = self.settings(tree.clone())?;
+        let settings = self.settings(&tree)?;
         judge::check(&settings).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
             Some(value) => self.source.error(value.span(), complaint.says),
             None => self.source.whole(&complaint.says),
@@ -129,11 +136,11 @@ impl<'i> Draft<'i> {
     }
 
     /// A tree as settings, with the transports' tables checked and their defaults filled in.
-    fn settings(&self, tree: DeTable<'i>) -> Result<Settings, ExperimentError> {
-        self.check_names(&tree)?;
+    fn settings(&self, tree: &DeTable<'i>) -> Result<Settings, ExperimentError> {
+        self.check_names(tree)?;
         let deserializer = toml::de::Deserializer::from(Spanned::new(0..0, tree.clone()));
         let mut settings = Settings::deserialize(deserializer).map_err(|error| {
-            let (span, says) = tree::explain(&error, &tree, "");
+            let (span, says) = tree::explain(&error, tree, "");
             match span {
                 Some(span) => self.source.error(span, says),
                 None => self.source.whole(&says),
@@ -145,7 +152,7 @@ impl<'i> Draft<'i> {
             let Some(transport) = transport::find(name) else { continue };
             match (transport.check)(table) {
                 Ok(filled) => *table = filled,
-                Err(error) => return Err(self.transport_error(transport, &tree, &error)),
+                Err(error) => return Err(self.transport_error(transport, tree, &error)),
             }
         }
         Ok(settings)

@@ -166,14 +166,12 @@ fn take_number(
 ) -> Result<(u64, Span), ExperimentError> {
     let Some(value) = tree.remove(name) else { return Ok((default, 0..0)) };
     let number = value.get_ref().as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
-    match number.filter(|number| (least..=most).contains(number)) {
-        Some(number) => Ok((number, value.span())),
-        None => {
-            let shown = tree::shown(value.get_ref());
-            let says = format!("`{name}` can't be {shown}: write a whole number from {least} to {most}");
-            Err(source.error(value.span(), says))
-        }
+    if let Some(number) = number.filter(|number| (least..=most).contains(number)) {
+        return Ok((number, value.span()));
     }
+    let shown = tree::shown(value.get_ref());
+    let says = format!("`{name}` can't be {shown}: write a whole number from {least} to {most}");
+    Err(source.error(value.span(), says))
 }
 
 /// The table of factors, in the order of the file. A dotted name may be quoted or not.

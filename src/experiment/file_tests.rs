@@ -263,6 +263,21 @@ fn too_many_trials_are_refused_before_they_are_made() {
 }
 
 #[test]
+fn no_damage_to_a_file_is_fatal() {
+    let good: Vec<char> = GOOD.chars().collect();
+    for at in 0..good.len() {
+        let cut: String = good[..at].iter().collect();
+        let without: String = good[..at].iter().chain(&good[at + 1..]).collect();
+        let quoted: String = good[..at].iter().chain(&['"']).chain(&good[at + 1..]).collect();
+        for damaged in [cut, without, quoted] {
+            if let Err(error) = load(&damaged, &Overrides::default()) {
+                assert!(error.to_string().starts_with("x.toml"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_file_nested_without_end_is_refused_and_not_fatal() {
     let deep = format!("{} = 1\n", vec!["a"; 100_000].join("."));
     assert_eq!(refused(&deep), "x.toml: not TOML: recursion limit");

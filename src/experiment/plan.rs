@@ -20,12 +20,12 @@ const NATIVE_MILLIS: u64 = 300;
 /// with time drifts for all alike, and a run cut short has whole repeats. Equal combinations run once.
 pub fn plan(experiment: &Experiment) -> Plan {
     let factors: Vec<String> = experiment.factors.iter().map(|factor| factor.name.clone()).collect();
-    let mut seen = BTreeSet::new();
+    let mut known = BTreeSet::new();
     let mut combinations = Vec::new();
     for settings in &experiment.combinations {
         let levels = levels(experiment, settings);
         // Levels have no order of their own; their text is as good a key.
-        if seen.insert(serde_json::to_string(&levels).unwrap_or_default()) {
+        if known.insert(serde_json::to_string(&levels).unwrap_or_default()) {
             combinations.push((levels, settings));
         }
     }
@@ -84,9 +84,9 @@ fn trial_seed(seed: u64, repeat: u32) -> u64 {
 
 /// Every factor with its level; `null` where this trial doesn't read it and it has several.
 fn levels(experiment: &Experiment, settings: &Settings) -> Levels {
-    let level = |factor: &super::Factor| match factor.levels > 1 && !reads(settings, &factor.name) {
-        true => Value::Null,
-        false => level_of(settings, &factor.name),
+    let level = |factor: &super::Factor| {
+        let dropped = factor.levels > 1 && !reads(settings, &factor.name);
+        if dropped { Value::Null } else { level_of(settings, &factor.name) }
     };
     experiment.factors.iter().map(|factor| (factor.name.clone(), level(factor))).collect()
 }

@@ -26,11 +26,11 @@ pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String
     for name in &clients {
         let groups: Vec<&Group> = summary.groups.iter().filter(|group| client(group) == *name).collect();
         let version = groups.iter().find_map(|group| group.client_version.as_deref()).map(short);
-        let named = version.map_or_else(|| title(name), |version| format!("{} {version}", title(name)));
+        let who = version.map_or_else(|| title(name), |version| format!("{} {version}", title(name)));
         let did = did(plan, &groups, reference);
         match sentences.iter_mut().find(|(_, other)| *other == did) {
-            Some((names, _)) => names.push(named),
-            None => sentences.push((vec![named], did)),
+            Some((names, _)) => names.push(who),
+            None => sentences.push((vec![who], did)),
         }
     }
     let sentences: Vec<String> =

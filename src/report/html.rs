@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::answer::answer;
-use super::picture::{Picture, picture};
+use super::picture::{Picture, Shape, picture};
 use super::table::{Column, Row, Table, plain};
 use super::{Machine, ReportError, Title};
 use crate::stats::claim::short;
@@ -22,7 +22,8 @@ struct Page<'a> {
     tally: Vec<(u32, &'static str)>,
     seed: u64,
     repeats: u32,
-    picture: Option<Picture>,
+    /// The same for a desk and for a phone; the style shows one of them.
+    pictures: Option<(Picture, Picture)>,
     table: Table,
     claims: Vec<ClaimView<'a>>,
     trials: Vec<TrialView>,
@@ -78,8 +79,8 @@ pub fn html(plan: &Plan, summary: &Summary, machine: &Machine, title: Title<'_>)
         tally: tally.into_iter().map(|(outcome, trials)| (trials, outcome.word())).collect(),
         seed: plan.seed,
         repeats: plan.repeats,
-        picture: picture(plan, summary, title),
-        table: Table::new(plan, summary, title, 9),
+        pictures: picture(plan, summary, title, Shape::WIDE).zip(picture(plan, summary, title, Shape::NARROW)),
+        table: Table::new(plan, summary, title, 8),
         claims: claims.map(|(claim, result)| claim_view(claim, result, title)).collect(),
         trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
         machine: machine.lines(),
@@ -95,6 +96,10 @@ impl Page<'_> {
 
     fn rows(&self) -> &[Row] {
         &self.table.rows
+    }
+
+    fn has_other_levels(&self) -> bool {
+        self.trials.iter().any(|trial| !trial.others.is_empty())
     }
 }
 

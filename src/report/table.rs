@@ -33,6 +33,8 @@ pub(super) struct Column {
     /// The metric's name and definition.
     pub(super) name: String,
     pub(super) definition: &'static str,
+    /// Whether another column before has the same metric.
+    pub(super) again: bool,
 }
 
 /// A combination of levels.
@@ -41,8 +43,8 @@ pub(super) struct Row {
     /// The client's title and version.
     pub(super) client: String,
     pub(super) version: Option<String>,
-    /// Whether the row above is another client's.
-    pub(super) first: bool,
+    /// How many rows of this client begin with this one; 0 below the first.
+    pub(super) span: usize,
     /// As [`Table::factors`].
     pub(super) levels: Vec<String>,
     pub(super) protocol: String,
@@ -64,20 +66,23 @@ impl Table {
         let references = references(plan, summary, most_columns);
         let factors: Vec<String> = factors(plan, summary);
         let mut groups: Vec<&Group> = summary.groups.iter().collect();
-        let place =
-            |group: &Group| summary.groups.iter().position(|other| other.levels["client"] == group.levels["client"]);
+        let place = |group: &Group| {
+            summary.groups.iter().position(|other| other.levels.get("client") == group.levels.get("client"))
+        };
         groups.sort_by_key(|group| place(group));
         let mut rows: Vec<Row> = Vec::new();
-        let mut last = None;
-        for group in groups {
-            let client = client(group);
-            rows.push(row(group, title(&client), last.as_ref() != Some(&client), &factors, &references));
-            last = Some(client);
+        for of in groups.chunk_by(|a, b| a.levels.get("client") == b.levels.get("client")) {
+            let spans = std::iter::once(of.len()).chain(std::iter::repeat(0));
+            rows.extend(
+                of.iter()
+                    .zip(spans)
+                    .map(|(group, span)| row(group, title(&client(group)), span, &factors, &references)),
+            );
         }
         let limited = summary.groups.iter().find_map(|group| {
             references.iter().find_map(|r| group.metrics.get(r.metric.name)?.entry.machine_limited.clone())
         });
-        Self { factors, columns: references.iter().map(column).collect(), rows, limited }
+        Self { factors, columns: columns(&references), rows, limited }
     }
 }
 
@@ -147,17 +152,23 @@ fn references(plan: &Plan, summary: &Summary, most: usize) -> Vec<Reference> {
     chosen
 }
 
-fn column(reference: &Reference) -> Column {
+fn columns(references: &[Reference]) -> Vec<Column> {
+    let again = |at: usize| references[..at].iter().any(|other| other.metric.name == references[at].metric.name);
+    references.iter().enumerate().map(|(at, reference)| column(reference, again(at))).collect()
+}
+
+fn column(reference: &Reference, again: bool) -> Column {
     let unit = if matches!(reference.metric.unit, "ms" | "µs" | "B") { reference.metric.unit } else { "" };
     Column {
         head: reference.name().replace(['-', '.'], " "),
         unit,
         name: reference.metric.name.to_owned(),
         definition: reference.metric.definition,
+        again,
     }
 }
 
-fn row(group: &Group, client: String, first: bool, factors: &[String], references: &[Reference]) -> Row {
+fn row(group: &Group, client: String, span: usize, factors: &[String], references: &[Reference]) -> Row {
     let cell = |reference: &Reference| {
         let entry = &group.metrics.get(reference.metric.name)?.entry;
         let dagger = if entry.machine_limited.is_some() { "†" } else { "" };
@@ -166,7 +177,7 @@ fn row(group: &Group, client: String, first: bool, factors: &[String], reference
     Row {
         client,
         version: group.client_version.as_deref().map(short),
-        first,
+        span,
         levels: factors.iter().map(|factor| group.levels.get(factor).map(plain).unwrap_or_default()).collect(),
         protocol: protocol(group),
         outcome: outcomes(&group.outcomes),

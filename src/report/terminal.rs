@@ -1,11 +1,14 @@
 //! The table for a terminal.
 
-use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table as Grid, TableStyle};
+use comfy_table::presets::NOTHING;
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle,
+    Table as Grid, TableStyle, Width,
+};
 
 use super::Title;
 use super::answer::answer;
-use super::table::{Table, plain};
+use super::table::{Row, Table, plain};
 use crate::stats::{Summary, Verdict};
 use crate::trial::Plan;
 use crate::trial::observation::Outcome;
@@ -71,39 +74,105 @@ fn tally(plan: &Plan, summary: &Summary) -> String {
 }
 
 fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
-    // A metric's column takes about 11 characters; client, protocol and outcome take 40.
-    let room = usize::from(look.width.saturating_sub(40) / 11).clamp(1, 8);
-    let table = Table::new(plan, summary, title, room);
-    let mut grid = look.grid(UTF8_FULL_CONDENSED);
-    let mut head = vec!["client".to_owned(), "protocol".to_owned()];
-    head.extend(table.factors.iter().cloned());
-    head.push("outcome".to_owned());
-    head.extend(table.columns.iter().map(|c| match c.unit {
-        "" => c.head.clone(),
-        unit => format!("{} ({unit})", c.head),
-    }));
-    grid.set_header(head.into_iter().map(|text| {
-        let cell = Cell::new(text);
+    let mut table = Table::new(plan, summary, title, 8);
+    let head = |table: &Table| -> Vec<String> {
+        let columns = table.columns.iter().map(|c| match c.unit {
+            "" => c.head.clone(),
+            unit => format!("{} ({unit})", c.head),
+        });
+        let fixed = std::iter::once("protocol".to_owned()).chain(table.factors.iter().cloned());
+        fixed.chain(["outcome".to_owned()]).chain(columns).collect()
+    };
+    // Words are never broken: metrics that claims name least give way, and the client's name is folded.
+    let widths = |table: &Table| -> Vec<usize> {
+        let cells = table.rows.iter().map(words).chain([head(table)]);
+        let none = vec![0; head(table).len()];
+        cells.fold(none, |most, row| most.iter().zip(row).map(|(m, text)| (*m).max(longest_word(&text))).collect())
+    };
+    let rest = |table: &Table| widths(table).iter().map(|width| width + PADDING).sum::<usize>();
+    let width = usize::from(look.width.max(40));
+    while table.columns.len() > 1 && rest(&table) + NAME + PADDING > width {
+        table.columns.pop();
+        table.rows.iter_mut().for_each(|row| _ = row.cells.pop());
+    }
+    let name = width.saturating_sub(rest(&table) + PADDING).clamp(NAME, 2 * NAME);
+    let mut grid = look.grid(RULED);
+    let head = std::iter::once("client".to_owned()).chain(head(&table));
+    grid.set_header(head.enumerate().map(|(at, text)| {
+        let first_number = 3 + table.factors.len();
+        let alignment = if at < first_number { CellAlignment::Left } else { CellAlignment::Right };
+        let cell = Cell::new(text).set_alignment(alignment);
         if look.colour { cell.add_attribute(Attribute::Bold) } else { cell }
     }));
-    for row in &table.rows {
-        let version = row.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-        let client = if row.first { format!("{}{version}", row.client) } else { String::new() };
-        let mut cells = vec![Cell::new(client), Cell::new(&row.protocol)];
-        cells.extend(row.levels.iter().map(Cell::new));
-        cells.push(match row.worst {
-            Outcome::Completed => Cell::new(&row.outcome),
-            Outcome::Unsupported => look.cell(row.outcome.clone(), Color::DarkGrey),
-            Outcome::TimedOut | Outcome::Failed => look.cell(row.outcome.clone(), Color::Red),
-        });
-        cells.extend(row.cells.iter().map(|text| Cell::new(text).set_alignment(CellAlignment::Right)));
-        grid.add_row(cells);
+    let starts: Vec<usize> = (0..table.rows.len()).filter(|&at| table.rows[at].span > 0).collect();
+    for start in starts {
+        if start > 0 {
+            grid.add_row(vec![Cell::new("")]);
+        }
+        let rows = &table.rows[start..start + table.rows[start].span];
+        let names = names(&rows[0], rows.len(), name);
+        for (row, name) in rows.iter().zip(names) {
+            grid.add_row(cells(row, name, look));
+        }
     }
-    let mut text = grid.to_string();
-    if let Some(limited) = &table.limited {
-        text += &format!("\n{}", paragraph(&format!("† decides nothing: {limited}"), look));
+    let bounds = std::iter::once(name).chain(widths(&table)).map(|width| width + PADDING);
+    grid.set_constraints(
+        bounds.map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX)))),
+    );
+    let note = table.limited.map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
+    std::iter::once(trimmed(&grid)).chain(note).collect::<Vec<_>>().join("\n")
+}
+
+/// The blanks on both sides of a cell.
+const PADDING: usize = 2;
+/// The least room for a client's name.
+const NAME: usize = 16;
+/// A rule below the head, and nothing else.
+const RULED: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─')).content_lines(ContentLineStyle::none());
+
+/// A row's texts but for the client's name.
+fn words(row: &Row) -> Vec<String> {
+    let fixed = std::iter::once(&row.protocol).chain(&row.levels);
+    fixed.chain([&row.outcome]).chain(&row.cells).cloned().collect()
+}
+
+fn longest_word(text: &str) -> usize {
+    text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0)
+}
+
+/// A client's name and version, folded to this width over so many rows; the last takes what is left.
+fn names(row: &Row, rows: usize, width: usize) -> Vec<String> {
+    let version = row.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    let text = format!("{}{version}", row.client);
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
     }
-    text
+    let tail = lines.split_off(lines.len().min(rows.saturating_sub(1)));
+    lines.push(tail.join("\n"));
+    lines.resize(rows, String::new());
+    lines
+}
+
+fn cells(row: &Row, name: String, look: Look) -> Vec<Cell> {
+    let mut cells = vec![Cell::new(name), Cell::new(&row.protocol)];
+    cells.extend(row.levels.iter().map(Cell::new));
+    cells.push(match row.worst {
+        Outcome::Completed => Cell::new(&row.outcome),
+        Outcome::Unsupported => look.cell(row.outcome.clone(), Color::DarkGrey),
+        Outcome::TimedOut | Outcome::Failed => look.cell(row.outcome.clone(), Color::Red),
+    });
+    cells.extend(row.cells.iter().map(|text| Cell::new(text).set_alignment(CellAlignment::Right)));
+    cells
 }
 
 fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
@@ -188,6 +257,14 @@ mod tests {
         let text = shown(Look { width: 100, colour: false });
         for expected in ["WebKitGTK", "✓ confirmed", "✗ refuted", "unsupported", "https://example.org/six"] {
             assert!(text.contains(expected), "{expected} is missing:\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_word_of_the_table_is_broken() {
+        let text = shown(Look { width: 100, colour: false });
+        for word in ["connections", "unsupported", "completed", "WebKitGTK", "(libsoup; not", "streams"] {
+            assert!(text.split("Claims").next().unwrap().contains(word), "{word} is broken:\n{text}");
         }
     }
 

@@ -72,7 +72,7 @@ pub struct Line {
     pub reference: Reference,
     /// Where the lines are.
     pub bounds: Vec<f64>,
-    /// The comparison as a sign: `=`, `≤`, `≥`, `within`.
+    /// What to write before a bound: `≤`, `≥`, `end of`, or nothing where the value itself is claimed.
     pub sign: &'static str,
 }
 
@@ -91,7 +91,7 @@ pub fn is_about(claim: &Claim, plan: &Plan, trial: &TrialResult) -> bool {
 #[derive(Debug, Clone)]
 struct Datum {
     range: Option<[f64; 2]>,
-    /// The number as a person reads it, or the reason.
+    /// The number as a person reads it, or what was given instead: `no value (the census was never taken)`.
     text: String,
 }
 
@@ -166,17 +166,25 @@ fn one_client(
         return ClientResult { verdict: Some(Verdict::Inconclusive), version, evidence };
     }
     let verdicts: Vec<Verdict> = combinations.iter().map(|(_, data)| agree(data, comparison)).collect();
-    let several = combinations.len() > 1;
-    let parts: Vec<String> = combinations
-        .iter()
-        .map(|(trial, data)| {
-            let numbers = numbers(data);
-            if several { format!("{numbers} ({})", select::differing(trial, &combinations)) } else { numbers }
-        })
-        .collect();
-    let mut evidence = phrase(claim, reference, &parts.join(", "));
+    let any = combinations.iter().flat_map(|(_, data)| data).any(|datum| datum.range.is_some());
+    // Combinations with the same numbers share them: `100 (sse/h2, sse/h3)`.
+    let mut parts: Vec<(String, Vec<String>)> = Vec::new();
+    for (trial, data) in &combinations {
+        let (numbers, levels) = (numbers(data), select::differing(trial, &combinations));
+        match parts.iter_mut().find(|(other, _)| *other == numbers) {
+            Some((_, all)) => all.push(levels),
+            None => parts.push((numbers, vec![levels])),
+        }
+    }
+    let several = parts.len() > 1;
+    let parts = parts
+        .into_iter()
+        .map(|(numbers, levels)| if several { format!("{numbers} ({})", levels.join(", ")) } else { numbers });
+    let parts: Vec<String> = parts.collect();
+    let parts = parts.join(", ");
+    let mut evidence = if any { phrase(claim, reference, &parts) } else { format!("gave {parts}") };
     if let Some(trial) = broken {
-        evidence += &format!("; trial {} {} ({})", trial.trial, trial.outcome.word(), reason(trial));
+        evidence = format!("{evidence}; trial {} {} ({})", trial.trial, trial.outcome.word(), reason(trial));
     }
     ClientResult { verdict: Some(overall(&verdicts)), version, evidence }
 }

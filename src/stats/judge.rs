@@ -78,7 +78,7 @@ fn counts_differ(record: &Record<'_>) -> Option<String> {
     let only_server: BTreeSet<u32> = server.difference(&client).copied().collect();
     for (who, only) in [("client", only_client), ("server", only_server)] {
         if !only.is_empty() {
-            text += &format!("; only the {who} has {}", subs(&only));
+            text.extend(["; only the ", who, " has ", &subs(&only)]);
         }
     }
     Some(text)

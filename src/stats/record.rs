@@ -7,7 +7,7 @@ use crate::trial::{Alpn, Fact, Observation, PlannedTrial};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
-pub struct Record<'a> {
+pub(super) struct Record<'a> {
     /// When each subscription was first asked for.
     pub(super) requested: BTreeMap<u32, u64>,
     /// When each was first opened.
@@ -44,7 +44,7 @@ pub struct Record<'a> {
 
 /// One receipt of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt<'a> {
+pub(super) struct Receipt<'a> {
     /// When.
     pub(super) t: u64,
     /// Which event.
@@ -53,14 +53,14 @@ pub struct Receipt<'a> {
 
 /// A connection to the server.
 #[derive(Debug, Clone, Copy)]
-pub struct Connection {
+pub(super) struct Connection {
     /// The requests it carried; `None` until it ended.
     pub(super) requests: Option<u64>,
 }
 
 /// A subscription on a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Attachment<'a> {
+pub(super) struct Attachment<'a> {
     pub(super) t: u64,
     pub(super) until: Option<u64>,
     pub(super) conn: u64,
@@ -71,7 +71,7 @@ pub struct Attachment<'a> {
 
 /// A published event.
 #[derive(Debug, Clone, Copy)]
-pub struct Publication<'a> {
+pub(super) struct Publication<'a> {
     pub(super) t: u64,
     pub(super) feed: &'a str,
     pub(super) event: u32,
@@ -80,14 +80,14 @@ pub struct Publication<'a> {
 
 /// A feed's census event.
 #[derive(Debug, Clone, Copy)]
-pub struct Census<'a> {
+pub(super) struct Census<'a> {
     pub(super) t: u64,
     pub(super) id: &'a str,
 }
 
 /// What the server's process had used.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage {
+pub(super) struct Usage {
     /// Microseconds of CPU.
     pub(super) cpu: u64,
     /// Resident bytes.
@@ -96,7 +96,7 @@ pub struct Usage {
 
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
-    pub fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
+    pub(super) fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
         let mut record = Self::default();
         let mut detached = Vec::new();
         for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {
@@ -140,7 +140,7 @@ impl<'a> Record<'a> {
                 self.connections.insert(*conn, Connection { requests: Some(*requests) });
             }
             Fact::Attached { t, conn, alpn, tag, sub, feed } if *tag == Some(trial) => {
-                self.attachments.push(Attachment { t: *t, until: None, conn: *conn, alpn: *alpn, sub: *sub, feed })
+                self.attachments.push(Attachment { t: *t, until: None, conn: *conn, alpn: *alpn, sub: *sub, feed });
             }
             Fact::Detached { t, conn, tag, sub, feed, .. } if *tag == Some(trial) => {
                 detached.push((*t, *conn, *sub, feed));

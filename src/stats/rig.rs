@@ -40,7 +40,9 @@ impl Rig {
         let mut rig = Self::of(trial, repeat, client, alpn);
         let subs: Vec<u32> = (0..open).collect();
         rig.start("156.0.8078.79");
-        (0..asked).for_each(|sub| _ = rig.request(sub));
+        for sub in 0..asked {
+            rig.request(sub);
+        }
         for &sub in &subs {
             rig.attach(sub, if alpn == Alpn::H1 { u64::from(sub) } else { 1 }).wait(1).open(sub);
         }
@@ -218,12 +220,16 @@ impl Rig {
     }
 
     pub(crate) fn receive_all(&mut self, event: u32, subs: &[u32]) -> &mut Self {
-        subs.iter().for_each(|&sub| _ = self.receive(sub, event));
+        for &sub in subs {
+            self.receive(sub, event);
+        }
         self
     }
 
     pub(crate) fn receive_all_census(&mut self, subs: &[u32]) -> &mut Self {
-        subs.iter().for_each(|&sub| _ = self.receive_last(sub));
+        for &sub in subs {
+            self.receive_last(sub);
+        }
         self
     }
 

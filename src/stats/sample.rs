@@ -7,7 +7,7 @@ use super::summary::Entry;
 
 /// What a formula gives for one trial.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Sample {
+pub(super) enum Sample {
     /// Values in the metric's unit, in no order, at least one.
     Values(Vec<f64>),
     /// Not there yet when the trial ended: the value is more than this.

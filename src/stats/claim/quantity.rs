@@ -146,13 +146,13 @@ impl Comparison {
         }
     }
 
-    /// The sign before the bounds.
+    /// The sign before a bound; none where it is the value itself.
     pub(super) fn sign(self) -> &'static str {
         match self {
-            Self::Equals(_) => "=",
+            Self::Equals(_) => "",
             Self::AtMost(_) => "≤",
             Self::AtLeast(_) => "≥",
-            Self::Within(..) => "within",
+            Self::Within(..) => "end of",
         }
     }
 }

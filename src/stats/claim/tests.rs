@@ -34,7 +34,7 @@ fn what_all_clients_show_is_confirmed_with_their_numbers() {
     assert_eq!(result.verdict, Verdict::Confirmed);
     assert_eq!(result.evidence, "chromium 156.0 held 6, firefox 156.0 held 6, webkit 156.0 held 6");
     assert_eq!(
-        result.evidence_by(|name| name.to_uppercase()),
+        result.evidence_by(str::to_uppercase),
         "CHROMIUM 156.0 held 6, FIREFOX 156.0 held 6, WEBKIT 156.0 held 6"
     );
 }
@@ -157,7 +157,7 @@ fn a_p99_of_few_samples_says_how_many_it_takes() {
     let rig = Rig::held(0, 0, "chromium", Alpn::H2, 6, 6);
     let result = decided(&[rig], r#""metric": "time-to-open.p99", "at-most": "1s""#);
     assert_eq!(result.verdict, Verdict::Inconclusive);
-    assert_eq!(result.evidence, "chromium 156.0 had time-to-open.p99 6 of the 100 samples that time-to-open.p99 takes");
+    assert_eq!(result.evidence, "chromium 156.0 gave 6 of the 100 samples that time-to-open.p99 takes");
 }
 
 #[test]

@@ -64,7 +64,9 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     for (id, publication) in &record.published {
         feeds.entry(publication.feed).or_default().push((publication.t, id));
     }
-    feeds.values_mut().for_each(|events| events.sort_unstable());
+    for events in feeds.values_mut() {
+        events.sort_unstable();
+    }
     let mut lost = Ids::new();
     for sub in record.opened.keys() {
         let Some(attachment) = first.get(sub) else { continue };

@@ -91,7 +91,7 @@ fn judged(results: &Results, strict: bool) -> Exit {
 
 /// Progress: a bar with the time left on a terminal, a line per trial elsewhere.
 struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     of: usize,
     done: usize,
     begun: Instant,
@@ -109,7 +109,7 @@ impl Bar {
         }
         bar.enable_steady_tick(Duration::from_millis(120));
         let expected = plan::expected_time(plan).duration();
-        let mut this = Self { bar, of: plan.trials.len(), done: 0, begun: Instant::now(), expected, interrupt };
+        let mut this = Self { shown: bar, of: plan.trials.len(), done: 0, begun: Instant::now(), expected, interrupt };
         let trials = if this.of == 1 { "trial" } else { "trials" };
         this.notice(&format!(
             "{}: {} {trials}, about {} s. Ctrl-C ends early and reports what was finished.",
@@ -133,30 +133,30 @@ impl Bar {
     }
 
     fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.shown.finish_and_clear();
     }
 }
 
 impl Progress for Bar {
     fn notice(&mut self, text: &str) {
-        if self.bar.is_hidden() {
+        if self.shown.is_hidden() {
             // Nothing is left to do when standard error is closed.
             let _ = writeln!(std::io::stderr(), "{text}");
         } else {
-            self.bar.println(text);
+            self.shown.println(text);
         }
     }
 
     fn begin(&mut self, planned: &PlannedTrial) {
         let left = self.left().as_secs();
-        self.bar.set_message(format!("{}  ({left} s left)", name(planned)));
+        self.shown.set_message(format!("{}  ({left} s left)", name(planned)));
     }
 
     fn end(&mut self, planned: &PlannedTrial, outcome: Outcome, reason: Option<&str>) {
         self.done += 1;
-        self.bar.inc(1);
+        self.shown.inc(1);
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        if self.bar.is_hidden() {
+        if self.shown.is_hidden() {
             let (done, of, name) = (self.done, self.of, name(planned));
             self.notice(&format!("[{done}/{of}] {name}: {}{reason}", outcome.word()));
         } else if outcome != Outcome::Completed && !*self.interrupt.borrow() {

@@ -60,7 +60,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         Connections::Shared => role.protocol.alpn != Alpn::H1,
         Connections::Separate => false,
     };
-    let dialler = Arc::new(Dialler { alpn: role.protocol.alpn, ca, shared, open: Mutex::default() });
+    let pool = Arc::new(ConnectionPool { alpn: role.protocol.alpn, ca, shared, open: Mutex::default() });
     output.send(Up::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
 
     let go = loop {
@@ -78,32 +78,32 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let ClientRole { subscriptions, .. } = role;
         if let Some(first) = subscriptions.first() {
             let target = Target { host: first.host.clone(), port: first.port };
-            tasks.spawn(probe(trial, target, probe_at, Arc::clone(&dialler), sink.clone(), stop.subscribe()));
+            tasks.spawn(probe(trial, target, probe_at, Arc::clone(&pool), sink.clone(), stop.subscribe()));
         }
         let cap = if rig == Some(Rig::Capped) { CAP } else { usize::MAX };
         for plan in subscriptions.into_iter().take(cap) {
-            tasks.spawn(subscribe(transport, plan, go, Arc::clone(&dialler), sink.clone(), stop.subscribe()));
+            tasks.spawn(subscribe(transport, plan, go, Arc::clone(&pool), sink.clone(), stop.subscribe()));
         }
         while !matches!(input.next().await, Down::Stop) {}
     }
     // Each task tells its receipts, and only then lets go of its connection.
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
-    drop(dialler);
+    drop(pool);
     thread.finish(output);
     Ok(())
 }
 
 /// Gives out connections: one per host and port, or a new one each time.
 #[derive(Debug)]
-struct Dialler {
+struct ConnectionPool {
     alpn: Alpn,
     ca: CertificateDer<'static>,
     shared: bool,
     open: Mutex<HashMap<Target, Dialled>>,
 }
 
-impl Dialler {
+impl ConnectionPool {
     async fn connect(&self, target: &Target) -> Result<Dialled, WireError> {
         if !self.shared {
             return Dialled::connect(target, self.alpn, &self.ca).await;
@@ -124,7 +124,7 @@ async fn subscribe(
     transport: &'static Transport,
     plan: SubscriptionPlan,
     go: u64,
-    dialler: Arc<Dialler>,
+    connections: Arc<ConnectionPool>,
     sink: Sink,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -133,7 +133,7 @@ async fn subscribe(
     receipts.requested();
     let reading = async {
         let target = Target { host: plan.host, port: plan.port };
-        let dialled = match dialler.connect(&target).await {
+        let dialled = match connections.connect(&target).await {
             Ok(dialled) => dialled,
             Err(error) => return error.to_string(),
         };
@@ -154,14 +154,14 @@ async fn probe(
     trial: u32,
     target: Target,
     at: u64,
-    dialler: Arc<Dialler>,
+    connections: Arc<ConnectionPool>,
     sink: Sink,
     mut stop: watch::Receiver<bool>,
 ) {
     let probing = async {
         sleep_until(at).await;
         sink.saw(Fact::ProbeSent { t: monotonic_nanos() });
-        let answer = match dialler.connect(&target).await {
+        let answer = match connections.connect(&target).await {
             Ok(dialled) => dialled.get(&format!("/ping?trial={trial}&probe=0"), &[]).await,
             Err(error) => Err(error),
         };

@@ -328,9 +328,8 @@ impl<'a> Running<'a> {
     /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
     async fn next(&mut self, until: tokio::time::Instant, late: &str) -> Result<(Which, Up), Early> {
         loop {
-            let heard = match tokio::time::timeout_at(until, self.hear()).await {
-                Ok(heard) => heard,
-                Err(_) => return Err(Early::Ended(Outcome::TimedOut, late.to_owned())),
+            let Ok(heard) = tokio::time::timeout_at(until, self.hear()).await else {
+                return Err(Early::Ended(Outcome::TimedOut, late.to_owned()));
             };
             if let (which, Some(said)) = self.sort(heard)? {
                 return Ok((which, said));

@@ -88,16 +88,16 @@ impl Cursor {
         let news = feed.subscribe();
         let (beats, ends) = (*news.borrow(), feed.ends());
         let (head, first) = (feed.head(), feed.first());
-        let held = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
+        let oldest = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
         let (next, gap) = match after {
             After::Now => (head + 1, None),
             After::Beginning => (first, None),
             After::Id(id) if id.epoch == feed.epoch && id.seq <= head => {
                 let next = id.seq + 1;
                 let missed = first.saturating_sub(next);
-                (next.max(first), (missed > 0).then(|| Gap { missed: Some(missed), first: held() }))
+                (next.max(first), (missed > 0).then(|| Gap { missed: Some(missed), first: oldest() }))
             }
-            After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: held() })),
+            After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: oldest() })),
         };
         Self { feed: Arc::clone(feed), next, gap, news, beats, busy: false, ends }
     }

@@ -28,7 +28,7 @@ impl Refusal {
     }
 }
 
-/// Whether a host name is one of loopback's: `localhost` and names under it, 127.0.0.0/8, ::1.
+/// Whether a host name is one of loopback's: `localhost` and names under it, 127.0.0.0/8, `::1`.
 pub fn is_local(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -12,7 +12,7 @@ type Chunks = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 /// The chunks as this rig leaves them; without one, as they are. Only chunks that carry an event are touched.
 pub(super) fn chunks(chunks: Chunks, rig: Option<Rig>) -> Chunks {
-    let change: fn(u64, Bytes, &mut VecDeque<Bytes>) = match rig {
+    let change: fn(u64, &Bytes, &mut VecDeque<Bytes>) = match rig {
         Some(Rig::Drop) => drop_second,
         Some(Rig::Repeat) => repeat,
         Some(Rig::Reorder) => reorder,
@@ -33,36 +33,38 @@ pub(super) fn chunks(chunks: Chunks, rig: Option<Rig>) -> Chunks {
                 return Some((chunk, (chunks, count, ready)));
             }
             count += 1;
-            change(count, chunk, &mut ready);
+            change(count, &chunk, &mut ready);
         }
     }))
 }
 
-fn drop_second(count: u64, chunk: Bytes, ready: &mut VecDeque<Bytes>) {
+fn drop_second(count: u64, chunk: &Bytes, ready: &mut VecDeque<Bytes>) {
     if count != 2 {
-        ready.push_back(chunk);
+        ready.push_back(chunk.clone());
     }
 }
 
-fn repeat(count: u64, chunk: Bytes, ready: &mut VecDeque<Bytes>) {
+fn repeat(count: u64, chunk: &Bytes, ready: &mut VecDeque<Bytes>) {
     if count == 2 {
         ready.push_back(chunk.clone());
     }
-    ready.push_back(chunk);
+    ready.push_back(chunk.clone());
 }
 
 /// The first event comes after the second.
-fn reorder(count: u64, chunk: Bytes, ready: &mut VecDeque<Bytes>) {
+fn reorder(count: u64, chunk: &Bytes, ready: &mut VecDeque<Bytes>) {
     if count == 1 {
-        ready.extend([Bytes::new(), chunk]);
+        ready.extend([Bytes::new(), chunk.clone()]);
     } else {
-        ready.pop_front_if(|mark| mark.is_empty());
-        ready.push_front(chunk);
+        if ready.front().is_some_and(Bytes::is_empty) {
+            ready.pop_front();
+        }
+        ready.push_front(chunk.clone());
     }
 }
 
 /// One byte of the second event's data is another one.
-fn corrupt(count: u64, chunk: Bytes, ready: &mut VecDeque<Bytes>) {
+fn corrupt(count: u64, chunk: &Bytes, ready: &mut VecDeque<Bytes>) {
     let mut bytes = BytesMut::from(&chunk[..]);
     if count == 2
         && let Some(byte) = bytes.len().checked_sub(4).and_then(|at| bytes.get_mut(at))

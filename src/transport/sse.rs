@@ -29,11 +29,20 @@ pub static TRANSPORT: Transport = Transport {
 };
 
 /// The table `[sse]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// What the server tells a reader to wait before it reconnects (the `retry` field).
     pub retry: Settable<Span>,
+    /// Whether the server writes a comment at once. Without it Firefox and WebKitGTK fire `open` only when the
+    /// first event comes: they wait for a byte of the body, not for the header.
+    pub greeting: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { retry: Settable::Unset, greeting: true }
+    }
 }
 
 /// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
@@ -42,8 +51,7 @@ const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     let settings = Settings::deserialize(reading.table).unwrap_or_default();
     let cursor = Cursor::new(reading.feed, after(&reading));
-    let retry = settings.retry.value().map(|retry| Bytes::from(format!("retry: {}\n\n", retry.duration().as_millis())));
-    let body = ResponseBody::chunks(stream::unfold((retry, cursor, reading.attachment), chunk));
+    let body = ResponseBody::chunks(stream::unfold((hello(settings), cursor, reading.attachment), chunk));
     let mut response = http::Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     // `no-transform` keeps proxies from holding the stream back to compress it.
@@ -63,11 +71,18 @@ fn after(reading: &Reading<'_>) -> After {
     }
 }
 
+/// What is written before any event.
+fn hello(settings: Settings) -> Option<Bytes> {
+    let retry = settings.retry.value().map(|retry| format!("retry: {}\n\n", retry.duration().as_millis()));
+    let greeting = settings.greeting.then_some(HEARTBEAT);
+    retry.map(Bytes::from).or(greeting)
+}
+
 type State = (Option<Bytes>, Cursor, Attachment);
 
-async fn chunk((retry, mut cursor, attachment): State) -> Option<(Bytes, State)> {
-    if let Some(retry) = retry {
-        return Some((retry, (None, cursor, attachment)));
+async fn chunk((hello, mut cursor, attachment): State) -> Option<(Bytes, State)> {
+    if let Some(hello) = hello {
+        return Some((hello, (None, cursor, attachment)));
     }
     let bytes = match cursor.next().await {
         Next::Event(event) => {
@@ -120,7 +135,7 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
     let mut parser = Parser::default();
     while let Some(chunk) = response.chunk().await {
         let pushed = match chunk {
-            Ok(bytes) => parser.push(&bytes, |message| take(receipts, message)),
+            Ok(bytes) => parser.push(&bytes, |message| take(receipts, &message)),
             Err(error) => return error.to_string(),
         };
         if let Err(error) = pushed {
@@ -130,7 +145,7 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
     "the server ended the stream".to_owned()
 }
 
-fn take(receipts: &mut Receipts, message: Message) {
+fn take(receipts: &mut Receipts, message: &Message) {
     if message.name != "gap" {
         receipts.received(&message.id, &message.data);
     } else if let Ok(GapData { missed, first }) = serde_json::from_str(&message.data) {

@@ -1,13 +1,13 @@
-//! The two clocks of a trial: CLOCK_MONOTONIC for everything that is compared, and the wall clock for people.
+//! The two clocks of a trial: `CLOCK_MONOTONIC` for everything that is compared, and the wall clock for people.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds of CLOCK_MONOTONIC: one clock for all processes of this machine.
+/// Nanoseconds of `CLOCK_MONOTONIC`: one clock for all processes of this machine.
 ///
 /// # Panics
-/// Never on Linux, where this clock always exists (clock_gettime(2)).
+/// Never on Linux, where this clock always exists (`clock_gettime(2)`).
 pub fn monotonic_nanos() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux always has CLOCK_MONOTONIC");
     u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
@@ -18,7 +18,7 @@ pub fn unix_micros() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(0))
 }
 
-/// Sleeps until `at` of CLOCK_MONOTONIC; returns at once when that has passed.
+/// Sleeps until `at` of `CLOCK_MONOTONIC`; returns at once when that has passed.
 pub async fn sleep_until(at: u64) {
     let now = monotonic_nanos();
     if at > now {

@@ -20,7 +20,7 @@ pub const CONTRACT: u32 = 1;
 pub enum Down {
     /// First: everything there is to know about the trial.
     Trial(Box<TrialMessage>),
-    /// The timeline's 0, in nanoseconds of CLOCK_MONOTONIC (a page: microseconds of its own `performance.now()`).
+    /// The timeline's 0, in nanoseconds of `CLOCK_MONOTONIC` (a page: microseconds of its own `performance.now()`).
     Go {
         /// When.
         at: u64,

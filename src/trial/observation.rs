@@ -29,7 +29,7 @@ pub struct Observation {
     pub fact: Fact,
 }
 
-/// What was observed. Every `t` is nanoseconds of CLOCK_MONOTONIC (a page sends microseconds of its
+/// What was observed. Every `t` is nanoseconds of `CLOCK_MONOTONIC` (a page sends microseconds of its
 /// `performance.now()`, and the lab converts them by the page's `clock` before they reach the journal).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]

@@ -165,8 +165,8 @@ pub enum Arrival {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Server {
-    /// Streams that the server lets one connection hold open: SETTINGS_MAX_CONCURRENT_STREAMS on HTTP/2
-    /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), initial_max_streams_bidi on QUIC
+    /// Streams that the server lets one connection hold open: `SETTINGS_MAX_CONCURRENT_STREAMS` on HTTP/2
+    /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), `initial_max_streams_bidi` on QUIC
     /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
     pub max_concurrent_streams: Settable<u32>,
     /// How often a silent subscription is written a sign of life.

@@ -41,26 +41,26 @@ impl Target {
             vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
         } else {
             let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-            vec![bare.parse().map_err(|_| self.failed("its name is neither under localhost nor an address"))?]
+            vec![bare.parse().map_err(|_| self.failed(&"its name is neither under localhost nor an address"))?]
         };
         Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
     }
 
     /// The first of its addresses.
     pub(super) fn address(&self) -> Result<SocketAddr, WireError> {
-        self.addresses()?.first().copied().ok_or_else(|| self.failed("it has no address"))
+        self.addresses()?.first().copied().ok_or_else(|| self.failed(&"it has no address"))
     }
 
-    pub(super) fn failed(&self, reason: impl ToString) -> WireError {
+    pub(super) fn failed(&self, reason: &impl ToString) -> WireError {
         WireError::Dial { peer: self.authority(), reason: reason.to_string() }
     }
 
-    pub(super) fn broke(&self, reason: impl ToString) -> WireError {
+    pub(super) fn broke(&self, reason: &impl ToString) -> WireError {
         WireError::Exchange { peer: self.authority(), reason: reason.to_string() }
     }
 
     pub(super) fn server_name(&self) -> Result<ServerName<'static>, WireError> {
-        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(error))
+        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(&error))
     }
 }
 
@@ -95,7 +95,7 @@ impl Dialled {
             Alpn::H1 => {
                 let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
                 let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
-                let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
+                let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
                 Kind::H1 { sender, _driver: Driver(tokio::spawn(connection).abort_handle()) }
             }
             Alpn::H2 => {
@@ -105,7 +105,7 @@ impl Dialled {
                     .initial_connection_window_size(H2_CONNECTION_WINDOW)
                     .enable_push(false)
                     .handshake(stream);
-                let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
+                let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
                 Kind::H2(sender, Arc::new(Driver(tokio::spawn(connection).abort_handle())))
             }
             Alpn::H3 => Kind::H3(H3Connection::connect(target, ca).await?),
@@ -134,25 +134,25 @@ impl Dialled {
         let (status, body) = match &mut self.kind {
             Kind::H1 { sender, .. } => {
                 // RFC 9112 section 3.2.1: the target is the path alone, and `Host` says the rest.
-                let (mut head, ()) = request.body(()).map_err(|error| target.broke(error))?.into_parts();
-                head.uri = path.parse().map_err(|error| target.broke(error))?;
-                let host = authority.parse().map_err(|error| target.broke(error))?;
+                let (mut head, ()) = request.body(()).map_err(|error| target.broke(&error))?.into_parts();
+                head.uri = path.parse().map_err(|error| target.broke(&error))?;
+                let host = authority.parse().map_err(|error| target.broke(&error))?;
                 head.headers.insert(http::header::HOST, host);
                 let sent = sender.send_request(http::Request::from_parts(head, Empty::new())).await;
-                let response = sent.map_err(|error| target.broke(error))?;
+                let response = sent.map_err(|error| target.broke(&error))?;
                 (response.status(), Body::H1(response.into_body()))
             }
             Kind::H2(sender, _) => {
-                let request = request.body(()).map_err(|error| target.broke(error))?;
-                let mut sender = sender.clone().ready().await.map_err(|error| target.broke(error))?;
-                let (response, _) = sender.send_request(request, true).map_err(|error| target.broke(error))?;
-                let response = response.await.map_err(|error| target.broke(error))?;
+                let request = request.body(()).map_err(|error| target.broke(&error))?;
+                let mut sender = sender.clone().ready().await.map_err(|error| target.broke(&error))?;
+                let (response, _) = sender.send_request(request, true).map_err(|error| target.broke(&error))?;
+                let response = response.await.map_err(|error| target.broke(&error))?;
                 (response.status(), Body::H2(response.into_body()))
             }
             Kind::H3(connection) => {
-                let request = request.body(()).map_err(|error| target.broke(error))?;
-                let (status, response) = connection.get(request).await.map_err(|error| target.broke(error))?;
-                (status, Body::H3(response))
+                let request = request.body(()).map_err(|error| target.broke(&error))?;
+                let (status, response) = connection.get(request).await.map_err(|error| target.broke(&error))?;
+                (status, Body::H3(Box::new(response)))
             }
         };
         Ok(Response { status, body, dialled: self })
@@ -172,7 +172,7 @@ pub struct Response {
 enum Body {
     H1(hyper::body::Incoming),
     H2(h2::RecvStream),
-    H3(H3Response),
+    H3(Box<H3Response>),
 }
 
 impl Response {
@@ -187,18 +187,18 @@ impl Response {
                             return Some(Ok(data));
                         }
                     }
-                    Err(error) => return Some(Err(target.broke(error))),
+                    Err(error) => return Some(Err(target.broke(&error))),
                 }
             },
             Body::H2(stream) => match stream.data().await? {
                 Ok(data) => {
                     // What is taken may be sent again (RFC 9113 section 5.2).
                     let released = stream.flow_control().release_capacity(data.len());
-                    Some(released.map(|()| data).map_err(|error| target.broke(error)))
+                    Some(released.map(|()| data).map_err(|error| target.broke(&error)))
                 }
-                Err(error) => Some(Err(target.broke(error))),
+                Err(error) => Some(Err(target.broke(&error))),
             },
-            Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(error))),
+            Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(&error))),
         }
     }
 }
@@ -209,13 +209,13 @@ async fn tls_stream(
     ca: &CertificateDer<'static>,
 ) -> Result<TlsStream<TcpStream>, WireError> {
     let addresses = target.addresses()?;
-    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(error))?;
-    stream.set_nodelay(true).map_err(|error| target.failed(error))?;
+    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(&error))?;
+    stream.set_nodelay(true).map_err(|error| target.failed(&error))?;
     let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
-    let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
+    let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(&error))?;
     // A server without ALPN would leave this open to guesses.
     match tls.get_ref().1.alpn_protocol() {
         Some(chosen) if chosen == alpn.wire() => Ok(tls),
-        _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
+        _ => Err(target.failed(&format!("it does not speak {}", alpn.title()))),
     }
 }

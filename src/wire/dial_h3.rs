@@ -55,16 +55,16 @@ impl H3Connection {
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
         let crypto = tls::client(ca.clone(), Alpn::H3)?;
-        let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(error))?;
+        let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         let mut transport = TransportConfig::default();
         transport.stream_receive_window(STREAM_WINDOW.into()).receive_window(CONNECTION_WINDOW.into());
         config.transport_config(Arc::new(transport));
-        let endpoint = Endpoint::client(local).map_err(|error| target.failed(error))?;
-        let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(error))?;
-        let quic = connecting.await.map_err(|error| target.failed(error))?;
+        let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
+        let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
+        let quic = connecting.await.map_err(|error| target.failed(&error))?;
         let (mut driver, sender) =
-            h3::client::new(h3_quinn::Connection::new(quic.clone())).await.map_err(|error| target.failed(error))?;
+            h3::client::new(h3_quinn::Connection::new(quic.clone())).await.map_err(|error| target.failed(&error))?;
         let driver = tokio::spawn(async move {
             let error = std::future::poll_fn(|cx| driver.poll_close(cx)).await;
             tracing::debug!(%error, "an HTTP/3 connection ended");

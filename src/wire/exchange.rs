@@ -75,6 +75,7 @@ impl ResponseBody {
     }
 
     /// The same body with its chunks changed by `change`; a whole body stays as it is.
+    #[must_use]
     pub fn map_chunks<S>(self, change: impl FnOnce(Chunks) -> S) -> Self
     where
         S: Stream<Item = Bytes> + Send + 'static,

@@ -30,7 +30,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
 /// Unidirectional streams of one client: control, and two of QPACK (RFC 9114 section 6.2), and room for a few more.
 const UNI_STREAMS: u32 = 16;
-/// H3_INTERNAL_ERROR is 0x102, H3_NO_ERROR 0x100 (RFC 9114 section 8.1).
+/// The connection is closed, and nothing went wrong (RFC 9114 section 8.1).
 const H3_NO_ERROR: u32 = 0x100;
 
 /// How an endpoint serves.
@@ -38,7 +38,7 @@ const H3_NO_ERROR: u32 = 0x100;
 pub struct QuicOptions {
     /// TLS 1.3 with the ALPN `h3`.
     pub tls: Arc<rustls::ServerConfig>,
-    /// initial_max_streams_bidi (RFC 9000 section 18.2).
+    /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
     pub max_concurrent_streams: u32,
 }
 

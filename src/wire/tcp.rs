@@ -34,7 +34,7 @@ const H2_CONNECTION_WINDOW: u32 = 256 * 1024;
 pub struct TcpOptions {
     /// TLS; its ALPNs decide which versions of HTTP are spoken.
     pub tls: Arc<rustls::ServerConfig>,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS; `None`: the entry isn't sent (RFC 9113 section 6.5.2).
+    /// `SETTINGS_MAX_CONCURRENT_STREAMS`; `None`: the entry isn't sent (RFC 9113 section 6.5.2).
     pub max_concurrent_streams: Option<u32>,
     /// The `Alt-Svc` field of every response.
     pub alt_svc: Option<http::HeaderValue>,

@@ -22,6 +22,7 @@ run:
 
 # The tests come last, so that the closing lines are theirs. nextest runs each in a process of its own, but no
 # documentation tests: those are run before.
+test: export TRANSPORT_LAB_BROWSERS = 1
 test:
 	@sh tools/install.sh test
 	cargo fmt --check

@@ -90,11 +90,11 @@ fn data_ports(base: u16) -> Vec<DataPort> {
 fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> Result<(), CliError> {
     let ca = serving.ca.display();
     let base = serving.ports.first().map_or(0, |port| port.port);
-    writeln!(out, "Front page   {origin}/")?;
-    writeln!(out, "Ledger       {origin}/ledger")?;
+    writeln!(out, "Front page       {origin}/")?;
+    writeln!(out, "Ledger           {origin}/ledger")?;
     for DataPort { port, alpns, note } in &serving.ports {
         let spoken: Vec<_> = alpns.iter().map(|alpn| alpn.title()).collect();
-        writeln!(out, "{:<12} https://localhost:{port}/feeds/news/sse   {note}", spoken.join(" + "))?;
+        writeln!(out, "{:<15}  https://localhost:{port}/feeds/news/sse   {note}", spoken.join(" + "))?;
     }
     writeln!(out)?;
     writeln!(out, "Read a feed, and publish to it from another terminal:")?;

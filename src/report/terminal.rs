@@ -119,7 +119,9 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
     grid.set_constraints(
         bounds.map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX)))),
     );
-    let note = table.limited.map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
+    let marked = table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.ends_with('†'));
+    let note =
+        table.limited.filter(|_| marked).map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
     std::iter::once(trimmed(&grid)).chain(note).collect::<Vec<_>>().join("\n")
 }
 

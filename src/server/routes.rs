@@ -19,7 +19,7 @@ use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::rig::Rig;
 use crate::wire::exchange::BodyError;
-use crate::wire::{Attachment, Exchange, Handler, Request, ResponseBody, Sink};
+use crate::wire::{Attaching, Exchange, Handler, Request, ResponseBody, Sink};
 
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
@@ -117,13 +117,16 @@ impl Routes {
             .map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let place = self.place()?;
         let (tag, sub) = (number("trial"), number("sub"));
-        let mut attachment = Attachment::begin(Arc::clone(&request.connection), feed.name(), tag, sub);
-        if self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2) {
-            attachment.silence();
-        }
+        let attaching = Attaching {
+            connection: Arc::clone(&request.connection),
+            feed: feed.name().to_owned(),
+            tag,
+            sub,
+            silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
+        };
         let empty = json!({});
         let table = self.tables.get(transport.name).unwrap_or(&empty);
-        let response = (transport.serve)(Reading { head: &request.head, feed: &feed, after, table, attachment });
+        let response = (transport.serve)(Reading { head: &request.head, feed: &feed, after, table, attaching });
         let rig = self.rig;
         Ok(response.map(|body| {
             body.map_chunks(|chunks| {

@@ -14,7 +14,7 @@ pub use receipts::Receipts;
 use crate::feed::{After, Feed};
 use crate::trial::Alpn;
 use crate::wire::dial::Dialled;
-use crate::wire::{Attachment, ResponseBody};
+use crate::wire::{Attaching, ResponseBody};
 
 /// A transport: a constant row of [`ALL`].
 #[derive(Debug)]
@@ -46,8 +46,8 @@ pub struct Reading<'a> {
     pub after: After,
     /// The transport's table of settings, checked.
     pub table: &'a serde_json::Value,
-    /// The subscription's guard; the response's body holds it.
-    pub attachment: Attachment,
+    /// Begins the subscription's guard, which the response's body holds; not before there is a cursor.
+    pub attaching: Attaching,
 }
 
 /// What a transport's client side is given.

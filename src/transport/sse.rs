@@ -51,7 +51,8 @@ const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     let settings = Settings::deserialize(reading.table).unwrap_or_default();
     let cursor = Cursor::new(reading.feed, after(&reading));
-    let body = ResponseBody::chunks(stream::unfold((hello(settings), cursor, reading.attachment), chunk));
+    let attachment = reading.attaching.begin();
+    let body = ResponseBody::chunks(stream::unfold((hello(settings), cursor, attachment), chunk));
     let mut response = http::Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     // `no-transform` keeps proxies from holding the stream back to compress it.

@@ -65,41 +65,50 @@ impl Drop for Connection {
     }
 }
 
-/// A subscription on a connection: a guard that its response holds, and that the ledger sees dropped.
+/// A subscription that is about to be attached to a connection.
 #[derive(Debug)]
-pub struct Attachment {
-    connection: Arc<Connection>,
-    tag: Option<u32>,
-    sub: Option<u32>,
-    feed: String,
-    silent: bool,
+pub struct Attaching {
+    /// The connection that it came on.
+    pub connection: Arc<Connection>,
+    /// The feed that it reads.
+    pub feed: String,
+    /// What the subscription's URL says of itself: `?trial=7`.
+    pub tag: Option<u32>,
+    /// Likewise: `&sub=0`.
+    pub sub: Option<u32>,
+    /// Whether to keep quiet about what is written to it: a server that miscounts, for the lab to catch.
+    pub silent: bool,
 }
 
-impl Attachment {
-    /// Begins it. `tag` and `sub` are what the subscription's URL says of itself.
-    pub fn begin(connection: Arc<Connection>, feed: &str, tag: Option<u32>, sub: Option<u32>) -> Self {
+impl Attaching {
+    /// Begins the attachment. To be called once the subscription's cursor exists: every event that is published
+    /// from then on is the subscription's.
+    pub fn begin(self) -> Attachment {
+        let Self { ref connection, tag, sub, ref feed, .. } = self;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
-        connection.sink.saw(Fact::Attached { t, conn, alpn, tag, sub, feed: feed.to_owned() });
-        Self { connection, tag, sub, feed: feed.to_owned(), silent: false }
+        connection.sink.saw(Fact::Attached { t, conn, alpn, tag, sub, feed: feed.clone() });
+        Attachment(self)
     }
+}
 
-    /// Keeps quiet about what is written to it: a server that miscounts, for the lab to catch.
-    pub fn silence(&mut self) {
-        self.silent = true;
-    }
+/// A subscription on a connection: a guard that its response holds, and that the ledger sees dropped.
+#[derive(Debug)]
+pub struct Attachment(Attaching);
 
+impl Attachment {
     /// Says that this event was handed to the subscription's stream; of consequence for a census only.
     pub fn written(&self, event: &Event) {
-        if let (true, false, Some(sub)) = (event.census, self.silent, self.sub) {
-            self.connection.sink.saw(Fact::Written { t: monotonic_nanos(), sub, id: event.id.to_string() });
+        if let (true, false, Some(sub)) = (event.census, self.0.silent, self.0.sub) {
+            self.0.connection.sink.saw(Fact::Written { t: monotonic_nanos(), sub, id: event.id.to_string() });
         }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let (t, conn, alpn) = (monotonic_nanos(), self.connection.id, self.connection.alpn);
-        let (tag, sub, feed) = (self.tag, self.sub, std::mem::take(&mut self.feed));
-        self.connection.sink.saw(Fact::Detached { t, conn, alpn, tag, sub, feed });
+        let Attaching { connection, feed, tag, sub, .. } = &mut self.0;
+        let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
+        let (tag, sub, feed) = (*tag, *sub, std::mem::take(feed));
+        connection.sink.saw(Fact::Detached { t, conn, alpn, tag, sub, feed });
     }
 }

@@ -15,7 +15,7 @@ pub mod tls;
 
 use std::time::Duration;
 
-pub use connection::{Attachment, Connection, Sink};
+pub use connection::{Attaching, Attachment, Connection, Sink};
 pub use exchange::{Exchange, Handler, Request, ResponseBody};
 
 /// How many connections one listener holds; more are closed at once and counted.

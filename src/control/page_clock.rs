@@ -46,7 +46,9 @@ impl PageClock {
             | Fact::Closed { t, .. }
             | Fact::Gap { t, .. }
             | Fact::ProbeSent { t }
-            | Fact::ProbeAnswered { t, .. } => *t = self.to_lab(*t),
+            | Fact::ProbeAnswered { t, .. }
+            | Fact::BesideSent { t, .. }
+            | Fact::BesideAnswered { t, .. } => *t = self.to_lab(*t),
             _ => return Err("a fact that a client observes"),
         }
         Ok(fact)
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_page_never_speaks_for_the_server() {
-        let fact = Fact::Written { t: 1, sub: 0, id: "k3f9-18".into() };
+        let fact = Fact::Written { t: 1, stream: 0, sub: Some(0), id: "k3f9-18".into() };
         assert!(CLOCK.place(fact).is_err());
         let uneven = Fact::Received { t: vec![1], sub: 0, ids: vec![], wrong: vec![] };
         assert!(CLOCK.place(uneven).is_err());

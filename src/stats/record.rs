@@ -32,8 +32,8 @@ pub(super) struct Record<'a> {
     pub(super) published: HashMap<&'a str, Publication<'a>>,
     /// The census event of each feed.
     pub(super) census: BTreeMap<&'a str, Census<'a>>,
-    /// Which subscriptions were handed which census event.
-    pub(super) written: BTreeSet<(u32, &'a str)>,
+    /// Which streams, of which subscriptions, were handed which census event.
+    pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
     /// The server's use before `go`, at T and at the end.
     pub(super) usage: [Option<Usage>; 3],
     /// The client's version.
@@ -139,7 +139,7 @@ impl<'a> Record<'a> {
             Fact::Disconnected { conn, requests, .. } => {
                 self.connections.insert(*conn, Connection { requests: Some(*requests) });
             }
-            Fact::Attached { t, conn, alpn, tag, sub, feed } if *tag == Some(trial) => {
+            Fact::Attached { t, conn, alpn, tag, sub, feed, .. } if *tag == Some(trial) => {
                 self.attachments.push(Attachment { t: *t, until: None, conn: *conn, alpn: *alpn, sub: *sub, feed });
             }
             Fact::Detached { t, conn, tag, sub, feed, .. } if *tag == Some(trial) => {
@@ -151,7 +151,7 @@ impl<'a> Record<'a> {
                     self.census.insert(feed, Census { t: *t, id });
                 }
             }
-            Fact::Written { sub, id, .. } => _ = self.written.insert((*sub, id)),
+            Fact::Written { stream, sub, id, .. } => _ = self.written.insert((*stream, *sub, id)),
             Fact::Usage { at, cpu, resident, .. } => {
                 self.usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident });
             }
@@ -177,7 +177,7 @@ impl<'a> Record<'a> {
     /// The subscriptions that their feed's census event was written to.
     pub(super) fn server_open(&self) -> BTreeSet<u32> {
         let census = |id: &str| self.census.values().any(|census| census.id == id);
-        self.written.iter().filter(|(_, id)| census(id)).map(|&(sub, _)| sub).collect()
+        self.written.iter().filter(|(_, _, id)| census(id)).filter_map(|&(_, sub, _)| sub).collect()
     }
 
     /// Each subscription's first attachment, by subscription.

@@ -152,13 +152,13 @@ impl Rig {
     fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
         self.now += 1000;
         let feed = feed.to_owned();
-        self.saw(Source::Server, |t| Fact::Attached { t, conn, alpn, tag, sub: Some(sub), feed })
+        self.saw(Source::Server, |t| Fact::Attached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     pub(crate) fn detach(&mut self, sub: u32, conn: u64) -> &mut Self {
         self.now += 1000;
         let (tag, alpn, feed) = (Some(self.planned.trial), self.planned.settings.protocol.alpn, "f0".to_owned());
-        self.saw(Source::Server, |t| Fact::Detached { t, conn, alpn, tag, sub: Some(sub), feed })
+        self.saw(Source::Server, |t| Fact::Detached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     /// Publishes event `event` of `f0`, due now.
@@ -190,7 +190,7 @@ impl Rig {
     pub(crate) fn write(&mut self, subs: &[u32]) -> &mut Self {
         let id = self.published.last().unwrap().1.clone();
         for &sub in subs {
-            self.saw(Source::Server, |t| Fact::Written { t, sub, id: id.clone() });
+            self.saw(Source::Server, |t| Fact::Written { t, stream: sub.into(), sub: Some(sub), id: id.clone() });
         }
         self
     }

@@ -100,11 +100,12 @@ mod tests {
     fn a_peak_outlives_the_streams_that_made_it() {
         let mut ledger = Ledger::default();
         let stream = |sub, attach: bool| {
+            let stream = u64::from(sub);
             let (t, conn, alpn, tag, sub, feed) = (0, 1, Alpn::H2, Some(7), Some(sub), "f0".to_owned());
             if attach {
-                Fact::Attached { t, conn, alpn, tag, sub, feed }
+                Fact::Attached { t, conn, stream, alpn, tag, sub, feed }
             } else {
-                Fact::Detached { t, conn, alpn, tag, sub, feed }
+                Fact::Detached { t, conn, stream, alpn, tag, sub, feed }
             }
         };
         ledger.apply(&Fact::Connected { t: 0, conn: 1, alpn: Alpn::H2 });

@@ -57,6 +57,10 @@ pub enum Fact {
     ProbeSent { t: u64 },
     /// It was answered.
     ProbeAnswered { t: u64, status: u16 },
+    /// Another actor of the trial (by its place in `beside`) did what it is there for.
+    BesideSent { t: u64, actor: u32 },
+    /// It was answered: a status, `loaded`, `open`, or an error's name.
+    BesideAnswered { t: u64, actor: u32, how: String },
     /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
     /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).
     Clock { t: u64, page: u64, uncertainty: u64, step: u64, visibility: String, isolated: bool },
@@ -66,15 +70,16 @@ pub enum Fact {
     Connected { t: u64, conn: u64, alpn: Alpn },
     /// It ended, after this many requests.
     Disconnected { t: u64, conn: u64, requests: u64 },
-    /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`.
-    Attached { t: u64, conn: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
+    /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
+    /// is the server's own number for it, for URLs that say nothing.
+    Attached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
     /// It ended.
-    Detached { t: u64, conn: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
+    Detached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
     /// `census` marks the one at T.
     Published { t: u64, feed: String, id: String, event: u32, scheduled: u64, census: bool },
-    /// The census event was handed to this subscription's stream.
-    Written { t: u64, sub: u32, id: String },
+    /// The census event was handed to this stream.
+    Written { t: u64, stream: u64, sub: Option<u32>, id: String },
     /// A bound was reached: its name, and how often so far.
     BoundReached { t: u64, bound: String, times: u64 },
     /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered.
@@ -104,6 +109,8 @@ impl Fact {
             | Self::Gap { t, .. }
             | Self::ProbeSent { t }
             | Self::ProbeAnswered { t, .. }
+            | Self::BesideSent { t, .. }
+            | Self::BesideAnswered { t, .. }
             | Self::Clock { t, .. }
             | Self::Connected { t, .. }
             | Self::Disconnected { t, .. }

@@ -33,6 +33,9 @@ pub struct Settings {
     /// What goes wrong on purpose, in the order of the file.
     #[serde(default)]
     pub fault: Vec<Fault>,
+    /// What else the client does, in the order of the file: `[[beside]]`.
+    #[serde(default)]
+    pub beside: Vec<Beside>,
     /// One table per transport, keyed by its name; typed and checked in that transport's file. A key here
     /// that names no transport is an unknown setting, which the plan refuses.
     #[serde(flatten)]
@@ -67,6 +70,14 @@ pub struct Workload {
     pub feeds: u32,
     /// Whether the native client's subscriptions share one connection per host and port (HTTP/1.1 can't).
     pub connections: Connections,
+    /// When the first subscription is asked for.
+    pub open: Opening,
+    /// Whether each subscription has an address of its own.
+    pub urls: Urls,
+    /// Which host comes first, where there are several.
+    pub host_order: HostOrder,
+    /// Whether a browser's page is in front.
+    pub visibility: Visibility,
     /// How long the opening is spread over; 0 is a burst.
     pub ramp: Span,
     /// From the end of the ramp to the first event.
@@ -90,6 +101,10 @@ impl Default for Workload {
             ports: 1,
             feeds: 1,
             connections: Connections::Shared,
+            open: Opening::Burst,
+            urls: Urls::Distinct,
+            host_order: HostOrder::Forward,
+            visibility: Visibility::Visible,
             ramp: Span::default(),
             settle: Span::default(),
             hold: Span::from_secs(3),
@@ -125,6 +140,49 @@ pub enum Credentials {
     Omit,
     /// `credentials: "include"`, `withCredentials: true`.
     Include,
+    /// Omit for subscriptions with an even number, include for odd ones; the probe omits.
+    Both,
+}
+
+/// When the first subscription is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opening {
+    /// At `go`, on connections that don't exist yet.
+    Burst,
+    /// Once a request to each host and port was answered: by then the connection's SETTINGS or transport
+    /// parameters have arrived.
+    AfterSettings,
+}
+
+/// Whether each subscription has an address of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urls {
+    /// Each says its number: `&sub=0`.
+    Distinct,
+    /// All of one feed, host and port are the same; the server can't tell them apart.
+    Identical,
+}
+
+/// Which host comes first, where there are several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostOrder {
+    /// `a.localhost`, then `b.localhost`.
+    Forward,
+    /// The other way round.
+    Reverse,
+}
+
+/// Whether a browser's page is in front (`document.visibilityState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// It is, and background throttling is switched off for further pages.
+    Visible,
+    /// Another page covers it, and throttling is left as the browser has it.
+    Hidden,
 }
 
 /// What is published.
@@ -173,11 +231,28 @@ pub struct Server {
     pub heartbeat: Heartbeat,
     /// How many events a feed's log holds.
     pub log: u32,
+    /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
+    pub certificate: CertificateUse,
+}
+
+/// Whether all hosts share one certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateUse {
+    /// One, with all names.
+    Shared,
+    /// One each, with that name alone; TLS chooses by the name asked for (RFC 6066 section 3).
+    PerHost,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { max_concurrent_streams: Settable::Set(100), heartbeat: Heartbeat::Every(Span::from_secs(15)), log: 1024 }
+        Self {
+            max_concurrent_streams: Settable::Set(100),
+            heartbeat: Heartbeat::Every(Span::from_secs(15)),
+            log: 1024,
+            certificate: CertificateUse::Shared,
+        }
     }
 }
 
@@ -270,4 +345,44 @@ pub enum FaultKind {
     KillClient,
     /// The server ends every response that is open.
     CloseStreams,
+}
+
+/// Something else that the client does: one request to the server under test, to the first host and port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Beside {
+    /// When, after `go`.
+    pub at: Span,
+    /// What.
+    pub kind: BesideKind,
+    /// The credentials mode of a fetch; the other kinds have none to choose.
+    #[serde(default)]
+    pub credentials: FetchCredentials,
+}
+
+/// What else the client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BesideKind {
+    /// `fetch()`.
+    Fetch,
+    /// An `<img>`.
+    Image,
+    /// A `WebSocket`; answered when the handshake is, be it refused.
+    Websocket,
+    /// A navigation in an `<iframe>`.
+    Navigation,
+}
+
+/// The credentials mode of a fetch (WHATWG Fetch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FetchCredentials {
+    /// Never.
+    #[default]
+    Omit,
+    /// To the page's own origin only, which the server under test is not.
+    SameOrigin,
+    /// Always.
+    Include,
 }

@@ -65,6 +65,9 @@ impl Drop for Connection {
     }
 }
 
+/// The number of the next attachment.
+static STREAMS: AtomicU64 = AtomicU64::new(0);
+
 /// A subscription that is about to be attached to a connection.
 #[derive(Debug)]
 pub struct Attaching {
@@ -86,29 +89,35 @@ impl Attaching {
     pub fn begin(self) -> Attachment {
         let Self { ref connection, tag, sub, ref feed, .. } = self;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
-        connection.sink.saw(Fact::Attached { t, conn, alpn, tag, sub, feed: feed.clone() });
-        Attachment(self)
+        let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
+        connection.sink.saw(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: feed.clone() });
+        Attachment { stream, of: self }
     }
 }
 
 /// A subscription on a connection: a guard that its response holds, and that the ledger sees dropped.
 #[derive(Debug)]
-pub struct Attachment(Attaching);
+pub struct Attachment {
+    stream: u64,
+    of: Attaching,
+}
 
 impl Attachment {
     /// Says that this event was handed to the subscription's stream; of consequence for a census only.
     pub fn written(&self, event: &Event) {
-        if let (true, false, Some(sub)) = (event.census, self.0.silent, self.0.sub) {
-            self.0.connection.sink.saw(Fact::Written { t: monotonic_nanos(), sub, id: event.id.to_string() });
+        if event.census && !self.of.silent {
+            let (stream, sub, id) = (self.stream, self.of.sub, event.id.to_string());
+            self.of.connection.sink.saw(Fact::Written { t: monotonic_nanos(), stream, sub, id });
         }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let Attaching { connection, feed, tag, sub, .. } = &mut self.0;
+        let Attaching { connection, feed, tag, sub, .. } = &mut self.of;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
         let (tag, sub, feed) = (*tag, *sub, std::mem::take(feed));
-        connection.sink.saw(Fact::Detached { t, conn, alpn, tag, sub, feed });
+        let stream = self.stream;
+        connection.sink.saw(Fact::Detached { t, conn, stream, alpn, tag, sub, feed });
     }
 }

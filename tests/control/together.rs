@@ -23,7 +23,7 @@ async fn census(alpn: Alpn) -> BTreeSet<u32> {
     let sink = {
         let written = written.clone();
         Sink::new(move |fact| {
-            if let Fact::Written { sub, .. } = fact {
+            if let Fact::Written { sub: Some(sub), .. } = fact {
                 written.lock().unwrap().insert(sub);
             }
         })

@@ -74,6 +74,14 @@ pub enum CliError {
     /// A port, or TLS.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// A port of `serve`.
+    #[error("the ports from {base} to {} are needed; free them, or choose others with --port", base + 5)]
+    Ports {
+        /// The first of them.
+        base: u16,
+        /// Which one can't be had.
+        source: WireError,
+    },
     /// The control origin.
     #[error(transparent)]
     Control(#[from] ControlError),

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -131,14 +132,24 @@ async fn answer<H: Handler>(
     connection.asked();
     let alt_svc = connection.alt_svc.clone();
     let (head, body) = request.into_parts();
-    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
-        Ok(Err(_)) | Err(_) => Err(BodyError::CutShort),
-    };
+    let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.unwrap_or(Err(BodyError::CutShort));
     let mut response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
     if let Some(value) = alt_svc {
         response.headers_mut().insert(http::header::ALT_SVC, value);
     }
     response
+}
+
+/// Reads it to its end even when it is refused: what is left unread would make HTTP/2 reset the stream and HTTP/1.1
+/// close the connection, and a client that is still sending takes that as a failure and never sees the answer.
+async fn read_body(mut body: Incoming) -> Result<Bytes, BodyError> {
+    let (mut whole, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::CutShort)?.into_data() else { continue };
+        length += data.len();
+        if length <= MAX_BODY_BYTES {
+            whole.extend_from_slice(&data);
+        }
+    }
+    if length > MAX_BODY_BYTES { Err(BodyError::TooLong) } else { Ok(whole.freeze()) }
 }

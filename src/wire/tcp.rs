@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use super::exchange::BodyError;
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
-    MAX_HEADER_BYTES, Request, ResponseBody, Sink,
+    MAX_HEADER_BYTES, Request, ResponseBody, Sink, tls,
 };
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -116,8 +116,9 @@ async fn connection<H: Handler>(
 }
 
 /// What TLS agreed on. A client that offers no ALPN gets HTTP/1.1 where that is spoken (RFC 9112 needs none).
-fn negotiated(tls: &TlsStream<TcpStream>, options: &TcpOptions) -> Result<Alpn, &'static str> {
-    match tls.get_ref().1.alpn_protocol() {
+fn negotiated(stream: &TlsStream<TcpStream>, options: &TcpOptions) -> Result<Alpn, &'static str> {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(chosen) if chosen == tls::HTTP_1_0 => Ok(Alpn::H1),
         Some(chosen) => Alpn::ALL.into_iter().find(|alpn| alpn.wire() == chosen).ok_or("an ALPN that isn't served"),
         None if options.tls.alpn_protocols.iter().any(|alpn| alpn == Alpn::H1.wire()) => Ok(Alpn::H1),
         None => Err("no ALPN, which HTTP/2 needs (RFC 9113 section 3.2)"),

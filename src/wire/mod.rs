@@ -9,6 +9,7 @@ pub mod dial;
 mod dial_h3;
 pub mod exchange;
 pub mod h3;
+mod h3_streams;
 pub mod listen;
 pub mod tcp;
 pub mod tls;

@@ -27,7 +27,7 @@ pub const MAX_HEADER_BYTES: u32 = 16 * 1024;
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a TLS or QUIC handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take to send a request's header or, on HTTP/1.1, to begin the next one.
+/// How long a client may take to send a request's header: on HTTP/1.1 each, on HTTP/2 the first.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to send a request's body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -86,6 +86,7 @@ async fn connection<H: Handler>(
     let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
     let alpn = negotiated(&tls, &options)?;
     let connection = Connection::begin(alpn, options.alt_svc.clone(), sink);
+    let asked = Arc::clone(&connection);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (handler, connection) = (handler.clone(), Arc::clone(&connection));
         async move { Ok::<_, Infallible>(answer(request, handler, connection).await) }
@@ -93,15 +94,18 @@ async fn connection<H: Handler>(
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
-            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(options.max_concurrent_streams)
                 .max_send_buf_size(H2_SEND_BUFFER_BYTES)
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
                 .initial_connection_window_size(H2_CONNECTION_WINDOW)
-                .serve_connection(io, service)
-                .await?;
+                .serve_connection(io, service);
+            tokio::select! {
+                served = served => served?,
+                () = silence(&asked) => return Err("no request in time".into()),
+            }
         }
         Alpn::H1 | Alpn::H3 => {
             hyper::server::conn::http1::Builder::new()
@@ -113,6 +117,14 @@ async fn connection<H: Handler>(
         }
     }
     Ok(())
+}
+
+/// Ends when a client has asked for nothing in time: hyper waits for HTTP/2's preface for ever.
+async fn silence(connection: &Connection) {
+    tokio::time::sleep(HEADER_TIMEOUT).await;
+    if connection.was_asked() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// What TLS agreed on. A client that offers no ALPN gets HTTP/1.1 where that is spoken (RFC 9112 needs none).

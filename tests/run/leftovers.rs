@@ -1,0 +1,64 @@
+//! Trial after trial, the lab holds no more than before, and in the end nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::lab::{Lab, Started, has_browser};
+
+/// How many descriptors the lab had open at least after its nth trial had ended and before the next had.
+fn descriptors(run: &mut Started) -> BTreeMap<usize, usize> {
+    let folder = format!("/proc/{}/fd", run.pid());
+    let mut least = BTreeMap::new();
+    while !run.has_ended() {
+        let open = fs::read_dir(&folder).map_or(0, Iterator::count);
+        let trial = run.said().matches("] ").count();
+        // A process that is ending has none.
+        if open > 0 {
+            let entry = least.entry(trial).or_insert(open);
+            *entry = open.min(*entry);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    least
+}
+
+/// Less than one more descriptor for every second trial.
+#[track_caller]
+fn is_flat(least: &BTreeMap<usize, usize>) {
+    assert!(least.len() >= 9, "{least:?}");
+    assert!(least[&9] < least[&1] + 4, "{least:?}");
+}
+
+#[test]
+fn ten_trials_leave_as_many_descriptors_as_one() {
+    let lab = Lab::new();
+    let quick = ["--repeats", "10", "--set", "workload.settle=50ms", "--set", "workload.hold=200ms"];
+    let mut run = Started::new(&mut lab.running("small", &quick));
+    is_flat(&descriptors(&mut run));
+    assert_eq!(run.end().exits(0).outcomes(), ["completed"; 10]);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn ten_browsers_that_crash_leave_as_many_descriptors_as_one() {
+    let lab = Lab::new();
+    let crashes = lab.browser("chromium", "mkdir $HOME/some; sleep 1000 & exit 7");
+    let mut command = lab.running("small", &["--repeats", "10", "--client", "chromium"]);
+    let mut run = Started::new(command.env("TRANSPORT_LAB_CHROMIUM", crashes));
+    is_flat(&descriptors(&mut run));
+    assert_eq!(run.end().exits(3).outcomes().len(), 10);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn every_browser_leaves_no_process_and_no_profile() {
+    let here: Vec<&str> = ["chromium", "firefox", "webkit"].into_iter().filter(|name| has_browser(name)).collect();
+    if here.is_empty() {
+        return;
+    }
+    let lab = Lab::new();
+    let slow = ["--set", "workload.settle=1s", "--set", "workload.hold=1500ms", "--client", &here.join(",")];
+    let ran = Started::new(&mut lab.running("small", &slow)).end().exits(0);
+    assert!(ran.outcomes().iter().all(|outcome| outcome == "completed"), "{:?}", ran.outcomes());
+    lab.has_nothing_left();
+}

@@ -160,5 +160,5 @@ fn a_damaged_file_of_a_run_is_named() {
         fs::write(&path, good).unwrap();
     }
     fs::remove_file(lab.only_run().join("observations.jsonl")).unwrap();
-    lab.ask(&["report", "latest", "--out", "out"]).exits(2).says(&["observations.jsonl: No such file"]);
+    lab.ask(&["report", "latest", "--out", "out"]).exits(4).says(&["observations.jsonl: No such file"]);
 }

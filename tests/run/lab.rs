@@ -118,9 +118,9 @@ impl Lab {
         let folder = self.0.path().display().to_string();
         let named = |process: &PathBuf| {
             let read = |file: &str| fs::read(process.join(file)).unwrap_or_default();
-            let text = [read("cmdline"), read("environ")].concat();
-            let text = String::from_utf8_lossy(&text).replace('\0', " ");
-            text.contains(&folder).then(|| format!("{}: {text}", process.display()))
+            let (command, environment) = (read("cmdline"), read("environ"));
+            let text = String::from_utf8_lossy(&[&command[..], &environment].concat()).contains(&folder);
+            text.then(|| String::from_utf8_lossy(&command).replace('\0', " "))
         };
         names(Path::new("/proc")).iter().filter_map(named).collect()
     }

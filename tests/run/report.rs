@@ -18,7 +18,7 @@ fn a_report_made_anew_is_the_same_byte_for_byte() {
         fs::remove_file(folder.join(name)).unwrap();
     }
     let ran = lab.ask(&["report", "latest", "--out", "out"]).exits(0);
-    assert!(ran.out.contains("native") && ran.out.contains("3 events lost"), "{}", ran.out);
+    assert!(ran.out.contains("Native") && ran.out.contains("3 events lost"), "{}", ran.out);
     assert_eq!(derived(), before);
     // From elsewhere, by another name, twice.
     lab.ask(&["report", &folder.display().to_string()]).exits(0);

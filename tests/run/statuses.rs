@@ -34,9 +34,9 @@ fn an_unknown_word_is_shown_where_it_stands_with_the_nearest_one() {
     let lab = Lab::new();
     lab.experiment("wrong", "[workload.evnts]\ncount = 3\n");
     let wrong = Started::new(&mut lab.running("wrong", &[])).end().exits(2);
-    wrong.says(&["error: ./wrong.toml:10: ", "`workload.evnts`", "`workload.events`"]);
+    wrong.says(&["error: ./wrong.toml:10: ", "`evnts` in [workload]", "did you mean `events`?"]);
     for (flags, words) in [
-        (["--set", "workload.subscriber=3"], ["--set workload.subscriber=3", "`workload.subscribers`"]),
+        (["--set", "workload.subscriber=3"], ["--set workload.subscriber=3", "did you mean `subscribers`?"]),
         (["--set", "workload.hold=3"], ["--set workload.hold=3", "s"]),
         (["--set", "protocol=sse/h4"], ["--set protocol=sse/h4", "sse/h"]),
         (["--client", "firefix"], ["--client firefix", "`firefox`"]),

@@ -226,10 +226,10 @@ impl<'a> Running<'a> {
                 Which::Server => self.server.take(),
                 Which::Client => self.client.take(),
             };
-            if let Some(end) = end {
-                if let Some(status) = end.finish().await {
-                    self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
-                }
+            if let Some(end) = end
+                && let Some(status) = end.finish().await
+            {
+                self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
             }
         }
         Ok(())

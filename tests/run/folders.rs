@@ -121,15 +121,16 @@ fn two_runs_at_once_share_certificates_and_have_a_folder_each() {
 #[test]
 fn a_damaged_certificate_is_named_and_replaced() {
     let lab = Lab::new();
-    lab.run(&[]).exits(0);
+    let quick = ["--set", "workload.settle=0s", "--set", "workload.hold=200ms", "--set", "workload.drain=100ms"];
+    lab.run(&quick).exits(0);
     for name in ["server.pem", "server.key", "ca.pem", "ca.key"] {
         let path = lab.path("certs").join(name);
         fs::write(&path, "-----BEGIN NONSENSE-----\n").unwrap();
-        let ran = lab.run(&[]).exits(0).says(&[&format!("certs/{name}")]);
+        let ran = lab.run(&quick).exits(0).says(&[&format!("certs/{name}")]);
         assert_eq!(ran.outcomes(), ["completed"]);
         assert!(!fs::read_to_string(&path).unwrap().contains("NONSENSE"), "{name} was replaced");
     }
-    let ran = lab.run(&[]).exits(0);
+    let ran = lab.run(&quick).exits(0);
     assert!(!ran.err.contains("certs/"), "nothing is said of good ones: {}", ran.err);
 }
 

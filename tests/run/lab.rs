@@ -25,7 +25,7 @@ protocol = "sse/h2"
 subscribers = 3
 settle = "250ms"
 hold = "450ms"
-drain = "100ms"
+drain = "300ms"
 events = { count = 3, rate = "20/s" }
 "#;
 

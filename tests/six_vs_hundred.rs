@@ -117,8 +117,21 @@ fn missing() -> BTreeSet<String> {
     missing.into_keys().map(str::to_owned).collect()
 }
 
+/// Every process that names this folder, and everything in it but what a run is meant to leave.
+fn left(folder: &Path) -> Vec<String> {
+    let entries = |folder: &Path| std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let name = folder.display().to_string();
+    let names = |process: &std::path::PathBuf| {
+        let read = |file: &str| std::fs::read(process.join(file)).unwrap_or_default();
+        ["cmdline", "environ"].iter().any(|file| String::from_utf8_lossy(&read(file)).contains(&name))
+    };
+    let processes = entries(Path::new("/proc")).filter(names);
+    let files = entries(folder).filter(|path| !path.ends_with("results") && !path.ends_with("certs"));
+    processes.chain(files).map(|path| path.display().to_string()).collect()
+}
+
 #[test]
-fn every_browser_and_native_hold_what_is_expected_of_them() {
+fn every_browser_and_native_hold_what_is_expected_and_leave_nothing_else() {
     let missing = missing();
     let folder = tempfile::tempdir().unwrap();
     // By the name of the experiment that is built in, from a folder with no experiments of its own.
@@ -147,4 +160,5 @@ fn every_browser_and_native_hold_what_is_expected_of_them() {
     assert!(cells.values().all(BTreeMap::is_empty), "not run: {cells:?}");
     assert_eq!(wrongs, [""; 0], "{said}");
     assert_eq!(ran.status.code(), Some(0), "{said}");
+    assert_eq!(left(folder.path()), [""; 0]);
 }

@@ -4,7 +4,7 @@ use crate::lab::{Lab, Ran, Started, facts};
 
 /// Runs "chromium", which is this program, and native after it.
 fn with(lab: &Lab, chromium: &str) -> Ran {
-    let arguments = ["--client", "chromium,native", "--set", "timeout=3s"];
+    let arguments = ["--client", "chromium,native", "--set", "timeout=2s"];
     Started::new(lab.running("small", &arguments).env("TRANSPORT_LAB_CHROMIUM", chromium)).end()
 }
 
@@ -19,7 +19,7 @@ fn outcome(script: &str) -> String {
     let of_first = |kind: &str| facts(&lab.only_run()).into_iter().find(|f| f["trial"] == 0 && f["kind"] == kind);
     if let (Some(started), Some(outcome)) = (of_first("started"), of_first("outcome")) {
         let took = (outcome["t"].as_u64().unwrap() - started["t"].as_u64().unwrap()) / 1_000_000;
-        assert!(took < 10_000, "its timeout is 3 s, and it took {took} ms");
+        assert!(took < 10_000, "its timeout is 2 s, and it took {took} ms");
     }
     outcomes[0].clone()
 }

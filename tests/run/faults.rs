@@ -55,7 +55,7 @@ fn a_fault_that_makes_the_expectations_impossible_is_refused_before_anything_run
 fn killed_from_outside(role: &str, client: &str, status: &str) {
     let lab = Lab::new();
     let clients = format!("{client},native");
-    let slow = ["--client", &clients, "--set", "workload.hold=3s", "--set", "workload.subscribers=2"];
+    let slow = ["--client", &clients, "--set", "workload.hold=2s", "--set", "workload.subscribers=2"];
     let run = Started::new(&mut lab.running("small", &slow));
     kill(lab.wait_for_process(0, role), Signal::SIGKILL).unwrap();
     let ran = run.end().exits(3);
@@ -99,20 +99,20 @@ fn a_server_killed_under_a_browser_fails_its_trial_and_leaves_nothing() {
 /// Stops an end of the first of two trials from outside.
 fn stopped_from_outside(role: &str) {
     let lab = Lab::new();
-    let slow = ["--set", "protocol=sse/h1,sse/h2", "--set", "timeout=4s", "--set", "workload.hold=1500ms"];
+    let slow = ["--set", "protocol=sse/h1,sse/h2", "--set", "timeout=3s", "--set", "workload.hold=1s"];
     let run = Started::new(&mut lab.running("small", &slow));
     kill(lab.wait_for_process(0, role), Signal::SIGSTOP).unwrap();
     let ran = run.end().exits(3);
     let late = format!("timed-out: the {role} did not say what it saw in time");
     assert_eq!(ran.outcomes(), [late, "completed".to_owned()]);
-    // The timeline and the timeout are 5.8 s; ending what stands still takes 2 s more.
+    // The timeline and the timeout are 4.3 s; ending what stands still takes 2 s more.
     let times: Vec<u64> = facts(&lab.only_run())
         .iter()
         .filter(|fact| fact["trial"] == 0 && ["started", "outcome"].iter().any(|kind| fact["kind"] == *kind))
         .map(|fact| fact["t"].as_u64().unwrap())
         .collect();
     let took = (times[times.len() - 1] - times[0]) / 1_000_000;
-    assert!(took < 11_000, "it took {took} ms");
+    assert!(took < 9_000, "it took {took} ms");
     lab.has_nothing_left();
 }
 

@@ -8,7 +8,7 @@ use crate::lab::{Lab, Started, has_browser, outcomes, until};
 
 /// Two trials, the second of which has begun when this returns.
 fn in_the_second_trial(lab: &Lab, client: &str) -> Started {
-    let slow = ["--client", client, "--set", "protocol=sse/h1,sse/h2", "--set", "workload.hold=2s"];
+    let slow = ["--client", client, "--set", "protocol=sse/h1,sse/h2", "--set", "workload.hold=1500ms"];
     let run = Started::new(&mut lab.running("small", &slow));
     lab.wait_for_process(1, "client");
     run

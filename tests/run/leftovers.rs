@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::lab::{Lab, Started, has_browser};
+use crate::lab::{Lab, Started};
 
 /// How many descriptors the lab had open at least after its nth trial had ended and before the next had.
 fn descriptors(run: &mut Started) -> BTreeMap<usize, usize> {
@@ -47,18 +47,5 @@ fn ten_browsers_that_crash_leave_as_many_descriptors_as_one() {
     let mut run = Started::new(command.env("TRANSPORT_LAB_CHROMIUM", crashes));
     is_flat(&descriptors(&mut run));
     assert_eq!(run.end().exits(3).outcomes().len(), 10);
-    lab.has_nothing_left();
-}
-
-#[test]
-fn every_browser_leaves_no_process_and_no_profile() {
-    let here: Vec<&str> = ["chromium", "firefox", "webkit"].into_iter().filter(|name| has_browser(name)).collect();
-    if here.is_empty() {
-        return;
-    }
-    let lab = Lab::new();
-    let slow = ["--set", "workload.settle=1s", "--set", "workload.hold=1500ms", "--client", &here.join(",")];
-    let ran = Started::new(&mut lab.running("small", &slow)).end().exits(0);
-    assert!(ran.outcomes().iter().all(|outcome| outcome == "completed"), "{:?}", ran.outcomes());
     lab.has_nothing_left();
 }

@@ -4,7 +4,7 @@ use crate::lab::{Lab, Ran, has_browser};
 
 /// The small experiment with a liar, events well after the subscriptions opened.
 fn rigged(rig: &str, more: &[&str]) -> Ran {
-    let slow = ["--set", "workload.settle=800ms", "--set", "workload.hold=1s", "--rig", rig];
+    let slow = ["--set", "workload.settle=500ms", "--set", "workload.hold=700ms", "--rig", rig];
     Lab::new().run(&[&slow[..], more].concat())
 }
 

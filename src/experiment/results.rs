@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::RunError;
 use super::lab::make;
+use super::{RunError, deal};
 use crate::client;
 use crate::report::{self, Machine};
-use crate::stats::{self, Summary};
-use crate::trial::{Plan, journal};
+use crate::stats::{self, Calibration, Summary};
+use crate::trial::{Plan, PlannedTrial, SubscriptionPlan, journal};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
 const PLAN: &str = "plan.json";
 const MACHINE: &str = "machine.json";
 const SUMMARY: &str = "summary.json";
+const CALIBRATION: &str = "calibration.json";
 const REPORT: &str = "report.html";
 
 /// What a run came to.
@@ -72,8 +73,30 @@ pub fn derive(folder: &Path) -> Result<Results, RunError> {
     let readback = journal::read(&folder.join(JOURNAL))?;
     let summary = stats::summarise(&plan, &readback.observations);
     write(&folder.join(SUMMARY), report::json(&summary)?.as_bytes())?;
-    write(&folder.join(REPORT), report::html(&plan, &summary, &machine, &title)?.as_bytes())?;
+    let lanes = stats::lanes(&plan, &readback.observations, &asked);
+    let calibration = calibration(folder)?;
+    let contents = report::Contents {
+        plan: &plan,
+        summary: &summary,
+        lanes: &lanes,
+        machine: &machine,
+        calibration: calibration.as_ref(),
+    };
+    write(&folder.join(REPORT), report::html(contents, &title)?.as_bytes())?;
     Ok(Results { folder: folder.to_owned(), plan, summary, cut_short: readback.cut_short })
+}
+
+/// What was found out about the machine, where it was tried.
+fn calibration(folder: &Path) -> Result<Option<Calibration>, RunError> {
+    let path = folder.join(CALIBRATION);
+    if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+}
+
+/// What a trial's subscriptions asked for. Which number a port had is not known any more; which of them it was is.
+fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
+    let workload = &planned.settings.workload;
+    let ports: Vec<u16> = (1..=u16::try_from(workload.ports.max(1)).unwrap_or(u16::MAX)).collect();
+    deal::deal(workload, planned.trial, &planned.settings.protocol, &ports)
 }
 
 /// How a client is called where a person reads it.

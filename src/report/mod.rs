@@ -1,17 +1,19 @@
 //! A summary to text: terminal, JSON, HTML.
 //!
-//! Enters: a plan, its summary, the machine's facts, and how clients are called by people. Leaves: text. What must
+//! Enters: a plan, its summary and lanes, what the machine is and could tell, and how clients are called by people. Leaves: text. What must
 //! never happen here: a number that is not in the summary, text that a browser takes for markup, a page that loads
 //! anything, a print.
 
 mod answer;
+mod calibration;
 mod html;
+mod lanes;
 mod machine;
 mod picture;
 mod table;
 mod terminal;
 
-pub use html::html;
+pub use html::{Contents, html};
 pub use machine::Machine;
 pub use terminal::{Look, terminal};
 

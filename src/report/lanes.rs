@@ -21,7 +21,7 @@ const COLOURS: usize = 4;
 
 /// The drawing's width, and where its time begins and ends.
 const WIDTH: f64 = 360.0;
-const LEFT: f64 = 34.0;
+const LEFT: f64 = 44.0;
 const RIGHT: f64 = 310.0;
 /// How high a lane is at least, and what lies between two.
 const LEAST: f64 = 11.0;
@@ -124,7 +124,7 @@ fn drawing(of: &Lanes, factors: &[String], title: Title<'_>) -> Drawing {
 
 fn row(lane: &Lane, number: usize, y: f64, scale: &dyn Fn(f64) -> f64) -> Row {
     let drawn = thinned(&lane.streams);
-    let pitch = (60.0 / drawn.len() as f64).clamp(0.9, 5.0);
+    let pitch = (60.0 / drawn.len() as f64).clamp(1.2, 5.0);
     let height = (drawn.len() as f64 * pitch).max(LEAST);
     let first = y + (height - drawn.len() as f64 * pitch + pitch) / 2.0;
     let mut paths: Vec<Path> = Vec::new();

@@ -6,6 +6,7 @@
 
 pub mod calibration;
 pub mod claim;
+pub mod compare;
 pub mod judge;
 pub mod lanes;
 pub mod metric;
@@ -19,6 +20,7 @@ pub(crate) mod rig;
 
 pub use calibration::Calibration;
 pub use claim::{Verdict, check as check_claim};
+pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{Lanes, lanes};
 pub use summary::{ClaimResult, Entry, Group, GroupEntry, Summary, TrialResult, summarise};

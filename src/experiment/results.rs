@@ -11,7 +11,8 @@ use super::{RunError, deal};
 use crate::client;
 use crate::report::{self, Machine};
 use crate::stats::{self, Calibration, Summary};
-use crate::trial::{Plan, PlannedTrial, SubscriptionPlan, journal};
+use crate::trial::journal::{self, Readback};
+use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
@@ -30,6 +31,8 @@ pub struct Results {
     pub plan: Plan,
     /// What was found.
     pub summary: Summary,
+    /// What it was measured on.
+    pub machine: Machine,
     /// Whether the journal's last line was cut short: the lab was killed, or the disk was full.
     pub cut_short: bool,
 }
@@ -38,6 +41,11 @@ impl Results {
     /// The page.
     pub fn report(&self) -> PathBuf {
         self.folder.join(REPORT)
+    }
+
+    /// The folder's name.
+    pub fn name(&self) -> String {
+        self.folder.file_name().map_or_else(|| self.folder.display().to_string(), |name| name.to_string_lossy().into())
     }
 }
 
@@ -68,22 +76,30 @@ pub(super) fn create(out: &Path, plan: &Plan, text: &str, machine: &Machine) -> 
 
 /// Computes everything that derives from plan, machine and journal, and writes it: summary and report.
 pub fn derive(folder: &Path) -> Result<Results, RunError> {
+    let (results, observations) = compute(folder)?;
+    let Results { plan, summary, machine, .. } = &results;
+    write(&folder.join(SUMMARY), report::json(summary)?.as_bytes())?;
+    let lanes = stats::lanes(plan, &observations, &asked);
+    let calibration = calibration(folder)?;
+    let contents = report::Contents { plan, summary, lanes: &lanes, machine, calibration: calibration.as_ref() };
+    write(&folder.join(REPORT), report::html(contents, &title)?.as_bytes())?;
+    Ok(results)
+}
+
+/// Computes the summary of a run, and leaves its folder as it is.
+pub fn load(folder: &Path) -> Result<Results, RunError> {
+    compute(folder).map(|(results, _)| results)
+}
+
+fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
     let plan: Plan = read(&folder.join(PLAN))?;
     let machine: Machine = read(&folder.join(MACHINE))?;
-    let readback = journal::read(&folder.join(JOURNAL))?;
-    let summary = stats::summarise(&plan, &readback.observations);
-    write(&folder.join(SUMMARY), report::json(&summary)?.as_bytes())?;
-    let lanes = stats::lanes(&plan, &readback.observations, &asked);
-    let calibration = calibration(folder)?;
-    let contents = report::Contents {
-        plan: &plan,
-        summary: &summary,
-        lanes: &lanes,
-        machine: &machine,
-        calibration: calibration.as_ref(),
-    };
-    write(&folder.join(REPORT), report::html(contents, &title)?.as_bytes())?;
-    Ok(Results { folder: folder.to_owned(), plan, summary, cut_short: readback.cut_short })
+    let Readback { observations, cut_short } = journal::read(&folder.join(JOURNAL))?;
+    let summary = stats::summarise(&plan, &observations);
+    // `.` has no name; the folder that it is has one.
+    let folder =
+        folder.canonicalize().ok().filter(|_| folder.file_name().is_none()).unwrap_or_else(|| folder.to_owned());
+    Ok((Results { folder, plan, summary, machine, cut_short }, observations))
 }
 
 /// What was found out about the machine, where it was tried.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod calibration;
+mod compare;
 mod html;
 mod lanes;
 mod machine;
@@ -13,6 +14,7 @@ mod picture;
 mod table;
 mod terminal;
 
+pub use compare::{compare_html, compare_terminal};
 pub use html::{Contents, html};
 pub use machine::Machine;
 pub use terminal::{Look, terminal};
@@ -25,8 +27,8 @@ pub enum ReportError {
     /// The page could not be written.
     #[error("could not write the report's page: {0}")]
     Html(#[from] askama::Error),
-    /// The summary is not JSON.
-    #[error("could not write the summary as JSON: {0}")]
+    /// A summary or a comparison is not JSON.
+    #[error("could not write JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 

@@ -55,7 +55,7 @@ struct NumberView {
     /// The combination; empty below the first number of it.
     of: String,
     metric: String,
-    values: [String; 2],
+    values: [ValueView; 2],
     /// `+5.10 ms (+10 %)`, or a dash.
     difference: String,
     /// What the intervals say.
@@ -64,6 +64,23 @@ struct NumberView {
     apart: bool,
     /// Whether a value says more about the machine than about the subject.
     limited: bool,
+}
+
+/// A value and its interval.
+#[derive(Debug)]
+struct ValueView {
+    /// `54.9 ms`, `> 1500 ms`; with a dagger where the machine decided it.
+    value: String,
+    /// `50.1 to 60.2`.
+    interval: Option<String>,
+}
+
+impl ValueView {
+    /// Both in a line: `54.9 ms [50.1 to 60.2]`.
+    fn text(&self) -> String {
+        let interval = self.interval.as_ref().map(|interval| format!(" [{interval}]")).unwrap_or_default();
+        format!("{}{interval}", self.value)
+    }
 }
 
 impl View {
@@ -143,7 +160,7 @@ fn number_view(change: &NumberChange, of: String) -> NumberView {
     let signed = |value: f64, text: String| if value > 0.0 { format!("+{text}") } else { text };
     let difference = change.difference.map(|difference| {
         let share = first.entry.median.filter(|median| *median > 0.0).map(|median| 100.0 * difference / median);
-        let share = share.map(|share| format!(" ({} %)", signed(share, number::plain(share.round()))));
+        let share = share.map(|share| format!(" ({} %)", signed(share, number::plain(share.round() + 0.0))));
         signed(difference, number::with_unit(difference, unit)) + &share.unwrap_or_default()
     });
     NumberView {
@@ -157,13 +174,13 @@ fn number_view(change: &NumberChange, of: String) -> NumberView {
     }
 }
 
-/// `54.9 ms [50.1 to 60.2]`, `> 1500 ms`; a dagger where the machine decided it.
-fn value(of: &GroupEntry) -> String {
+fn value(of: &GroupEntry) -> ValueView {
     let interval = of.interval.filter(|_| of.entry.n > 0);
-    let interval =
-        interval.map(|[low, high]| format!(" [{} to {}]", number::plain(low), number::plain(high))).unwrap_or_default();
     let dagger = if of.entry.machine_limited.is_some() { "†" } else { "" };
-    format!("{}{interval}{dagger}", of.entry.text())
+    ValueView {
+        value: of.entry.text() + dagger,
+        interval: interval.map(|[low, high]| format!("{} to {}", number::plain(low), number::plain(high))),
+    }
 }
 
 /// `Chromium sse/h2, server.max-concurrent-streams 50`.

@@ -130,7 +130,7 @@ const PADDING: usize = 2;
 /// The least room for a client's name.
 const NAME: usize = 16;
 /// A rule below the head, and nothing else.
-pub(super) const RULED: TableStyle =
+const RULED: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─')).content_lines(ContentLineStyle::none());
 
 /// A row's texts but for the client's name.

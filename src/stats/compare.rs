@@ -120,7 +120,7 @@ pub enum Intervals {
     Apart,
     /// Both runs have one repeat, of which there is no interval.
     OneRepeatEach,
-    /// One run has fewer than three repeats, or gave no value.
+    /// Fewer than three repeats of one gave a value.
     TooFew,
 }
 
@@ -131,15 +131,16 @@ impl Intervals {
             Self::Overlap => "intervals overlap",
             Self::Apart => "apart",
             Self::OneRepeatEach => "no interval: one repeat each",
-            Self::TooFew => "no interval: fewer than three repeats",
+            Self::TooFew => "no interval: fewer than three values",
         }
     }
 
-    fn of([first, second]: [&GroupEntry; 2]) -> Self {
+    fn of(groups: [&Group; 2], [first, second]: [&GroupEntry; 2]) -> Self {
+        let repeats = groups.map(|group| group.outcomes.values().sum::<u32>());
         match (first.interval, second.interval) {
             (Some(a), Some(b)) if a[0] <= b[1] && b[0] <= a[1] => Self::Overlap,
             (Some(_), Some(_)) => Self::Apart,
-            _ if first.entry.n <= 1 && second.entry.n <= 1 => Self::OneRepeatEach,
+            _ if repeats == [1, 1] => Self::OneRepeatEach,
             _ => Self::TooFew,
         }
     }
@@ -245,7 +246,10 @@ fn numbers([first, second]: [&Group; 2], into: &mut Comparison) {
         }
         into.compared += 1;
         let same = |x: Option<f64>, y: Option<f64>| x.map(f64::to_bits) == y.map(f64::to_bits);
-        if same(a.entry.median, b.entry.median) && same(a.entry.above, b.entry.above) {
+        // Still waiting in both: how long it had by then is the timeline's.
+        let waiting = |value: &GroupEntry| value.entry.n == 0 && value.entry.above.is_some();
+        let same = same(a.entry.median, b.entry.median) && a.entry.above.is_some() == b.entry.above.is_some();
+        if same || waiting(a) && waiting(b) {
             continue;
         }
         into.numbers.push(NumberChange {
@@ -253,7 +257,7 @@ fn numbers([first, second]: [&Group; 2], into: &mut Comparison) {
             metric: metric.name.to_owned(),
             values: [a.clone(), b.clone()],
             difference: a.exactly().zip(b.exactly()).map(|(a, b)| b - a),
-            intervals: Intervals::of([a, b]),
+            intervals: Intervals::of([first, second], [a, b]),
         });
     }
 }

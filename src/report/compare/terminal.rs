@@ -1,10 +1,10 @@
 //! A comparison for a terminal.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Color, Table as Grid};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Width};
 
-use super::{Change, View};
-use crate::report::terminal::{Look, RULED, paragraph, trimmed};
+use super::{Change, NumberView, View};
+use crate::report::terminal::{Look, paragraph, trimmed};
 use crate::report::{Title, table};
 use crate::stats::{Comparison, metric};
 
@@ -82,35 +82,73 @@ fn verdicts(view: &View, look: Look) -> String {
     if view.verdicts.is_empty() { String::new() } else { trimmed(&grid) }
 }
 
+/// A heading per combination, and columns that are as wide below each of them.
 fn numbers(view: &View, look: Look) -> String {
     if view.numbers.is_empty() {
         return String::new();
     }
-    let mut text = Vec::new();
-    for of in view.numbers.chunk_by(|_, next| next.of.is_empty()) {
-        let mut grid: Grid = look.grid(RULED);
-        grid.set_header([of[0].of.as_str(), "first", "second", "difference", ""]);
-        for number in of {
-            let intervals = if number.apart {
-                look.cell(number.intervals.to_owned(), Color::Yellow)
-            } else {
-                number.intervals.into()
-            };
-            let [first, second] = &number.values;
-            grid.add_row([
-                number.metric.as_str().into(),
-                first.into(),
-                second.into(),
-                (&number.difference).into(),
-                intervals,
-            ]);
+    let widths = widths(view, look);
+    let cells = |[a, b, c, d, e]: [Cell; 5]| {
+        let mut grid = look.grid(NOTHING);
+        grid.add_row([a, b, c, d, e]);
+        for (column, width) in grid.column_iter_mut().zip(widths) {
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
         }
         for column in grid.column_iter_mut().skip(1).take(3) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        text.push(trimmed(&grid));
+        trimmed(&grid)
+    };
+    let mut text = vec![cells(["", "first", "second", "difference", ""].map(Cell::new))];
+    for number in &view.numbers {
+        if !number.of.is_empty() {
+            text.extend([String::new(), format!(" {}", look.bold(&number.of))]);
+        }
+        let intervals = number.intervals.to_owned();
+        let intervals = if number.apart { look.cell(intervals, Color::Yellow) } else { Cell::new(intervals) };
+        let [first, second] = &number.values;
+        text.push(cells([
+            Cell::new(&number.metric),
+            Cell::new(first.text()),
+            Cell::new(second.text()),
+            Cell::new(&number.difference),
+            intervals,
+        ]));
     }
-    let limited = view.numbers.iter().any(|number| number.limited);
-    text.extend(limited.then(|| "† decides nothing: it says more about the machine than about the subject".to_owned()));
-    text.join("\n\n")
+    if view.numbers.iter().any(|number| number.limited) {
+        text.extend([String::new(), LIMITED.to_owned()]);
+    }
+    text.join("\n")
+}
+
+const LIMITED: &str = " † decides nothing: it says more about the machine than about the subject";
+/// The blanks on both sides of a cell.
+const PADDING: usize = 2;
+/// How far columns are narrowed where the terminal is narrow: the intervals' words first, then values and difference.
+const NARROW: usize = 19;
+const LEAST: usize = 14;
+
+/// How wide the columns of numbers are, their blanks included.
+fn widths(view: &View, look: Look) -> [u16; 5] {
+    let longest = |text: &dyn Fn(&NumberView) -> &str| {
+        view.numbers.iter().map(|number| text(number).chars().count()).max().unwrap_or(0).max(10) + PADDING
+    };
+    let value =
+        |at: usize| view.numbers.iter().map(|n| n.values[at].text().chars().count()).max().unwrap_or(0) + PADDING;
+    let mut widths = [
+        longest(&|number| &number.metric),
+        value(0),
+        value(1),
+        longest(&|number| &number.difference),
+        longest(&|number| number.intervals),
+    ];
+    let over = |widths: &[usize; 5]| widths.iter().sum::<usize>().saturating_sub(usize::from(look.width));
+    widths[4] = widths[4].saturating_sub(over(&widths)).max(NARROW.min(widths[4]));
+    // The wider of the two values gives way, so that both stay readable.
+    while over(&widths) > 0 && widths[1].max(widths[2]) > LEAST {
+        let wider = if widths[1] > widths[2] { 1 } else { 2 };
+        widths[wider] -= 1;
+    }
+    widths[3] = widths[3].saturating_sub(over(&widths)).max(LEAST.min(widths[3]));
+    widths.map(|width| u16::try_from(width).unwrap_or(u16::MAX))
 }

@@ -66,7 +66,10 @@ pub(super) fn differences(plans: [&Plan; 2]) -> Vec<Difference> {
     let names: BTreeSet<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
     let levels = |at: usize, name: &String| {
         let levels: &BTreeSet<String> = settings[at].get(name)?;
-        Some(levels.iter().cloned().collect::<Vec<_>>().join(", "))
+        let mut levels: Vec<&str> = levels.iter().map(String::as_str).collect();
+        // Numbers in their order, then words in theirs.
+        levels.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        Some(levels.join(", "))
     };
     all.extend(
         names.into_iter().map(|name| Difference { name: name.clone(), values: [0, 1].map(|at| levels(at, name)) }),
@@ -74,6 +77,11 @@ pub(super) fn differences(plans: [&Plan; 2]) -> Vec<Difference> {
     all.extend(claims(plans));
     all.retain(|difference| !difference.is_none());
     all
+}
+
+/// A level's place among numbers; words come after all of them.
+fn number(level: &str) -> f64 {
+    level.parse().unwrap_or(f64::INFINITY)
 }
 
 /// Every setting's values over all trials, by its dotted name.

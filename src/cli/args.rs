@@ -56,6 +56,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Rebuild every derived file of a run from its journal.
     Report(ReportArgs),
+    /// Say what changed between two runs.
+    Compare(CompareArgs),
     /// One end of a trial. The lab starts these itself.
     #[command(hide = true)]
     Child(ChildArgs),
@@ -223,6 +225,31 @@ pub struct ReportArgs {
     pub out: PathBuf,
 }
 
+/// `compare`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab compare 20260131T120000Z-six-vs-hundred latest
+  transport-lab compare results/before results/after --html changes.html
+  transport-lab compare before after --json > changes.json")]
+pub struct CompareArgs {
+    /// A run's folder, its name below --out, or `latest`.
+    #[arg(value_name = "RUN|latest")]
+    pub first: String,
+    /// The run to hold against it.
+    #[arg(value_name = "RUN|latest")]
+    pub second: String,
+    /// Where the results are.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+    /// Print the comparison as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the comparison as a page, too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
 /// `child`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 pub struct ChildArgs {
@@ -319,6 +346,7 @@ mod tests {
         assert!(refused(&["serve", "--allow-origin", "https://a/b"]).contains("write an origin"));
         assert!(refused(&["list", "things"]).contains("[possible values: experiments, transports, clients, metrics]"));
         assert!(refused(&["check"]).contains("<FILE>..."));
+        assert!(refused(&["compare", "latest"]).contains("<RUN|latest>"));
         assert!(refused(&["report"]).contains("<RUN|latest>"));
     }
 

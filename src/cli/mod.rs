@@ -6,6 +6,7 @@
 mod args;
 mod certs;
 mod check;
+mod compare;
 mod list;
 mod report;
 mod run;
@@ -17,8 +18,8 @@ use std::io::{self, Write};
 use tokio::runtime::{Builder, Runtime};
 
 pub use args::{
-    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, ListArgs, Listing, ReportArgs, RunArgs,
-    ServeArgs,
+    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ListArgs, Listing, ReportArgs,
+    RunArgs, ServeArgs,
 };
 
 use crate::certs::CertsError;
@@ -89,6 +90,14 @@ pub enum CliError {
     /// A report.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A page that was asked for.
+    #[error("could not write {}", path.display())]
+    Page {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The server of a trial.
     #[error(transparent)]
     Server(#[from] ChildError),
@@ -121,6 +130,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Serve(args) => threads()?.block_on(serve::serve(args, out)),
         Command::Certs(args) => certs::certs(args, out),
         Command::Report(args) => report::report(args, out),
+        Command::Compare(args) => compare::compare(args, out),
         Command::Child(args) => child_of_the_lab(*args),
     }
 }

@@ -68,15 +68,18 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
 
 /// Prints a run's table and where its report is.
 pub(super) fn print(results: &Results, out: &mut dyn Write) -> Result<(), CliError> {
-    let term = Term::stdout();
-    let width = term.size_checked().map_or(WIDTHS.1, |(_, columns)| columns.max(WIDTHS.0));
-    let look = Look { width, colour: console::colors_enabled() && std::io::stdout().is_terminal() };
-    write!(out, "{}", report::terminal(&results.plan, &results.summary, &title, look))?;
+    write!(out, "{}", report::terminal(&results.plan, &results.summary, &title, look()))?;
     if results.cut_short {
         writeln!(out, "\nThe journal ends in the middle of a line: the lab was killed, or the disk was full.")?;
     }
     writeln!(out, "\nReport: {}", results.report().display())?;
     Ok(())
+}
+
+/// What standard output can show.
+pub(super) fn look() -> Look {
+    let width = Term::stdout().size_checked().map_or(WIDTHS.1, |(_, columns)| columns.max(WIDTHS.0));
+    Look { width, colour: console::colors_enabled() && std::io::stdout().is_terminal() }
 }
 
 fn judged(results: &Results, strict: bool) -> Exit {

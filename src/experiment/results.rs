@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::RunError;
 use super::lab::make;
+use super::{RunError, deal};
 use crate::client;
 use crate::report::{self, Machine};
-use crate::stats::{self, Summary};
-use crate::trial::{Plan, journal};
+use crate::stats::{self, Calibration, Summary};
+use crate::trial::journal::{self, Readback};
+use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
 const PLAN: &str = "plan.json";
 const MACHINE: &str = "machine.json";
 const SUMMARY: &str = "summary.json";
+const CALIBRATION: &str = "calibration.json";
 const REPORT: &str = "report.html";
 
 /// What a run came to.
@@ -29,6 +31,8 @@ pub struct Results {
     pub plan: Plan,
     /// What was found.
     pub summary: Summary,
+    /// What it was measured on.
+    pub machine: Machine,
     /// Whether the journal's last line was cut short: the lab was killed, or the disk was full.
     pub cut_short: bool,
 }
@@ -37,6 +41,11 @@ impl Results {
     /// The page.
     pub fn report(&self) -> PathBuf {
         self.folder.join(REPORT)
+    }
+
+    /// The folder's name.
+    pub fn name(&self) -> String {
+        self.folder.file_name().map_or_else(|| self.folder.display().to_string(), |name| name.to_string_lossy().into())
     }
 }
 
@@ -67,13 +76,43 @@ pub(super) fn create(out: &Path, plan: &Plan, text: &str, machine: &Machine) -> 
 
 /// Computes everything that derives from plan, machine and journal, and writes it: summary and report.
 pub fn derive(folder: &Path) -> Result<Results, RunError> {
+    let (results, observations) = compute(folder)?;
+    let Results { plan, summary, machine, .. } = &results;
+    write(&folder.join(SUMMARY), report::json(summary)?.as_bytes())?;
+    let lanes = stats::lanes(plan, &observations, &asked);
+    let calibration = calibration(folder)?;
+    let contents = report::Contents { plan, summary, lanes: &lanes, machine, calibration: calibration.as_ref() };
+    write(&folder.join(REPORT), report::html(contents, &title)?.as_bytes())?;
+    Ok(results)
+}
+
+/// Computes the summary of a run, and leaves its folder as it is.
+pub fn load(folder: &Path) -> Result<Results, RunError> {
+    compute(folder).map(|(results, _)| results)
+}
+
+fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
     let plan: Plan = read(&folder.join(PLAN))?;
     let machine: Machine = read(&folder.join(MACHINE))?;
-    let readback = journal::read(&folder.join(JOURNAL))?;
-    let summary = stats::summarise(&plan, &readback.observations);
-    write(&folder.join(SUMMARY), report::json(&summary)?.as_bytes())?;
-    write(&folder.join(REPORT), report::html(&plan, &summary, &machine, &title)?.as_bytes())?;
-    Ok(Results { folder: folder.to_owned(), plan, summary, cut_short: readback.cut_short })
+    let Readback { observations, cut_short } = journal::read(&folder.join(JOURNAL))?;
+    let summary = stats::summarise(&plan, &observations);
+    // `.` has no name; the folder that it is has one.
+    let folder =
+        folder.canonicalize().ok().filter(|_| folder.file_name().is_none()).unwrap_or_else(|| folder.to_owned());
+    Ok((Results { folder, plan, summary, machine, cut_short }, observations))
+}
+
+/// What was found out about the machine, where it was tried.
+fn calibration(folder: &Path) -> Result<Option<Calibration>, RunError> {
+    let path = folder.join(CALIBRATION);
+    if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+}
+
+/// What a trial's subscriptions asked for. Which number a port had is not known any more; which of them it was is.
+fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
+    let workload = &planned.settings.workload;
+    let ports: Vec<u16> = (1..=u16::try_from(workload.ports.max(1)).unwrap_or(u16::MAX)).collect();
+    deal::deal(workload, planned.trial, &planned.settings.protocol, &ports)
 }
 
 /// How a client is called where a person reads it.

@@ -3,14 +3,31 @@
 use askama::Template;
 
 use super::answer::answer;
+use super::calibration::CalibrationView;
+use super::lanes::{Drawings, drawings};
 use super::picture::{Picture, Shape, picture};
-use super::table::{Column, Row, Table, plain};
+use super::table::{Column, Row, Table, factors, plain};
 use super::{Machine, ReportError, Title};
 use crate::stats::claim::short;
-use crate::stats::{ClaimResult, Summary, TrialResult, Verdict};
+use crate::stats::{Calibration, ClaimResult, Lanes, Summary, TrialResult, Verdict};
 use crate::trial::claim::OneOrMany;
 use crate::trial::observation::Outcome;
 use crate::trial::{Claim, Plan};
+
+/// What a page is written from.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// What was found.
+    pub summary: &'a Summary,
+    /// Which stream was on which connection.
+    pub lanes: &'a [Lanes],
+    /// What it was measured on.
+    pub machine: &'a Machine,
+    /// What that could tell, where it was tried.
+    pub calibration: Option<&'a Calibration>,
+}
 
 /// What the template shows. Everything is text, which it escapes.
 #[derive(Template)]
@@ -26,7 +43,9 @@ struct Page<'a> {
     pictures: Option<(Picture, Picture)>,
     table: Table,
     claims: Vec<ClaimView<'a>>,
+    lanes: Drawings,
     trials: Vec<TrialView>,
+    calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
 }
 
@@ -66,7 +85,8 @@ struct TrialView {
 }
 
 /// Writes the page.
-pub fn html(plan: &Plan, summary: &Summary, machine: &Machine, title: Title<'_>) -> Result<String, ReportError> {
+pub fn html(of: Contents<'_>, title: Title<'_>) -> Result<String, ReportError> {
+    let Contents { plan, summary, lanes, machine, calibration } = of;
     let mut tally = std::collections::BTreeMap::new();
     for trial in &summary.trials {
         *tally.entry(trial.outcome).or_insert(0_u32) += 1;
@@ -83,6 +103,8 @@ pub fn html(plan: &Plan, summary: &Summary, machine: &Machine, title: Title<'_>)
         table: Table::new(plan, summary, title, 8),
         claims: claims.map(|(claim, result)| claim_view(claim, result, title)).collect(),
         trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
+        lanes: drawings(lanes, &factors(plan, summary), title),
+        calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };
     Ok(page.render()?)

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::compare::Difference;
+
 /// The machine, as `machine.json` has it. What could not be found out is `None`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -28,7 +30,22 @@ pub struct Machine {
     pub others: BTreeMap<String, String>,
 }
 
+/// Lines that say when it was, not what it is.
+const PASSING: [&str; 3] = ["Started", "Load before", "Idle before"];
+
 impl Machine {
+    /// What differs between two machines, beside what differs from hour to hour.
+    pub fn differences(machines: [&Self; 2]) -> Vec<Difference> {
+        let lines = machines.map(|machine| machine.lines().into_iter().collect::<BTreeMap<_, _>>());
+        let mut names: Vec<&String> = lines.iter().flat_map(BTreeMap::keys).collect();
+        names.sort_unstable();
+        names.dedup();
+        let lasting = names.into_iter().filter(|name| !PASSING.contains(&name.as_str()));
+        let all = lasting
+            .map(|name| Difference { name: name.clone(), values: [0, 1].map(|at| lines[at].get(name).cloned()) });
+        all.filter(|difference| !difference.is_none()).collect()
+    }
+
     /// Names and values as a person reads them.
     pub(super) fn lines(&self) -> Vec<(String, String)> {
         let known = [

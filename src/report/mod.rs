@@ -1,17 +1,21 @@
 //! A summary to text: terminal, JSON, HTML.
 //!
-//! Enters: a plan, its summary, the machine's facts, and how clients are called by people. Leaves: text. What must
+//! Enters: a plan, its summary and lanes, what the machine is and could tell, and how clients are called by people. Leaves: text. What must
 //! never happen here: a number that is not in the summary, text that a browser takes for markup, a page that loads
 //! anything, a print.
 
 mod answer;
+mod calibration;
+mod compare;
 mod html;
+mod lanes;
 mod machine;
 mod picture;
 mod table;
 mod terminal;
 
-pub use html::html;
+pub use compare::{compare_html, compare_terminal};
+pub use html::{Contents, html};
 pub use machine::Machine;
 pub use terminal::{Look, terminal};
 
@@ -23,8 +27,8 @@ pub enum ReportError {
     /// The page could not be written.
     #[error("could not write the report's page: {0}")]
     Html(#[from] askama::Error),
-    /// The summary is not JSON.
-    #[error("could not write the summary as JSON: {0}")]
+    /// A summary or a comparison is not JSON.
+    #[error("could not write JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 

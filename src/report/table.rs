@@ -57,7 +57,7 @@ pub(super) struct Row {
 }
 
 /// What a table shows beside what claims name, where there is room.
-const USUAL: [&str; 7] =
+pub(super) const USUAL: [&str; 7] =
     ["open-streams", "server-open-streams", "connections", "time-to-open", "events-received", "lost", "latency"];
 
 impl Table {

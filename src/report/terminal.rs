@@ -43,16 +43,16 @@ pub fn terminal(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) ->
 }
 
 impl Look {
-    fn bold(self, text: &str) -> String {
+    pub(super) fn bold(self, text: &str) -> String {
         if self.colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    fn cell(self, text: String, colour: Color) -> Cell {
+    pub(super) fn cell(self, text: String, colour: Color) -> Cell {
         let cell = Cell::new(text);
         if self.colour { cell.fg(colour) } else { cell }
     }
 
-    fn grid(self, style: TableStyle) -> Grid {
+    pub(super) fn grid(self, style: TableStyle) -> Grid {
         let mut grid = Grid::new();
         grid.load_style(style).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width.max(40));
         grid.force_no_tty();
@@ -216,7 +216,7 @@ fn reasons(summary: &Summary, title: Title<'_>, look: Look) -> String {
     trimmed(&grid)
 }
 
-fn paragraph(text: &str, look: Look) -> String {
+pub(super) fn paragraph(text: &str, look: Look) -> String {
     let mut grid = look.grid(NOTHING);
     grid.add_row(vec![text]);
     if let Some(column) = grid.column_mut(0) {
@@ -226,7 +226,7 @@ fn paragraph(text: &str, look: Look) -> String {
 }
 
 /// Without the blanks that fill the last column.
-fn trimmed(grid: &Grid) -> String {
+pub(super) fn trimmed(grid: &Grid) -> String {
     grid.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 

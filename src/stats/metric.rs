@@ -1,5 +1,6 @@
 //! Every metric, a row each: name, unit, definition, formula. T is the census.
 
+mod beside;
 pub(super) mod delivery;
 mod streams;
 mod timing;
@@ -34,8 +35,10 @@ pub static ALL: &[&Metric] = &[
     &streams::SERVER_OPEN,
     &streams::PEAK,
     &streams::CONNECTIONS,
+    &streams::STREAMS_PER_CONNECTION,
     &streams::CONNECTIONS_UNUSED,
     &timing::BLOCKED_REQUEST,
+    &beside::BESIDE_WAIT,
     &timing::TIME_TO_OPEN,
     &delivery::RECEIVED,
     &delivery::LOST,

@@ -4,8 +4,11 @@
 //! What must never happen here: a socket, a clock, a print; a number that is not a fold over observations; an
 //! absent value that looks like 0.
 
+pub mod calibration;
 pub mod claim;
+pub mod compare;
 pub mod judge;
+pub mod lanes;
 pub mod metric;
 pub mod number;
 mod record;
@@ -15,8 +18,11 @@ pub mod summary;
 #[cfg(test)]
 pub(crate) mod rig;
 
+pub use calibration::Calibration;
 pub use claim::{Verdict, check as check_claim};
+pub use compare::{Comparison, compare};
 pub use judge::judge;
+pub use lanes::{Lanes, lanes};
 pub use summary::{ClaimResult, Entry, Group, GroupEntry, Summary, TrialResult, summarise};
 
 /// The names of all metrics, in the order of tables.

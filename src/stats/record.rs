@@ -22,6 +22,10 @@ pub(super) struct Record<'a> {
     pub(super) probes_sent: Vec<u64>,
     /// When they were answered, and with what status, in order.
     pub(super) probes_answered: Vec<(u64, u16)>,
+    /// When each other actor, by its place in `beside`, sent what it is there for, in order.
+    pub(super) beside_sent: BTreeMap<u32, Vec<u64>>,
+    /// When it was answered, in order.
+    pub(super) beside_answered: BTreeMap<u32, Vec<u64>>,
     /// The largest uncertainty of a page's clock; `None` where the client's clock is the lab's.
     pub(super) uncertainty: Option<u64>,
     /// Accepted connections.
@@ -107,6 +111,11 @@ impl<'a> Record<'a> {
         record.attachments.sort_by_key(|attachment| attachment.t);
         record.probes_sent.sort_unstable();
         record.probes_answered.sort_unstable();
+        record
+            .beside_sent
+            .values_mut()
+            .chain(record.beside_answered.values_mut())
+            .for_each(|times| times.sort_unstable());
         detached.sort_unstable_by_key(|&(t, ..)| t);
         for (t, conn, sub, feed) in detached {
             // The latest that began before: a subscription may come back on the same connection.
@@ -134,6 +143,8 @@ impl<'a> Record<'a> {
             }
             Fact::ProbeSent { t } => self.probes_sent.push(*t),
             Fact::ProbeAnswered { t, status } => self.probes_answered.push((*t, *status)),
+            Fact::BesideSent { t, actor } => self.beside_sent.entry(*actor).or_default().push(*t),
+            Fact::BesideAnswered { t, actor, .. } => self.beside_answered.entry(*actor).or_default().push(*t),
             Fact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
             Fact::Connected { conn, .. } => {
                 self.connections.entry(*conn).or_insert(Connection { requests: None });

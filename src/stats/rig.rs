@@ -124,6 +124,15 @@ impl Rig {
         self.saw(Source::Client, |t| Fact::ProbeAnswered { t, status })
     }
 
+    pub(crate) fn beside_sent(&mut self, actor: u32) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::BesideSent { t, actor })
+    }
+
+    pub(crate) fn beside_answered(&mut self, actor: u32, how: &str) -> &mut Self {
+        let how = how.to_owned();
+        self.saw(Source::Client, |t| Fact::BesideAnswered { t, actor, how })
+    }
+
     pub(crate) fn connect(&mut self, conn: u64) -> &mut Self {
         self.saw(Source::Server, |t| Fact::Connected { t, conn, alpn: Alpn::H2 })
     }

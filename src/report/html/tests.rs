@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stats::rig::Rig;
-use crate::stats::summarise;
+use crate::stats::{lanes, summarise};
 use crate::trial::{Alpn, Observation};
 
 /// Four clients over three ALPNs, as a run of six against a hundred comes out, and claims that come out each way.
@@ -49,6 +49,15 @@ fn title(name: &str) -> String {
     titles.iter().find(|(known, _)| *known == name).map_or_else(|| name.to_owned(), |(_, title)| (*title).to_owned())
 }
 
+/// A run's `calibration.json`.
+const CALIBRATION: &str = r#"{
+    "idle-percent": 97.5,
+    "aa": {"metric": "latency", "unit": "ms", "first": 0.31, "second": 0.29, "difference": 0.02},
+    "publisher-lateness": {"unit": "ms", "median": 0.06, "p99": 0.4},
+    "clocks": [{"client": "webkit", "step": 20000, "uncertainty": 130000, "isolated": true, "visibility": "visible"}],
+    "notes": ["The machine was busy at first."]
+}"#;
+
 fn page(plan: &Plan, observations: &[Observation]) -> String {
     let machine = Machine {
         lab: "0.1.0".to_owned(),
@@ -59,7 +68,10 @@ fn page(plan: &Plan, observations: &[Observation]) -> String {
         load: Some(0.12),
         ..Machine::default()
     };
-    html(plan, &summarise(plan, observations), &machine, &title).unwrap()
+    let (summary, lanes) = (summarise(plan, observations), lanes(plan, observations, &|_| Vec::new()));
+    let calibration: Calibration = serde_json::from_str(CALIBRATION).unwrap();
+    let of = Contents { plan, summary: &summary, lanes: &lanes, machine: &machine, calibration: Some(&calibration) };
+    html(of, &title).unwrap()
 }
 
 #[test]
@@ -80,6 +92,11 @@ fn the_page_has_question_answer_picture_claims_table_trials_and_machine() {
         r#"href="https://example.org/six""#,
         "WebKitGTK has no HTTP/3",
         "A processor",
+        "97.5 %",
+        "0.310\u{a0}ms and 0.290\u{a0}ms, 0.0200\u{a0}ms apart",
+        "130\u{a0}µs",
+        "The machine was busy at first.",
+        "6 connections with 1 stream each; 144 more streams were asked for",
     ] {
         assert!(page.contains(expected), "{expected} is missing");
     }
@@ -128,7 +145,7 @@ fn a_run_without_a_single_number_still_has_a_page() {
     rig.end(Outcome::Failed, Some("the browser crashed"));
     let (plan, observations) = Rig::plan(&[rig], Vec::new());
     let page = page(&plan, &observations);
-    assert!(page.contains("the browser crashed") && !page.contains("<svg"));
+    assert!(page.contains("the browser crashed") && !page.contains("<svg") && !page.contains("Lanes"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How many subscriptions and connections there were.
 
+use std::collections::BTreeMap;
+
 use super::{Metric, PLAIN, Sample};
 use crate::stats::record::Record;
 
@@ -53,7 +55,17 @@ pub(super) static CONNECTIONS: Metric = Metric {
     unit: "connections",
     definition: "Connections carrying a subscription at T.",
     phrase: "used {} connections",
-    compute: |record| at_census(record, connections),
+    compute: |record| at_census(record, |record| loads(record).len()),
+    ..PLAIN
+};
+
+/// Most subscriptions on one connection at T.
+pub(super) static STREAMS_PER_CONNECTION: Metric = Metric {
+    name: "streams-per-connection",
+    unit: "streams",
+    definition: "Most subscriptions on one connection at T.",
+    phrase: "put up to {} on one connection",
+    compute: |record| at_census(record, |record| loads(record).into_values().max().unwrap_or(0)),
     ..PLAIN
 };
 
@@ -89,14 +101,19 @@ fn peak(record: &Record<'_>) -> usize {
     most
 }
 
-fn connections(record: &Record<'_>) -> usize {
+/// How many subscriptions each connection carries at T; one that carries none is left out.
+fn loads(record: &Record<'_>) -> BTreeMap<u64, usize> {
     let carries = record.attachments.iter().filter(|attachment| {
         record
             .census
             .get(attachment.feed)
             .is_some_and(|census| attachment.t <= census.t && attachment.until.is_none_or(|until| until > census.t))
     });
-    carries.map(|attachment| attachment.conn).collect::<std::collections::BTreeSet<_>>().len()
+    let mut loads = BTreeMap::new();
+    for attachment in carries {
+        *loads.entry(attachment.conn).or_default() += 1;
+    }
+    loads
 }
 
 fn unused(record: &Record<'_>) -> Sample {
@@ -138,7 +155,7 @@ mod tests {
     fn without_a_census_nobody_is_counted_as_not_open() {
         let mut rig = Rig::new();
         rig.request(0).attach(0, 1).open(0);
-        for metric in [&OPEN, &SERVER_OPEN, &CONNECTIONS] {
+        for metric in [&OPEN, &SERVER_OPEN, &CONNECTIONS, &STREAMS_PER_CONNECTION] {
             let entry = rig.metric(metric);
             assert_eq!((entry.n, entry.absent.as_deref()), (0, Some(NO_CENSUS)), "{}", metric.name);
         }
@@ -176,6 +193,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.attach(0, 1).attach(1, 1).attach(2, 2).detach(2, 2).attach(3, 3).census();
         assert_eq!(rig.metric(&CONNECTIONS).median, Some(2.0));
+        assert_eq!(rig.metric(&STREAMS_PER_CONNECTION).median, Some(2.0));
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! A comparison for a terminal.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Width};
+
+use super::{Change, NumberView, View};
+use crate::report::terminal::{Look, paragraph, trimmed};
+use crate::report::{Title, table};
+use crate::stats::{Comparison, metric};
+
+/// What changed, plans first. Ends with a line break.
+///
+/// Of the numbers that differ it shows those that are counted, and of those that are measured only what a report's
+/// table usually has: two runs never take the same time.
+pub fn terminal(comparison: &Comparison, title: Title<'_>, look: Look) -> String {
+    let mut view = View::new(comparison, title);
+    let all = view.numbers.len();
+    let shown = shown(&mut view);
+    let [first, second] = &view.runs;
+    let mut text = vec![format!("first:  {first}\nsecond: {second}")];
+    let mut section = |title: &str, body: String| {
+        if !body.is_empty() {
+            text.extend([String::new(), look.bold(title), body]);
+        }
+    };
+    section("Asked for otherwise", changes(&view.plans, look));
+    section("Ran on something else", changes(&view.surroundings, look));
+    section("Versions", changes(&view.versions, look));
+    section("Ended otherwise", changes(&view.outcomes, look));
+    section("Verdicts that changed", verdicts(&view, look));
+    section("Numbers that differ", numbers(&view, look));
+    for (at, run) in view.runs.iter().enumerate() {
+        section(
+            &format!("Only in {run}"),
+            view.only[at].iter().map(|name| format!(" {name}")).collect::<Vec<_>>().join("\n"),
+        );
+    }
+    if shown < all {
+        text.push(format!("\n{} more numbers differ; --html FILE and --json have all of them.", all - shown));
+    }
+    text.extend([String::new(), paragraph(&view.sentence, look)]);
+    text.join("\n") + "\n"
+}
+
+/// Takes out what a terminal doesn't show; says how many are left.
+fn shown(view: &mut View) -> usize {
+    let counted = |name: &str| metric::find(name).is_some_and(|metric| !matches!(metric.unit, "ms" | "µs" | "B"));
+    let mut of = String::new();
+    view.numbers.retain_mut(|number| {
+        if !number.of.is_empty() {
+            of.clone_from(&number.of);
+        }
+        let stays = counted(&number.metric) || table::USUAL.contains(&number.metric.as_str());
+        // The first that stays carries the name of its combination.
+        if stays {
+            number.of = std::mem::take(&mut of);
+        }
+        stays
+    });
+    view.numbers.len()
+}
+
+fn changes(changes: &[Change], look: Look) -> String {
+    let mut grid = look.grid(NOTHING);
+    for Change { what, values: [first, second] } in changes {
+        let between = if first == second { "=" } else { "→" };
+        grid.add_row([what.as_str(), first, between, second]);
+    }
+    if changes.is_empty() { String::new() } else { trimmed(&grid) }
+}
+
+fn verdicts(view: &View, look: Look) -> String {
+    let mut grid = look.grid(NOTHING);
+    for verdict in &view.verdicts {
+        let [first, second] = verdict.verdicts;
+        let [was, is] = &verdict.evidence;
+        grid.add_row([
+            format!("{first}\n→ {second}"),
+            format!("“{}” with {}\n{was}\n→ {is}", verdict.says, verdict.who),
+        ]);
+    }
+    if view.verdicts.is_empty() { String::new() } else { trimmed(&grid) }
+}
+
+/// A heading per combination, and columns that are as wide below each of them.
+fn numbers(view: &View, look: Look) -> String {
+    if view.numbers.is_empty() {
+        return String::new();
+    }
+    let widths = widths(view, look);
+    let cells = |[a, b, c, d, e]: [Cell; 5]| {
+        let mut grid = look.grid(NOTHING);
+        grid.add_row([a, b, c, d, e]);
+        for (column, width) in grid.column_iter_mut().zip(widths) {
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        }
+        for column in grid.column_iter_mut().skip(1).take(3) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        trimmed(&grid)
+    };
+    let mut text = vec![cells(["", "first", "second", "difference", ""].map(Cell::new))];
+    for number in &view.numbers {
+        if !number.of.is_empty() {
+            text.extend([String::new(), format!(" {}", look.bold(&number.of))]);
+        }
+        let intervals = number.intervals.to_owned();
+        let intervals = if number.apart { look.cell(intervals, Color::Yellow) } else { Cell::new(intervals) };
+        let [first, second] = &number.values;
+        text.push(cells([
+            Cell::new(&number.metric),
+            Cell::new(first.text()),
+            Cell::new(second.text()),
+            Cell::new(&number.difference),
+            intervals,
+        ]));
+    }
+    if view.numbers.iter().any(|number| number.limited) {
+        text.extend([String::new(), LIMITED.to_owned()]);
+    }
+    text.join("\n")
+}
+
+const LIMITED: &str = " † decides nothing: it says more about the machine than about the subject";
+/// The blanks on both sides of a cell.
+const PADDING: usize = 2;
+/// How far columns are narrowed where the terminal is narrow: the intervals' words first, then values and difference.
+const NARROW: usize = 19;
+const LEAST: usize = 14;
+
+/// How wide the columns of numbers are, their blanks included.
+fn widths(view: &View, look: Look) -> [u16; 5] {
+    let longest = |text: &dyn Fn(&NumberView) -> &str| {
+        view.numbers.iter().map(|number| text(number).chars().count()).max().unwrap_or(0).max(10) + PADDING
+    };
+    let value =
+        |at: usize| view.numbers.iter().map(|n| n.values[at].text().chars().count()).max().unwrap_or(0) + PADDING;
+    let mut widths = [
+        longest(&|number| &number.metric),
+        value(0),
+        value(1),
+        longest(&|number| &number.difference),
+        longest(&|number| number.intervals),
+    ];
+    let over = |widths: &[usize; 5]| widths.iter().sum::<usize>().saturating_sub(usize::from(look.width));
+    widths[4] = widths[4].saturating_sub(over(&widths)).max(NARROW.min(widths[4]));
+    // The wider of the two values gives way, so that both stay readable.
+    while over(&widths) > 0 && widths[1].max(widths[2]) > LEAST {
+        let wider = if widths[1] > widths[2] { 1 } else { 2 };
+        widths[wider] -= 1;
+    }
+    widths[3] = widths[3].saturating_sub(over(&widths)).max(LEAST.min(widths[3]));
+    widths.map(|width| u16::try_from(width).unwrap_or(u16::MAX))
+}

@@ -1,0 +1,221 @@
+//! Which stream was on which connection, and when: one trial of each combination, for the report's lanes.
+
+use std::collections::BTreeMap;
+
+use super::record::{Attachment, Record, millis};
+use crate::trial::observation::Outcome;
+use crate::trial::settings::{Credentials, Workload};
+use crate::trial::{Alpn, Levels, Observation, Plan, PlannedTrial, SubscriptionPlan};
+
+/// The connections of one trial. Times are milliseconds from the first subscription that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lanes {
+    /// The trial's number in the run.
+    pub trial: u32,
+    /// Its levels.
+    pub levels: Levels,
+    /// The client's version, where it was started.
+    pub client_version: Option<String>,
+    /// T; where the census was never taken, when the last stream came or went.
+    pub end: f64,
+    /// Connections that carried a stream until T, in the order of their first.
+    pub lanes: Vec<Lane>,
+    /// What tells streams apart, in words, where the trial has several of it: `b.localhost, include`.
+    pub kinds: Vec<String>,
+    /// Streams that were asked for and on no connection at T.
+    pub left_out: usize,
+}
+
+/// A connection and the streams on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lane {
+    /// What it speaks.
+    pub alpn: Alpn,
+    /// Its streams, those of one kind together, in the order in which they came.
+    pub streams: Vec<Stream>,
+}
+
+/// A stream's time on its connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stream {
+    /// Its place in [`Lanes::kinds`]; `None` where there are none, or the stream doesn't say which it is.
+    pub kind: Option<usize>,
+    /// When it came.
+    pub from: f64,
+    /// When it went; `None`: still there at T.
+    pub until: Option<f64>,
+}
+
+/// What a trial's subscriptions ask for, by their numbers. Ports are told apart by number alone, so that any will
+/// do.
+pub type Asked<'a> = &'a dyn Fn(&PlannedTrial) -> Vec<SubscriptionPlan>;
+
+/// The lanes of each combination's first completed trial, or else of its first one with a stream, in the order of
+/// the plan. Combinations without a stream have none.
+pub fn lanes(plan: &Plan, observations: &[Observation], asked: Asked<'_>) -> Vec<Lanes> {
+    let mut by_trial: BTreeMap<u32, Vec<&Observation>> = BTreeMap::new();
+    for observation in observations {
+        by_trial.entry(observation.trial).or_default().push(observation);
+    }
+    // One entry per combination: the lanes, and whether the trial was completed.
+    let mut chosen: Vec<(Lanes, bool)> = Vec::new();
+    for planned in &plan.trials {
+        let record = Record::new(planned, by_trial.remove(&planned.trial).unwrap_or_default());
+        let completed = matches!(record.outcome, Some((Outcome::Completed, _)));
+        let before = chosen.iter().position(|(lanes, _)| lanes.levels == planned.levels);
+        if before.is_some_and(|at| chosen[at].1 || !completed) {
+            continue;
+        }
+        let Some(lanes) = of_trial(planned, &record, asked) else { continue };
+        match before {
+            Some(at) => chosen[at] = (lanes, completed),
+            None => chosen.push((lanes, completed)),
+        }
+    }
+    chosen.into_iter().map(|(lanes, _)| lanes).collect()
+}
+
+fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Option<Lanes> {
+    let first = record.attachments.iter().map(|attachment| attachment.t);
+    let begin = record.requested.values().copied().chain(first).min()?;
+    let changes = record.attachments.iter().flat_map(|attachment| [Some(attachment.t), attachment.until]);
+    let end = record.last_census().or_else(|| changes.flatten().max())?;
+    let (kinds, kind_of) = kinds(planned, asked);
+    let stream = |attachment: &Attachment<'_>| Stream {
+        kind: attachment.sub.and_then(|sub| kind_of.get(&sub).copied()),
+        from: millis(begin, attachment.t),
+        until: attachment.until.filter(|&until| until <= end).map(|until| millis(begin, until)),
+    };
+    // What came after T was let in by others that were closed.
+    let in_time = record.attachments.iter().filter(|attachment| attachment.t <= end);
+    let mut lanes: Vec<(u64, Lane)> = Vec::new();
+    for attachment in in_time {
+        match lanes.iter_mut().find(|(conn, _)| *conn == attachment.conn) {
+            Some((_, lane)) => lane.streams.push(stream(attachment)),
+            None => {
+                lanes.push((attachment.conn, Lane { alpn: attachment.alpn, streams: vec![stream(attachment)] }));
+            }
+        }
+    }
+    let mut lanes: Vec<Lane> = lanes.into_iter().map(|(_, lane)| lane).collect();
+    lanes.iter_mut().for_each(|lane| lane.streams.sort_by_key(|stream| stream.kind));
+    let there = lanes.iter().map(Lane::at_census).sum();
+    (!lanes.is_empty()).then(|| Lanes {
+        trial: planned.trial,
+        levels: planned.levels.clone(),
+        client_version: record.client_version.map(str::to_owned),
+        end: millis(begin, end),
+        lanes,
+        kinds,
+        left_out: record.requested.len().saturating_sub(there),
+    })
+}
+
+impl Lane {
+    /// How many of its streams were there at T.
+    pub fn at_census(&self) -> usize {
+        self.streams.iter().filter(|stream| stream.until.is_none()).count()
+    }
+}
+
+/// What tells a trial's subscriptions apart, and each one's kind by its number. A trial that has one of each, or
+/// whose streams can't be told apart, has no kinds.
+fn kinds(planned: &PlannedTrial, asked: Asked<'_>) -> (Vec<String>, BTreeMap<u32, usize>) {
+    let workload = &planned.settings.workload;
+    let (mut kinds, mut of) = (Vec::new(), BTreeMap::new());
+    for subscription in asked(planned) {
+        let kind = kind(workload, &subscription);
+        if kind.is_empty() {
+            continue;
+        }
+        let place = kinds.iter().position(|known| *known == kind).unwrap_or_else(|| {
+            kinds.push(kind);
+            kinds.len() - 1
+        });
+        of.insert(subscription.sub, place);
+    }
+    (kinds, of)
+}
+
+fn kind(workload: &Workload, subscription: &SubscriptionPlan) -> String {
+    let credentials = if subscription.sub.is_multiple_of(2) { "omit" } else { "include" };
+    let parts = [
+        (workload.pages > 1, format!("page {}", subscription.page + 1)),
+        (workload.hosts > 1, subscription.host.clone()),
+        (workload.ports > 1, format!("port {}", subscription.port)),
+        (workload.credentials == Credentials::Both, credentials.to_owned()),
+    ];
+    let parts = parts.into_iter().filter(|(several, _)| *several).map(|(_, text)| text);
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::Rig;
+
+    /// Hosts in turn, as if there were two.
+    fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
+        let (page, port, path, open_at) = (0, 1, String::new(), 0);
+        let host = |sub: u32| if sub.is_multiple_of(2) { "a.localhost" } else { "b.localhost" }.to_owned();
+        let subscription = |sub| SubscriptionPlan { sub, page, host: host(sub), port, path: path.clone(), open_at };
+        (0..planned.settings.workload.subscribers).map(subscription).collect()
+    }
+
+    fn of(rigs: &[Rig]) -> Vec<Lanes> {
+        let (plan, observations) = Rig::plan(rigs, Vec::new());
+        lanes(&plan, &observations, &asked)
+    }
+
+    #[test]
+    fn six_connections_carry_one_stream_each_and_one_carries_a_hundred() {
+        let lanes =
+            of(&[Rig::held(0, 0, "chromium", Alpn::H1, 6, 150), Rig::held(1, 0, "chromium", Alpn::H2, 100, 150)]);
+        let loads: Vec<Vec<usize>> =
+            lanes.iter().map(|lanes| lanes.lanes.iter().map(Lane::at_census).collect()).collect();
+        assert_eq!(loads, [vec![1; 6], vec![100]]);
+        assert_eq!((lanes[0].left_out, lanes[1].left_out), (144, 50));
+        assert_eq!(lanes[0].lanes[0].alpn, Alpn::H1);
+        assert_eq!(lanes[0].client_version.as_deref(), Some("156.0.8078.79"));
+    }
+
+    #[test]
+    fn a_stream_ends_where_it_was_detached_and_those_after_the_census_are_none() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).wait(5).detach(0, 1).attach(1, 1).wait(5).census().attach(2, 1);
+        let lanes = of(&[rig]);
+        let streams = &lanes[0].lanes[0].streams;
+        assert_eq!(streams.len(), 2);
+        assert!((streams[0].until.unwrap() - 5.002).abs() < 1e-9 && streams[1].until.is_none());
+        assert!((lanes[0].end - 10.003).abs() < 1e-9, "{}", lanes[0].end);
+    }
+
+    #[test]
+    fn streams_of_several_hosts_or_credentials_are_told_apart() {
+        let mut rig = Rig::new();
+        rig.planned.settings.workload.hosts = 2;
+        rig.planned.settings.workload.subscribers = 4;
+        for sub in 0..4 {
+            rig.request(sub).attach(sub, 1);
+        }
+        rig.census();
+        let both = of(&[rig.clone()]).remove(0);
+        assert_eq!(both.kinds, ["a.localhost", "b.localhost"]);
+        let kinds: Vec<Option<usize>> = both.lanes[0].streams.iter().map(|stream| stream.kind).collect();
+        assert_eq!(kinds, [Some(0), Some(0), Some(1), Some(1)], "those of one kind stand together");
+        rig.planned.settings.workload.credentials = Credentials::Both;
+        assert_eq!(of(&[rig]).remove(0).kinds, ["a.localhost, omit", "b.localhost, include"]);
+    }
+
+    #[test]
+    fn the_first_completed_repeat_stands_for_its_combination() {
+        let mut failed = Rig::held(0, 0, "chromium", Alpn::H2, 3, 5);
+        failed.end(Outcome::Failed, Some("it broke"));
+        let none = Rig::of(3, 0, "webkit", Alpn::H3);
+        let rigs =
+            [failed, Rig::held(1, 1, "chromium", Alpn::H2, 4, 5), Rig::held(2, 2, "chromium", Alpn::H2, 5, 5), none];
+        let trials: Vec<u32> = of(&rigs).iter().map(|lanes| lanes.trial).collect();
+        assert_eq!(trials, [1]);
+        assert_eq!(of(&rigs[..1]).len(), 1, "a failed one is better than none");
+    }
+}

@@ -116,6 +116,9 @@ pub struct RunArgs {
     /// Print the summary alone, as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Leave out the two short trials that tell what differences are noise here.
+    #[arg(long)]
+    pub no_calibration: bool,
     /// Open the report in a browser when it is done.
     #[arg(long)]
     pub open: bool,

@@ -72,10 +72,12 @@ impl Lab {
         command
     }
 
-    /// `run FILE --out out --certs certs --json` and more.
+    /// `run FILE --out out --certs certs --json --no-calibration` and more.
     pub(crate) fn running(&self, file: &str, more: &[&str]) -> Command {
         let file = format!("./{file}.toml");
-        self.command(&[&["run", &file, "--out", "out", "--certs", "certs", "--json"], more].concat())
+        self.command(
+            &[&["run", &file, "--out", "out", "--certs", "certs", "--json", "--no-calibration"], more].concat(),
+        )
     }
 
     /// Runs the small experiment with these further arguments to its end.

@@ -2,6 +2,7 @@
 //! disk filled, and nothing left behind.
 
 mod browsers;
+mod calibration;
 mod faults;
 mod folders;
 mod interrupts;
@@ -9,4 +10,5 @@ mod lab;
 mod leftovers;
 mod report;
 mod rigs;
+mod soak;
 mod statuses;

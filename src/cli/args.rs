@@ -100,6 +100,7 @@ Examples:
   transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
   transport-lab run --set workload.hold=5s --open
   transport-lab run --json --strict > summary.json")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
     /// Names (see `list experiments`) or paths of experiment files.
     #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred")]

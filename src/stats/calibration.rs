@@ -178,8 +178,9 @@ mod tests {
         let calibration = of(&[twin(3, 1, 4), twin(4, 1, 6)], &[]);
         let aa = calibration.aa.unwrap();
         assert_eq!((aa.metric.as_str(), aa.first, aa.second, aa.difference), ("latency", 5.0, 7.0, 2.0));
-        assert_eq!(calibration.publisher_lateness.unwrap().p99, 1.0);
-        assert_eq!(calibration.recorder_lateness.unwrap().median, 3.0);
+        let late = |median, p99| Some(Lateness { unit: "ms".to_owned(), median, p99 });
+        assert_eq!(calibration.publisher_lateness, late(1.0, 1.0));
+        assert_eq!(calibration.recorder_lateness, late(3.0, 3.0));
         assert_eq!(calibration.idle_percent, Some(97.0));
         assert!(calibration.notes.is_empty());
     }

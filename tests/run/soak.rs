@@ -14,7 +14,7 @@ use crate::lab::{Lab, Started, names, until};
 
 /// How much resident memory the lab may gain from one trial to the next, in KiB, from the fourth of its trials on:
 /// by then its code is paged in and its allocator has the arenas that it uses. What a trial of this size observes
-/// takes 300 KiB and more in memory, so one that were kept would show.
+/// takes 200 KiB in memory, so one that were kept would show.
 const MOST_KIB: f64 = 100.0;
 /// How many descriptors it may gain. One that a trial left open would be 1.
 const MOST_DESCRIPTORS: f64 = 0.2;

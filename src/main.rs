@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use transport_lab::cli::{self, Cli, Exit};
+use transport_lab::cli::{self, Cli, CliError, Exit};
 
 fn main() -> ExitCode {
     // TRANSPORT_LAB_LOG=debug says more; a trial's processes write theirs into the trial's folder.
@@ -14,7 +14,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // Not locked: a child of the lab writes to it from a thread of its own.
     let mut out = std::io::stdout();
-    let result = cli::run(&cli, &mut out).and_then(|exit| Ok(out.flush().map(|()| exit)?));
+    let result =
+        cli::run(&cli, &mut out).and_then(|exit| cli::wanted(out.flush().map_err(CliError::from)).map(|()| exit));
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {

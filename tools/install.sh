@@ -3,7 +3,8 @@
 #
 #   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
 #                            with the browsers that are there (exit 0)
-#   tools/install.sh test    the same and the tools that tests hold the lab against; all of it must be there (or exit 1)
+#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's into target/python; all
+#                            of it must be there (or exit 1)
 #
 # It uses apt, as root or through `sudo -n`: it never asks for a password.
 set -eu
@@ -19,14 +20,17 @@ xvfb               Xvfb
 libnss3-tools      certutil
 fonts-dejavu-core  /usr/share/fonts/*/*.[ot]tf /usr/share/fonts/*/*/*.[ot]tf /usr/local/share/fonts/*.[ot]tf
 "
-for_test='
+# Python's own packages go into a folder of the project, since Debian's python refuses to take them system-wide.
+venv=${CARGO_TARGET_DIR:-target}/python
+for_test="
 curl               curl
 nghttp2-client     h2load
 python3            python3
+python3-venv       $venv/bin/pip /usr/lib/python3*/ensurepip/__init__.py $(python3 -c 'import ensurepip; print(ensurepip.__file__)' 2>/dev/null || true)
 openssl            openssl
 iproute2           ss
 procps             ps
-'
+"
 
 case "${1:-}" in
 run) needed=$for_run ;;
@@ -70,8 +74,22 @@ give_up() {
     exit 1
 }
 
+# Tests ask over HTTP/3 with aioquic, which Debian doesn't have.
+python_packages() {
+    [ "$needed" != "$for_run" ] || return 0
+    "$venv/bin/python" -c 'import aioquic' 2>/dev/null && return 0
+    say "installing Python's aioquic in $venv"
+    if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2'; }; then
+        say "aioquic could not be installed in $venv"
+        exit 1
+    fi
+}
+
 wanted=$(missing)
-[ -n "$wanted" ] || exit 0
+if [ -z "$wanted" ]; then
+    python_packages
+    exit 0
+fi
 
 command -v apt-get >/dev/null 2>&1 || give_up "there is no apt here"
 if [ "$(id -u)" -eq 0 ]; then
@@ -113,3 +131,4 @@ if [ -n "$known" ]; then
 fi
 
 [ -z "$(missing)" ] || give_up "not everything could be installed"
+python_packages

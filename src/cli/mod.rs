@@ -28,6 +28,7 @@ use crate::control::ControlError;
 use crate::experiment::{ExperimentError, RunError, cage};
 use crate::report::ReportError;
 use crate::server::child::{self, ChildError};
+use crate::trial::journal::JournalError;
 use crate::wire::{WireError, descriptors};
 
 /// How the program ends.
@@ -75,6 +76,14 @@ pub enum CliError {
     /// A port, or TLS.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// A port of `serve`.
+    #[error("the ports from {base} to {} are needed; free them, or choose others with --port", base + 5)]
+    Ports {
+        /// The first of them.
+        base: u16,
+        /// Which one can't be had.
+        source: WireError,
+    },
     /// The control origin.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -101,7 +110,10 @@ impl CliError {
     /// The exit status that this error means.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Experiments(_) | Self::Run(RunError::NoRun { .. }) => Exit::Usage,
+            Self::Experiments(_)
+            | Self::Run(
+                RunError::NoRun { .. } | RunError::Damaged { .. } | RunError::Journal(JournalError::Line { .. }),
+            ) => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
             _ => Exit::Lab,
@@ -157,6 +169,14 @@ fn child_of_the_lab(args: ChildArgs) -> Result<Exit, CliError> {
 /// Ends a child's runtime: the thread that still reads standard input would keep it from exiting.
 fn end(runtime: Runtime) {
     runtime.shutdown_background();
+}
+
+/// A reader that has seen enough, such as `head`, takes nothing from what was done: that goes on, and its status counts.
+pub fn wanted(written: Result<(), CliError>) -> Result<(), CliError> {
+    match written {
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// An error and all that caused it, in one line.

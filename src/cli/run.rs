@@ -7,7 +7,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{CliError, Exit, RunArgs, signals};
+use super::{CliError, Exit, RunArgs, signals, wanted};
 use crate::experiment::results::{Results, title};
 use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::experiment::{Experiment, Overrides, plan};
@@ -46,11 +46,13 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         let ran = run_plan(&plan, &experiment.text, options, &mut bar).await;
         bar.finish();
         let Ran { results, interrupted } = ran?;
-        if args.json {
-            write!(out, "{}", report::json(&results.summary)?)?;
+        let printed = if args.json {
+            let json = report::json(&results.summary)?;
+            write!(out, "{json}").map_err(CliError::from)
         } else {
-            print(&results, out)?;
-        }
+            print(&results, out)
+        };
+        wanted(printed)?;
         if args.open
             && let Err(error) = open::that_detached(results.report())
         {

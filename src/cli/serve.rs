@@ -7,13 +7,13 @@ use tokio::sync::watch;
 
 use super::{CliError, Exit, ServeArgs, signals};
 use crate::certs::{Certs, base64};
-use crate::control::{Control, ControlConfig, DataPort, Serving};
+use crate::control::{Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::experiment::run::loopback;
 use crate::server::{Options, Server};
 use crate::trial::Alpn;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::Server as ServerSettings;
-use crate::wire::{Sink, descriptors, tls};
+use crate::wire::{Sink, WireError, descriptors, tls};
 
 /// Does it, until it is interrupted.
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
@@ -39,9 +39,9 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     });
     let base = args.port;
     for alpn in Alpn::ALL {
-        server.listen(alpn, base + offset(alpn)).await?;
+        server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
     }
-    server.listen_both(base + 5).await?;
+    server.listen_both(base + 5).await.map_err(at(base))?;
     for host in ["127.0.0.1", "localhost", "[::1]"] {
         server.allow_origin(&format!("https://{host}:{base}"));
     }
@@ -55,13 +55,25 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         ledger: ledger.subscribe(),
         serving: Some(serving.clone()),
     })
-    .await?;
+    .await
+    .map_err(|error| match error {
+        ControlError::Listen(error) => at(base)(error),
+        error => error.into(),
+    })?;
     welcome(out, &control.origin(), &serving, &base64(&certs.spki_sha256()))?;
     // An interrupt whose sender is gone can't come any more; then there is nothing to wait for either.
     let _ = interrupt.wait_for(|interrupted| *interrupted).await;
     server.stop().await;
     control.stop().await;
     Ok(Exit::Good)
+}
+
+/// What a person can do about a port that can't be had.
+fn at(base: u16) -> impl Fn(WireError) -> CliError {
+    move |error| match error {
+        source @ WireError::Listen { .. } => CliError::Ports { base, source },
+        error => error.into(),
+    }
 }
 
 const fn offset(alpn: Alpn) -> u16 {

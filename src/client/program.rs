@@ -3,9 +3,13 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// How long a program may take to say its version.
 const VERSION_TIME: Duration = Duration::from_secs(10);
@@ -55,6 +59,8 @@ pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Strin
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // A program is often a script that starts the real one; ending the group ends both.
+        .process_group(0)
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| failed(format!("does not start: {error}")))?;
@@ -65,18 +71,27 @@ pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Strin
             Ok(Some(status)) => break status,
             Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
             Ok(None) | Err(_) => {
-                let _ = child.kill();
+                end_group(&child);
                 let _ = child.wait();
                 return Err(failed(format!("gave no answer within {} s", VERSION_TIME.as_secs())));
             }
         }
     };
+    // What it left running would keep its output open.
+    end_group(&child);
     let mut said = String::new();
     let read = child.stdout.take().map(|out| out.take(VERSION_BYTES).read_to_string(&mut said));
     match (status.success(), read) {
         (true, Some(Ok(_))) if !said.trim().is_empty() => Ok(said.trim().to_owned()),
         (true, _) => Err(failed("says nothing".to_owned())),
         (false, _) => Err(failed(format!("ends with {status}"))),
+    }
+}
+
+/// Ends whatever is left of a child's process group. No other process is given the number while any of it is left.
+fn end_group(child: &Child) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
 }
 

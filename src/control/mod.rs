@@ -59,7 +59,7 @@ pub struct ControlConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// An address and port can't be listened on.
-    #[error("the control origin could not start: {0}")]
+    #[error("the control origin could not start")]
     Listen(#[from] WireError),
     /// The system has no random bytes to give.
     #[error("the system gave no random bytes for a trial's token")]

@@ -22,6 +22,9 @@ const MAX_LINE: usize = 64 * 1024 * 1024;
 /// How long a process may take to exit once its input is closed, before it is killed.
 const EXIT: Duration = Duration::from_secs(2);
 
+/// How long after its page a browser may go.
+const AFTER_PAGE: Duration = Duration::from_millis(500);
+
 /// One end of a trial.
 #[derive(Debug)]
 pub(super) struct End {
@@ -164,25 +167,42 @@ impl End {
         }
     }
 
+    /// How a browser ended by itself, if it has or is about to. Its pages go away first, and that says less.
+    pub(super) async fn browser_exited(&mut self) -> Option<String> {
+        match &mut self.life {
+            Life::Browser(caged) if !self.gone => {
+                let exited = timeout(AFTER_PAGE, caged.exited()).await.ok()?;
+                self.gone = true;
+                Some(exited)
+            }
+            _ => None,
+        }
+    }
+
     /// Waits for its end and cleans up: closes its input, and kills it when it doesn't exit in time. Says how it
-    /// ended.
-    pub(super) async fn finish(self) -> String {
-        match (self.life, self.carrier) {
-            (Life::Browser(caged), _) => {
+    /// ended, unless [`End::hear`] has said so.
+    pub(super) async fn finish(self) -> Option<String> {
+        let Self { carrier, life, gone } = self;
+        let how = match life {
+            Life::Browser(caged) => {
                 caged.end().await;
                 "ended".to_owned()
             }
-            (Life::Process(mut child), carrier) => {
+            Life::Process(mut child) => {
                 drop(carrier);
-                if let Ok(status) = timeout(EXIT, child.wait()).await {
-                    return status.map_or_else(|error| error.to_string(), describe);
-                }
-                let _ = child.start_kill();
-                let status = child.wait().await;
-                let how = status.map_or_else(|error| error.to_string(), describe);
-                format!("{how}, as it did not exit within {} s", EXIT.as_secs())
+                Self::exit(&mut child).await
             }
+        };
+        (!gone).then_some(how)
+    }
+
+    async fn exit(child: &mut Child) -> String {
+        if let Ok(status) = timeout(EXIT, child.wait()).await {
+            return status.map_or_else(|error| error.to_string(), describe);
         }
+        let _ = child.start_kill();
+        let how = child.wait().await.map_or_else(|error| error.to_string(), describe);
+        format!("{how}, as it did not exit within {} s", EXIT.as_secs())
     }
 }
 

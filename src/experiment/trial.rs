@@ -1,30 +1,26 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod start;
+
 use std::collections::VecDeque;
-use std::fs::File;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::cage::Caged;
 use super::end::{End, Heard};
 use super::lab::Lab;
-use super::{RunError, deal, plan};
-use crate::certs::base64;
-use crate::client::{self, Found, Launch, Visit};
+use super::{RunError, plan};
+use crate::client;
 use crate::stats;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
-use crate::trial::contract::{CONTRACT, ClientRole, ServerRole};
+use crate::trial::contract::CONTRACT;
 use crate::trial::observation::Outcome;
-use crate::trial::rig::Rig;
 use crate::trial::settings::{Fault, FaultKind};
 use crate::trial::{Down, Fact, Observation, PlannedTrial, Role, Source, TrialMessage, Up};
 
 /// From the `go` message to the instant it names: both ends must have it by then.
 const LEAD: Duration = Duration::from_millis(50);
-/// How long a server may take until it listens.
-const LISTEN: Duration = Duration::from_secs(10);
 /// How long an end may take to say what it kept back.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -53,6 +49,8 @@ pub(super) struct Running<'a> {
     planned: &'a PlannedTrial,
     interrupt: watch::Receiver<bool>,
     observations: Vec<Observation>,
+    /// When it must have ended.
+    end_by: Instant,
     server: Option<End>,
     client: Option<End>,
     /// Facts that came from the server and from the client.
@@ -87,6 +85,7 @@ impl<'a> Running<'a> {
             planned,
             interrupt,
             observations: Vec::new(),
+            end_by: Instant::now() + planned.settings.timeout.duration(),
             server,
             client,
             came: [0; 2],
@@ -139,112 +138,17 @@ impl<'a> Running<'a> {
         for end in [&self.server, &self.client].into_iter().flatten() {
             end.order(Down::Go { at: go }).await;
         }
+        // The timeline takes its own time, and what was left of the timeout stays.
+        self.end_by += LEAD + Duration::from_nanos(self.timeline_nanos());
         self.timeline(go).await?;
         self.last_words(Which::Client).await?;
         self.last_words(Which::Server).await
     }
 
-    async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, Early> {
-        let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
-        if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
-            argv.extend(["--rig".to_owned(), word(rig)]);
-        }
-        let server = match End::process(&argv, log(folder, "server.log")?) {
-            Ok(server) => server,
-            Err(error) => return failed(format!("the server could not be started: {error}")),
-        };
-        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
-        let role = Role::Server(ServerRole {
-            certs: self.lab.certs_dir.clone(),
-            bind: self.lab.addresses.clone(),
-            feeds: deal::feeds(&self.planned.settings.workload),
-            origins: vec![self.lab.control.origin()],
-        });
-        let message = self.message(role);
-        self.order(Which::Server, message).await;
-        let alpn = self.planned.settings.protocol.alpn;
-        let until = tokio::time::Instant::now() + LISTEN;
-        loop {
-            match self.next(until, "the server did not listen in time").await? {
-                (Which::Server, Up::Listening { ports, .. }) => {
-                    let Some(ports) = ports.get(&alpn).filter(|ports| !ports.is_empty()) else {
-                        return failed(format!("the server has no port for {alpn}"));
-                    };
-                    return Ok(ports.clone());
-                }
-                (which, said) => self.take(which, said)?,
-            }
-        }
-    }
-
-    async fn start_client(
-        &mut self,
-        row: &'static client::Client,
-        found: &Found,
-        ports: &[u16],
-        folder: &Path,
-    ) -> Result<(), Early> {
-        let settings = &self.planned.settings;
-        let certs = &self.lab.certs;
-        let hosts = deal::hosts(&settings.workload);
-        let spki_sha256 = base64(&certs.spki_sha256());
-        let role = Role::Client(ClientRole {
-            protocol: settings.protocol.clone(),
-            hosts: hosts.clone(),
-            port: ports[0],
-            ca: certs.ca_path().to_owned(),
-            cert_sha256: base64(&certs.cert_sha256()),
-            spki_sha256: spki_sha256.clone(),
-            subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
-        });
-        let Down::Trial(message) = self.message(role) else { return Ok(()) };
-        let mut visit = Visit {
-            url: String::new(),
-            settings,
-            hosts: &hosts,
-            ports,
-            ca: certs.ca_path().to_owned(),
-            spki_sha256,
-            root: nix::unistd::geteuid().is_root(),
-        };
-        let log = log(folder, "client.log")?;
-        // A process needs no page; its command is the same for any address.
-        let client = match (row.command)(found, &visit) {
-            Launch::Process(mut argv) => {
-                if self.lab.rig == Some(Rig::Capped) {
-                    argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
-                }
-                match End::process(&argv, log) {
-                    Ok(client) => {
-                        client.order(Down::Trial(message)).await;
-                        client
-                    }
-                    Err(error) => return failed(format!("the client could not be started: {error}")),
-                }
-            }
-            Launch::Browser(_) => {
-                let carrier = match self.lab.control.open(*message, settings.workload.pages) {
-                    Ok(carrier) => carrier,
-                    Err(error) => return failed(error.to_string()),
-                };
-                visit.url.clone_from(&carrier.url);
-                let Launch::Browser(cage) = (row.command)(found, &visit) else {
-                    return failed("a browser that is also a process");
-                };
-                match Caged::start(&self.lab.program, &cage, log).await {
-                    Ok(caged) => End::browser(carrier, caged),
-                    Err(error) => return failed(error.to_string()),
-                }
-            }
-        };
-        self.started(Which::Client, client, Some(found.version.clone()))?;
-        let until = tokio::time::Instant::now() + settings.timeout.duration();
-        loop {
-            match self.next(until, "the client never reported").await? {
-                (Which::Client, Up::Ready { .. }) => return Ok(()),
-                (which, said) => self.take(which, said)?,
-            }
-        }
+    /// From `go` to the end of the drain.
+    fn timeline_nanos(&self) -> u64 {
+        let workload = &self.planned.settings.workload;
+        workload.census_nanos() + workload.drain.nanos()
     }
 
     /// From `go` to the end of the drain, faults included.
@@ -253,7 +157,7 @@ impl<'a> Running<'a> {
         let mut faults: Vec<Fault> = settings.fault.clone();
         faults.sort_by_key(|fault| fault.at);
         let mut faults = VecDeque::from(faults);
-        let end = go + settings.workload.census_nanos() + settings.workload.drain.nanos();
+        let end = go + self.timeline_nanos();
         loop {
             let fault_at = faults.front().map(|fault| go + fault.at.nanos());
             let until = fault_at.map_or(end, |at| at.min(end));
@@ -269,7 +173,7 @@ impl<'a> Running<'a> {
                 heard = self.hear() => {
                     let (which, said) = self.sort(heard)?;
                     if let Some(said) = said {
-                        self.take(which, said)?;
+                        self.take(which, said).await?;
                     }
                 }
             }
@@ -295,17 +199,22 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// This long from now, or when the trial must have ended.
+    fn within(&self, most: Duration) -> Instant {
+        self.end_by.min(Instant::now() + most)
+    }
+
     /// Tells an end to stop, and takes what it says until `done`.
     async fn last_words(&mut self, which: Which) -> Result<(), Early> {
         self.order(which, Down::Stop).await;
-        let until = tokio::time::Instant::now() + LAST_WORDS;
+        let until = self.within(LAST_WORDS);
         while !self.done[which as usize] && !self.killed[which as usize] {
             let late = match which {
                 Which::Server => "the server did not say what it saw in time",
                 Which::Client => "the client did not say what it saw in time",
             };
             let (from, said) = self.next(until, late).await?;
-            self.take(from, said)?;
+            self.take(from, said).await?;
         }
         Ok(())
     }
@@ -317,8 +226,9 @@ impl<'a> Running<'a> {
                 Which::Server => self.server.take(),
                 Which::Client => self.client.take(),
             };
-            if let Some(end) = end {
-                let status = end.finish().await;
+            if let Some(end) = end
+                && let Some(status) = end.finish().await
+            {
                 self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
             }
         }
@@ -326,7 +236,7 @@ impl<'a> Running<'a> {
     }
 
     /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
-    async fn next(&mut self, until: tokio::time::Instant, late: &str) -> Result<(Which, Up), Early> {
+    async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up), Early> {
         loop {
             let Ok(heard) = tokio::time::timeout_at(until, self.hear()).await else {
                 return Err(Early::Ended(Outcome::TimedOut, late.to_owned()));
@@ -363,7 +273,7 @@ impl<'a> Running<'a> {
     }
 
     /// Takes what an end said.
-    fn take(&mut self, which: Which, said: Up) -> Result<(), Early> {
+    async fn take(&mut self, which: Which, said: Up) -> Result<(), Early> {
         match said {
             Up::Saw(fact) => {
                 self.came[which as usize] += 1;
@@ -375,7 +285,17 @@ impl<'a> Running<'a> {
                 Ok(())
             }
             Up::Unsupported { reason } => Err(Early::Ended(Outcome::Unsupported, reason)),
-            Up::Failed { reason } => failed(format!("the {} broke: {reason}", which.word())),
+            // Whatever an end says that was killed on purpose, it says because of that.
+            Up::Failed { .. } if self.killed[which as usize] => Ok(()),
+            Up::Failed { reason } => {
+                if let Some(end) = self.end_mut(which)
+                    && let Some(status) = end.browser_exited().await
+                {
+                    self.sort(Some((which, Heard::Exited(status))))?;
+                    return Ok(());
+                }
+                failed(format!("the {} broke: {reason}", which.word()))
+            }
             Up::Done { sent } => {
                 self.done[which as usize] = true;
                 let came = self.came[which as usize];
@@ -433,13 +353,4 @@ async fn hear(end: &mut Option<End>) -> Heard {
         Some(end) => end.hear().await,
         None => std::future::pending().await,
     }
-}
-
-fn log(folder: &Path, name: &str) -> Result<File, RunError> {
-    let path = folder.join(name);
-    File::create(&path).map_err(|source| RunError::Folder { operation: "create", path, source })
-}
-
-fn word(rig: Rig) -> String {
-    clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

@@ -67,9 +67,12 @@ impl Admission {
 
     /// Checks `Host` (or `:authority`) and `Origin`; gives back the origin, when there is one.
     pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
-        let authority = match uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
+        let mut hosts = headers.get_all(HOST).iter();
+        let authority = match (uri.authority(), hosts.next(), hosts.next()) {
+            // Whoever stands between may believe the other one (RFC 9112 section 3.2).
+            (_, _, Some(_)) => return Err(Refusal::Host("two hosts".to_owned())),
+            (Some(authority), ..) => authority.as_str(),
+            (None, host, None) => host.and_then(|host| host.to_str().ok()).unwrap_or(""),
         };
         let host = authority.parse::<http::uri::Authority>().map(|a| a.host().to_owned()).unwrap_or_default();
         if !self.is_served(&host) {
@@ -89,11 +92,9 @@ impl Admission {
 
     fn is_own(&self, origin: &str) -> bool {
         let Ok(uri) = origin.parse::<Uri>() else { return false };
-        // An origin has no path; `Uri` reads "https://localhost:1" and "https://localhost:1/" alike.
-        uri.scheme_str() == Some("https")
-            && !origin.ends_with('/')
-            && uri.host().is_some_and(|host| self.is_served(host))
-            && uri.port_u16().is_some_and(|port| self.ports.load().contains(&port))
+        let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else { return false };
+        // Written anew, since `Uri` takes more than an origin has: a user, a path, a query.
+        origin == format!("https://{host}:{port}") && self.is_served(host) && self.ports.load().contains(&port)
     }
 }
 
@@ -154,6 +155,9 @@ mod tests {
             "http://localhost:8442",
             "https://localhost:9999",
             "https://localhost:8442/",
+            "https://localhost:8442/x",
+            "https://localhost:8442?x",
+            "https://evil@localhost:8442",
             "https://localhost",
             "",
         ];

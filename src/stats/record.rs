@@ -40,6 +40,8 @@ pub(super) struct Record<'a> {
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
     /// The server's use before `go`, at T and at the end.
     pub(super) usage: [Option<Usage>; 3],
+    /// Whether the server was killed on purpose, and with it what it had not told yet.
+    pub(super) server_killed: bool,
     /// The client's version.
     pub(super) client_version: Option<&'a str>,
     /// How it ended, and why.
@@ -166,6 +168,7 @@ impl<'a> Record<'a> {
             Fact::Usage { at, cpu, resident, .. } => {
                 self.usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident });
             }
+            Fact::Fault { fault, .. } if fault == "kill-server" => self.server_killed = true,
             Fact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             Fact::Outcome { outcome, reason, .. } => self.outcome = Some((*outcome, reason.as_deref())),
             _ => {}

@@ -52,6 +52,11 @@ impl Connection {
         Arc::new(Self { id, alpn, alt_svc, requests: AtomicU64::new(0), sink })
     }
 
+    /// Whether there was a request yet.
+    pub fn was_asked(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     /// Counts a request.
     pub fn asked(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use quinn::{Endpoint, EndpointConfig, TransportConfig, VarInt};
 use tokio::task::JoinSet;
 
 use super::exchange::BodyError;
+use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
     Request, Sink, WireError,
@@ -99,10 +100,10 @@ async fn connection<H: Handler>(
         return Err("an ALPN other than h3".into());
     }
     let connection = Connection::begin(Alpn::H3, None, sink);
-    let mut h3 = h3::server::builder()
-        .max_field_section_size(u64::from(MAX_HEADER_BYTES))
-        .build::<_, Bytes>(h3_quinn::Connection::new(quic.clone()))
-        .await?;
+    let arrivals = Arrivals::new(&quic);
+    let gone = arrivals.gone();
+    let mut h3 =
+        h3::server::builder().max_field_section_size(u64::from(MAX_HEADER_BYTES)).build::<_, Bytes>(arrivals).await?;
     let mut requests = JoinSet::new();
     loop {
         let resolver = tokio::select! {
@@ -112,12 +113,12 @@ async fn connection<H: Handler>(
             },
             Some(_) = requests.join_next(), if !requests.is_empty() => continue,
         };
-        let (handler, connection, quic) = (handler.clone(), Arc::clone(&connection), quic.clone());
+        let (handler, connection, gone) = (handler.clone(), Arc::clone(&connection), gone.clone());
         requests.spawn(async move {
             // A task per request: a header that is slow to come delays no other.
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, resolver.resolve_request()).await {
                 Ok(Ok((request, stream))) => {
-                    if let Err(error) = request_task(request, stream, handler, connection, quic).await {
+                    if let Err(error) = request_task(request, stream, handler, connection, gone).await {
                         tracing::debug!(%error, "a response broke off");
                     }
                 }
@@ -132,14 +133,14 @@ async fn connection<H: Handler>(
     Ok(())
 }
 
-type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+type Stream = RequestStream<BidiStream, Bytes>;
 
 async fn request_task<H: Handler>(
     request: http::Request<()>,
     mut stream: Stream,
     handler: H,
     connection: Arc<Connection>,
-    quic: quinn::Connection,
+    gone: Gone,
 ) -> Result<(), h3::error::StreamError> {
     connection.asked();
     let (head, ()) = request.into_parts();
@@ -152,14 +153,11 @@ async fn request_task<H: Handler>(
     let response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
     let (parts, mut body) = response.into_parts();
     stream.send_response(http::Response::from_parts(parts, ())).await?;
-    // h3 hides quinn's `stopped()`: the end of the connection is the only sign that an idle response's client has
-    // gone, and a cancelled stream is noticed at the next event or heartbeat.
-    let closed = quic.closed();
-    tokio::pin!(closed);
+    let mut gone = gone.of(stream.id());
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
-            _ = &mut closed => return Ok(()),
+            () = &mut gone => return Ok(()),
         };
         let Some(Ok(frame)) = frame else { return stream.finish().await };
         if let Ok(data) = frame.into_data() {

@@ -9,6 +9,7 @@ pub mod dial;
 mod dial_h3;
 pub mod exchange;
 pub mod h3;
+mod h3_streams;
 pub mod listen;
 pub mod tcp;
 pub mod tls;
@@ -26,7 +27,7 @@ pub const MAX_HEADER_BYTES: u32 = 16 * 1024;
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a TLS or QUIC handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take to send a request's header or, on HTTP/1.1, to begin the next one.
+/// How long a client may take to send a request's header: on HTTP/1.1 each, on HTTP/2 the first.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to send a request's body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// No socket.
-    #[error("could not listen on {address}: {source}")]
+    #[error("could not listen on {address}")]
     Listen {
         /// Where.
         address: std::net::SocketAddr,

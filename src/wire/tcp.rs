@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use super::exchange::BodyError;
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
-    MAX_HEADER_BYTES, Request, ResponseBody, Sink,
+    MAX_HEADER_BYTES, Request, ResponseBody, Sink, tls,
 };
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -85,6 +86,7 @@ async fn connection<H: Handler>(
     let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
     let alpn = negotiated(&tls, &options)?;
     let connection = Connection::begin(alpn, options.alt_svc.clone(), sink);
+    let asked = Arc::clone(&connection);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (handler, connection) = (handler.clone(), Arc::clone(&connection));
         async move { Ok::<_, Infallible>(answer(request, handler, connection).await) }
@@ -92,15 +94,18 @@ async fn connection<H: Handler>(
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
-            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(options.max_concurrent_streams)
                 .max_send_buf_size(H2_SEND_BUFFER_BYTES)
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
                 .initial_connection_window_size(H2_CONNECTION_WINDOW)
-                .serve_connection(io, service)
-                .await?;
+                .serve_connection(io, service);
+            tokio::select! {
+                served = served => served?,
+                () = silence(&asked) => return Err("no request in time".into()),
+            }
         }
         Alpn::H1 | Alpn::H3 => {
             hyper::server::conn::http1::Builder::new()
@@ -114,9 +119,18 @@ async fn connection<H: Handler>(
     Ok(())
 }
 
+/// Ends when a client has asked for nothing in time: hyper waits for HTTP/2's preface for ever.
+async fn silence(connection: &Connection) {
+    tokio::time::sleep(HEADER_TIMEOUT).await;
+    if connection.was_asked() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// What TLS agreed on. A client that offers no ALPN gets HTTP/1.1 where that is spoken (RFC 9112 needs none).
-fn negotiated(tls: &TlsStream<TcpStream>, options: &TcpOptions) -> Result<Alpn, &'static str> {
-    match tls.get_ref().1.alpn_protocol() {
+fn negotiated(stream: &TlsStream<TcpStream>, options: &TcpOptions) -> Result<Alpn, &'static str> {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(chosen) if chosen == tls::HTTP_1_0 => Ok(Alpn::H1),
         Some(chosen) => Alpn::ALL.into_iter().find(|alpn| alpn.wire() == chosen).ok_or("an ALPN that isn't served"),
         None if options.tls.alpn_protocols.iter().any(|alpn| alpn == Alpn::H1.wire()) => Ok(Alpn::H1),
         None => Err("no ALPN, which HTTP/2 needs (RFC 9113 section 3.2)"),
@@ -131,14 +145,24 @@ async fn answer<H: Handler>(
     connection.asked();
     let alt_svc = connection.alt_svc.clone();
     let (head, body) = request.into_parts();
-    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
-        Ok(Err(_)) | Err(_) => Err(BodyError::CutShort),
-    };
+    let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.unwrap_or(Err(BodyError::CutShort));
     let mut response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
     if let Some(value) = alt_svc {
         response.headers_mut().insert(http::header::ALT_SVC, value);
     }
     response
+}
+
+/// Reads it to its end even when it is refused: what is left unread would make HTTP/2 reset the stream and HTTP/1.1
+/// close the connection, and a client that is still sending takes that as a failure and never sees the answer.
+async fn read_body(mut body: Incoming) -> Result<Bytes, BodyError> {
+    let (mut whole, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::CutShort)?.into_data() else { continue };
+        length += data.len();
+        if length <= MAX_BODY_BYTES {
+            whole.extend_from_slice(&data);
+        }
+    }
+    if length > MAX_BODY_BYTES { Err(BodyError::TooLong) } else { Ok(whole.freeze()) }
 }

@@ -8,6 +8,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use super::WireError;
 use crate::trial::Alpn;
 
+/// What a client of HTTP/1.0 may offer; HTTP/1.1 answers it.
+pub(super) const HTTP_1_0: &[u8] = b"http/1.0";
+
 /// A server's configuration that speaks these ALPNs and nothing else.
 pub fn server(
     chain: Vec<CertificateDer<'static>>,
@@ -19,6 +22,9 @@ pub fn server(
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
+    if alpns.contains(&Alpn::H1) {
+        config.alpn_protocols.push(HTTP_1_0.to_vec());
+    }
     Ok(config)
 }
 

@@ -1,0 +1,131 @@
+//! The start of a trial's ends: the server until it listens, the client until it is ready.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::cage::Caged;
+use super::super::end::End;
+use super::super::{RunError, deal};
+use super::{Early, Running, Which, failed};
+use crate::certs::base64;
+use crate::client::{self, Found, Launch, Visit};
+use crate::trial::contract::{ClientRole, ServerRole};
+use crate::trial::rig::Rig;
+use crate::trial::{Down, Role, Up};
+
+/// How long a server may take until it listens.
+const LISTEN: Duration = Duration::from_secs(10);
+
+impl Running<'_> {
+    pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, Early> {
+        let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
+        if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
+            argv.extend(["--rig".to_owned(), word(rig)]);
+        }
+        let server = match End::process(&argv, log(folder, "server.log")?) {
+            Ok(server) => server,
+            Err(error) => return failed(format!("the server could not be started: {error}")),
+        };
+        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        let role = Role::Server(ServerRole {
+            certs: self.lab.certs_dir.clone(),
+            bind: self.lab.addresses.clone(),
+            feeds: deal::feeds(&self.planned.settings.workload),
+            origins: vec![self.lab.control.origin()],
+        });
+        let message = self.message(role);
+        self.order(Which::Server, message).await;
+        let alpn = self.planned.settings.protocol.alpn;
+        let until = self.within(LISTEN);
+        loop {
+            match self.next(until, "the server did not listen in time").await? {
+                (Which::Server, Up::Listening { ports, .. }) => {
+                    let Some(ports) = ports.get(&alpn).filter(|ports| !ports.is_empty()) else {
+                        return failed(format!("the server has no port for {alpn}"));
+                    };
+                    return Ok(ports.clone());
+                }
+                (which, said) => self.take(which, said).await?,
+            }
+        }
+    }
+
+    pub(super) async fn start_client(
+        &mut self,
+        row: &'static client::Client,
+        found: &Found,
+        ports: &[u16],
+        folder: &Path,
+    ) -> Result<(), Early> {
+        let settings = &self.planned.settings;
+        let certs = &self.lab.certs;
+        let hosts = deal::hosts(&settings.workload);
+        let spki_sha256 = base64(&certs.spki_sha256());
+        let role = Role::Client(ClientRole {
+            protocol: settings.protocol.clone(),
+            hosts: hosts.clone(),
+            port: ports[0],
+            ca: certs.ca_path().to_owned(),
+            cert_sha256: base64(&certs.cert_sha256()),
+            spki_sha256: spki_sha256.clone(),
+            subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
+        });
+        let Down::Trial(message) = self.message(role) else { return Ok(()) };
+        let mut visit = Visit {
+            url: String::new(),
+            settings,
+            hosts: &hosts,
+            ports,
+            ca: certs.ca_path().to_owned(),
+            spki_sha256,
+            root: nix::unistd::geteuid().is_root(),
+        };
+        let log = log(folder, "client.log")?;
+        // A process needs no page; its command is the same for any address.
+        let client = match (row.command)(found, &visit) {
+            Launch::Process(mut argv) => {
+                if self.lab.rig == Some(Rig::Capped) {
+                    argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
+                }
+                match End::process(&argv, log) {
+                    Ok(client) => {
+                        client.order(Down::Trial(message)).await;
+                        client
+                    }
+                    Err(error) => return failed(format!("the client could not be started: {error}")),
+                }
+            }
+            Launch::Browser(_) => {
+                let carrier = match self.lab.control.open(*message, settings.workload.pages) {
+                    Ok(carrier) => carrier,
+                    Err(error) => return failed(error.to_string()),
+                };
+                visit.url.clone_from(&carrier.url);
+                let Launch::Browser(cage) = (row.command)(found, &visit) else {
+                    return failed("a browser that is also a process");
+                };
+                match Caged::start(&self.lab.program, &cage, log).await {
+                    Ok(caged) => End::browser(carrier, caged),
+                    Err(error) => return failed(error.to_string()),
+                }
+            }
+        };
+        self.started(Which::Client, client, Some(found.version.clone()))?;
+        loop {
+            match self.next(self.end_by, "the client never reported").await? {
+                (Which::Client, Up::Ready { .. }) => return Ok(()),
+                (which, said) => self.take(which, said).await?,
+            }
+        }
+    }
+}
+
+fn log(folder: &Path, name: &str) -> Result<File, RunError> {
+    let path = folder.join(name);
+    File::create(&path).map_err(|source| RunError::Folder { operation: "create", path, source })
+}
+
+fn word(rig: Rig) -> String {
+    clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,160 @@
+//! The house keeps its order: a room knows only those below it, files stay short, and every experiment can be run.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use transport_lab::experiment::{Experiment, Overrides};
+
+/// How long a file may be, in lines: fewer than this.
+const LINES: usize = 400;
+
+/// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
+/// other, nor do `certs` and `wire`.
+const FLOORS: [&[&str]; 8] = [
+    &["units"],
+    &["feed"],
+    &["trial"],
+    &["certs", "wire"],
+    &["transport"],
+    &["server", "client", "control"],
+    &["experiment"],
+    &["cli"],
+];
+
+/// The rooms beside the stairs: what they may know is all listed, and only `experiment` and `cli` know them.
+const BESIDE: [(&str, &[&str]); 2] = [("stats", &["trial", "units"]), ("report", &["stats", "trial", "units"])];
+
+/// What breaks the order: a room, one that it knows all the same, and why that is right.
+const EXCEPTIONS: [(&str, &str, &str); 2] = [
+    ("feed", "trial", "a schedule is drawn from the workload's settings, which are data and know nothing of feeds"),
+    ("control", "server", "who is let in is decided by one rule at both origins: the server's `Admission`"),
+];
+
+/// Whether one room may know another, exceptions aside.
+fn may_know(room: &str, other: &str) -> bool {
+    let floor = |name: &str| FLOORS.iter().position(|rooms| rooms.contains(&name));
+    if let Some((_, known)) = BESIDE.iter().find(|(name, _)| *name == room) {
+        return known.contains(&other);
+    }
+    match (floor(room), floor(other)) {
+        (Some(room), Some(other)) => other < room,
+        (Some(_), None) => matches!(room, "experiment" | "cli"),
+        (None, _) => false,
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file with this ending below a folder of the project.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The names right below `crate` in a source text, comments left out: of `crate::a::b`, and of `crate::{a, b::{c}}`.
+fn named(text: &str) -> BTreeSet<String> {
+    let code: String = text.lines().map(|line| line.split("//").next().unwrap_or("").to_owned() + "\n").collect();
+    let mut names = BTreeSet::new();
+    for (at, start) in code.match_indices("crate::") {
+        let rest = &code[at + start.len()..];
+        let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        let (mut depth, mut begin) = (0, true);
+        for (at, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begin = true,
+                c if begin && !c.is_whitespace() => {
+                    names.insert(word(&group[at..]));
+                    begin = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn names_below_crate_are_found_in_every_form() {
+    let text =
+        "use crate::units; // crate::cli\nuse crate::{\n feed::{Event, Log}, wire};\nlet x = crate::stats::judge();";
+    assert_eq!(named(text), ["feed", "stats", "units", "wire"].map(str::to_owned).into());
+}
+
+#[test]
+fn a_room_knows_only_those_below_it() {
+    let rooms: BTreeSet<&str> = FLOORS.concat().into_iter().chain(BESIDE.map(|(room, _)| room)).collect();
+    let (mut wrong, mut needed) = (Vec::new(), BTreeSet::new());
+    for file in files("src", "rs") {
+        let path = file.strip_prefix(root().join("src")).unwrap();
+        let room = path.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        if matches!(room, "lib" | "main") {
+            continue;
+        }
+        assert!(rooms.contains(room), "{}: `{room}` is not in the list of rooms", path.display());
+        for other in named(&fs::read_to_string(&file).unwrap()) {
+            if EXCEPTIONS.iter().any(|(who, whom, _)| (*who, *whom) == (room, other.as_str())) {
+                needed.insert((room.to_owned(), other));
+            } else if other != room && !may_know(room, &other) {
+                wrong.push(format!("{}: {room} must not know {other}", path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+    assert_eq!(needed, EXCEPTIONS.map(|(who, whom, _)| (who.to_owned(), whom.to_owned())).into(), "exceptions");
+}
+
+#[test]
+fn the_map_in_the_library_lists_the_rooms_from_the_ground_up() {
+    let map = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let rows: Vec<&str> = map.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split('`').next()).collect();
+    let stairs = FLOORS.concat();
+    assert_eq!(rows.iter().copied().filter(|room| stairs.contains(room)).collect::<Vec<_>>(), stairs);
+    assert_eq!(rows.len(), stairs.len() + BESIDE.len(), "{rows:?}");
+}
+
+#[test]
+fn every_file_can_be_read_in_one_sitting() {
+    let long: Vec<String> = ["src", "tests", "benches"]
+        .iter()
+        .flat_map(|folder| files(folder, "rs"))
+        .filter_map(|path| {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            (lines >= LINES).then(|| format!("{}: {lines} lines", path.strip_prefix(root()).unwrap().display()))
+        })
+        .collect();
+    assert_eq!(long, [""; 0]);
+}
+
+#[test]
+fn every_experiment_can_be_run() {
+    let all = files("experiments", "toml");
+    assert!(!all.is_empty());
+    for path in all {
+        for full in [false, true] {
+            let overrides = Overrides { full, ..Overrides::default() };
+            let loaded = Experiment::load(path.to_str().unwrap(), &overrides);
+            assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+        }
+    }
+}

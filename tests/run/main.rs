@@ -1,0 +1,12 @@
+//! Runs as a person starts them: the real program in a folder of its own, its faults injected, its ends killed, its
+//! disk filled, and nothing left behind.
+
+mod browsers;
+mod faults;
+mod folders;
+mod interrupts;
+mod lab;
+mod leftovers;
+mod report;
+mod rigs;
+mod statuses;

@@ -1,0 +1,91 @@
+//! What is made from a run's journal: the same again, and no script out of any text.
+
+use std::fs;
+use std::process::Command;
+
+use transport_lab::client;
+
+use crate::lab::{Lab, Started, has_browser};
+
+#[test]
+fn a_report_made_anew_is_the_same_byte_for_byte() {
+    let lab = Lab::new();
+    lab.run(&["--set", "protocol=sse/h1,sse/h2,sse/h3", "--rig", "drop"]).exits(3);
+    let folder = lab.only_run();
+    let derived = || ["summary.json", "report.html"].map(|name| fs::read(folder.join(name)).unwrap());
+    let before = derived();
+    for name in ["summary.json", "report.html"] {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    let ran = lab.ask(&["report", "latest", "--out", "out"]).exits(0);
+    assert!(ran.out.contains("Native") && ran.out.contains("3 events lost"), "{}", ran.out);
+    assert_eq!(derived(), before);
+    // From elsewhere, by another name, twice.
+    lab.ask(&["report", &folder.display().to_string()]).exits(0);
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    lab.ask(&["report", name, "--out", "out"]).exits(0);
+    assert_eq!(derived(), before);
+}
+
+const EVIL: &str = "</script><script>document.title='ran'</script><img src=x onerror=document.title='ran'>";
+
+/// A run whose question, claim, source and quotation are all markup.
+fn evil(lab: &Lab) -> String {
+    let claim = format!(
+        "[[claim]]\nsays = \"{EVIL}\"\nsource = {{ url = \"https://example.org/\\\"{EVIL}\", quote = \"{EVIL}\" }}\n\
+         metric = 'open-streams'\nequals = 3\n"
+    );
+    lab.experiment("evil", &claim);
+    let text = fs::read_to_string(lab.path("evil.toml")).unwrap().replace("What goes wrong?", EVIL);
+    fs::write(lab.path("evil.toml"), text).unwrap();
+    let ran = Started::new(&mut lab.running("evil", &[])).end().exits(0);
+    assert_eq!(ran.summary()["claims"][0]["says"], EVIL, "JSON has it as it was written");
+    fs::read_to_string(lab.only_run().join("report.html")).unwrap()
+}
+
+#[test]
+fn markup_in_a_claim_is_text_in_the_report() {
+    let page = evil(&Lab::new());
+    for markup in ["<script>document", "</script><script", "<img", "\"</script>"] {
+        assert!(!page.contains(markup), "{markup}");
+    }
+    let escaped = page.matches("script&#62;document.title").count() + page.matches("script&gt;document.title").count();
+    assert!(escaped >= 4, "question, claim, address and quotation are there as text: {escaped}");
+    assert!(page.contains("Content-Security-Policy"));
+}
+
+#[test]
+fn a_claim_s_source_leads_to_the_web_or_nowhere() {
+    let lab = Lab::new();
+    let source = "source = { url = \"javascript:document.title='ran'\", quote = 'so' }";
+    lab.experiment("evil", &format!("[[claim]]\nsays = 'So.'\n{source}\nmetric = 'open-streams'\nequals = 3\n"));
+    let ran = Started::new(&mut lab.running("evil", &[])).end().exits(2);
+    ran.says(&["evil.toml:", "url", "https://"]);
+}
+
+#[test]
+fn a_browser_that_opens_a_report_runs_nothing_in_it() {
+    if !has_browser("chromium") {
+        return;
+    }
+    let lab = Lab::new();
+    evil(&lab);
+    let chromium = (client::find("chromium").unwrap().find)().unwrap();
+    let mut command = Command::new(chromium.path);
+    command.args(["--headless=new", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"]);
+    command.args(["--disable-breakpad", "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"]);
+    if nix::unistd::geteuid().is_root() {
+        command.arg("--no-sandbox");
+    }
+    let profile = format!("--user-data-dir={}", lab.path("profile").display());
+    let page = format!("file://{}", lab.only_run().join("report.html").display());
+    command.args([&profile, "--dump-dom", &page]).env("TMPDIR", lab.temporary()).env("HOME", lab.path("profile"));
+    let ran = Started::new(&mut command).end().exits(0);
+    let title = |page: &str| {
+        let start = page.find("<title>").unwrap();
+        page[start..start + page[start..].find("</title>").unwrap()].to_owned()
+    };
+    assert!(ran.out.contains("&lt;script&gt;document.title"), "{}", ran.out);
+    assert!(!ran.out.contains("<script>document") && !ran.out.contains("<img"), "{}", ran.out);
+    assert!(title(&ran.out).contains("&lt;script&gt;") && title(&ran.out).len() > 20, "{}", title(&ran.out));
+}

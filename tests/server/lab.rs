@@ -1,0 +1,178 @@
+//! A server in a process of its own, as a person or the lab starts it.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tempfile::TempDir;
+use transport_lab::certs::Certs;
+use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
+use transport_lab::trial::{Alpn, Settings};
+
+/// How long anything that must happen is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_transport-lab"))
+}
+
+/// Waits for a condition.
+#[track_caller]
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The lines that a process writes, read as they come, so that it never waits for us.
+pub(crate) fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            if sender.send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A running server. It ends when dropped.
+pub(crate) struct Lab {
+    child: Child,
+    _input: Option<ChildStdin>,
+    /// The port of each ALPN.
+    ports: [u16; 3],
+    /// The first port of `serve`, which is the control origin's.
+    pub(crate) base: u16,
+    pub(crate) ca: PathBuf,
+    folder: TempDir,
+    files: AtomicU32,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Lab {
+    /// `transport-lab serve`, at a port where it finds six free ones.
+    pub(crate) fn serve(options: &[&str]) -> Self {
+        for _ in 0..20 {
+            let base = free_base();
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = program();
+            command.args(["serve", "--port", &base.to_string(), "--certs"]).arg(folder.path()).args(options);
+            let mut child = command.stdout(Stdio::piped()).stderr(log(&folder)).spawn().unwrap();
+            let output = lines(child.stdout.take().unwrap());
+            let mut lab = Self::of(child, None, [base + 1, base + 2, base + 3], base, folder);
+            loop {
+                match output.recv_timeout(PATIENCE) {
+                    Ok(line) if line.starts_with(b"Ctrl-C") => return lab,
+                    Ok(_) => {}
+                    Err(mpsc::RecvTimeoutError::Timeout) => panic!("serve says nothing"),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            // Another test took one of the six in between: that is status 4, and anything else is a failure.
+            let status = lab.child.wait().unwrap();
+            assert_eq!(status.code(), Some(4), "{}", fs::read_to_string(lab.folder.path().join("log")).unwrap());
+        }
+        panic!("no six free ports");
+    }
+
+    /// `transport-lab child server`, at free ports, with these settings of a trial.
+    pub(crate) fn trial(settings: &serde_json::Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let certs = folder.path().join("certs");
+        Certs::ensure(&certs, &[]).unwrap();
+        let settings: Settings = serde_json::from_value(settings.clone()).unwrap();
+        let bind = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
+        let role = Role::Server(ServerRole { certs: certs.clone(), bind, feeds: vec![], origins: vec![] });
+        let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 1, seed: 1, settings, role }));
+        let mut command = program();
+        command.args(["child", "server"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(&folder));
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        writeln!(input, "{}", serde_json::to_string(&message).unwrap()).unwrap();
+        let output = lines(child.stdout.take().unwrap());
+        let Ok(Up::Listening { ports, .. }) = serde_json::from_slice(&output.recv_timeout(PATIENCE).unwrap()) else {
+            panic!("it does not listen")
+        };
+        // What it observes is of no interest here, but it must be able to say it.
+        thread::spawn(move || output.iter().count());
+        let ports = Alpn::ALL.map(|alpn| ports[&alpn][0]);
+        let mut lab = Self::of(child, Some(input), ports, 0, folder);
+        lab.ca = certs.join("ca.pem");
+        lab
+    }
+
+    fn of(child: Child, input: Option<ChildStdin>, ports: [u16; 3], base: u16, folder: TempDir) -> Self {
+        let ca = folder.path().join("ca.pem");
+        Self { child, _input: input, ports, base, ca, folder, files: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn port(&self, alpn: Alpn) -> u16 {
+        match alpn {
+            Alpn::H1 => self.ports[0],
+            Alpn::H2 => self.ports[1],
+            Alpn::H3 => self.ports[2],
+        }
+    }
+
+    pub(crate) fn url(&self, alpn: Alpn, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port(alpn))
+    }
+
+    pub(crate) fn authority(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(&self.ca).unwrap()
+    }
+
+    /// A file with these bytes, for a client to send.
+    pub(crate) fn file(&self, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(format!("file-{}", self.files.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The server's resident memory, in bytes (`VmRSS` of proc(5)).
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_alive(&mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "the server has ended");
+    }
+}
+
+/// Python with aioquic, as `tools/install.sh test` installs it.
+pub(crate) fn python() -> PathBuf {
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python").join("bin/python");
+    assert!(python.exists(), "there is no {}; `tools/install.sh test` makes it", python.display());
+    python
+}
+
+fn log(folder: &TempDir) -> File {
+    File::create(folder.path().join("log")).unwrap()
+}
+
+/// A port below those that the system gives out by itself.
+pub(crate) fn free_base() -> u16 {
+    rand::random_range(1300..4000) * 8
+}

@@ -1,0 +1,158 @@
+//! Readers that never read, and readers that leave as soon as they have come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use transport_lab::transport::sse::Parser;
+use transport_lab::trial::Alpn;
+use transport_lab::wire::dial::{Dialled, Response, Target};
+use transport_lab::wire::tls;
+
+use crate::lab::{Lab, PATIENCE};
+
+impl Lab {
+    async fn dial(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(("127.0.0.1", self.port(Alpn::H2))).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(tls::client(self.authority(), Alpn::H2).unwrap()));
+        connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
+    }
+
+    /// A connection to publish on: a process for each of thousands of events would be slow.
+    async fn publisher(&self) -> SendRequest<Full<Bytes>> {
+        let io = TokioIo::new(self.dial().await);
+        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+}
+
+const EVENT_BYTES: usize = 64 * 1024;
+const EVENTS: u64 = 3200;
+/// What 200 MiB of events may cost in memory while three readers are stuck: the log's 8 MiB twice over (as text, and
+/// as the bytes that all readers share), and what TLS, HTTP and the allocator keep for a handful of connections.
+const GROWTH: u64 = 48 * 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
+    let lab = Lab::serve(&[]);
+    let mut stuck = Vec::new();
+    for alpn in Alpn::ALL {
+        let target = Target { host: "localhost".to_owned(), port: lab.port(alpn) };
+        let dialled = Dialled::connect(&target, alpn, &lab.authority()).await.unwrap();
+        let response = dialled.get("/feeds/news/sse", &[]).await.unwrap();
+        assert_eq!(response.status, 200);
+        stuck.push((alpn, response));
+    }
+    let mut reader = lab.subscribe(Alpn::H2, "/feeds/news/sse", &[]);
+    let before = lab.resident();
+    let mut publisher = lab.publisher().await;
+    let data = Bytes::from(vec![b'x'; EVENT_BYTES]);
+    let url = lab.url(Alpn::H2, "/feeds/news");
+    for k in 1..=EVENTS {
+        let request = http::Request::post(&url).body(Full::new(data.clone())).unwrap();
+        let response = timeout(PATIENCE, publisher.send_request(request)).await.expect("nobody is delayed").unwrap();
+        assert_eq!(response.status(), 201);
+        response.into_body().collect().await.unwrap();
+        // The log holds 8 MiB; a reader that reads is at most 2 MiB behind here.
+        if k % 32 == 0 {
+            for seq in k - 31..=k {
+                let event = tokio::task::block_in_place(|| reader.next());
+                let id = event.id.split_once('-').unwrap().1;
+                assert_eq!((id, event.data.len()), (seq.to_string().as_str(), EVENT_BYTES), "every event, in order");
+            }
+        }
+    }
+    let growth = lab.resident().saturating_sub(before);
+    assert!(growth < GROWTH, "the server has grown by {growth} bytes");
+    for (alpn, response) in stuck {
+        let (received, missed) = timeout(PATIENCE, read_to_end(response)).await.expect("it reads on");
+        assert!(missed > EVENTS / 2, "{alpn} was told of {missed} missed events");
+        assert_eq!(received + missed, EVENTS, "{alpn}");
+    }
+}
+
+/// Reads until the last event; how many were received, and how many the server says were missed.
+async fn read_to_end(mut response: Response) -> (u64, u64) {
+    let (mut parser, mut last, mut received, mut missed) = (Parser::default(), 0, 0, 0);
+    while last < EVENTS {
+        let bytes = response.chunk().await.expect("it goes on").unwrap();
+        parser
+            .push(&bytes, |message| {
+                if message.name == "gap" {
+                    let gap: Value = serde_json::from_str(&message.data).unwrap();
+                    missed += gap["missed"].as_u64().unwrap();
+                } else {
+                    last = message.id.split_once('-').unwrap().1.parse().unwrap();
+                    received += 1;
+                    assert_eq!(received + missed, last, "nothing is missing that the server doesn't say");
+                }
+            })
+            .unwrap();
+    }
+    (received, missed)
+}
+
+const VISITS: u32 = 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_streams_opened_and_cancelled_on_h2_leave_none_attached() {
+    let mut lab = Lab::serve(&[]);
+    let url = lab.url(Alpn::H2, "/feeds/news/sse");
+    let request = || http::Request::get(&url).body(()).unwrap();
+    // As fast as it goes: the server may end the connection (CVE-2023-44487), but not itself.
+    let (sender, connection) = h2::client::handshake(lab.dial().await).await.unwrap();
+    let driver = tokio::spawn(connection);
+    for _ in 0..VISITS {
+        let Ok(mut ready) = sender.clone().ready().await else { break };
+        let Ok((response, mut stream)) = ready.send_request(request(), true) else { break };
+        stream.send_reset(h2::Reason::CANCEL);
+        drop(response);
+    }
+    drop(sender);
+    let _ = timeout(Duration::from_secs(10), driver).await;
+    // And each once it is answered, which is no abuse.
+    let (sender, connection) = h2::client::handshake(lab.dial().await).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..VISITS {
+        let mut ready = sender.clone().ready().await.unwrap();
+        let (response, mut stream) = ready.send_request(request(), true).unwrap();
+        let response = timeout(PATIENCE, response).await.expect("an answer").unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().data().await.expect("the first comment").unwrap();
+        stream.send_reset(h2::Reason::CANCEL);
+    }
+    let mut ready = sender.clone().ready().await.unwrap();
+    let ping = http::Request::get(lab.url(Alpn::H2, "/ping")).body(()).unwrap();
+    let (response, _) = ready.send_request(ping, true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 204, "on the same connection");
+    lab.assert_alive();
+    tokio::task::block_in_place(|| assert_none_attached(&lab, Alpn::H2));
+}
+
+#[test]
+fn a_thousand_streams_opened_and_cancelled_on_h3_leave_none_attached() {
+    let mut lab = Lab::serve(&[]);
+    let answer = lab.ask(Alpn::H3, "/feeds/news/sse", &["--cancel", &VISITS.to_string()]);
+    assert_eq!(answer.head.status, 204, "the /ping after them, on the same connection");
+    lab.assert_alive();
+    assert_none_attached(&lab, Alpn::H3);
+}
+
+#[track_caller]
+fn assert_none_attached(lab: &Lab, alpn: Alpn) {
+    let at = |what: &str| format!("/alpn/{}/streams/{what}", alpn.name());
+    let count = |what: &str| lab.ledger().pointer(&at(what)).and_then(Value::as_u64).unwrap();
+    crate::lab::until("the ledger to count no stream", || count("open") == 0);
+    assert!(count("total") >= u64::from(VISITS) - 50, "{} were attached", count("total"));
+    assert!(count("peak") <= 100, "{} at once", count("peak"));
+}

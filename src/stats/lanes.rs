@@ -98,7 +98,9 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
         }
     }
     let mut lanes: Vec<Lane> = lanes.into_iter().map(|(_, lane)| lane).collect();
-    lanes.iter_mut().for_each(|lane| lane.streams.sort_by_key(|stream| stream.kind));
+    for lane in &mut lanes {
+        lane.streams.sort_by_key(|stream| stream.kind);
+    }
     let there = lanes.iter().map(Lane::at_census).sum();
     (!lanes.is_empty()).then(|| Lanes {
         trial: planned.trial,

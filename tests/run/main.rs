@@ -2,6 +2,7 @@
 //! disk filled, and nothing left behind.
 
 mod browsers;
+mod compare;
 mod faults;
 mod folders;
 mod interrupts;

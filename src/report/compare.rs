@@ -188,8 +188,9 @@ fn combination(levels: &Levels, title: Title<'_>) -> String {
     let level = |factor: &str| levels.get(factor).map(plain).unwrap_or_default();
     let others =
         levels.iter().filter(|(factor, level)| *factor != "client" && *factor != "protocol" && !level.is_null());
-    let others = others.map(|(factor, level)| format!(", {factor} {}", plain(level))).collect::<String>();
-    format!("{} {}{others}", title(&level("client")), level("protocol"))
+    let who = format!("{} {}", title(&level("client")), level("protocol"));
+    let others = others.map(|(factor, level)| format!("{factor} {}", plain(level)));
+    std::iter::once(who).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 fn plural(count: usize, word: &str) -> String {

@@ -126,19 +126,20 @@ fn row(lane: &Lane, number: usize, y: f64, scale: &dyn Fn(f64) -> f64) -> Row {
     let drawn = thinned(&lane.streams);
     let pitch = (60.0 / drawn.len() as f64).clamp(1.2, 5.0);
     let height = (drawn.len() as f64 * pitch).max(LEAST);
-    let first = y + (height - drawn.len() as f64 * pitch + pitch) / 2.0;
+    // In the middle of the lane, each line in the middle of its share.
+    let first = y + (height - (drawn.len() as f64 - 1.0) * pitch) / 2.0;
     let mut paths: Vec<Path> = Vec::new();
     for (at, stream) in drawn.iter().enumerate() {
         let colour = colour(stream.kind);
         let (from, until) = (scale(stream.from), stream.until.map_or(RIGHT, scale));
         // One that came and went at once is still to be seen.
-        let line = (from.min(RIGHT - 1.0), first + at as f64 * pitch, until.max(from + 1.0).min(RIGHT));
+        let (from, until) = (from.min(RIGHT - 1.0), until.max(from + 1.0).min(RIGHT));
         if paths.last().is_none_or(|path| path.colour != colour) {
             paths.push(Path { colour, lines: String::new() });
         }
         if let Some(path) = paths.last_mut() {
             // Writing to a text can't fail.
-            let _ = write!(path.lines, "M{} {}H{}", tenth(line.0), tenth(line.1), tenth(line.2));
+            let _ = write!(path.lines, "M{} {}H{}", tenth(from), tenth(first + at as f64 * pitch), tenth(until));
         }
     }
     let label = format!("{} {number}", lane.alpn);
@@ -172,8 +173,9 @@ fn name(of: &Lanes, factors: &[String], title: Title<'_>) -> String {
     let level = |factor: &str| of.levels.get(factor).map(plain).unwrap_or_default();
     let version = of.client_version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
     let others = factors.iter().filter(|factor| of.levels.get(*factor).is_some_and(|level| !level.is_null()));
-    let others = others.map(|factor| format!(" · {factor} {}", level(factor))).collect::<String>();
-    format!("{}{version} · {}{others}", title(&level("client")), level("protocol"))
+    let who = format!("{}{version}", title(&level("client")));
+    let others = others.map(|factor| format!("{factor} {}", level(factor)));
+    [who, level("protocol")].into_iter().chain(others).collect::<Vec<_>>().join(" · ")
 }
 
 /// What the picture shows, without it: connections that carry the same at T are told together.
@@ -182,7 +184,7 @@ fn words(of: &Lanes) -> String {
     let mut loads: Vec<(usize, usize, String)> = Vec::new();
     for lane in &of.lanes {
         let (streams, kinds) = (lane.at_census(), kinds(of, lane));
-        match loads.iter_mut().find(|(_, other, others)| (*other, &*others) == (streams, &kinds)) {
+        match loads.iter_mut().find(|(_, other, others)| *other == streams && *others == kinds) {
             Some((connections, ..)) => *connections += 1,
             None => loads.push((1, streams, kinds)),
         }

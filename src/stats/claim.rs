@@ -4,6 +4,7 @@
 //! a comparison that holds for a part of the range is undecided.
 
 mod quantity;
+mod repeats;
 mod select;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub use quantity::check;
 pub use quantity::Reference;
 
 use self::quantity::Comparison;
+use self::repeats::Decision;
 use super::number;
 use super::summary::{ClaimResult, Entry, TrialResult};
 use crate::trial::observation::Outcome;
@@ -150,7 +152,7 @@ fn one_client(
         let evidence = format!("did not take part ({})", reason(selected[0]));
         return ClientResult { verdict: None, version, evidence };
     }
-    // Repeats of one combination must agree; combinations are judged each for itself.
+    // Repeats of one combination are judged together, combinations each for itself.
     let mut combinations: Vec<(&TrialResult, Vec<Datum>)> = Vec::new();
     let completed = selected.iter().filter(|trial| trial.outcome == Outcome::Completed);
     for &trial in completed {
@@ -165,7 +167,11 @@ fn one_client(
         let evidence = broken.map_or_else(String::new, |trial| format!("{} ({})", trial.outcome.word(), reason(trial)));
         return ClientResult { verdict: Some(Verdict::Inconclusive), version, evidence };
     }
-    let verdicts: Vec<Verdict> = combinations.iter().map(|(_, data)| agree(data, comparison)).collect();
+    let decisions: Vec<Decision> = combinations
+        .iter()
+        .map(|(_, data)| repeats::decide(data, comparison, reference.metric.unit, plan.seed))
+        .collect();
+    let verdicts: Vec<Verdict> = decisions.iter().map(|decision| decision.verdict).collect();
     let any = combinations.iter().flat_map(|(_, data)| data).any(|datum| datum.range.is_some());
     // Combinations with the same numbers share them: `100 (sse/h2, sse/h3)`.
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
@@ -183,20 +189,16 @@ fn one_client(
     let parts: Vec<String> = parts.collect();
     let parts = parts.join(", ");
     let mut evidence = if any { phrase(claim, reference, &parts) } else { format!("gave {parts}") };
+    for (decision, (trial, _)) in decisions.into_iter().zip(&combinations) {
+        let Some(note) = decision.note else { continue };
+        let levels = select::differing(trial, &combinations);
+        let of = if levels.is_empty() { String::new() } else { format!("{levels}: ") };
+        evidence = format!("{evidence}; {of}{note}");
+    }
     if let Some(trial) = broken {
         evidence = format!("{evidence}; trial {} {} ({})", trial.trial, trial.outcome.word(), reason(trial));
     }
     ClientResult { verdict: Some(overall(&verdicts)), version, evidence }
-}
-
-/// One verdict of all repeats: a mixture decides nothing.
-fn agree(data: &[Datum], comparison: &Comparison) -> Verdict {
-    let mut decided = data.iter().map(|datum| datum.range.and_then(|range| comparison.holds(range)));
-    let Some(Some(first)) = decided.next() else { return Verdict::Inconclusive };
-    if !decided.all(|verdict| verdict == Some(first)) {
-        return Verdict::Inconclusive;
-    }
-    if first { Verdict::Confirmed } else { Verdict::Refuted }
 }
 
 /// The numbers of the repeats: one when all are the same, all of up to six, else their ends.

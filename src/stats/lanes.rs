@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::record::{Attachment, Record, millis};
 use crate::trial::observation::Outcome;
-use crate::trial::settings::{Credentials, Workload};
+use crate::trial::settings::{Credentials, Urls, Workload};
 use crate::trial::{Alpn, Levels, Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The connections of one trial. Times are milliseconds from the first subscription that was asked for.
@@ -98,7 +98,9 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
         }
     }
     let mut lanes: Vec<Lane> = lanes.into_iter().map(|(_, lane)| lane).collect();
-    lanes.iter_mut().for_each(|lane| lane.streams.sort_by_key(|stream| stream.kind));
+    for lane in &mut lanes {
+        lane.streams.sort_by_key(|stream| stream.kind);
+    }
     let there = lanes.iter().map(Lane::at_census).sum();
     (!lanes.is_empty()).then(|| Lanes {
         trial: planned.trial,
@@ -123,7 +125,9 @@ impl Lane {
 fn kinds(planned: &PlannedTrial, asked: Asked<'_>) -> (Vec<String>, BTreeMap<u32, usize>) {
     let workload = &planned.settings.workload;
     let (mut kinds, mut of) = (Vec::new(), BTreeMap::new());
-    for subscription in asked(planned) {
+    // Streams of one address don't say whose they are.
+    let told_apart = workload.urls == Urls::Distinct;
+    for subscription in asked(planned).into_iter().filter(|_| told_apart) {
         let kind = kind(workload, &subscription);
         if kind.is_empty() {
             continue;

@@ -3,6 +3,7 @@
 
 mod browsers;
 mod calibration;
+mod compare;
 mod faults;
 mod folders;
 mod interrupts;

@@ -27,6 +27,21 @@ fn a_report_made_anew_is_the_same_byte_for_byte() {
     assert_eq!(derived(), before);
 }
 
+#[test]
+fn a_report_shows_which_stream_was_on_which_connection() {
+    let lab = Lab::new();
+    lab.run(&["--set", "protocol=sse/h1,sse/h2", "--set", "workload.hosts=1,2"]).exits(0);
+    let page = fs::read_to_string(lab.only_run().join("report.html")).unwrap();
+    for expected in [
+        "3 connections with 1 stream each",
+        "1 connection with 3 streams",
+        // The native client has a connection for each host.
+        "1 connection with 2 streams (a.localhost), 1 connection with 1 stream (b.localhost)",
+    ] {
+        assert!(page.contains(expected), "{expected} is missing");
+    }
+}
+
 const EVIL: &str = "</script><script>document.title='ran'</script><img src=x onerror=document.title='ran'>";
 
 /// A run whose question, claim, source and quotation are all markup.

@@ -5,7 +5,6 @@ use crate::report::Look;
 use crate::report::html::tests::run;
 use crate::stats::compare::{Side, compare};
 use crate::stats::summarise;
-use crate::trial::Plan;
 
 fn title(name: &str) -> String {
     match name {
@@ -14,7 +13,7 @@ fn title(name: &str) -> String {
     }
 }
 
-/// The usual run and one after it, in which Chromium holds two more, has a new version, and WebKit is gone.
+/// The usual run and one after it, in which Chromium holds two more, has a new version, and `webkit` is gone.
 fn compared() -> Comparison {
     let (plan, observations) = run();
     let summary = summarise(&plan, &observations);
@@ -33,12 +32,9 @@ fn compared() -> Comparison {
     after.claims[0].verdict = crate::stats::Verdict::Refuted;
     after.claims[0].evidence = "held 8 <script>".to_owned();
     let machine = Difference { name: "Kernel".to_owned(), values: [Some("6.1".to_owned()), Some("6.2".to_owned())] };
-    let side = |name, plan, summary| Side { name, plan, summary };
-    fn both<'a>(plan: &'a Plan, summary: &'a crate::stats::Summary) -> (&'a Plan, &'a crate::stats::Summary) {
-        (plan, summary)
-    }
-    let ((plan, summary), (other, after)) = (both(&plan, &summary), both(&other, &after));
-    compare([side("run-a", plan, summary), side("run-b", other, after)], vec![machine])
+    let sides =
+        [Side { name: "run-a", plan: &plan, summary: &summary }, Side { name: "run-b", plan: &other, summary: &after }];
+    compare(sides, vec![machine])
 }
 
 const EXPECTED: [&str; 9] = [

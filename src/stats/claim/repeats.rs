@@ -1,0 +1,152 @@
+//! What the repeats of one combination decide together, and how many more it would take.
+
+use super::quantity::Comparison;
+use super::{Datum, Verdict};
+use crate::stats::number;
+use crate::stats::sample::{interval, median};
+
+/// What the repeats decide.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// What decided it beside the numbers, or what would.
+    pub(super) note: Option<String>,
+}
+
+impl Decision {
+    const fn plain(verdict: Verdict) -> Self {
+        Self { verdict, note: None }
+    }
+}
+
+/// Decides by all repeats of one combination.
+///
+/// Where all say the same, that is it. What is counted is the same every time or else nothing was understood, so
+/// that a mixture decides nothing. What is measured (`unit` is that of a measure) scatters: from three repeats on
+/// the 95 % interval of their median decides, if it lies on one side; else it is said how many repeats it would
+/// take.
+pub(super) fn decide(data: &[Datum], comparison: &Comparison, unit: &str, seed: u64) -> Decision {
+    let decided: Vec<Option<bool>> =
+        data.iter().map(|datum| datum.range.and_then(|range| comparison.holds(range))).collect();
+    if let Some(&Some(first)) = decided.first()
+        && decided.iter().all(|verdict| *verdict == Some(first))
+    {
+        return Decision::plain(verdict(first));
+    }
+    let ranges: Vec<[f64; 2]> = data.iter().filter_map(|datum| datum.range).collect();
+    if !matches!(unit, "ms" | "µs" | "B") || ranges.is_empty() || ranges.len() < data.len() {
+        return Decision::plain(Verdict::Inconclusive);
+    }
+    if ranges.iter().flatten().any(|end| !end.is_finite()) {
+        // Still waiting for an answer is said by the numbers; too small for the clocks is not.
+        let hidden = ranges.iter().any(|[low, _]| *low == f64::NEG_INFINITY);
+        return Decision { verdict: Verdict::Inconclusive, note: hidden.then(|| HIDDEN.to_owned()) };
+    }
+    let ends = [0, 1].map(|end| ranges.iter().map(|range| range[end]).collect::<Vec<f64>>());
+    if let (Some([low, _]), Some([_, high])) = (interval(&ends[0], seed), interval(&ends[1], seed))
+        && let Some(holds) = comparison.holds([low, high])
+    {
+        let (low, high) = (number::plain(low), number::with_unit(high, unit));
+        let note = format!("the median of {} repeats lies between {low} and {high}", ranges.len());
+        return Decision { verdict: verdict(holds), note: Some(note) };
+    }
+    Decision { verdict: Verdict::Inconclusive, note: needed(&ranges, comparison) }
+}
+
+const fn verdict(holds: bool) -> Verdict {
+    if holds { Verdict::Confirmed } else { Verdict::Refuted }
+}
+
+const HIDDEN: &str = "the two clocks may differ by that much, so more repeats would not tell";
+
+/// More repeats than a run may have.
+const MOST: f64 = 1000.0;
+
+/// How many repeats it would take to tell the median of these values (each a range, both ends included) from the
+/// nearest bound of the comparison.
+///
+/// The median of n values of standard deviation s has a standard error of about √(π/2) · s / √n (for values that are
+/// normally distributed, and not too few). Its 95 % interval leaves out a bound at the distance d four times in
+/// five when n ≥ ((1.96 + 0.84) · √(π/2) · s / d)², 1.96 and 0.84 being the normal quantiles of 97.5 % and 80 %. Of
+/// the distance, what the clocks may be off is taken away first: no number of repeats makes that smaller. Three at
+/// least, and more than there were.
+fn needed(ranges: &[[f64; 2]], comparison: &Comparison) -> Option<String> {
+    let values: Vec<f64> = ranges.iter().map(|[low, high]| f64::midpoint(*low, *high)).collect();
+    let off = ranges.iter().map(|[low, high]| (high - low) / 2.0).fold(0.0, f64::max);
+    let middle = median(values.iter().copied())?;
+    let distance = comparison.bounds().into_iter().map(|bound| (middle - bound).abs()).reduce(f64::min)? - off;
+    if distance <= 0.0 {
+        let same = "their median is the bound itself, so that more repeats would not tell";
+        return Some(if off > 0.0 { HIDDEN } else { same }.to_owned());
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let spread = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
+    let reach = (1.96 + 0.84) * std::f64::consts::FRAC_PI_2.sqrt() * spread / distance;
+    let needed = (reach * reach).ceil().max(3.0).max(n + 1.0);
+    let needed = if needed > MOST { format!("more than {MOST}") } else { format!("about {needed}") };
+    Some(format!("{needed} repeats would tell, and there were {}", values.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_distr::{Distribution, Normal};
+
+    use super::*;
+
+    fn decided(values: &[f64], off: f64, comparison: Comparison, unit: &str) -> (Verdict, String) {
+        let datum = |value: &f64| Datum { range: Some([value - off, value + off]), text: String::new() };
+        let data: Vec<Datum> = values.iter().map(datum).collect();
+        let Decision { verdict, note } = decide(&data, &comparison, unit, 1);
+        (verdict, note.unwrap_or_default())
+    }
+
+    const AT_MOST_50: Comparison = Comparison::AtMost(50.0);
+
+    #[test]
+    fn one_repeat_beyond_the_bound_does_not_outweigh_nine_below() {
+        let values = [40.0, 41.0, 42.0, 43.0, 44.0, 40.5, 41.5, 42.5, 43.5, 70.0];
+        let (verdict, note) = decided(&values, 0.0, AT_MOST_50, "ms");
+        assert_eq!(verdict, Verdict::Confirmed);
+        assert!(note.starts_with("the median of 10 repeats lies between 4"), "{note}");
+        assert_eq!(decided(&values, 0.0, AT_MOST_50, "streams").0, Verdict::Inconclusive, "counts don't scatter");
+    }
+
+    #[test]
+    fn repeats_on_both_sides_say_how_many_it_would_take() {
+        // Standard deviation 10, distance 4 from the median 46: (2.8 × 1.2533 × 10 / 4)² = 77.0.
+        let (verdict, note) = decided(&[36.0, 46.0, 56.0], 0.0, AT_MOST_50, "ms");
+        assert_eq!((verdict, note.as_str()), (Verdict::Inconclusive, "about 77 repeats would tell, and there were 3"));
+        let (_, half) = decided(&[41.0, 46.0, 51.0], 0.0, AT_MOST_50, "ms");
+        assert_eq!(half, "about 20 repeats would tell, and there were 3", "half the spread, a quarter of the repeats");
+        let (_, near) = decided(&[30.0, 49.9, 70.0], 0.0, AT_MOST_50, "ms");
+        assert_eq!(near, "more than 1000 repeats would tell, and there were 3");
+    }
+
+    #[test]
+    fn as_many_as_it_says_mostly_tell_and_a_quarter_of_them_mostly_do_not() {
+        let mut random = rand::rngs::StdRng::seed_from_u64(3);
+        // (2.8 × 1.2533 × 10 / 8)² = 19.2.
+        let scatter = Normal::new(42.0, 10.0).unwrap();
+        let mut told = |repeats: usize| {
+            let draw = |_| {
+                let values: Vec<f64> = (0..repeats).map(|_| scatter.sample(&mut random)).collect();
+                decided(&values, 0.0, AT_MOST_50, "ms").0 == Verdict::Confirmed
+            };
+            (0..30).map(draw).filter(|told| *told).count()
+        };
+        let (enough, few) = (told(20), told(5));
+        assert!(enough >= 18 && few <= 12, "{enough} and {few} of 30");
+    }
+
+    #[test]
+    fn what_the_clocks_hide_no_number_of_repeats_tells() {
+        for values in [&[49.5][..], &[49.0, 49.5, 50.5]] {
+            let (verdict, note) = decided(values, 1.0, AT_MOST_50, "ms");
+            assert_eq!((verdict, note.as_str()), (Verdict::Inconclusive, HIDDEN));
+        }
+        let (_, note) = decided(&[48.0, 50.0, 52.0], 0.0, AT_MOST_50, "ms");
+        assert!(note.contains("the bound itself"), "{note}");
+    }
+}

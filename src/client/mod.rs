@@ -66,7 +66,7 @@ pub struct Visit<'a> {
     pub ports: &'a [u16],
     /// The lab's CA, as a PEM file.
     pub ca: PathBuf,
-    /// SHA-256 of the leaf's public key (SPKI), base64.
+    /// SHA-256 of the leaf's public key (SPKI), base64; of several leaves, separated by commas.
     pub spki_sha256: String,
     /// Whether the lab runs as root, where browsers' sandboxes refuse to start.
     pub root: bool,

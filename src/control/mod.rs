@@ -154,6 +154,7 @@ fn routes(shared: Shared, door: Arc<Admission>) -> Router {
     Router::new()
         .route("/", get(front::page))
         .route("/ping", get(answer::nothing))
+        .route("/cover", get(assets::cover))
         .route("/ledger", get(ledger::show))
         .route("/assets/{file}", get(assets::asset))
         .route("/transports/{file}", get(assets::transport))

@@ -34,20 +34,43 @@ pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &Span, value: Val
     if parts.len() > MAX_DEPTH || parts.contains(&"") {
         return Err(format!("`{}` is not a dotted name; write it like `workload.subscribers`", words::short(path)));
     }
+    let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
     let mut table = tree;
-    for (depth, part) in parts[..parts.len() - 1].iter().enumerate() {
-        let name = || Spanned::new(key.clone(), (*part).to_owned().into());
-        let empty = || Spanned::new(key.clone(), DeValue::Table(DeTable::default()));
-        let inner = table.entry(name()).or_insert_with(empty);
-        match inner.get_mut() {
-            DeValue::Table(inner) => table = inner,
-            _ => return Err(format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join("."))),
+    let mut depth = 0;
+    while let Some(part) = outer.get(depth) {
+        let so_far = || parts[..=depth].join(".");
+        let index = parts.get(depth + 1).and_then(|next| next.parse::<usize>().ok());
+        if let (None, Some(_)) = (table.get(*part), index) {
+            return Err(format!("`{path}` reaches into `{0}`, which there is none of; write [[{0}]]", so_far()));
         }
+        let name = Spanned::new(key.clone(), (*part).to_owned().into());
+        let empty = || Spanned::new(key.clone(), DeValue::Table(DeTable::default()));
+        table = match (table.entry(name).or_insert_with(empty).get_mut(), index) {
+            (DeValue::Table(inner), _) => inner,
+            (DeValue::Array(array), Some(index)) if depth + 2 < parts.len() => {
+                let count = array.len();
+                let entry = array.get_mut(index).map(Spanned::get_mut);
+                depth += 1;
+                match entry {
+                    Some(DeValue::Table(inner)) => inner,
+                    Some(_) => {
+                        return Err(format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join(".")));
+                    }
+                    None => {
+                        return Err(format!(
+                            "`{path}` reaches past `{}`, which has {count}; the first is 0",
+                            parts[depth - 1]
+                        ));
+                    }
+                }
+            }
+            _ => return Err(format!("unknown setting `{path}`: `{}` has no parts", so_far())),
+        };
+        depth += 1;
     }
-    let last = parts[parts.len() - 1];
     // A map keeps its old key, and with it the old place, unless that is taken out first.
-    table.remove(last);
-    table.insert(Spanned::new(key.clone(), last.to_owned().into()), value);
+    table.remove(*last);
+    table.insert(Spanned::new(key.clone(), (*last).to_owned().into()), value);
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub use routes::MAX_SUBSCRIPTIONS;
 use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Heartbeat, Server as ServerSettings};
+use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
 use crate::trial::{Alpn, clock};
 use crate::units::Settable;
 use crate::wire::h3::{QuicOptions, endpoint};
@@ -141,6 +141,17 @@ impl Server {
         }
     }
 
+    /// TLS for this ALPN, with one certificate or one for each host.
+    fn tls(&self, alpn: Alpn) -> Result<Arc<rustls::ServerConfig>, WireError> {
+        let certs = &self.options.certs;
+        let shared = (certs.chain(), certs.key());
+        let config = match self.options.settings.certificate {
+            CertificateUse::Shared => tls::server(shared.0, shared.1, &[alpn])?,
+            CertificateUse::PerHost => tls::server_by_name(certs.by_host(), shared, &[alpn])?,
+        };
+        Ok(Arc::new(config))
+    }
+
     async fn listen_tcp(
         &mut self,
         alpn: Alpn,
@@ -150,7 +161,7 @@ impl Server {
         let (listeners, port) = listen::tcp(&self.options.addresses, port).await?;
         let spoken = if self.options.rig == Some(Rig::WrongAlpn) { Alpn::H1 } else { alpn };
         let options = TcpOptions {
-            tls: Arc::new(tls::server(self.options.certs.chain(), self.options.certs.key(), &[spoken])?),
+            tls: self.tls(spoken)?,
             max_concurrent_streams: self.options.settings.max_concurrent_streams.value(),
             alt_svc,
         };
@@ -167,8 +178,7 @@ impl Server {
             Settable::Set(streams) => streams,
             Settable::Unset => QUIC_STREAMS,
         };
-        let tls = Arc::new(tls::server(self.options.certs.chain(), self.options.certs.key(), &[Alpn::H3])?);
-        let options = QuicOptions { tls, max_concurrent_streams };
+        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams };
         for socket in sockets {
             let endpoint = endpoint(socket, &options)?;
             self.endpoints.push(endpoint.clone());

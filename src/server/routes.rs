@@ -24,6 +24,17 @@ use crate::wire::{Attaching, Exchange, Handler, Request, ResponseBody, Sink};
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
 
+/// What says to an `<img>` and to an `<iframe>` what a 204 says to a fetch: name, type, content. The page tells the
+/// one around it that it is there, as a frame's `load` comes for the browser's page about an error too.
+const SHOWN: [(&str, &str, &str); 2] = [
+    ("ping.svg", "image/svg+xml", r#"<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>"#),
+    (
+        "ping.html",
+        "text/html; charset=utf-8",
+        "<!doctype html><title>Here</title><script>parent.postMessage('here', '*')</script>",
+    ),
+];
+
 /// What the routes share.
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -70,6 +81,13 @@ impl Routes {
                 only(method, &Method::GET)?;
                 let mut response = Response::new(ResponseBody::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
+                Ok(response)
+            }
+            (Some(name), None, None, None) if SHOWN.iter().any(|(shown, ..)| *shown == name) => {
+                only(method, &Method::GET)?;
+                let (_, kind, content) = SHOWN.into_iter().find(|(shown, ..)| *shown == name).unwrap_or(SHOWN[0]);
+                let mut response = Response::new(ResponseBody::whole(content.to_owned()));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(response)
             }
             (Some("feeds"), Some(feed), None, None) => {
@@ -171,8 +189,10 @@ impl Handler for Arc<Routes> {
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-        // For pages that are cross-origin isolated and load it without CORS, such as an image.
+        // For pages that are cross-origin isolated and load it without CORS, such as an image, or in a frame (WHATWG
+        // HTML, "cross-origin embedder policies": what is embedded must have one as well).
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        headers.insert("cross-origin-embedder-policy", HeaderValue::from_static("require-corp"));
         allow(headers, origin);
         response
     }

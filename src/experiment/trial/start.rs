@@ -8,10 +8,11 @@ use super::super::cage::Caged;
 use super::super::end::End;
 use super::super::{RunError, deal};
 use super::{Early, Running, Which, failed};
-use crate::certs::base64;
+use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::rig::Rig;
+use crate::trial::settings::CertificateUse;
 use crate::trial::{Down, Role, Up};
 
 /// How long a server may take until it listens.
@@ -61,14 +62,16 @@ impl Running<'_> {
         let settings = &self.planned.settings;
         let certs = &self.lab.certs;
         let hosts = deal::hosts(&settings.workload);
-        let spki_sha256 = base64(&certs.spki_sha256());
+        let [cert_sha256, spki_sha256] = fingerprints(certs, settings.server.certificate, &hosts);
+        // The page's own certificate is the shared one, whichever the hosts under test show.
+        let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
             port: ports[0],
             ca: certs.ca_path().to_owned(),
-            cert_sha256: base64(&certs.cert_sha256()),
-            spki_sha256: spki_sha256.clone(),
+            cert_sha256,
+            spki_sha256,
             subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
         });
         let Down::Trial(message) = self.message(role) else { return Ok(()) };
@@ -78,7 +81,7 @@ impl Running<'_> {
             hosts: &hosts,
             ports,
             ca: certs.ca_path().to_owned(),
-            spki_sha256,
+            spki_sha256: trusted,
             root: nix::unistd::geteuid().is_root(),
         };
         let log = log(folder, "client.log")?;
@@ -128,4 +131,14 @@ fn log(folder: &Path, name: &str) -> Result<File, RunError> {
 
 fn word(rig: Rig) -> String {
     clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// The fingerprints of the certificates that these hosts show, and those of their keys, separated by commas.
+fn fingerprints(certs: &Certs, used: CertificateUse, hosts: &[String]) -> [String; 2] {
+    let shown: Vec<_> = match used {
+        CertificateUse::Shared => vec![(certs.cert_sha256(), certs.spki_sha256())],
+        CertificateUse::PerHost => hosts.iter().filter_map(|host| certs.host_sha256(host)).collect(),
+    };
+    let (certificates, keys): (Vec<_>, Vec<_>) = shown.iter().map(|(cert, spki)| (base64(cert), base64(spki))).unzip();
+    [certificates, keys].map(|all| all.join(","))
 }

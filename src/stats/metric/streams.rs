@@ -33,7 +33,7 @@ pub(super) static SERVER_OPEN: Metric = Metric {
     unit: "streams",
     definition: "Subscriptions that the census event of their feed was written to.",
     phrase: "was written {}",
-    compute: |record| at_census(record, |record| record.server_open().len()),
+    compute: |record| at_census(record, |record| record.server_open_count()),
     ..PLAIN
 };
 

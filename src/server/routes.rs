@@ -24,16 +24,12 @@ use crate::wire::{Attaching, Exchange, Handler, Request, ResponseBody, Sink};
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
 
-/// What says to an `<img>` and to an `<iframe>` what a 204 says to a fetch: name, type, content. The page tells the
-/// one around it that it is there, as a frame's `load` comes for the browser's page about an error too.
-const SHOWN: [(&str, &str, &str); 2] = [
-    ("ping.svg", "image/svg+xml", r#"<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>"#),
-    (
-        "ping.html",
-        "text/html; charset=utf-8",
-        "<!doctype html><title>Here</title><script>parent.postMessage('here', '*')</script>",
-    ),
-];
+/// What says to an `<img>` what a 204 says to a fetch: type and content.
+const PING_SVG: (&str, &str) = ("image/svg+xml", r#"<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>"#);
+/// The same for an `<iframe>`. It tells the page around it that it is there, as a frame's `load` comes for the
+/// browser's own page about an error too.
+const PING_HTML: (&str, &str) =
+    ("text/html; charset=utf-8", "<!doctype html><title>Here</title><script>parent.postMessage('here', '*')</script>");
 
 /// What the routes share.
 #[derive(Debug)]
@@ -83,9 +79,9 @@ impl Routes {
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Ok(response)
             }
-            (Some(name), None, None, None) if SHOWN.iter().any(|(shown, ..)| *shown == name) => {
+            (Some(name @ ("ping.svg" | "ping.html")), None, None, None) => {
                 only(method, &Method::GET)?;
-                let (_, kind, content) = SHOWN.into_iter().find(|(shown, ..)| *shown == name).unwrap_or(SHOWN[0]);
+                let (kind, content) = if name == "ping.svg" { PING_SVG } else { PING_HTML };
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(response)

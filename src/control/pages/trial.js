@@ -83,7 +83,8 @@ async function prepare() {
     if (!openPage(route("page", { page: other }), behind)) return unsupported("this browser lets no page open another");
   }
   if (behind) {
-    if (page === 0) cover();
+    // WebKitGTK is started with a page in front.
+    if (page === 0 && document.visibilityState !== "hidden") cover();
     if (!(await hidden())) return unsupported("a page with another tab in front of it does not count as hidden here");
   }
   ({ subscribe } = await import(`/transports/${protocol.split("/")[0]}.js`));

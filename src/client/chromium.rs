@@ -50,7 +50,7 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
         &found.path.to_string_lossy(),
         "--headless=new",
         "--user-data-dir={profile}/chromium",
-        // Trusts the leaf by its key, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
+        // Trusts leaves by their keys, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
         &format!("--ignore-certificate-errors-spki-list={}", visit.spki_sha256),
         // No name but the lab's can be looked up, so that no background service reaches the network.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",

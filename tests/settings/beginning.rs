@@ -1,0 +1,49 @@
+//! What comes before `go`: a page in front, connections that are there already.
+
+use crate::run::{any, completed};
+
+const SHORT: &str = "[workload]\nhold = '800ms'\nsettle = '500ms'\ndrain = '300ms'\n\
+                     events = { count = 1, rate = '10/s' }\n";
+
+#[test]
+fn a_page_behind_another_is_hidden_in_every_browser() {
+    let run = completed(&format!(
+        "protocol = 'sse/h2'\n[factors]\nclient = ['chromium', 'firefox', 'webkit']\n{SHORT}visibility = 'hidden'\n"
+    ));
+    for trial in run.trials() {
+        let clocks = run.facts(trial, "clock");
+        assert_eq!(clocks.len(), 1);
+        assert_eq!(clocks[0]["visibility"], "hidden", "{}", trial["levels"]);
+    }
+}
+
+#[test]
+fn the_native_client_has_no_page_to_hide() {
+    let run = any(&format!("client = 'native'\n{SHORT}visibility = 'hidden'\n"));
+    assert_eq!(run.trials()[0]["outcome"], "unsupported");
+    assert_eq!(run.trials()[0]["reason"], "the native client has no page to hide");
+}
+
+#[test]
+fn a_request_before_the_first_stream_costs_its_credit_on_http_3_and_no_place_on_http_2() {
+    let run = completed(&format!(
+        "[factors]\nclient = ['chromium', 'native']\nprotocol = ['sse/h2', 'sse/h3']\n\
+         \"workload.open\" = ['burst', 'after-settings']\n{SHORT}subscribers = 20\n[server]\n\
+         max-concurrent-streams = 10\n"
+    ));
+    for client in ["chromium", "native"] {
+        let open = |protocol, open| {
+            run.metric(&[("client", client), ("protocol", protocol), ("workload.open", open)], "open-streams")
+        };
+        assert_eq!(open("sse/h2", "after-settings"), 10, "{client}");
+        // RFC 9000 section 4.6: a limit of streams ever opened, which the server need not raise yet.
+        let [burst, warm] = ["burst", "after-settings"].map(|word| open("sse/h3", word));
+        assert_eq!(burst - warm, 1, "{client} opened {burst} and {warm}");
+        let levels = [("client", client), ("protocol", "sse/h2"), ("workload.open", "after-settings")];
+        let trial = run.trial(&levels);
+        assert_eq!(run.metric(&levels, "connections"), 1, "subscriptions are on the connection that was there");
+        let connected = run.facts(trial, "connected")[0]["t"].as_u64();
+        let requested = run.facts(trial, "requested")[0]["t"].as_u64();
+        assert!(connected < requested, "{client}: the connection is there before the first subscription");
+    }
+}

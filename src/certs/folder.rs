@@ -163,13 +163,18 @@ impl Folder {
 }
 
 fn is_key(file: &str) -> bool {
-    file == CA_KEY || file == SERVER_KEY || file.starts_with(HOST) && file.ends_with(".key")
+    file == CA_KEY || file == SERVER_KEY || is_host(file, "key")
+}
+
+/// Whether it is the file of this kind for one of the hosts.
+fn is_host(file: &str, kind: &str) -> bool {
+    file.strip_prefix(HOST).and_then(|rest| rest.rsplit_once('.')).is_some_and(|(_, end)| end == kind)
 }
 
 fn is_ours(file: &str) -> bool {
     [CA_PEM, SERVER_PEM, LOCK, "README.md"].contains(&file)
         || is_key(file)
-        || file.starts_with(HOST) && file.ends_with(".pem")
+        || is_host(file, "pem")
         || file.starts_with(UNFINISHED)
 }
 

@@ -203,6 +203,35 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_trial_keeps_throttling_and_gives_webkit_a_page_in_front() {
+        use crate::trial::settings::Visibility;
+        let hidden = settings(|s| s.workload.visibility = Visibility::Hidden);
+        let flags = |settings: &Settings| cage(&chromium::CLIENT, settings, false).argv;
+        let more: Vec<String> =
+            flags(&settings(|_| ())).into_iter().filter(|arg| !flags(&hidden).contains(arg)).collect();
+        assert_eq!(
+            more,
+            [
+                "--disable-background-timer-throttling",
+                "--disable-backgrounding-occluded-windows",
+                "--disable-renderer-backgrounding"
+            ]
+        );
+        let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
+        let visit = Visit {
+            url: "https://127.0.0.1:1/trials/7/page?token=x&page=0".to_owned(),
+            settings: &hidden,
+            hosts: &[],
+            ports: &[],
+            ca: "/ca.pem".into(),
+            spki_sha256: String::new(),
+            root: true,
+        };
+        let Launch::Browser(cage) = (webkit::CLIENT.command)(&found, &visit) else { panic!("a browser") };
+        assert_eq!(cage.argv[cage.argv.len() - 2..], ["https://127.0.0.1:1/cover".to_owned(), visit.url.clone()]);
+    }
+
+    #[test]
     fn every_browser_opens_the_page_last_and_keeps_to_its_profile() {
         for client in [&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT] {
             let cage = cage(client, &settings(|_| ()), false);

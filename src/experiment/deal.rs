@@ -36,10 +36,11 @@ pub fn deal(workload: &Workload, trial: u32, protocol: &Protocol, ports: &[u16])
     let total = u128::from(workload.subscribers.max(1));
     let subscription = |sub: u32| {
         let [page, host, port, feed] = digits(sub as usize, sizes);
-        let mut path = format!("/feeds/{}/{}?trial={trial}", feeds[feed], protocol.transport);
-        if workload.urls == Urls::Distinct {
-            path += &format!("&sub={sub}");
-        }
+        let own = match workload.urls {
+            Urls::Distinct => format!("&sub={sub}"),
+            Urls::Identical => String::new(),
+        };
+        let path = format!("/feeds/{}/{}?trial={trial}{own}", feeds[feed], protocol.transport);
         let open_at = u128::from(sub) * u128::from(workload.ramp.nanos()) / total;
         SubscriptionPlan {
             sub,

@@ -226,6 +226,14 @@ fn a_factor_reaches_into_an_array_by_number() {
         "x.toml:6: `beside.0.at` can't be 9s: the census is 3.000 s after `go`, and what comes later is not measured"
     );
     assert_eq!(refused("[[beside]]\nat = '1s'\n"), "x.toml:2: no `kind` in [[beside]]");
+    assert_eq!(
+        refused(&good.replace("0.kind", "0")),
+        "x.toml:5: `beside.0` is both a setting and a factor; see x.toml:2"
+    );
+    assert_eq!(
+        refused(&good.replace("0.kind", "0.at.x")),
+        "x.toml:5: unknown setting `beside.0.at.x`: `beside.0.at` has no parts"
+    );
 }
 
 #[test]

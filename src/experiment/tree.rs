@@ -27,44 +27,40 @@ pub(super) fn get<'t, 'i>(tree: &'t DeTable<'i>, path: &str) -> Option<&'t Value
     Some(value)
 }
 
-/// Puts a value at a dotted path, in place of what is there. `key` is where the path was written. An error says
-/// why there can be no such path.
+/// Puts a value at a dotted path, in place of what is there; a number reaches into an array that is there. `key` is
+/// where the path was written. An error says why there can be no such path.
 pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &Span, value: Value<'i>) -> Result<(), String> {
     let parts: Vec<&str> = path.split('.').collect();
+    let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
     if parts.len() > MAX_DEPTH || parts.contains(&"") {
         return Err(format!("`{}` is not a dotted name; write it like `workload.subscribers`", words::short(path)));
     }
-    let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
+    let no_parts = |depth: usize| format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join("."));
     let mut table = tree;
     let mut depth = 0;
-    while let Some(part) = outer.get(depth) {
-        let so_far = || parts[..=depth].join(".");
-        let index = parts.get(depth + 1).and_then(|next| next.parse::<usize>().ok());
-        if let (None, Some(_)) = (table.get(*part), index) {
-            return Err(format!("`{path}` reaches into `{0}`, which there is none of; write [[{0}]]", so_far()));
+    while depth < outer.len() {
+        let index = parts[depth + 1].parse::<usize>().ok();
+        if index.is_some() && !table.contains_key(parts[depth]) {
+            let array = parts[..=depth].join(".");
+            return Err(format!("`{path}` reaches into `{array}`, which there is none of; write [[{array}]]"));
         }
-        let name = Spanned::new(key.clone(), (*part).to_owned().into());
+        let name = Spanned::new(key.clone(), parts[depth].to_owned().into());
         let empty = || Spanned::new(key.clone(), DeValue::Table(DeTable::default()));
         table = match (table.entry(name).or_insert_with(empty).get_mut(), index) {
             (DeValue::Table(inner), _) => inner,
-            (DeValue::Array(array), Some(index)) if depth + 2 < parts.len() => {
+            (DeValue::Array(array), Some(index)) => {
                 let count = array.len();
-                let entry = array.get_mut(index).map(Spanned::get_mut);
                 depth += 1;
-                match entry {
-                    Some(DeValue::Table(inner)) => inner,
-                    Some(_) => {
-                        return Err(format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join(".")));
-                    }
+                match array.get_mut(index).map(Spanned::get_mut) {
+                    Some(DeValue::Table(inner)) if depth < outer.len() => inner,
+                    Some(_) => return Err(no_parts(depth - usize::from(depth == outer.len()))),
                     None => {
-                        return Err(format!(
-                            "`{path}` reaches past `{}`, which has {count}; the first is 0",
-                            parts[depth - 1]
-                        ));
+                        let array = parts[..depth].join(".");
+                        return Err(format!("`{path}` reaches past `{array}`, which has {count}; the first is 0"));
                     }
                 }
             }
-            _ => return Err(format!("unknown setting `{path}`: `{}` has no parts", so_far())),
+            _ => return Err(no_parts(depth)),
         };
         depth += 1;
     }

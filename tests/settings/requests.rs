@@ -1,5 +1,7 @@
 //! What is asked for, how: addresses, credentials, readers, and other requests beside.
 
+use std::fmt::Write;
+
 use crate::run::completed;
 
 const SHORT: &str =
@@ -24,24 +26,23 @@ fn equal_addresses_are_counted_alike_at_both_ends_whatever_reads_them() {
 #[test]
 fn a_fetch_reads_what_an_eventsource_reads() {
     let run = completed(&format!(
-        "[factors]\nclient = ['chromium', 'webkit']\nprotocol = ['sse/h1', 'sse/h2']\n{SHORT}subscribers = 8\n\
-         [sse]\nreader = 'fetch'\n"
+        "protocol = 'sse/h1'\n[factors]\nclient = ['chromium', 'webkit']\n{SHORT}subscribers = 8\n[sse]\n\
+         reader = 'fetch'\n"
     ));
     for trial in run.trials() {
-        let open = if trial["levels"]["protocol"] == "sse/h1" { 6.0 } else { 8.0 };
-        assert_eq!(trial["metrics"]["open-streams"]["median"], open, "{}", trial["levels"]);
-        assert_eq!(trial["metrics"]["events-received"]["median"], open * 2.0, "{}", trial["levels"]);
+        assert_eq!(trial["metrics"]["open-streams"]["median"], 6.0, "{}", trial["levels"]);
+        assert_eq!(trial["metrics"]["events-received"]["median"], 12.0, "{}", trial["levels"]);
     }
 }
 
 #[test]
 fn subscriptions_with_and_without_credentials_have_a_connection_each_in_chromium() {
     let run = completed(&format!(
-        "client = 'chromium'\nprotocol = 'sse/h2'\n[factors]\n\"workload.credentials\" = ['both', 'omit', 'include']\n\
+        "client = 'chromium'\nprotocol = 'sse/h2'\n[factors]\n\"workload.credentials\" = ['both', 'include']\n\
          {SHORT}subscribers = 20\n[server]\nmax-concurrent-streams = 5\n"
     ));
     let of = |mode| ["open-streams", "connections"].map(|metric| run.metric(&[("workload.credentials", mode)], metric));
-    assert_eq!((of("both"), of("omit"), of("include")), ([10, 2], [5, 1], [5, 1]));
+    assert_eq!((of("both"), of("include")), ([10, 2], [5, 1]));
     let attached = run.facts(run.trial(&[("workload.credentials", "both")]), "attached");
     for fact in &attached {
         let same = attached.iter().filter(|other| other["conn"] == fact["conn"]);
@@ -61,7 +62,7 @@ fn every_kind_of_request_beside_is_sent_and_answered() {
         ("navigation", "omit", "loaded"),
     ];
     for (kind, credentials, _) in expected {
-        text += &format!("[[beside]]\nat = '300ms'\nkind = '{kind}'\ncredentials = '{credentials}'\n");
+        write!(text, "[[beside]]\nat = '300ms'\nkind = '{kind}'\ncredentials = '{credentials}'\n").unwrap();
     }
     let run = completed(&text);
     for trial in run.trials() {
@@ -79,7 +80,7 @@ fn every_kind_of_request_beside_is_sent_and_answered() {
 fn beside_six_streams_of_http_1_a_fetch_and_an_image_wait_in_chromium_and_a_websocket_does_not() {
     let mut text = format!("client = 'chromium'\nprotocol = 'sse/h1'\n{SHORT}subscribers = 8\n");
     for kind in ["fetch", "image", "websocket"] {
-        text += &format!("[[beside]]\nat = '400ms'\nkind = '{kind}'\n");
+        write!(text, "[[beside]]\nat = '400ms'\nkind = '{kind}'\n").unwrap();
     }
     let run = completed(&text);
     let trial = &run.trials()[0];

@@ -64,7 +64,8 @@ impl Run {
     #[track_caller]
     pub(crate) fn metric(&self, levels: &[(&str, &str)], metric: &str) -> u64 {
         let value = self.trial(levels)["metrics"][metric]["median"].as_f64();
-        value.unwrap_or_else(|| panic!("{metric} of {levels:?} is absent")) as u64
+        let value = value.unwrap_or_else(|| panic!("{metric} of {levels:?} is absent"));
+        value.to_string().parse().unwrap_or_else(|_| panic!("{metric} of {levels:?} is {value}, which is no count"))
     }
 
     /// The facts of a kind in a trial, in the order in which they were written down.

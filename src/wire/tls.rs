@@ -9,7 +9,6 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::WireError;
-use crate::certs::Shown;
 use crate::trial::Alpn;
 
 /// What a client of HTTP/1.0 may offer; HTTP/1.1 answers it.
@@ -50,6 +49,9 @@ pub fn server_by_name(
     config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
     Ok(config)
 }
+
+/// What a server shows, leaf first, and the key to it.
+pub type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// Certificates by the name asked for, in lower case.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use crate::run::{any, completed};
 
-const SHORT: &str = "[workload]\nhold = '800ms'\nsettle = '500ms'\ndrain = '300ms'\n\
+const SHORT: &str = "[workload]\nhold = '1500ms'\nsettle = '1s'\ndrain = '600ms'\n\
                      events = { count = 1, rate = '10/s' }\n";
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::run::completed;
 
-const TWO_HOSTS: &str = "[workload]\nsubscribers = 8\nhosts = 2\nopen = 'after-settings'\nhold = '1s'\nsettle = '600ms'\n\
-                         drain = '300ms'\nevents = { count = 1, rate = '10/s' }\n";
+const TWO_HOSTS: &str = "[workload]\nsubscribers = 8\nhosts = 2\nopen = 'after-settings'\nhold = '1500ms'\nsettle = '1s'\n\
+                         drain = '600ms'\nevents = { count = 1, rate = '10/s' }\n";
 
 #[test]
 fn a_certificate_for_each_host_keeps_chromium_from_sharing_a_connection() {

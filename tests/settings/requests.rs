@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::run::completed;
 
 const SHORT: &str =
-    "[workload]\nhold = '1s'\nsettle = '600ms'\ndrain = '300ms'\nevents = { count = 1, rate = '10/s' }\n";
+    "[workload]\nhold = '1500ms'\nsettle = '1s'\ndrain = '600ms'\nevents = { count = 1, rate = '10/s' }\n";
 
 #[test]
 fn equal_addresses_are_counted_alike_at_both_ends_whatever_reads_them() {

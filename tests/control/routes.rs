@@ -238,7 +238,7 @@ async fn a_port_in_use_is_named() {
         ledger,
         serving: None,
     };
-    let refused = transport_lab::control::Control::start(config).await.unwrap_err().to_string();
+    let refused = transport_lab::cli::chain(&transport_lab::control::Control::start(config).await.unwrap_err());
     assert!(refused.contains(&format!("127.0.0.1:{}", lab.control.port())), "{refused}");
 }
 

@@ -146,6 +146,11 @@ impl Certs {
         self.leaf.names.iter().map(ToString::to_string).collect()
     }
 
+    /// The names and addresses that the CA may vouch for; a name stands for those below it too.
+    pub fn permitted(&self) -> Vec<String> {
+        self.authority.permitted.iter().map(ToString::to_string).collect()
+    }
+
     fn ensure_at(dir: &Path, hosts: &[String], now: OffsetDateTime) -> Result<(Self, Vec<String>), CertsError> {
         let wanted = name::wanted(hosts)?;
         let folder = Folder::claim(dir)?;

@@ -3,6 +3,7 @@
 //! Enters: a trial's settings and the address of its page. Leaves: how to start the client. What must never
 //! happen here: a client started, waited for or ended. That is the runner's, once for all clients.
 
+pub mod agent;
 mod chromium;
 mod firefox;
 mod native;

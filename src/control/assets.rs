@@ -8,21 +8,39 @@ use super::answer::Refusal;
 use crate::transport;
 
 /// What a page may do: load from its own origin, talk to the data ports.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self' https: wss:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+macro_rules! policy {
+    ($images:literal, $framing:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' https: wss:; ",
+            "base-uri 'none'; form-action 'none'; img-src 'self' data:",
+            $images,
+            "; ",
+            $framing
+        )
+    };
+}
 
-/// The same for a trial's page, which may also show images and pages of the data ports: that is what it measures.
-const TRIAL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self' https: wss:; img-src 'self' data: https:; frame-src https:; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
+/// What a page has to do with frames.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Framing {
+    /// Nothing.
+    Alone,
+    /// It has the lab's own pages in frames: the lab page, a trial.
+    Frames,
+    /// It is a trial: it may be in a frame of the lab's own, and may show images and pages of the data ports, as
+    /// that is what it measures.
+    Trial,
+}
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// Name, type, content.
-const ASSETS: [(&str, &str, &str); 8] = [
+const ASSETS: [(&str, &str, &str); 10] = [
     ("lab.css", STYLE, include_str!("pages/lab.css")),
-    ("front.js", SCRIPT, include_str!("pages/front.js")),
+    ("lab.js", SCRIPT, include_str!("pages/lab.js")),
+    ("lanes.js", SCRIPT, include_str!("pages/lanes.js")),
+    ("counts.js", SCRIPT, include_str!("pages/counts.js")),
     ("trial.js", SCRIPT, include_str!("pages/trial.js")),
     ("beginning.js", SCRIPT, include_str!("pages/beginning.js")),
     ("beside.js", SCRIPT, include_str!("pages/beside.js")),
@@ -50,24 +68,20 @@ pub(super) async fn transport(Path(file): Path<String>) -> Result<Response, Refu
 }
 
 /// A page under its policy.
-pub(super) fn html(content: String) -> Response {
-    page(content, CONTENT_SECURITY_POLICY)
-}
-
-/// `GET /trials/{n}/page`, to who was let in.
-pub(super) fn trial_page() -> Response {
-    page(include_str!("pages/trial.html").to_owned(), TRIAL_POLICY)
-}
-
-/// `GET /cover`: a page to put in front of another.
-pub(super) async fn cover() -> Response {
-    html(include_str!("pages/cover.html").to_owned())
-}
-
-fn page(content: String, policy: &'static str) -> Response {
+pub(super) fn html(content: String, framing: Framing) -> Response {
+    let policy = match framing {
+        Framing::Alone => policy!("", "frame-ancestors 'none'"),
+        Framing::Frames => policy!("", "frame-src 'self'; frame-ancestors 'none'"),
+        Framing::Trial => policy!(" https:", "frame-src https:; frame-ancestors 'self'"),
+    };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
     ];
     (headers, content).into_response()
+}
+
+/// `GET /cover`: a page to put in front of another.
+pub(super) async fn cover() -> Response {
+    html(include_str!("pages/cover.html").to_owned(), Framing::Alone)
 }

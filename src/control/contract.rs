@@ -71,7 +71,7 @@ fn admitted(shared: &Shared, trial: Trial, shown: Shows) -> Result<Admitted, Ref
 /// `GET /trials/{n}/page`: the trial page.
 pub(super) async fn page(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, Refusal> {
     admitted(&shared, trial, shown)?;
-    Ok(assets::trial_page())
+    Ok(assets::html(include_str!("pages/trial.html").to_owned(), assets::Framing::Trial))
 }
 
 /// An instant of `CLOCK_MONOTONIC`. As text: in a number of JavaScript it is exact for the first 104 days only.

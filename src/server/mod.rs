@@ -10,6 +10,7 @@ mod feeds;
 mod publisher;
 mod rigged;
 mod routes;
+mod token;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -18,9 +19,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-pub use admission::{Admission, Refusal, is_local};
+pub use admission::{Admission, Refusal, TOKEN_COOKIE, is_local};
 pub use feeds::MAX_FEEDS;
+pub use publisher::Publisher;
 pub use routes::MAX_SUBSCRIPTIONS;
+pub use token::Token;
 
 use crate::certs::Certs;
 use crate::feed::Feed;
@@ -47,6 +50,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Origins that may read and write, beside its own.
     pub origins: Vec<String>,
+    /// What other machines have to show, when they can reach it.
+    pub token: Option<Arc<Token>>,
     /// Limits, heartbeat, log.
     pub settings: ServerSettings,
     /// One table of settings per transport.

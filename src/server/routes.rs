@@ -47,7 +47,7 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            admission: Admission::new(&options.hosts, &options.origins),
+            admission: Admission::new(&options.hosts, &options.origins, options.token.clone()),
             feeds: Feeds::new(options.settings.log as usize),
             tables: options.tables.clone(),
             rig: options.rig,
@@ -177,10 +177,11 @@ impl Handler for Arc<Routes> {
     async fn answer(&self, exchange: Exchange) -> Response<ResponseBody> {
         let Exchange::Request(request) = exchange;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let (origin, answer) = match self.admission.admit(&request.head.uri, &request.head.headers) {
-            Ok(origin) => (origin, self.dispatch(&request)),
-            Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
-        };
+        let (origin, answer) =
+            match self.admission.admit(request.connection.peer, &request.head.uri, &request.head.headers) {
+                Ok(origin) => (origin, self.dispatch(&request)),
+                Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
+            };
         let mut response = answer.unwrap_or_else(Error::response);
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

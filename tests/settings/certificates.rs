@@ -16,6 +16,7 @@ async fn server(certs: &Arc<Certs>) -> (Server, u16, u16) {
     let mut settings: Settings = serde_json::from_str("{}").unwrap();
     settings.server.certificate = CertificateUse::PerHost;
     let mut server = Server::new(Options {
+        token: None,
         certs: Arc::clone(certs),
         addresses: vec![Ipv4Addr::LOCALHOST.into()],
         hosts: vec![],

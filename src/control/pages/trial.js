@@ -190,7 +190,8 @@ function openOne({ sub, host, port, path }) {
 /** A plain request to where the first subscription went: does it get through? */
 async function probe() {
   const { host, port } = message.subscriptions[0];
-  const url = `https://${host}:${port}/ping?trial=${message.trial}&probe=${page}`;
+  const shown = message.token ? `&token=${message.token}` : "";
+  const url = `https://${host}:${port}/ping?trial=${message.trial}&probe=${page}${shown}`;
   outbox.saw({ kind: "probe-sent", t: now() });
   let status;
   try {
@@ -269,4 +270,6 @@ function show() {
     const cell = document.querySelector(`#${id}`);
     if (cell.textContent !== String(value)) cell.textContent = value;
   }
+  // The lab page has this one in a frame, and shows its counts beside the server's.
+  if (parent !== window) parent.postMessage({ opened, asked }, location.origin);
 }

@@ -10,10 +10,11 @@ use super::super::{RunError, deal};
 use super::{Early, Running, Which, failed};
 use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
+use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::rig::Rig;
 use crate::trial::settings::CertificateUse;
-use crate::trial::{Down, Role, Up};
+use crate::trial::{Down, Fact, Role, Up};
 
 /// How long a server may take until it listens.
 const LISTEN: Duration = Duration::from_secs(10);
@@ -70,6 +71,7 @@ impl Running<'_> {
             hosts: hosts.clone(),
             port: ports[0],
             ca: certs.ca_path().to_owned(),
+            token: None,
             cert_sha256,
             spki_sha256,
             subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
@@ -115,9 +117,23 @@ impl Running<'_> {
             }
         };
         self.started(Which::Client, client, Some(found.version.clone()))?;
+        self.ready().await.map(drop)
+    }
+
+    /// Takes ends that are there already; a visitor's version is what its page says.
+    pub(super) async fn take_ends(&mut self, server: End, client: End) -> Result<(), Early> {
+        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        self.client = Some(client);
+        let version = self.ready().await?;
+        self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid: 0, version: Some(version) })?;
+        Ok(())
+    }
+
+    /// Waits until the client is, and gives its version as it says it.
+    async fn ready(&mut self) -> Result<String, Early> {
         loop {
             match self.next(self.end_by, "the client never reported").await? {
-                (Which::Client, Up::Ready { .. }) => return Ok(()),
+                (Which::Client, Up::Ready { version }) => return Ok(version),
                 (which, said) => self.take(which, said).await?,
             }
         }

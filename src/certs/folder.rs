@@ -18,6 +18,28 @@ pub(super) const SERVER_PEM: &str = "server.pem";
 /// The private key to it.
 pub(super) const SERVER_KEY: &str = "server.key";
 
+/// What servers send when each host has a certificate of its own, and the keys to it: `host-a.localhost.pem`.
+const HOST: &str = "host-";
+
+/// A certificate's file, and that of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) pem: String,
+    pub(super) key: String,
+}
+
+impl Pair {
+    /// The servers' certificate for all names.
+    pub(super) fn shared() -> Self {
+        Self { pem: SERVER_PEM.to_owned(), key: SERVER_KEY.to_owned() }
+    }
+
+    /// The certificate for this name alone.
+    pub(super) fn host(name: &str) -> Self {
+        Self { pem: format!("{HOST}{name}.pem"), key: format!("{HOST}{name}.key") }
+    }
+}
+
 /// How long to wait for another lab that uses the folder; making everything takes milliseconds.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
 
@@ -116,7 +138,7 @@ impl Folder {
     /// Takes keys back from other users, who may have got at them through a copy or a restored backup.
     pub(super) fn tighten_keys(&self) -> Result<Vec<String>, CertsError> {
         let mut notices = Vec::new();
-        for path in [self.path(CA_KEY), self.path(SERVER_KEY)] {
+        for path in entries(&self.dir)?.iter().filter(|name| is_key(name)).map(|name| self.path(name)) {
             let Ok(metadata) = fs::metadata(&path) else { continue };
             let mode = metadata.permissions().mode() & 0o777;
             if metadata.is_file() && mode & 0o077 != 0 {
@@ -141,16 +163,25 @@ impl Folder {
 }
 
 fn is_key(file: &str) -> bool {
-    file == CA_KEY || file == SERVER_KEY
+    file == CA_KEY || file == SERVER_KEY || is_host(file, "key")
+}
+
+/// Whether it is the file of this kind for one of the hosts.
+fn is_host(file: &str, kind: &str) -> bool {
+    file.strip_prefix(HOST).and_then(|rest| rest.rsplit_once('.')).is_some_and(|(_, end)| end == kind)
 }
 
 fn is_ours(file: &str) -> bool {
-    [CA_PEM, CA_KEY, SERVER_PEM, SERVER_KEY, LOCK, "README.md"].contains(&file) || file.starts_with(UNFINISHED)
+    [CA_PEM, SERVER_PEM, LOCK, "README.md"].contains(&file)
+        || is_key(file)
+        || is_host(file, "pem")
+        || file.starts_with(UNFINISHED)
 }
 
 /// Somebody's own CA may have files of these names: without the lab's mark, nothing in PEM is written over.
 fn refuse_foreign(dir: &Path) -> Result<(), CertsError> {
-    for path in [CA_PEM, CA_KEY, SERVER_PEM, SERVER_KEY].map(|file| dir.join(file)) {
+    let named = entries(dir)?.into_iter().filter(|name| is_ours(name) && name != "README.md");
+    for path in named.map(|file| dir.join(file)) {
         let mut start = Vec::new();
         let Ok(file) = File::open(&path) else { continue };
         file.take(LONGEST_FILE).read_to_end(&mut start).map_err(io_error("read", &path))?;

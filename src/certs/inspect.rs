@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, GeneralName, NameConstraints, ParsedExtension, X509Certificate};
 
 use super::CertsError;
-use super::folder::{CA_KEY, CA_PEM, Folder, SERVER_KEY, SERVER_PEM};
+use super::folder::{CA_KEY, CA_PEM, Folder, Pair};
 use super::name::Name;
 
 /// When a certificate is valid, both ends included (RFC 5280 section 4.1.2.5).
@@ -76,12 +76,12 @@ pub(super) fn signer(folder: &Folder) -> Result<Signer, CertsError> {
     Ok(Signer { authority, key })
 }
 
-/// Reads the servers' certificate and its key, and holds them against the CA.
-pub(super) fn leaf(folder: &Folder, authority: &Authority) -> Result<Leaf, CertsError> {
-    let der = certificate(folder, SERVER_PEM)?;
-    let spki = Leaf::check(&der, authority).map_err(|why| folder.unusable(SERVER_PEM, why))?;
-    let key = key(folder, SERVER_KEY, &spki, SERVER_PEM)?;
-    Leaf::new(der, &key).map_err(|why| folder.unusable(SERVER_PEM, why))
+/// Reads a server's certificate and its key, and holds them against the CA.
+pub(super) fn leaf(folder: &Folder, files: &Pair, authority: &Authority) -> Result<Leaf, CertsError> {
+    let der = certificate(folder, &files.pem)?;
+    let spki = Leaf::check(&der, authority).map_err(|why| folder.unusable(&files.pem, why))?;
+    let key = key(folder, &files.key, &spki, &files.pem)?;
+    Leaf::new(der, &key).map_err(|why| folder.unusable(&files.pem, why))
 }
 
 impl Authority {

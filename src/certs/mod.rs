@@ -1,4 +1,5 @@
-//! The lab's own certificate authority and the one certificate that its servers show.
+//! The lab's own certificate authority and the certificates that its servers show: one for all names, and one for
+//! each host alone.
 //!
 //! Enters: a folder and the host names that servers will be reached by. Leaves: certificates, the server's key
 //! and fingerprints, fit for rustls, quinn, browsers' trust and `serverCertificateHashes`. What must never
@@ -21,7 +22,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
-use folder::{CA_KEY, CA_PEM, Folder, SERVER_KEY, SERVER_PEM};
+use folder::{CA_KEY, CA_PEM, Folder, Pair};
 use inspect::{Authority, Leaf};
 use name::Name;
 
@@ -66,11 +67,16 @@ pub enum CertsError {
     Mint(#[from] rcgen::Error),
 }
 
+/// What a server shows, leaf first, and the key to it.
+pub type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
 /// The certificates of one folder, checked against each other.
 pub struct Certs {
     ca_path: PathBuf,
     authority: Authority,
     leaf: Leaf,
+    /// One per host of [`name::HOSTS`], in that order.
+    hosts: Vec<Leaf>,
 }
 
 impl Certs {
@@ -118,6 +124,18 @@ impl Certs {
         sha256(&self.leaf.spki)
     }
 
+    /// Each host's own certificate, valid for no other name: by host.
+    pub fn by_host(&self) -> Vec<(String, Shown)> {
+        let one = |(host, leaf): (&str, &Leaf)| (host.to_owned(), (vec![leaf.der.clone()], leaf.key.clone_key()));
+        name::HOSTS.into_iter().zip(&self.hosts).map(one).collect()
+    }
+
+    /// As [`Self::cert_sha256`] and [`Self::spki_sha256`], of the certificate for this host alone, if it has one.
+    pub fn host_sha256(&self, host: &str) -> Option<([u8; 32], [u8; 32])> {
+        let (_, leaf) = name::HOSTS.into_iter().zip(&self.hosts).find(|(name, _)| *name == host)?;
+        Some((sha256(&leaf.der), sha256(&leaf.spki)))
+    }
+
     /// The last instant at which the leaf is valid.
     pub fn not_after(&self) -> OffsetDateTime {
         self.leaf.validity.not_after
@@ -126,6 +144,11 @@ impl Certs {
     /// The names and addresses that the leaf is valid for.
     pub fn names(&self) -> Vec<String> {
         self.leaf.names.iter().map(ToString::to_string).collect()
+    }
+
+    /// The names and addresses that the CA may vouch for; a name stands for those below it too.
+    pub fn permitted(&self) -> Vec<String> {
+        self.authority.permitted.iter().map(ToString::to_string).collect()
     }
 
     fn ensure_at(dir: &Path, hosts: &[String], now: OffsetDateTime) -> Result<(Self, Vec<String>), CertsError> {
@@ -150,7 +173,7 @@ impl Certs {
             ));
         }
 
-        let found = unless_unusable(inspect::leaf(&folder, &signer.authority))?;
+        let found = unless_unusable(inspect::leaf(&folder, &Pair::shared(), &signer.authority))?;
         let (leaf, reason) = match found {
             Ok(leaf) => match mint::why_new_leaf(&leaf, &wanted, now) {
                 None => (leaf, None),
@@ -158,25 +181,65 @@ impl Certs {
             },
             Err(why) => (mint::leaf(&signer, &union(&wanted, &signer.authority.permitted), now)?, Some(why)),
         };
+        let anew = reason.is_some();
         if let Some(why) = reason {
-            folder.write(SERVER_PEM, &leaf.pem())?;
-            folder.write(SERVER_KEY, &leaf.key_pem())?;
-            notices.push(format!("made a new server certificate, because {why}"));
+            put(&folder, &Pair::shared(), &leaf)?;
+            notices.push(format!("made new server certificates, because {why}"));
         }
-        Ok((Self { ca_path: folder.path(CA_PEM), authority: signer.authority, leaf }, notices))
+        let mut own = Vec::new();
+        for host in name::HOSTS {
+            let (leaf, reason) = ensure_host(&folder, &signer, host, anew, now)?;
+            own.push(leaf);
+            notices.extend(reason.map(|why| format!("made a new certificate for {host} alone, because {why}")));
+        }
+        Ok((Self { ca_path: folder.path(CA_PEM), authority: signer.authority, leaf, hosts: own }, notices))
     }
 
     fn load_at(dir: &Path, now: OffsetDateTime) -> Result<Self, CertsError> {
         let folder = Folder::visit(dir)?;
         let authority = inspect::authority(&folder)?;
-        let leaf = inspect::leaf(&folder, &authority)?;
-        for (file, validity) in [(CA_PEM, authority.validity), (SERVER_PEM, leaf.validity)] {
-            if let Some(why) = validity.fault_at(now) {
-                return Err(folder.unusable(file, why));
-            }
-        }
-        Ok(Self { ca_path: folder.path(CA_PEM), authority, leaf })
+        let in_time = |file: &str, validity: inspect::Validity| match validity.fault_at(now) {
+            Some(why) => Err(folder.unusable(file, why)),
+            None => Ok(()),
+        };
+        let leaf = |files: Pair| {
+            let leaf = inspect::leaf(&folder, &files, &authority)?;
+            in_time(&files.pem, leaf.validity).map(|()| leaf)
+        };
+        in_time(CA_PEM, authority.validity)?;
+        let (shared, hosts) = (leaf(Pair::shared())?, name::HOSTS.map(Pair::host).into_iter().map(leaf));
+        let hosts = hosts.collect::<Result<_, _>>()?;
+        Ok(Self { ca_path: folder.path(CA_PEM), authority, leaf: shared, hosts })
     }
+}
+
+/// A host's own certificate: kept while it is good, made together with the one for all names or when it has to be.
+/// The reason is given only where it was made on its own.
+fn ensure_host(
+    folder: &Folder,
+    signer: &inspect::Signer,
+    host: &str,
+    anew: bool,
+    now: OffsetDateTime,
+) -> Result<(Leaf, Option<String>), CertsError> {
+    let (files, name) = (Pair::host(host), BTreeSet::from([Name::Dns(host.to_owned())]));
+    let reason = match unless_unusable(inspect::leaf(folder, &files, &signer.authority))? {
+        _ if anew => None,
+        Err(why) => Some(why),
+        Ok(leaf) => match mint::why_new_leaf(&leaf, &name, now) {
+            None if leaf.names == name => return Ok((leaf, None)),
+            None => Some(format!("the old one isn't for {host} alone")),
+            Some(why) => Some(why),
+        },
+    };
+    let leaf = mint::leaf(signer, &name, now)?;
+    put(folder, &files, &leaf)?;
+    Ok((leaf, reason))
+}
+
+fn put(folder: &Folder, files: &Pair, leaf: &Leaf) -> Result<(), CertsError> {
+    folder.write(&files.pem, &leaf.pem())?;
+    folder.write(&files.key, &leaf.key_pem())
 }
 
 /// Without the key, and short enough for a log line.

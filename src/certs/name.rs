@@ -11,6 +11,9 @@ use super::CertsError;
 /// What the lab itself uses: `workload.hosts` counts through these names.
 const ALWAYS: [&str; 5] = ["localhost", "a.localhost", "b.localhost", "c.localhost", "d.localhost"];
 
+/// The names that get a certificate of their own: those that `workload.hosts` counts through.
+pub(super) const HOSTS: [&str; 5] = ALWAYS;
+
 /// A DNS name in lower case, or an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Name {

@@ -1,5 +1,7 @@
 //! What others see: rustls and OpenSSL hold the chain against names, the file system shows modes.
 
+mod hosts;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,7 +17,7 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::folder::{CA_KEY, CA_PEM, Folder, SERVER_KEY, SERVER_PEM};
+use super::folder::{CA_KEY, CA_PEM, Folder, Pair, SERVER_KEY, SERVER_PEM};
 use super::{Certs, CertsError, inspect};
 
 const FILES: [&str; 4] = [CA_PEM, CA_KEY, SERVER_PEM, SERVER_KEY];
@@ -356,9 +358,18 @@ fn labs_that_start_at_once_agree_and_no_unfinished_file_stays() {
         labs.into_iter().map(|lab| lab.join().unwrap()).collect()
     });
     assert!(prints.iter().all(|print| *print == prints[0]), "one certificate for all");
-    let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(name).collect();
     left.sort();
-    assert_eq!(left, [".transport-lab.lock", CA_KEY, CA_PEM, SERVER_KEY, SERVER_PEM]);
+    let hosts = ["a.localhost", "b.localhost", "c.localhost", "d.localhost", "localhost"].map(Pair::host);
+    let hosts = hosts.into_iter().flat_map(|Pair { pem, key }| [key, pem]);
+    let mut expected: Vec<_> = [".transport-lab.lock", CA_KEY, CA_PEM, SERVER_KEY, SERVER_PEM]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(hosts)
+        .collect();
+    expected.sort();
+    assert_eq!(left, expected);
 }
 
 #[test]

@@ -138,6 +138,7 @@ Examples:
   transport-lab serve
   transport-lab serve --port 9000 --max-concurrent-streams 10
   transport-lab serve --allow-origin https://app.example:3000
+  transport-lab serve --expose --host lab.example      for a phone in the same network
   curl --cacert certs/ca.pem 'https://localhost:8441/feeds/news/sse'
   curl --cacert certs/ca.pem --data 'hello' https://localhost:8441/feeds/news")]
 pub struct ServeArgs {
@@ -154,6 +155,16 @@ pub struct ServeArgs {
     /// Let pages of this origin read and write; may be given several times.
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub allow_origin: Vec<String>,
+    /// Where measurements from the lab page are kept, a new folder for each.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+    /// Let other machines in, by a URL with a token that is printed, as a QR code too.
+    #[arg(long)]
+    pub expose: bool,
+    /// A name or address of this machine for other machines; may be given several times. Without one: all its
+    /// addresses.
+    #[arg(long, value_name = "NAME", requires = "expose")]
+    pub host: Vec<String>,
 }
 
 /// `certs`.

@@ -7,6 +7,7 @@ mod args;
 mod certs;
 mod check;
 mod compare;
+mod expose;
 mod list;
 mod report;
 mod run;

@@ -1,15 +1,16 @@
 //! `serve`: every protocol on fixed ports, for a person's own clients and browsers.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::{CliError, Exit, ServeArgs, signals};
+use super::{CliError, Exit, ServeArgs, expose, signals};
 use crate::certs::{Certs, base64};
 use crate::control::{Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::experiment::run::loopback;
-use crate::server::{Options, Server};
+use crate::experiment::visit::{Reception, VISITS, Witness};
+use crate::server::{Options, Server, Token};
 use crate::trial::Alpn;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::Server as ServerSettings;
@@ -18,39 +19,56 @@ use crate::wire::{Sink, WireError, descriptors, tls};
 /// Does it, until it is interrupted.
 pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let mut interrupt = signals::interrupt();
-    let (certs, notices) = Certs::ensure(&args.certs, &[])?;
+    let Reach { addresses, hosts, token } = Reach::of(args)?;
+    let (certs, notices) = Certs::ensure(&args.certs, &hosts)?;
     for notice in notices {
         writeln!(out, "{notice}")?;
     }
     let certs = Arc::new(certs);
     descriptors::raise_descriptors();
     let ledger = watch::Sender::new(Ledger::default());
-    let counted = ledger.clone();
-    let addresses = loopback();
+    let witness = Arc::new(Witness::default());
+    let sink = {
+        let (counted, witness) = (ledger.clone(), Arc::clone(&witness));
+        Sink::new(move |fact| {
+            counted.send_modify(|ledger| ledger.apply(&fact));
+            witness.saw(&fact);
+        })
+    };
+    let hosts: Vec<String> = hosts.iter().map(|host| expose::in_url(host)).collect();
     let mut server = Server::new(Options {
         certs: Arc::clone(&certs),
         addresses: addresses.clone(),
-        hosts: Vec::new(),
+        hosts: hosts.clone(),
         origins: args.allow_origin.clone(),
+        token: token.clone(),
         settings: ServerSettings { max_concurrent_streams: args.max_concurrent_streams, ..ServerSettings::default() },
         tables: std::collections::BTreeMap::new(),
         rig: None,
-        sink: Sink::new(move |fact| counted.send_modify(|ledger| ledger.apply(&fact))),
+        sink,
     });
     let base = args.port;
     for alpn in Alpn::ALL {
         server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
     }
     server.listen_both(base + 5).await.map_err(at(base))?;
-    for host in ["127.0.0.1", "localhost", "[::1]"] {
+    for host in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(hosts.iter().map(String::as_str)) {
         server.allow_origin(&format!("https://{host}:{base}"));
     }
-    let serving = Serving { ca: args.certs.join("ca.pem"), ports: data_ports(base) };
+    let (wishes, visitors) = mpsc::channel(VISITS);
+    let serving = Serving {
+        ca: args.certs.join("ca.pem"),
+        ports: data_ports(base),
+        token: token.clone(),
+        permitted: certs.permitted(),
+        runs: args.out.clone(),
+        wishes,
+    };
     let control = Control::start(ControlConfig {
         addresses,
         port: base,
         tls: Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::H2, Alpn::H1])?),
-        hosts: Vec::new(),
+        hosts: hosts.clone(),
         origins: args.allow_origin.clone(),
         ledger: ledger.subscribe(),
         serving: Some(serving.clone()),
@@ -61,11 +79,55 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         error => error.into(),
     })?;
     welcome(out, &control.origin(), &serving, &base64(&certs.spki_sha256()))?;
+    if let Some(token) = &token {
+        invite(out, &hosts, base, token)?;
+    }
+    writeln!(out, "Ctrl-C ends it.")?;
+    out.flush()?;
+
+    let control = Arc::new(control);
+    let reception = Reception {
+        out: args.out.clone(),
+        certs,
+        control: Arc::clone(&control),
+        feeds: (0..VISITS).filter_map(|visit| server.feed(&format!("visit-{visit}"))).collect(),
+        witness,
+        max_concurrent_streams: args.max_concurrent_streams,
+        token,
+        interrupt: interrupt.clone(),
+    };
+    // Visits under way are told of the interrupt, and kept as far as they came.
+    let visits = tokio::spawn(reception.receive(visitors));
     // An interrupt whose sender is gone can't come any more; then there is nothing to wait for either.
     let _ = interrupt.wait_for(|interrupted| *interrupted).await;
+    if let Err(error) = visits.await {
+        tracing::error!(%error, "visits were not kept");
+    }
     server.stop().await;
-    control.stop().await;
+    if let Some(control) = Arc::into_inner(control) {
+        control.stop().await;
+    }
     Ok(Exit::Good)
+}
+
+/// How far the servers reach.
+struct Reach {
+    addresses: Vec<std::net::IpAddr>,
+    /// Names and addresses beside those of loopback.
+    hosts: Vec<String>,
+    /// What other machines have to show.
+    token: Option<Arc<Token>>,
+}
+
+impl Reach {
+    fn of(args: &ServeArgs) -> Result<Self, CliError> {
+        if !args.expose {
+            return Ok(Self { addresses: loopback(), hosts: Vec::new(), token: None });
+        }
+        let hosts = if args.host.is_empty() { expose::own_addresses() } else { args.host.clone() };
+        let token = Token::draw().ok_or(ControlError::Random)?;
+        Ok(Self { addresses: expose::everywhere(), hosts, token: Some(Arc::new(token)) })
+    }
 }
 
 /// What a person can do about a port that can't be had.
@@ -102,7 +164,7 @@ fn data_ports(base: u16) -> Vec<DataPort> {
 fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> Result<(), CliError> {
     let ca = serving.ca.display();
     let base = serving.ports.first().map_or(0, |port| port.port);
-    writeln!(out, "Front page       {origin}/")?;
+    writeln!(out, "Lab page         {origin}/   measures the browser that opens it")?;
     writeln!(out, "Ledger           {origin}/ledger")?;
     for DataPort { port, alpns, note } in &serving.ports {
         let spoken: Vec<_> = alpns.iter().map(|alpn| alpn.title()).collect();
@@ -120,9 +182,25 @@ fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> 
     )?;
     writeln!(out, "  Firefox    Settings > Privacy & Security > View Certificates > Authorities > Import: {ca}")?;
     writeln!(out, "  WebKitGTK  MiniBrowser --ignore-tls-errors {origin}/")?;
-    writeln!(out, "The CA can vouch for loopback names and addresses only. Remove it again when you are done.")?;
+    writeln!(out, "The CA can vouch for {} only. Remove it again when you are done.", serving.permitted.join(", "))?;
     writeln!(out)?;
-    writeln!(out, "Ctrl-C ends it.")?;
-    out.flush()?;
+    Ok(())
+}
+
+/// What a person needs to bring another machine's browser.
+fn invite(out: &mut dyn Write, hosts: &[String], base: u16, token: &Token) -> Result<(), CliError> {
+    if hosts.is_empty() {
+        writeln!(out, "This machine has no address for others; name one with --host.")?;
+        return Ok(());
+    }
+    writeln!(out, "From other machines, with the token that lets them in for as long as this runs:")?;
+    let urls: Vec<String> = hosts.iter().map(|host| format!("https://{host}:{base}/?token={}", token.text())).collect();
+    for url in &urls {
+        writeln!(out, "  {url}")?;
+    }
+    let colour = console::colors_enabled() && std::io::stdout().is_terminal();
+    writeln!(out, "\n{}", expose::qr(&urls[0], colour))?;
+    writeln!(out, "Whoever has that address may use all of this, and see the runs that are kept.")?;
+    writeln!(out)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
 use crate::trial::Alpn;
+use crate::trial::settings::Visibility;
 
 /// The row.
 pub(super) static CLIENT: Client = Client {
@@ -49,7 +50,7 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
         &found.path.to_string_lossy(),
         "--headless=new",
         "--user-data-dir={profile}/chromium",
-        // Trusts the leaf by its key, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
+        // Trusts leaves by their keys, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
         &format!("--ignore-certificate-errors-spki-list={}", visit.spki_sha256),
         // No name but the lab's can be looked up, so that no background service reaches the network.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
@@ -68,12 +69,17 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
         "--metrics-recording-only",
         "--mute-audio",
         "--password-store=basic",
-        // Further pages are opened by the first, and none of them may be slowed for being behind.
+        // Further pages are opened by the first.
         "--disable-popup-blocking",
-        "--disable-background-timer-throttling",
-        "--disable-backgrounding-occluded-windows",
-        "--disable-renderer-backgrounding",
     ]);
+    if visit.settings.workload.visibility == Visibility::Visible {
+        // None of them may be slowed for being behind another.
+        argv.extend(words([
+            "--disable-background-timer-throttling",
+            "--disable-backgrounding-occluded-windows",
+            "--disable-renderer-backgrounding",
+        ]));
+    }
     if visit.root {
         argv.push("--no-sandbox".to_owned());
     }

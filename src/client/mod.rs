@@ -3,6 +3,7 @@
 //! Enters: a trial's settings and the address of its page. Leaves: how to start the client. What must never
 //! happen here: a client started, waited for or ended. That is the runner's, once for all clients.
 
+pub mod agent;
 mod chromium;
 mod firefox;
 mod native;
@@ -66,7 +67,7 @@ pub struct Visit<'a> {
     pub ports: &'a [u16],
     /// The lab's CA, as a PEM file.
     pub ca: PathBuf,
-    /// SHA-256 of the leaf's public key (SPKI), base64.
+    /// SHA-256 of the leaf's public key (SPKI), base64; of several leaves, separated by commas.
     pub spki_sha256: String,
     /// Whether the lab runs as root, where browsers' sandboxes refuse to start.
     pub root: bool,
@@ -200,6 +201,35 @@ mod tests {
         assert!(prefs.contains(r#""localhost;h3=\":41\",a.localhost;h3=\":41\"""#), "{prefs}");
         let prefs = cage(&firefox::CLIENT, &settings(|_| ()), false).files.remove("firefox/user.js").unwrap();
         assert!(!prefs.contains("alt-svc-mapping"), "{prefs}");
+    }
+
+    #[test]
+    fn a_hidden_trial_keeps_throttling_and_gives_webkit_a_page_in_front() {
+        use crate::trial::settings::Visibility;
+        let hidden = settings(|s| s.workload.visibility = Visibility::Hidden);
+        let flags = |settings: &Settings| cage(&chromium::CLIENT, settings, false).argv;
+        let more: Vec<String> =
+            flags(&settings(|_| ())).into_iter().filter(|arg| !flags(&hidden).contains(arg)).collect();
+        assert_eq!(
+            more,
+            [
+                "--disable-background-timer-throttling",
+                "--disable-backgrounding-occluded-windows",
+                "--disable-renderer-backgrounding"
+            ]
+        );
+        let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
+        let visit = Visit {
+            url: "https://127.0.0.1:1/trials/7/page?token=x&page=0".to_owned(),
+            settings: &hidden,
+            hosts: &[],
+            ports: &[],
+            ca: "/ca.pem".into(),
+            spki_sha256: String::new(),
+            root: true,
+        };
+        let Launch::Browser(cage) = (webkit::CLIENT.command)(&found, &visit) else { panic!("a browser") };
+        assert_eq!(cage.argv[cage.argv.len() - 2..], ["https://127.0.0.1:1/cover".to_owned(), visit.url.clone()]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The lab's own client: a child process that speaks the trial contract. Its engine lives elsewhere; this is its row.
 
 use super::{Client, Found, Launch, words};
+use crate::trial::Alpn;
+use crate::trial::settings::{BesideKind, Connections, Opening, Settings, Visibility};
 
 /// The row.
 pub(super) static CLIENT: Client = Client {
@@ -10,9 +12,24 @@ pub(super) static CLIENT: Client = Client {
         let path = std::env::current_exe().map_err(|error| format!("this program's own path is unknown: {error}"))?;
         Ok(Found { title: CLIENT.title.to_owned(), path, version: env!("CARGO_PKG_VERSION").to_owned() })
     },
-    supports: |settings| match settings.workload.pages {
-        1 => Ok(()),
-        _ => Err("the native client has no pages".to_owned()),
-    },
+    supports,
     command: |found, _| Launch::Process(words([&found.path.to_string_lossy(), "child", "native"])),
 };
+
+fn supports(settings: &Settings) -> Result<(), String> {
+    let workload = &settings.workload;
+    if workload.pages != 1 {
+        return Err("the native client has no pages".to_owned());
+    }
+    if workload.visibility == Visibility::Hidden {
+        return Err("the native client has no page to hide".to_owned());
+    }
+    let alone = workload.connections == Connections::Separate && settings.protocol.alpn != Alpn::H1;
+    if workload.open == Opening::AfterSettings && alone {
+        return Err("a connection for each subscription is not there before it: nothing can be waited for".to_owned());
+    }
+    match settings.beside.iter().find(|beside| beside.kind != BesideKind::Fetch) {
+        Some(_) => Err("the native client has no <img>, no WebSocket and no <iframe>; it can only fetch".to_owned()),
+        None => Ok(()),
+    }
+}

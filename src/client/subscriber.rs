@@ -12,7 +12,7 @@ use crate::transport::{self, Receipts, Subscribing, Transport};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
-use crate::trial::settings::Connections;
+use crate::trial::settings::{Beside, Connections, Opening};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Fact, Role, SubscriptionPlan, TrialMessage, Up};
 use crate::wire::dial::{Dialled, Target};
@@ -61,6 +61,13 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         Connections::Separate => false,
     };
     let pool = Arc::new(ConnectionPool { alpn: role.protocol.alpn, ca, shared, open: Mutex::default() });
+    if settings.workload.open == Opening::AfterSettings
+        && let Err(error) = warm(trial, &role.subscriptions, &pool).await
+    {
+        output.send(Up::Failed { reason: format!("the request before `go` was not answered: {error}") });
+        thread.finish(output);
+        return Ok(());
+    }
     output.send(Up::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
 
     let go = loop {
@@ -78,7 +85,13 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let ClientRole { subscriptions, .. } = role;
         if let Some(first) = subscriptions.first() {
             let target = Target { host: first.host.clone(), port: first.port };
-            tasks.spawn(probe(trial, target, probe_at, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+            for (actor, Beside { at, .. }) in (0..).zip(&settings.beside) {
+                let errand =
+                    Errand { target: target.clone(), at: go + at.nanos(), what: What::Beside { trial, actor } };
+                tasks.spawn(run_errand(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+            }
+            let errand = Errand { target, at: probe_at, what: What::Probe { trial } };
+            tasks.spawn(run_errand(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
         }
         let cap = if rig == Some(Rig::Capped) { CAP } else { usize::MAX };
         for plan in subscriptions.into_iter().take(cap) {
@@ -120,6 +133,21 @@ impl ConnectionPool {
     }
 }
 
+/// Asks each host and port for something, one after another in the order in which subscriptions will open, on the
+/// connection that they will share. Once it has answered, its SETTINGS have come (RFC 9113 section 3.4: they are the
+/// first frame), or its transport parameters.
+async fn warm(trial: u32, plans: &[SubscriptionPlan], pool: &ConnectionPool) -> Result<(), WireError> {
+    let mut asked: Vec<Target> = Vec::new();
+    for plan in plans {
+        let target = Target { host: plan.host.clone(), port: plan.port };
+        if !asked.contains(&target) {
+            pool.connect(&target).await?.get(&format!("/ping?trial={trial}&warm={}", asked.len()), &[]).await?;
+            asked.push(target);
+        }
+    }
+    Ok(())
+}
+
 async fn subscribe(
     transport: &'static Transport,
     plan: SubscriptionPlan,
@@ -149,31 +177,71 @@ async fn subscribe(
     receipts.tell();
 }
 
-/// The plain GET of mid-hold, on the connection that subscriptions to that host and port share, if they do.
-async fn probe(
-    trial: u32,
+/// A plain GET at its time, on the connection that subscriptions to that host and port share, if they do.
+struct Errand {
     target: Target,
+    /// In nanoseconds of `CLOCK_MONOTONIC`.
     at: u64,
-    connections: Arc<ConnectionPool>,
-    sink: Sink,
-    mut stop: watch::Receiver<bool>,
-) {
-    let probing = async {
+    what: What,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy)]
+enum What {
+    /// That of mid-hold.
+    Probe { trial: u32 },
+    /// Another actor's, by its place in `beside`.
+    Beside { trial: u32, actor: u32 },
+}
+
+impl What {
+    fn path(self) -> String {
+        match self {
+            Self::Probe { trial } => format!("/ping?trial={trial}&probe=0"),
+            Self::Beside { trial, actor } => format!("/ping?trial={trial}&beside={actor}"),
+        }
+    }
+
+    fn sent(self) -> Fact {
+        let t = monotonic_nanos();
+        match self {
+            Self::Probe { .. } => Fact::ProbeSent { t },
+            Self::Beside { actor, .. } => Fact::BesideSent { t, actor },
+        }
+    }
+
+    /// `None`: the journal has no word for a probe that failed, which is not the same as one that waits.
+    fn answered(self, answer: Result<u16, WireError>) -> Option<Fact> {
+        let t = monotonic_nanos();
+        match (self, answer) {
+            (Self::Probe { .. }, Ok(status)) => Some(Fact::ProbeAnswered { t, status }),
+            (Self::Probe { .. }, Err(error)) => {
+                tracing::warn!(%error, "the probe failed");
+                None
+            }
+            (Self::Beside { actor, .. }, answer) => {
+                let how = answer.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Some(Fact::BesideAnswered { t, actor, how })
+            }
+        }
+    }
+}
+
+async fn run_errand(errand: Errand, connections: Arc<ConnectionPool>, sink: Sink, mut stop: watch::Receiver<bool>) {
+    let Errand { target, at, what } = errand;
+    let asking = async {
         sleep_until(at).await;
-        sink.saw(Fact::ProbeSent { t: monotonic_nanos() });
+        sink.saw(what.sent());
         let answer = match connections.connect(&target).await {
-            Ok(dialled) => dialled.get(&format!("/ping?trial={trial}&probe=0"), &[]).await,
+            Ok(dialled) => dialled.get(&what.path(), &[]).await,
             Err(error) => Err(error),
         };
-        match answer {
-            Ok(response) => {
-                sink.saw(Fact::ProbeAnswered { t: monotonic_nanos(), status: response.status.as_u16() });
-            }
-            Err(error) => tracing::warn!(%error, "the probe failed"),
+        if let Some(fact) = what.answered(answer.map(|response| response.status.as_u16())) {
+            sink.saw(fact);
         }
     };
     tokio::select! {
-        () = probing => {}
+        () = asking => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Settings};
 
 /// The row.
@@ -81,6 +82,13 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
     ]);
     if !visit.root {
         argv.push("--enable-sandbox".to_owned());
+    }
+    if visit.settings.workload.visibility == Visibility::Hidden
+        && let Some((origin, _)) = visit.url.split_once("/trials/")
+    {
+        // Its pages open windows, which cover nothing where no window manager is; of several addresses each gets a
+        // tab, and the first is in front.
+        argv.push(format!("{origin}/cover"));
     }
     argv.push(visit.url.clone());
     let env = BTreeMap::from(

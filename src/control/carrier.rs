@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::answer::Refusal;
 use super::page_clock::PageClock;
-use super::token::Token;
+use super::view::View;
 use super::{ControlError, origin};
+use crate::server::Token;
 use crate::trial::{Down, Role, TrialMessage, Up};
 
 /// How many trials are open at most at once.
@@ -29,6 +30,10 @@ pub struct PageCarrier {
     pub down: mpsc::Sender<Down>,
     /// Lines from the pages, made one.
     pub up: mpsc::Receiver<Up>,
+    /// What is shown of the trial to who has its token.
+    pub view: watch::Sender<View>,
+    /// Becomes true when a person wants everything closed.
+    pub closing: watch::Receiver<bool>,
     /// Closes the trial.
     #[expect(dead_code, reason = "held for its drop")]
     closes: Closes,
@@ -80,6 +85,10 @@ pub(super) struct OpenTrial {
     /// One per page, indexed by its number.
     pub(super) pages: Vec<Page>,
     pub(super) orders: watch::Sender<Orders>,
+    /// What the runner shows of it.
+    pub(super) view: watch::Receiver<View>,
+    /// A person wants everything closed.
+    pub(super) closing: watch::Sender<bool>,
     up: mpsc::Sender<Up>,
     ends: Mutex<Ends>,
 }
@@ -129,11 +138,15 @@ impl Trials {
         let url = format!("{}/trials/{trial}/page?token={}&page=0", origin(self.port), token.text());
         let (up, from_pages) = mpsc::channel(WAITING);
         let (down, to_pages) = mpsc::channel(16);
+        let (view, shown) = watch::channel(View::default());
+        let (closing, asked_to_close) = watch::channel(false);
         let opened = Arc::new(OpenTrial {
             token,
             message,
             pages: (0..pages).map(|_| Page::default()).collect(),
             orders: watch::Sender::default(),
+            view: shown,
+            closing,
             up,
             ends: Mutex::default(),
         });
@@ -148,7 +161,8 @@ impl Trials {
             open.insert(trial, opened.clone());
         }
         tokio::spawn(relay(to_pages, opened));
-        Ok(PageCarrier { url, down, up: from_pages, closes: Closes { trials: self.clone(), trial } })
+        let closes = Closes { trials: self.clone(), trial };
+        Ok(PageCarrier { url, down, up: from_pages, view, closing: asked_to_close, closes })
     }
 
     /// The trial, to who shows its token.

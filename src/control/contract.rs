@@ -71,7 +71,7 @@ fn admitted(shared: &Shared, trial: Trial, shown: Shows) -> Result<Admitted, Ref
 /// `GET /trials/{n}/page`: the trial page.
 pub(super) async fn page(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, Refusal> {
     admitted(&shared, trial, shown)?;
-    Ok(assets::html(include_str!("pages/trial.html").to_owned()))
+    Ok(assets::html(include_str!("pages/trial.html").to_owned(), assets::Framing::Trial))
 }
 
 /// An instant of `CLOCK_MONOTONIC`. As text: in a number of JavaScript it is exact for the first 104 days only.
@@ -161,7 +161,7 @@ impl Drop for DownLines {
     }
 }
 
-/// When something is due in a page: its subscriptions' opening, and the probe of mid-hold. Latest first.
+/// When something is due in a page: its subscriptions' opening, the probe of mid-hold and other actors. Latest first.
 fn reminders(admitted: &Admitted, go: u64) -> Vec<u64> {
     let message = &admitted.trial.message;
     let workload = &message.settings.workload;
@@ -169,6 +169,7 @@ fn reminders(admitted: &Admitted, go: u64) -> Vec<u64> {
     if let Role::Client(client) = &message.role {
         due.extend(client.subscriptions.iter().filter(|s| s.page == admitted.page).map(|s| s.open_at));
     }
+    due.extend(message.settings.beside.iter().map(|beside| beside.at.nanos()));
     due.sort_unstable();
     due.dedup();
     let lag = u64::try_from(REMINDER_LAG.as_nanos()).unwrap_or(0);

@@ -1,14 +1,22 @@
 //! Who is let in, by the server's own rules, and the headers that every answer leaves with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
-use crate::server::Admission;
+use crate::server::{Admission, TOKEN_COOKIE};
+
+/// How long a browser that has shown the token needn't show it again, in seconds: a day.
+const COOKIE_LASTS: u32 = 86_400;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// On every answer. Isolation gives pages the finest `performance.now()` (WHATWG HTML, "cross-origin isolation").
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -20,9 +28,15 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
-/// Checks host and origin, and dresses the answer.
-pub(super) async fn admit(State(door): State<Arc<Admission>>, request: Request, next: Next) -> Response {
-    let (mut response, origin) = match door.admit(request.uri(), request.headers()) {
+/// Checks token, host and origin, and dresses the answer.
+pub(super) async fn admit(
+    State(door): State<Arc<Admission>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let shown = door.shown_in_query(request.uri()).map(str::to_owned);
+    let (mut response, origin) = match door.admit(peer, request.uri(), request.headers()) {
         Ok(origin) => (next.run(request).await, origin),
         Err(refusal) if refusal.status() == StatusCode::MISDIRECTED_REQUEST => {
             (Refusal::misdirected(refusal.to_string()).into_response(), None)
@@ -34,6 +48,15 @@ pub(super) async fn admit(State(door): State<Arc<Admission>>, request: Request, 
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    // From the first visit on the cookie speaks for the browser, so that the address needn't hold the token.
+    let cookie = shown.and_then(|token| {
+        let attributes = format!("Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={COOKIE_LASTS}");
+        HeaderValue::try_from(format!("{TOKEN_COOKIE}={token}; {attributes}")).ok()
+    });
+    if let Some(mut cookie) = cookie {
+        cookie.set_sensitive(true);
+        headers.insert(header::SET_COOKIE, cookie);
+    }
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     }

@@ -1,21 +1,21 @@
-//! The ledger's route: once as JSON, or on change as an event stream.
+//! The ledger's route, for all or for one trial: once as JSON, or on change as an event stream.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Shared;
 use super::answer::Refusal;
 use crate::trial::clock::unix_micros;
-use crate::trial::ledger::Ledger;
 
 /// The least time between two events of a stream: at most 10 a second.
 const APART: Duration = Duration::from_millis(100);
@@ -23,29 +23,56 @@ const APART: Duration = Duration::from_millis(100);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 #[derive(Serialize)]
-struct Dated<'a> {
+struct Dated<'a, T> {
     /// Unix microseconds of the answer.
     time: u64,
     #[serde(flatten)]
-    ledger: &'a Ledger,
+    what: &'a T,
 }
 
-fn json(ledger: &Ledger) -> String {
-    serde_json::to_string(&Dated { time: unix_micros(), ledger }).unwrap_or_default()
+fn json<T: Serialize>(what: &T) -> String {
+    serde_json::to_string(&Dated { time: unix_micros(), what }).unwrap_or_default()
 }
 
-/// `GET /ledger`.
-pub(super) async fn show(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, Refusal> {
+/// One trial's lanes are shown to who has its token. No `Debug`: it holds it.
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    trial: Option<u32>,
+    token: Option<String>,
+}
+
+/// `GET /ledger`; `GET /ledger?trial=7&token=…`.
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    shown: Result<Query<Shown>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(shown) = shown.map_err(|_| Refusal::bad("a trial has a number and a token"))?;
+    match shown.trial {
+        None => follow(&shared, shared.ledger.clone(), &headers),
+        Some(trial) => {
+            let trial = shared.trials.enter(trial, &shown.token.unwrap_or_default())?;
+            follow(&shared, trial.view.clone(), &headers)
+        }
+    }
+}
+
+/// Once, or on change for who accepts an event stream.
+fn follow<T: Serialize + Send + Sync + 'static>(
+    shared: &Shared,
+    watched: watch::Receiver<T>,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let accept = headers.get_all(header::ACCEPT).iter();
     let wants_stream =
         accept.filter_map(|accept| accept.to_str().ok()).any(|accept| accept.contains("text/event-stream"));
     if !wants_stream {
-        let body = json(&shared.ledger.borrow());
+        let body = json(&*watched.borrow());
         return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     }
     let room = shared.ledger_streams.clone().try_acquire_owned();
     let room = room.map_err(|_| Refusal::full("as many readers follow the ledger as may at once"))?;
-    let changes = Changes { ledger: shared.ledger, next: Instant::now(), first: true, _room: room };
+    let changes = Changes { watched, next: Instant::now(), first: true, _room: room };
     let body = stream::unfold(changes, |mut changes| async {
         let event = changes.event().await;
         Some((Ok::<_, Infallible>(event), changes))
@@ -54,15 +81,15 @@ pub(super) async fn show(State(shared): State<Shared>, headers: HeaderMap) -> Re
 }
 
 /// One reader's place.
-struct Changes {
-    ledger: watch::Receiver<Ledger>,
+struct Changes<T> {
+    watched: watch::Receiver<T>,
     /// Not before then.
     next: Instant,
     first: bool,
     _room: OwnedSemaphorePermit,
 }
 
-impl Changes {
+impl<T: Serialize> Changes<T> {
     /// The next event: at once the first time, then on change; a comment when nothing changes.
     async fn event(&mut self) -> Bytes {
         sleep_until(self.next).await;
@@ -70,13 +97,13 @@ impl Changes {
             return Bytes::from_static(b":\n\n");
         }
         self.next = Instant::now() + APART;
-        let json = json(&self.ledger.borrow_and_update());
+        let json = json(&*self.watched.borrow_and_update());
         format!("data: {json}\n\n").into()
     }
 
     async fn changed(&mut self) -> bool {
         let change = async {
-            if self.ledger.changed().await.is_err() {
+            if self.watched.changed().await.is_err() {
                 // Whoever counted has left: nothing will change any more.
                 std::future::pending::<()>().await;
             }

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::door::Peer;
 use crate::trial::Alpn;
 use crate::wire::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES};
 
@@ -60,6 +61,7 @@ async fn accept(socket: TcpListener, acceptor: TlsAcceptor, router: Router, room
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _room: OwnedSemaphorePermit) {
     // A contract line is small and must leave at once; Nagle's algorithm would hold it back.
     let _ = stream.set_nodelay(true);
+    let Ok(peer) = stream.peer_addr() else { return };
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
@@ -69,8 +71,9 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _r
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let (asked, router) = (asked.clone(), TowerToHyperService::new(router));
-        service_fn(move |request| {
+        service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(Peer(peer.ip()));
             router.call(request)
         })
     };

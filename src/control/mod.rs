@@ -1,7 +1,7 @@
 //! The control origin: the lab's own process towards pages and people.
 //!
 //! Enters: trials to carry to browser pages, the ledger, requests of pages and people over TLS (h2, http/1.1).
-//! Leaves: trial pages, contract lines both ways, the ledger, the front page. What must never happen here: a
+//! Leaves: trial pages, contract lines both ways, the ledger, the lab page, wishes of visitors, kept runs. What must never happen here: a
 //! token in a log or an error; a page that speaks for the server under test; an answer to a host name that isn't
 //! served, or to an origin that wasn't let in.
 
@@ -10,25 +10,29 @@ mod assets;
 mod carrier;
 mod contract;
 mod door;
-mod front;
+mod lab_page;
 mod ledger;
 mod listen;
 mod page_clock;
-mod token;
+mod runs;
+mod view;
+mod visit;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
-pub use self::front::{DataPort, Serving};
-use crate::server::Admission;
+pub use self::lab_page::{DataPort, Serving};
+pub use self::view::{Kept, View};
+pub use self::visit::{VISIT_SUBSCRIPTIONS, Welcome, Wish};
+use crate::server::{Admission, Token};
 use crate::trial::TrialMessage;
 use crate::trial::ledger::Ledger;
 use crate::wire::{self, WireError};
@@ -62,7 +66,7 @@ pub enum ControlError {
     #[error("the control origin could not start")]
     Listen(#[from] WireError),
     /// The system has no random bytes to give.
-    #[error("the system gave no random bytes for a trial's token")]
+    #[error("the system gave no random bytes for a token")]
     Random,
     /// The trial is open already.
     #[error("trial {0} is open already")]
@@ -97,6 +101,8 @@ struct Shared {
     ledger: watch::Receiver<Ledger>,
     ledger_streams: Arc<Semaphore>,
     serving: Arc<Option<Serving>>,
+    /// What the lab page is given, to ask for a measurement with.
+    key: Arc<Token>,
 }
 
 impl Control {
@@ -109,8 +115,10 @@ impl Control {
             ledger: config.ledger,
             ledger_streams: Arc::new(Semaphore::new(LEDGER_STREAMS)),
             serving: Arc::new(config.serving),
+            key: Arc::new(Token::draw().ok_or(ControlError::Random)?),
         };
-        let door = Admission::new(&config.hosts, &config.origins);
+        let token = shared.serving.as_ref().as_ref().and_then(|serving| serving.token.clone());
+        let door = Admission::new(&config.hosts, &config.origins, token);
         door.add_port(port);
         let router = routes(shared, Arc::new(door));
         let listener = tokio::spawn(listen::serve(sockets, config.tls, router));
@@ -152,15 +160,21 @@ fn origin(port: u16) -> String {
 
 fn routes(shared: Shared, door: Arc<Admission>) -> Router {
     Router::new()
-        .route("/", get(front::page))
+        .route("/", get(lab_page::page))
+        .route("/ca.pem", get(lab_page::ca))
+        .route("/visits", post(visit::ask))
+        .route("/runs", get(runs::list))
+        .route("/runs/{run}/report.html", get(runs::show))
         .route("/ping", get(answer::nothing))
+        .route("/cover", get(assets::cover))
         .route("/ledger", get(ledger::show))
         .route("/assets/{file}", get(assets::asset))
         .route("/transports/{file}", get(assets::transport))
         .route("/trials/{trial}/page", get(contract::page))
         .route("/trials/{trial}/contract", get(contract::down).post(contract::up))
         .route("/trials/{trial}/clock", get(contract::clock))
-        .route("/trials/{trial}/error", axum::routing::post(contract::error))
+        .route("/trials/{trial}/error", post(contract::error))
+        .route("/trials/{trial}/close", post(visit::close))
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_route)
         .layer(middleware::from_fn_with_state(door, door::admit))

@@ -1,14 +1,19 @@
 //! Who subscribes to what, and when: a trial's subscriptions dealt round over pages, hosts, ports and feeds.
 
-use crate::trial::settings::Workload;
+use crate::trial::settings::{HostOrder, Urls, Workload};
 use crate::trial::{Protocol, SubscriptionPlan};
 
-/// The host names under test: `localhost` alone, or `a.localhost`, `b.localhost`, ….
+/// The host names under test, in the order in which they are opened: `localhost` alone, or `a.localhost`,
+/// `b.localhost`, … or the other way round.
 pub fn hosts(workload: &Workload) -> Vec<String> {
-    match workload.hosts {
+    let mut hosts = match workload.hosts {
         0 | 1 => vec!["localhost".to_owned()],
         hosts => ('a'..='z').take(hosts as usize).map(|letter| format!("{letter}.localhost")).collect(),
+    };
+    if workload.host_order == HostOrder::Reverse {
+        hosts.reverse();
     }
+    hosts
 }
 
 /// The feeds that are published to: `f0`, `f1`, ….
@@ -31,7 +36,11 @@ pub fn deal(workload: &Workload, trial: u32, protocol: &Protocol, ports: &[u16])
     let total = u128::from(workload.subscribers.max(1));
     let subscription = |sub: u32| {
         let [page, host, port, feed] = digits(sub as usize, sizes);
-        let path = format!("/feeds/{}/{}?trial={trial}&sub={sub}", feeds[feed], protocol.transport);
+        let own = match workload.urls {
+            Urls::Distinct => format!("&sub={sub}"),
+            Urls::Identical => String::new(),
+        };
+        let path = format!("/feeds/{}/{}?trial={trial}{own}", feeds[feed], protocol.transport);
         let open_at = u128::from(sub) * u128::from(workload.ramp.nanos()) / total;
         SubscriptionPlan {
             sub,
@@ -127,6 +136,25 @@ mod tests {
         );
         assert!(subs.iter().all(|s| s.host == "localhost" && s.port == 9000 && s.page == 0 && s.open_at == 0));
         assert_eq!(hosts(&Workload { hosts: 3, ..Workload::default() }), ["a.localhost", "b.localhost", "c.localhost"]);
+    }
+
+    #[test]
+    fn identical_addresses_say_their_trial_and_nothing_of_the_subscription() {
+        let workload = Workload { subscribers: 4, feeds: 2, urls: Urls::Identical, ..Workload::default() };
+        let subs = deal(&workload, 7, &Protocol::new("sse", Alpn::H2), &[1]);
+        let paths: Vec<&str> = subs.iter().map(|s| s.path.as_str()).collect();
+        assert_eq!(paths, [["/feeds/f0/sse?trial=7", "/feeds/f1/sse?trial=7"]; 2].concat());
+    }
+
+    #[test]
+    fn hosts_open_in_the_order_that_was_asked_for() {
+        let first = |host_order| {
+            let workload = Workload { subscribers: 3, hosts: 2, host_order, ..Workload::default() };
+            let subs = deal(&workload, 0, &Protocol::new("sse", Alpn::H2), &[1]);
+            subs.into_iter().map(|s| s.host).collect::<Vec<_>>()
+        };
+        assert_eq!(first(HostOrder::Forward), ["a.localhost", "b.localhost", "a.localhost"]);
+        assert_eq!(first(HostOrder::Reverse), ["b.localhost", "a.localhost", "b.localhost"]);
     }
 
     #[test]

@@ -36,8 +36,16 @@ pub(super) struct End {
 /// Where its lines go and come from.
 #[derive(Debug)]
 enum Carrier {
-    Stdio { down: Option<mpsc::Sender<Down>>, up: mpsc::Receiver<Up> },
+    Stdio {
+        down: Option<mpsc::Sender<Down>>,
+        up: mpsc::Receiver<Up>,
+    },
     Page(PageCarrier),
+    /// A task of this process.
+    Within {
+        down: mpsc::Sender<Down>,
+        up: mpsc::Receiver<Up>,
+    },
 }
 
 /// What is alive.
@@ -45,6 +53,8 @@ enum Carrier {
 enum Life {
     Process(Child),
     Browser(Caged),
+    /// Nothing that the lab started: a visitor's browser, a server that goes on after the trial.
+    Visitor,
 }
 
 /// What comes from an end of the trial.
@@ -101,18 +111,29 @@ impl End {
         Self { carrier: Carrier::Page(carrier), life: Life::Browser(caged), gone: false }
     }
 
-    /// Its process; a browser's main one.
+    /// A visitor's browser, whose page speaks the contract over the control origin.
+    pub(super) fn visitor(carrier: PageCarrier) -> Self {
+        Self { carrier: Carrier::Page(carrier), life: Life::Visitor, gone: false }
+    }
+
+    /// A task of this process that speaks the contract.
+    pub(super) fn within(down: mpsc::Sender<Down>, up: mpsc::Receiver<Up>) -> Self {
+        Self { carrier: Carrier::Within { down, up }, life: Life::Visitor, gone: false }
+    }
+
+    /// Its process; a browser's main one; 0 where the lab started none.
     pub(super) fn pid(&self) -> u32 {
         match &self.life {
             Life::Process(child) => child.id().unwrap_or(0),
             Life::Browser(caged) => caged.pid().as_raw().unsigned_abs(),
+            Life::Visitor => 0,
         }
     }
 
     /// Sends it a line; one that is gone doesn't mind.
     pub(super) async fn order(&self, order: Down) {
         match &self.carrier {
-            Carrier::Stdio { down: Some(down), .. } => drop(down.send(order).await),
+            Carrier::Stdio { down: Some(down), .. } | Carrier::Within { down, .. } => drop(down.send(order).await),
             Carrier::Stdio { down: None, .. } => {}
             Carrier::Page(page) => drop(page.down.send(order).await),
         }
@@ -123,7 +144,7 @@ impl End {
         let Self { carrier, life, gone } = self;
         let said = async {
             match carrier {
-                Carrier::Stdio { up, .. } => up.recv().await,
+                Carrier::Stdio { up, .. } | Carrier::Within { up, .. } => up.recv().await,
                 Carrier::Page(page) => page.up.recv().await,
             }
         };
@@ -148,7 +169,7 @@ impl End {
                 *gone = true;
                 return Heard::Exited(exited);
             }
-            Life::Browser(_) => {
+            Life::Browser(_) | Life::Visitor => {
                 if let Some(up) = said.await {
                     return Heard::Said(up);
                 }
@@ -184,6 +205,7 @@ impl End {
     pub(super) async fn finish(self) -> Option<String> {
         let Self { carrier, life, gone } = self;
         let how = match life {
+            Life::Visitor => "let go".to_owned(),
             Life::Browser(caged) => {
                 caged.end().await;
                 "ended".to_owned()

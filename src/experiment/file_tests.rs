@@ -196,6 +196,47 @@ fn a_wrong_level_is_named_with_its_own_line() {
 }
 
 #[test]
+fn a_factor_reaches_into_an_array_by_number() {
+    let good = "[[beside]]\nat = '1s'\n[factors]\n\"beside.0.kind\" = ['fetch', 'image']\n";
+    let experiment = loaded(&format!("question = 'What?'\n{good}"));
+    let kinds: Vec<_> = experiment.combinations.iter().map(|settings| settings.beside[0].kind).collect();
+    assert_eq!(kinds, [crate::trial::settings::BesideKind::Fetch, crate::trial::settings::BesideKind::Image]);
+    assert_eq!(
+        refused(&good.replace("'image'", "'imge'")),
+        "x.toml:5: `imge` is not a level of `beside.0.kind`; did you mean `image`?"
+    );
+    assert_eq!(
+        refused(&good.replace("beside.0", "beside.1")),
+        "x.toml:5: `beside.1.kind` reaches past `beside`, which has 1; the first is 0"
+    );
+    assert_eq!(
+        refused("[factors]\n\"beside.0.kind\" = ['fetch']\n"),
+        "x.toml:3: `beside.0.kind` reaches into `beside`, which there is none of; write [[beside]]"
+    );
+    assert_eq!(
+        refused(&good.replace("at = '1s'", "at = '1s'\nkind = 'fetch'")),
+        "x.toml:6: `beside.0.kind` is both a setting and a factor; see x.toml:4"
+    );
+    assert_eq!(
+        refused(&good.replace("0.kind", "0.kinf")),
+        "x.toml:5: unknown setting `kinf` in [[beside]]; did you mean `kind`?"
+    );
+    assert_eq!(
+        refused("[[beside]]\nkind = 'fetch'\n[factors]\n\"beside.0.at\" = ['1s',\n'9s']\n"),
+        "x.toml:6: `beside.0.at` can't be 9s: the census is 3.000 s after `go`, and what comes later is not measured"
+    );
+    assert_eq!(refused("[[beside]]\nat = '1s'\n"), "x.toml:2: no `kind` in [[beside]]");
+    assert_eq!(
+        refused(&good.replace("0.kind", "0")),
+        "x.toml:5: `beside.0` is both a setting and a factor; see x.toml:2"
+    );
+    assert_eq!(
+        refused(&good.replace("0.kind", "0.at.x")),
+        "x.toml:5: unknown setting `beside.0.at.x`: `beside.0.at` has no parts"
+    );
+}
+
+#[test]
 fn a_setting_stands_in_one_place_only() {
     assert_eq!(
         refused("[workload]\nhosts = 1\n[factors]\n\"workload.hosts\" = [1, 2]\n"),

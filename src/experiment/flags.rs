@@ -78,11 +78,17 @@ fn remove(tree: &mut DeTable<'_>, path: &str) {
         None => {
             tree.remove(path);
         }
-        Some((first, rest)) => {
-            if let Some(DeValue::Table(inner)) = tree.get_mut(first).map(toml::Spanned::get_mut) {
-                remove(inner, rest);
+        Some((first, rest)) => match tree.get_mut(first).map(toml::Spanned::get_mut) {
+            Some(DeValue::Table(inner)) => remove(inner, rest),
+            Some(DeValue::Array(array)) => {
+                let (index, rest) = rest.split_once('.').unwrap_or((rest, ""));
+                let entry = index.parse::<usize>().ok().and_then(|index| array.get_mut(index));
+                if let Some(DeValue::Table(inner)) = entry.map(toml::Spanned::get_mut) {
+                    remove(inner, rest);
+                }
             }
-        }
+            _ => {}
+        },
     }
 }
 
@@ -121,6 +127,18 @@ mod tests {
         let experiment = set(&["workload.events={ count = 2 }", "protocol=sse/h3", "expect.counts=\"observe\""]);
         assert_eq!(experiment.combinations[0].workload.events.count, 2);
         assert_eq!(experiment.combinations[0].protocol.to_string(), "sse/h3");
+    }
+
+    #[test]
+    fn a_flag_reaches_into_an_array_by_number() {
+        let text = GOOD.to_owned() + "[[beside]]\nat = '1s'\nkind = 'fetch'\n";
+        let with = |set: &str| load(&text, &Overrides { set: vec![set.to_owned()], ..Overrides::default() });
+        assert_eq!(with("beside.0.kind=image,fetch").unwrap().combinations.len(), 16);
+        assert_eq!(with("beside.0.at=2s").unwrap().combinations[0].beside[0].at.to_string(), "2s");
+        assert_eq!(
+            with("beside.1.at=2s").unwrap_err().to_string(),
+            "--set beside.1.at=2s: `beside.1.at` reaches past `beside`, which has 1; the first is 0"
+        );
     }
 
     #[test]

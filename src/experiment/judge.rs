@@ -2,7 +2,7 @@
 //! its expectations possible under its own faults.
 
 use crate::trial::Settings;
-use crate::trial::settings::{Arrival, Counts, Delivery, Events, FaultKind};
+use crate::trial::settings::{Arrival, Counts, Delivery, Events, FaultKind, HostOrder};
 use crate::units::Size;
 
 /// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
@@ -20,6 +20,8 @@ fn complain<T>(setting: &str, says: String) -> Result<T, Complaint> {
 const MIN_SIZE: Size = Size::from_bytes(16);
 /// The most an event's data may be.
 const MAX_SIZE: Size = Size::from_bytes(1 << 20);
+/// How many other actors a trial has at most.
+const MAX_BESIDES: usize = 16;
 /// From `go` to the end at most: an hour, in nanoseconds.
 const MAX_TIMELINE: u64 = 3_600_000_000_000;
 
@@ -27,6 +29,7 @@ const MAX_TIMELINE: u64 = 3_600_000_000_000;
 pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
     check_bounds(settings)?;
     check_events(settings)?;
+    check_besides(settings)?;
     check_faults(settings)
 }
 
@@ -61,6 +64,33 @@ fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
     }
     if !(1_000_000_000..=MAX_TIMELINE).contains(&settings.timeout.nanos()) {
         return complain("timeout", format!("`timeout` can't be {}: write 1s to 60min", settings.timeout));
+    }
+    Ok(())
+}
+
+/// Other actors act before the census, which is what their answers are held against; and an order needs two.
+fn check_besides(settings: &Settings) -> Result<(), Complaint> {
+    let workload = &settings.workload;
+    if workload.host_order == HostOrder::Reverse && workload.hosts < 2 {
+        let says = "one host has no order: `workload.host-order = \"reverse\"` needs `workload.hosts = 2` or more";
+        return complain("workload.host-order", says.to_owned());
+    }
+    if settings.beside.len() > MAX_BESIDES {
+        return complain(
+            "beside",
+            format!("`beside` can't have {} entries: write {MAX_BESIDES} or fewer", settings.beside.len()),
+        );
+    }
+    let census = workload.census_nanos();
+    for (index, beside) in settings.beside.iter().enumerate() {
+        if beside.at.nanos() >= census {
+            let says = format!(
+                "`beside.{index}.at` can't be {}: the census is {:.3} s after `go`, and what comes later is not measured",
+                beside.at,
+                census as f64 / 1e9
+            );
+            return complain(&format!("beside.{index}.at"), says);
+        }
     }
     Ok(())
 }
@@ -185,6 +215,31 @@ mod tests {
             assert_eq!(with(arrival, enough), "fine", "{arrival}");
             assert!(with(arrival, short).starts_with("workload.hold: the last event can be due"), "{arrival}");
         }
+    }
+
+    #[test]
+    fn another_actor_acts_before_the_census() {
+        let with = |at: &str| {
+            complaint(json!({ "workload": { "hold": "3s" }, "beside": [
+                { "at": "0s", "kind": "image" }, { "at": at, "kind": "fetch" }] }))
+        };
+        assert_eq!(with("2999ms"), "fine");
+        assert_eq!(
+            with("3s"),
+            "beside.1.at: `beside.1.at` can't be 3s: the census is 3.000 s after `go`, and what comes later is not \
+             measured"
+        );
+        let many = complaint(json!({ "beside": vec![json!({ "at": "0s", "kind": "fetch" }); 17] }));
+        assert_eq!(many, "beside: `beside` can't have 17 entries: write 16 or fewer");
+    }
+
+    #[test]
+    fn an_order_of_hosts_needs_two() {
+        let with = |hosts: u32| complaint(json!({ "workload": { "hosts": hosts, "host-order": "reverse" } }));
+        assert_eq!(with(2), "fine");
+        assert!(with(1).starts_with("workload.host-order: one host has no order"));
+        let per_host = json!({ "server": { "certificate": "per-host" } });
+        assert_eq!(complaint(per_host), "fine", "one host can have a certificate of its own");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -19,11 +20,11 @@ use crate::trial::rig::Rig;
 pub(super) struct Lab {
     /// This program, which plays the children.
     pub(super) program: PathBuf,
-    pub(super) certs: Certs,
+    pub(super) certs: Arc<Certs>,
     pub(super) certs_dir: PathBuf,
     /// Where servers listen.
     pub(super) addresses: Vec<IpAddr>,
-    pub(super) control: Control,
+    pub(super) control: Arc<Control>,
     pub(super) ledger: watch::Sender<Ledger>,
     pub(super) journal: Journal,
     /// The run's folder.

@@ -23,6 +23,8 @@ pub mod run;
 mod source;
 mod tree;
 mod trial;
+pub mod visit;
+mod witness;
 mod words;
 
 use std::path::PathBuf;

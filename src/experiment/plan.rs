@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Experiment;
 use super::draft::level_of;
+use crate::trial::settings::{Beside, BesideKind};
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
 use crate::{client, transport};
@@ -98,7 +99,22 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
         "server.max-concurrent-streams" => multiplexed,
         // On HTTP/1.1 every subscription has a connection of its own, whatever is set.
         "workload.connections" => is_native(settings) && multiplexed,
-        "workload.pages" | "workload.credentials" => !is_native(settings),
+        "workload.pages" | "workload.credentials" | "workload.visibility" | "sse.reader" => !is_native(settings),
+        // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
+        // way to begin.
+        "workload.open" => !is_native(settings) || multiplexed,
+        // One host comes first and has its own certificate whatever is set.
+        "workload.host-order" | "server.certificate" => settings.workload.hosts > 1,
+        // An `EventSource` has no cache mode to choose.
+        "sse.cache" => {
+            let reader = settings.transports.get("sse").and_then(|table| table.get("reader"));
+            !is_native(settings) && reader.is_some_and(|reader| reader == "fetch")
+        }
+        _ if name.starts_with("beside.") && name.ends_with(".credentials") => {
+            let index = name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
+            let actor = index.and_then(|index| settings.beside.get(index));
+            !is_native(settings) && actor.is_some_and(|Beside { kind, .. }| *kind == BesideKind::Fetch)
+        }
         _ => {
             let table = name.split('.').next().unwrap_or(name);
             transport::find(table).is_none() || table == settings.protocol.transport

@@ -77,6 +77,50 @@ fn what_only_one_kind_of_client_reads_is_dropped_for_the_other() {
 }
 
 #[test]
+fn settings_of_pages_are_dropped_for_the_native_client() {
+    let plan = planned(
+        "protocol = 'sse/h2'\n[[beside]]\nat = '1s'\nkind = 'fetch'\n[factors]\nclient = ['native', 'webkit']\n\
+         \"workload.visibility\" = ['hidden', 'visible']\n\"sse.reader\" = ['fetch', 'eventsource']\n\
+         \"beside.0.credentials\" = ['include', 'omit']\n",
+    );
+    assert_eq!(plan.trials.len(), 1 + 8);
+    let cache = planned(
+        "protocol = 'sse/h2'\nclient = 'webkit'\n[factors]\n\"sse.reader\" = ['fetch', 'eventsource']\n\
+         \"sse.cache\" = ['default', 'no-store']\n",
+    );
+    assert_eq!(column(&cache, "sse.cache"), [json!("default"), json!("no-store"), json!(null)]);
+}
+
+#[test]
+fn only_a_fetch_has_a_credentials_mode_to_choose() {
+    let plan = planned(
+        "client = 'webkit'\n[[beside]]\nat = '1s'\n[factors]\n\"beside.0.kind\" = ['image', 'fetch']\n\
+         \"beside.0.credentials\" = ['include', 'omit']\n",
+    );
+    assert_eq!(column(&plan, "beside.0.credentials"), [json!(null), json!("include"), json!("omit")]);
+}
+
+#[test]
+fn one_host_has_no_order_and_shares_its_certificate_with_nobody() {
+    let plan = planned(
+        "[factors]\n\"workload.hosts\" = [1, 2]\n\"workload.host-order\" = ['forward', 'reverse']\n\
+         \"server.certificate\" = ['shared', 'per-host']\n",
+    );
+    assert_eq!(plan.trials.len(), 1 + 4);
+    assert_eq!(column(&plan, "server.certificate")[0], json!(null));
+}
+
+#[test]
+fn waiting_for_settings_is_read_where_there_are_some_and_by_every_browser() {
+    let plan = planned(
+        "[factors]\nclient = ['native', 'webkit']\nprotocol = ['sse/h1', 'sse/h2']\n\
+         \"workload.open\" = ['burst', 'after-settings']\n",
+    );
+    assert_eq!(plan.trials.len(), 1 + 2 + 2 + 2);
+    assert_eq!(plan.trials[0].levels["workload.open"], json!(null), "native on HTTP/1.1");
+}
+
+#[test]
 fn levels_are_canonical_and_factors_stand_in_the_order_of_the_file() {
     let plan = planned(
         "[factors]\n\"workload.hold\" = ['3000ms', '0.1 min']\nprotocol = ['sse/h1']\n\"sse.retry\" = ['1s']\nclient = ['native']\n",

@@ -82,10 +82,10 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
     let certs_dir = std::path::absolute(&options.certs).unwrap_or(options.certs);
     let mut lab = Lab {
         program,
-        certs,
+        certs: Arc::new(certs),
         certs_dir,
         addresses,
-        control,
+        control: Arc::new(control),
         ledger,
         journal,
         folder: folder.clone(),
@@ -100,7 +100,9 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         }
     }
     let interrupted = interrupted || trials(&mut lab, plan, &options.interrupt, progress).await?;
-    lab.control.stop().await;
+    if let Some(control) = Arc::into_inner(lab.control) {
+        control.stop().await;
+    }
     Ok(Ran { results: results::derive(&folder)?, interrupted })
 }
 

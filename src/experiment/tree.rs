@@ -27,27 +27,46 @@ pub(super) fn get<'t, 'i>(tree: &'t DeTable<'i>, path: &str) -> Option<&'t Value
     Some(value)
 }
 
-/// Puts a value at a dotted path, in place of what is there. `key` is where the path was written. An error says
-/// why there can be no such path.
+/// Puts a value at a dotted path, in place of what is there; a number reaches into an array that is there. `key` is
+/// where the path was written. An error says why there can be no such path.
 pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &Span, value: Value<'i>) -> Result<(), String> {
     let parts: Vec<&str> = path.split('.').collect();
+    let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
     if parts.len() > MAX_DEPTH || parts.contains(&"") {
         return Err(format!("`{}` is not a dotted name; write it like `workload.subscribers`", words::short(path)));
     }
+    let no_parts = |depth: usize| format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join("."));
     let mut table = tree;
-    for (depth, part) in parts[..parts.len() - 1].iter().enumerate() {
-        let name = || Spanned::new(key.clone(), (*part).to_owned().into());
-        let empty = || Spanned::new(key.clone(), DeValue::Table(DeTable::default()));
-        let inner = table.entry(name()).or_insert_with(empty);
-        match inner.get_mut() {
-            DeValue::Table(inner) => table = inner,
-            _ => return Err(format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join("."))),
+    let mut depth = 0;
+    while depth < outer.len() {
+        let index = parts[depth + 1].parse::<usize>().ok();
+        if index.is_some() && !table.contains_key(parts[depth]) {
+            let array = parts[..=depth].join(".");
+            return Err(format!("`{path}` reaches into `{array}`, which there is none of; write [[{array}]]"));
         }
+        let name = Spanned::new(key.clone(), parts[depth].to_owned().into());
+        let empty = || Spanned::new(key.clone(), DeValue::Table(DeTable::default()));
+        table = match (table.entry(name).or_insert_with(empty).get_mut(), index) {
+            (DeValue::Table(inner), _) => inner,
+            (DeValue::Array(array), Some(index)) => {
+                let count = array.len();
+                depth += 1;
+                match array.get_mut(index).map(Spanned::get_mut) {
+                    Some(DeValue::Table(inner)) if depth < outer.len() => inner,
+                    Some(_) => return Err(no_parts(depth - usize::from(depth == outer.len()))),
+                    None => {
+                        let array = parts[..depth].join(".");
+                        return Err(format!("`{path}` reaches past `{array}`, which has {count}; the first is 0"));
+                    }
+                }
+            }
+            _ => return Err(no_parts(depth)),
+        };
+        depth += 1;
     }
-    let last = parts[parts.len() - 1];
     // A map keeps its old key, and with it the old place, unless that is taken out first.
-    table.remove(last);
-    table.insert(Spanned::new(key.clone(), last.to_owned().into()), value);
+    table.remove(*last);
+    table.insert(Spanned::new(key.clone(), (*last).to_owned().into()), value);
     Ok(())
 }
 

@@ -107,6 +107,21 @@ impl<'a> Running<'a> {
     /// Runs it to its end, whichever that is. `None`: it was interrupted. An error is the lab's own.
     pub(super) async fn run(mut self) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         let lived = self.live().await;
+        self.conclude(lived).await
+    }
+
+    /// The same with both ends there already, and a client that may want everything closed early.
+    pub(super) async fn visit(
+        mut self,
+        server: End,
+        client: End,
+        closing: watch::Receiver<bool>,
+    ) -> Result<Option<(Outcome, Option<String>)>, RunError> {
+        let lived = self.receive(server, client, closing).await;
+        self.conclude(lived).await
+    }
+
+    async fn conclude(mut self, lived: Result<(), Early>) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         // Whatever happened, both ends are ended.
         let ended = self.end().await;
         self.spare()?;
@@ -145,13 +160,24 @@ impl<'a> Running<'a> {
         let folder = self.lab.trial_folder(planned.trial)?;
         let ports = self.start_server(&folder).await?;
         self.start_client(row, &found, &ports, &folder).await?;
+        self.go(None).await
+    }
+
+    async fn receive(&mut self, server: End, client: End, closing: watch::Receiver<bool>) -> Result<(), Early> {
+        plan::supports(&self.planned.settings).map_err(|reason| Early::Ended(Outcome::Unsupported, reason))?;
+        self.take_ends(server, client).await?;
+        self.go(Some(closing)).await
+    }
+
+    /// From `go` to both ends' last words.
+    async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
         let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
         for end in [&self.server, &self.client].into_iter().flatten() {
             end.order(Down::Go { at: go }).await;
         }
         // The timeline takes its own time, and what was left of the timeout stays.
         self.end_by += LEAD + Duration::from_nanos(self.timeline_nanos());
-        self.timeline(go).await?;
+        self.timeline(go, closing).await?;
         self.last_words(Which::Client).await?;
         self.last_words(Which::Server).await
     }
@@ -162,13 +188,13 @@ impl<'a> Running<'a> {
         workload.census_nanos() + workload.drain.nanos()
     }
 
-    /// From `go` to the end of the drain, faults included.
-    async fn timeline(&mut self, go: u64) -> Result<(), Early> {
+    /// From `go` to the end of the drain, faults included. Closed early, the census is taken then, by the server.
+    async fn timeline(&mut self, go: u64, mut closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
         let settings = &self.planned.settings;
         let mut faults: Vec<Fault> = settings.fault.clone();
         faults.sort_by_key(|fault| fault.at);
         let mut faults = VecDeque::from(faults);
-        let end = go + self.timeline_nanos();
+        let mut end = go + self.timeline_nanos();
         loop {
             let fault_at = faults.front().map(|fault| go + fault.at.nanos());
             let until = fault_at.map_or(end, |at| at.min(end));
@@ -180,6 +206,10 @@ impl<'a> Running<'a> {
                     } else {
                         return Ok(());
                     }
+                }
+                () = closed(&mut closing) => {
+                    closing = None;
+                    end = end.min(monotonic_nanos() + settings.workload.drain.nanos());
                 }
                 heard = self.hear() => {
                     let (which, said) = self.sort(heard)?;
@@ -369,6 +399,16 @@ impl<'a> Running<'a> {
         self.observations.push(observation);
         Ok(())
     }
+}
+
+/// Waits until everything is to be closed early; for ever where nobody can want that.
+async fn closed(closing: &mut Option<watch::Receiver<bool>>) {
+    if let Some(closing) = closing
+        && closing.wait_for(|closing| *closing).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn hear(end: &mut Option<End>) -> Heard {

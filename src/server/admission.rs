@@ -1,11 +1,25 @@
-//! Who is let in: by `Host`, against DNS rebinding, and by `Origin`, against other people's pages.
+//! Who is let in: by `Host`, against DNS rebinding, by `Origin`, against other people's pages, and from other machines
+//! by a token.
+//!
+//! A server that other machines can reach has a token. Whoever isn't on this machine shows it with every request, as
+//! `token` in the query (an `EventSource` can set no header, and sends cookies to another port only where it is told
+//! to) or in a cookie, which the control origin sets on the first visit.
+
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HOST, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, COOKIE, HOST, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+use super::Token;
+
+/// The cookie that holds the token. The prefix makes browsers keep it to this host and to TLS (RFC 6265bis section
+/// 4.1.3.2).
+pub const TOKEN_COOKIE: &str = "__Host-transport-lab";
 
 /// Why a request isn't let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +30,9 @@ pub enum Refusal {
     /// Its origin isn't let in: 403.
     #[error("the origin `{0}` is not let in; `serve --allow-origin` lets one in")]
     Origin(String),
+    /// It comes from another machine and shows no token, or a wrong one: 403.
+    #[error("from another machine, show the token that `serve --expose` printed")]
+    Token,
 }
 
 impl Refusal {
@@ -23,7 +40,7 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Origin(_) | Self::Token => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -43,15 +60,18 @@ pub struct Admission {
     hosts: Vec<String>,
     origins: ArcSwap<Vec<String>>,
     ports: ArcSwap<Vec<u16>>,
+    token: Option<Arc<Token>>,
 }
 
 impl Admission {
     /// Served under these names and those of loopback; these origins are let in beside the server's own.
-    pub fn new(hosts: &[String], origins: &[String]) -> Self {
+    /// Other machines have to show the token, where there is one.
+    pub fn new(hosts: &[String], origins: &[String], token: Option<Arc<Token>>) -> Self {
         Self {
             hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
             origins: ArcSwap::from_pointee(origins.to_vec()),
             ports: ArcSwap::default(),
+            token,
         }
     }
 
@@ -65,8 +85,12 @@ impl Admission {
         self.origins.rcu(|origins| origins.iter().cloned().chain([origin.to_owned()]).collect::<Vec<_>>());
     }
 
-    /// Checks `Host` (or `:authority`) and `Origin`; gives back the origin, when there is one.
-    pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+    /// Checks the token, `Host` (or `:authority`) and `Origin`; gives back the origin, when there is one.
+    pub fn admit(&self, peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+        // An IPv4 peer of an IPv6 socket is ::ffff:127.0.0.1.
+        if !peer.to_canonical().is_loopback() && !self.token.as_ref().is_none_or(|token| shows(token, uri, headers)) {
+            return Err(Refusal::Token);
+        }
         let mut hosts = headers.get_all(HOST).iter();
         let authority = match (uri.authority(), hosts.next(), hosts.next()) {
             // Whoever stands between may believe the other one (RFC 9112 section 3.2).
@@ -86,6 +110,11 @@ impl Admission {
         Err(Refusal::Origin(String::from_utf8_lossy(origin.as_bytes()).into_owned()))
     }
 
+    /// The token, where the query shows it.
+    pub fn shown_in_query(&self, uri: &Uri) -> Option<&str> {
+        self.token.as_deref().filter(|token| query_shows(token, uri)).map(Token::text)
+    }
+
     fn is_served(&self, host: &str) -> bool {
         is_local(host) || self.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
     }
@@ -96,6 +125,18 @@ impl Admission {
         // Written anew, since `Uri` takes more than an origin has: a user, a path, a query.
         origin == format!("https://{host}:{port}") && self.is_served(host) && self.ports.load().contains(&port)
     }
+}
+
+/// Whether a request shows the token, in its query or in a cookie.
+fn shows(token: &Token, uri: &Uri, headers: &HeaderMap) -> bool {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    query_shows(token, uri) || pairs.any(|(name, value)| name == TOKEN_COOKIE && token.is(value))
+}
+
+fn query_shows(token: &Token, uri: &Uri) -> bool {
+    let query = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+    query.into_iter().any(|(name, value)| name == "token" && token.is(&value))
 }
 
 /// Lets a page of this origin read the answer (WHATWG Fetch, "CORS protocol"): the exact origin, never `*`.
@@ -120,14 +161,14 @@ mod tests {
     use super::*;
 
     fn admit(host: &str, origin: Option<&str>) -> Result<Option<HeaderValue>, Refusal> {
-        let admission = Admission::new(&["lab.example".to_owned()], &["https://127.0.0.1:8440".to_owned()]);
+        let admission = Admission::new(&["lab.example".to_owned()], &["https://127.0.0.1:8440".to_owned()], None);
         admission.add_port(8442);
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().unwrap());
         if let Some(origin) = origin {
             headers.insert(ORIGIN, origin.parse().unwrap());
         }
-        admission.admit(&Uri::from_static("/ping"), &headers)
+        admission.admit(IpAddr::from([127, 0, 0, 1]), &Uri::from_static("/ping"), &headers)
     }
 
     #[test]
@@ -163,6 +204,29 @@ mod tests {
         ];
         for origin in foreign {
             assert!(matches!(admit("localhost", Some(origin)), Err(Refusal::Origin(_))), "{origin}");
+        }
+    }
+
+    #[test]
+    fn another_machine_shows_the_token_in_the_query_or_a_cookie() {
+        let token = Arc::new(Token::draw().unwrap());
+        let guarded = Admission::new(&[], &[], Some(Arc::clone(&token)));
+        let from = |peer: &str, query: &str, cookie: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "localhost".parse().unwrap());
+            headers.insert(COOKIE, cookie.parse().unwrap());
+            guarded.admit(peer.parse().unwrap(), &format!("/ping?{query}").parse().unwrap(), &headers)
+        };
+        let (query, cookie) = (format!("sub=1&token={}", token.text()), format!("{TOKEN_COOKIE}={}", token.text()));
+        for peer in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::7"] {
+            assert_eq!(from(peer, &query, ""), Ok(None), "{peer}");
+            assert_eq!(from(peer, "", &format!("a=b; {cookie}")), Ok(None), "{peer}");
+            for (query, cookie) in [("", ""), ("token=", "x=y"), ("token=wrong", "__Host-transport-lab=wrong")] {
+                assert_eq!(from(peer, query, cookie), Err(Refusal::Token), "{peer} {query} {cookie}");
+            }
+        }
+        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(from(peer, "", ""), Ok(None), "{peer} is this machine");
         }
     }
 }

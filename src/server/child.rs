@@ -59,6 +59,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         addresses: role.bind,
         hosts: Vec::new(),
         origins: role.origins,
+        token: None,
         settings: settings.server,
         tables: settings.transports,
         rig,

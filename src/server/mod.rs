@@ -10,6 +10,7 @@ mod feeds;
 mod publisher;
 mod rigged;
 mod routes;
+mod token;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -18,14 +19,16 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-pub use admission::{Admission, Refusal, is_local};
+pub use admission::{Admission, Refusal, TOKEN_COOKIE, is_local};
 pub use feeds::MAX_FEEDS;
+pub use publisher::Publisher;
 pub use routes::MAX_SUBSCRIPTIONS;
+pub use token::Token;
 
 use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Heartbeat, Server as ServerSettings};
+use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
 use crate::trial::{Alpn, clock};
 use crate::units::Settable;
 use crate::wire::h3::{QuicOptions, endpoint};
@@ -47,6 +50,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Origins that may read and write, beside its own.
     pub origins: Vec<String>,
+    /// What other machines have to show, when they can reach it.
+    pub token: Option<Arc<Token>>,
     /// Limits, heartbeat, log.
     pub settings: ServerSettings,
     /// One table of settings per transport.
@@ -141,6 +146,17 @@ impl Server {
         }
     }
 
+    /// TLS for this ALPN, with one certificate or one for each host.
+    fn tls(&self, alpn: Alpn) -> Result<Arc<rustls::ServerConfig>, WireError> {
+        let certs = &self.options.certs;
+        let shared = (certs.chain(), certs.key());
+        let config = match self.options.settings.certificate {
+            CertificateUse::Shared => tls::server(shared.0, shared.1, &[alpn])?,
+            CertificateUse::PerHost => tls::server_by_name(certs.by_host(), shared, &[alpn])?,
+        };
+        Ok(Arc::new(config))
+    }
+
     async fn listen_tcp(
         &mut self,
         alpn: Alpn,
@@ -150,7 +166,7 @@ impl Server {
         let (listeners, port) = listen::tcp(&self.options.addresses, port).await?;
         let spoken = if self.options.rig == Some(Rig::WrongAlpn) { Alpn::H1 } else { alpn };
         let options = TcpOptions {
-            tls: Arc::new(tls::server(self.options.certs.chain(), self.options.certs.key(), &[spoken])?),
+            tls: self.tls(spoken)?,
             max_concurrent_streams: self.options.settings.max_concurrent_streams.value(),
             alt_svc,
         };
@@ -167,8 +183,7 @@ impl Server {
             Settable::Set(streams) => streams,
             Settable::Unset => QUIC_STREAMS,
         };
-        let tls = Arc::new(tls::server(self.options.certs.chain(), self.options.certs.key(), &[Alpn::H3])?);
-        let options = QuicOptions { tls, max_concurrent_streams };
+        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams };
         for socket in sockets {
             let endpoint = endpoint(socket, &options)?;
             self.endpoints.push(endpoint.clone());

@@ -14,17 +14,19 @@ use crate::wire::Sink;
 /// The longest sleep, after which the publisher looks whether it should stop.
 const NAP: Duration = Duration::from_millis(50);
 
-/// A thread of its own: tokio's timers are a millisecond coarse, which would count as latency.
+/// A thread of its own: tokio's timers are a millisecond coarse, which would count as latency. It ends when this is
+/// dropped.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub struct Publisher {
     stop: Arc<AtomicBool>,
+    census_now: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Publisher {
     /// Publishes everything of the workload to each feed, counted from `go`, then the census at T; calls
     /// `at_census` right after it.
-    pub(super) fn start(
+    pub fn start(
         workload: Workload,
         seed: u64,
         go: u64,
@@ -34,14 +36,19 @@ impl Publisher {
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let census_now = Arc::new(AtomicBool::new(false));
+        let hurried = Arc::clone(&census_now);
         let thread = thread::spawn(move || {
             let mut dues: Vec<_> = schedule(&workload, seed).iter().map(|due| (due.at, due.event, false)).collect();
             dues.push((workload.census_nanos(), workload.events.count, true));
             let size = workload.events.size.bytes();
             for (at, event, census) in dues {
-                let scheduled = go + at;
-                if !sleep_until(scheduled, &stopped) {
-                    return;
+                let mut scheduled = go + at;
+                match sleep_until(scheduled, &stopped, &hurried) {
+                    Woken::Due => {}
+                    Woken::Stopped => return,
+                    Woken::Hurried if !census => continue,
+                    Woken::Hurried => scheduled = monotonic_nanos(),
                 }
                 for feed in &feeds {
                     let data = |seq| payload::text(seed, seq, size);
@@ -53,7 +60,12 @@ impl Publisher {
             }
             at_census();
         });
-        Self { stop, thread: Some(thread) }
+        Self { stop, census_now, thread: Some(thread) }
+    }
+
+    /// Publishes the census now, in place of everything that isn't due yet; after the census it changes nothing.
+    pub fn census_now(&self) {
+        self.census_now.store(true, Ordering::Relaxed);
     }
 }
 
@@ -66,15 +78,26 @@ impl Drop for Publisher {
     }
 }
 
-/// Whether the time has come; `false` when it was told to stop before.
-fn sleep_until(at: u64, stop: &AtomicBool) -> bool {
+/// Why a sleep ended.
+enum Woken {
+    Due,
+    /// The publisher was told to end.
+    Stopped,
+    /// The census is wanted now.
+    Hurried,
+}
+
+fn sleep_until(at: u64, stop: &AtomicBool, hurry: &AtomicBool) -> Woken {
     loop {
         let now = monotonic_nanos();
         if stop.load(Ordering::Relaxed) {
-            return false;
+            return Woken::Stopped;
         }
         if now >= at {
-            return true;
+            return Woken::Due;
+        }
+        if hurry.load(Ordering::Relaxed) {
+            return Woken::Hurried;
         }
         thread::sleep(Duration::from_nanos(at - now).min(NAP));
     }

@@ -24,6 +24,13 @@ use crate::wire::{Attaching, Exchange, Handler, Request, ResponseBody, Sink};
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
 
+/// What says to an `<img>` what a 204 says to a fetch: type and content.
+const PING_SVG: (&str, &str) = ("image/svg+xml", r#"<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>"#);
+/// The same for an `<iframe>`. It tells the page around it that it is there, as a frame's `load` comes for the
+/// browser's own page about an error too.
+const PING_HTML: (&str, &str) =
+    ("text/html; charset=utf-8", "<!doctype html><title>Here</title><script>parent.postMessage('here', '*')</script>");
+
 /// What the routes share.
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -40,7 +47,7 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            admission: Admission::new(&options.hosts, &options.origins),
+            admission: Admission::new(&options.hosts, &options.origins, options.token.clone()),
             feeds: Feeds::new(options.settings.log as usize),
             tables: options.tables.clone(),
             rig: options.rig,
@@ -70,6 +77,13 @@ impl Routes {
                 only(method, &Method::GET)?;
                 let mut response = Response::new(ResponseBody::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
+                Ok(response)
+            }
+            (Some(name @ ("ping.svg" | "ping.html")), None, None, None) => {
+                only(method, &Method::GET)?;
+                let (kind, content) = if name == "ping.svg" { PING_SVG } else { PING_HTML };
+                let mut response = Response::new(ResponseBody::whole(content.to_owned()));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(response)
             }
             (Some("feeds"), Some(feed), None, None) => {
@@ -163,16 +177,19 @@ impl Handler for Arc<Routes> {
     async fn answer(&self, exchange: Exchange) -> Response<ResponseBody> {
         let Exchange::Request(request) = exchange;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let (origin, answer) = match self.admission.admit(&request.head.uri, &request.head.headers) {
-            Ok(origin) => (origin, self.dispatch(&request)),
-            Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
-        };
+        let (origin, answer) =
+            match self.admission.admit(request.connection.peer, &request.head.uri, &request.head.headers) {
+                Ok(origin) => (origin, self.dispatch(&request)),
+                Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
+            };
         let mut response = answer.unwrap_or_else(Error::response);
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-        // For pages that are cross-origin isolated and load it without CORS, such as an image.
+        // For pages that are cross-origin isolated and load it without CORS, such as an image, or in a frame (WHATWG
+        // HTML, "cross-origin embedder policies": what is embedded must have one as well).
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        headers.insert("cross-origin-embedder-policy", HeaderValue::from_static("require-corp"));
         allow(headers, origin);
         response
     }

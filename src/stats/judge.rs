@@ -34,10 +34,10 @@ fn wrong_content(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
 }
 
 fn never_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
-    let first = record.first_attached();
-    let strange = |sub: u32, id: &str| match (record.published.get(id), first.get(&sub)) {
+    let begun = record.begun();
+    let strange = |sub: u32, id: &str| match (record.published.get(id), begun.get(&sub)) {
         (None, _) => !untold(record, id),
-        (Some(publication), Some(attachment)) => publication.feed != attachment.feed,
+        (Some(publication), Some(begun)) => publication.feed != begun.feed,
         (Some(_), None) => false,
     };
     let all = record.received.iter().flat_map(|(&sub, receipts)| receipts.iter().map(move |r| (sub, r.id)));
@@ -80,10 +80,15 @@ fn counts_differ(record: &Record<'_>) -> Option<String> {
         return Some("the census was never taken, so the counts of both ends can't be compared".to_owned());
     }
     let (client, server) = (record.open(), record.server_open());
+    let count = record.server_open_count();
+    let mut text = format!("the client counts {} and the server {count}", plural(client.len(), "open stream"));
+    if record.identical {
+        // Which is whose can't be told.
+        return (client.len() != count).then_some(text);
+    }
     if client == server {
         return None;
     }
-    let mut text = format!("the client counts {} and the server {}", plural(client.len(), "open stream"), server.len());
     let only_client: BTreeSet<u32> = client.difference(&server).copied().collect();
     let only_server: BTreeSet<u32> = server.difference(&client).copied().collect();
     for (who, only) in [("client", only_client), ("server", only_server)] {
@@ -212,6 +217,23 @@ mod tests {
         );
         rig.planned.settings.expect.counts = Counts::Observe;
         assert_eq!(verdict(&rig), "");
+    }
+
+    #[test]
+    fn streams_of_one_address_are_counted_and_their_events_missed_from_their_opening_on() {
+        let rig = |written: u64| {
+            let mut rig = Rig::new();
+            rig.planned.settings.workload.urls = crate::trial::settings::Urls::Identical;
+            rig.request(0).request(1).attach_nameless(7, 1).attach_nameless(8, 1).publish(0);
+            rig.wait(1).open(0).open(1).wait(1).publish(1).receive_all(1, &[0, 1]);
+            rig.census().write_nameless(&[7, 8][..usize::try_from(written).unwrap()]).receive_all_census(&[0, 1]);
+            rig
+        };
+        assert_eq!(verdict(&rig(2)), "", "event 0 came before the client says it was open");
+        assert_eq!(verdict(&rig(1)), "the client counts 2 open streams and the server 1");
+        let mut lost = rig(2);
+        lost.publish(1001).receive(0, 1001);
+        assert_eq!(verdict(&lost), "1 event lost at 1 subscription, the first k3f0-1002 at subscription 1");
     }
 
     #[test]

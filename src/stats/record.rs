@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::observation::{Outcome, UsageAt};
+use crate::trial::settings::Urls;
 use crate::trial::{Alpn, Fact, Observation, PlannedTrial};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
@@ -50,6 +51,8 @@ pub(super) struct Record<'a> {
     pub(super) server_killed: bool,
     /// The client's version.
     pub(super) client_version: Option<&'a str>,
+    /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
+    pub(super) identical: bool,
     /// How it ended, and why.
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
 }
@@ -76,8 +79,16 @@ pub(super) struct Attachment<'a> {
     pub(super) t: u64,
     pub(super) until: Option<u64>,
     pub(super) conn: u64,
+    pub(super) stream: u64,
     pub(super) alpn: Alpn,
     pub(super) sub: Option<u32>,
+    pub(super) feed: &'a str,
+}
+
+/// A subscription's beginning.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun<'a> {
+    pub(super) t: u64,
     pub(super) feed: &'a str,
 }
 
@@ -109,7 +120,8 @@ pub(super) struct Usage {
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
     pub(super) fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
-        let mut record = Self::default();
+        let identical = planned.settings.workload.urls == Urls::Identical;
+        let mut record = Self { identical, ..Self::default() };
         let mut detached = Vec::new();
         for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {
             record.take(planned.trial, &observation.fact, &mut detached);
@@ -123,13 +135,8 @@ impl<'a> Record<'a> {
             .chain(record.beside_answered.values_mut())
             .for_each(|times| times.sort_unstable());
         detached.sort_unstable_by_key(|&(t, ..)| t);
-        for (t, conn, sub, feed) in detached {
-            // The latest that began before: a subscription may come back on the same connection.
-            let of = record
-                .attachments
-                .iter_mut()
-                .rev()
-                .find(|a| (a.conn, a.sub, a.feed) == (conn, sub, feed) && a.until.is_none() && a.t <= t);
+        for (t, stream) in detached {
+            let of = record.attachments.iter_mut().rev().find(|a| a.stream == stream && a.until.is_none() && a.t <= t);
             if let Some(attachment) = of {
                 attachment.until = Some(t);
             }
@@ -137,7 +144,7 @@ impl<'a> Record<'a> {
         record
     }
 
-    fn take(&mut self, trial: u32, fact: &'a Fact, detached: &mut Vec<(u64, u64, Option<u32>, &'a str)>) {
+    fn take(&mut self, trial: u32, fact: &'a Fact, detached: &mut Vec<(u64, u64)>) {
         match fact {
             Fact::Requested { t, sub } => _ = self.requested.entry(*sub).or_insert(*t),
             Fact::Opened { t, sub } => _ = self.opened.entry(*sub).or_insert(*t),
@@ -158,12 +165,11 @@ impl<'a> Record<'a> {
             Fact::Disconnected { conn, requests, .. } => {
                 self.connections.insert(*conn, Connection { requests: Some(*requests) });
             }
-            Fact::Attached { t, conn, alpn, tag, sub, feed, .. } if *tag == Some(trial) => {
-                self.attachments.push(Attachment { t: *t, until: None, conn: *conn, alpn: *alpn, sub: *sub, feed });
+            Fact::Attached { t, conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
+                let (t, conn, stream, alpn, sub) = (*t, *conn, *stream, *alpn, *sub);
+                self.attachments.push(Attachment { t, until: None, conn, stream, alpn, sub, feed });
             }
-            Fact::Detached { t, conn, tag, sub, feed, .. } if *tag == Some(trial) => {
-                detached.push((*t, *conn, *sub, feed));
-            }
+            Fact::Detached { t, stream, tag, .. } if *tag == Some(trial) => detached.push((*t, *stream)),
             Fact::Published { t, feed, id, event, scheduled, census } => {
                 self.published.insert(id, Publication { t: *t, feed, event: *event, scheduled: *scheduled });
                 if *census {
@@ -202,23 +208,51 @@ impl<'a> Record<'a> {
         self.written.iter().filter(|(_, _, id)| census(id)).filter_map(|&(_, sub, _)| sub).collect()
     }
 
-    /// Each subscription's first attachment, by subscription.
-    pub(super) fn first_attached(&self) -> BTreeMap<u32, Attachment<'a>> {
+    /// How many subscriptions their feed's census event was written to; streams that don't say whose they are
+    /// count each.
+    pub(super) fn server_open_count(&self) -> usize {
+        let census = |id: &str| self.census.values().any(|census| census.id == id);
+        let nameless = self.written.iter().filter(|(_, sub, id)| sub.is_none() && census(id));
+        self.server_open().len() + nameless.map(|(stream, ..)| stream).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Each subscription's beginning, by subscription: from when on the events of which feed are its own.
+    ///
+    /// That is its first attachment; where addresses are identical, the instant at which it opened by the client's
+    /// own word (later by as much as the clocks may differ), which is after its stream was attached.
+    pub(super) fn begun(&self) -> BTreeMap<u32, Begun<'a>> {
+        if self.identical {
+            let begun = |(&sub, &t): (&u32, &u64)| {
+                let t = t + self.uncertainty.unwrap_or(0);
+                self.feed_of(sub).map(|feed| (sub, Begun { t, feed }))
+            };
+            return self.opened.iter().filter_map(begun).collect();
+        }
         let mut first = BTreeMap::new();
-        for attachment in &self.attachments {
-            if let Some(sub) = attachment.sub {
-                first.entry(sub).or_insert(*attachment);
+        for &Attachment { t, sub, feed, .. } in &self.attachments {
+            if let Some(sub) = sub {
+                first.entry(sub).or_insert(Begun { t, feed });
             }
         }
         first
     }
 
+    /// The feed that a subscription reads: the only one that there is, or that of its first receipt.
+    fn feed_of(&self, sub: u32) -> Option<&'a str> {
+        let feeds: BTreeSet<&str> = self.published.values().map(|publication| publication.feed).collect();
+        if feeds.len() < 2 {
+            return feeds.first().copied();
+        }
+        let mut receipts = self.received.get(&sub).into_iter().flatten();
+        receipts.find_map(|receipt| self.published.get(receipt.id)).map(|publication| publication.feed)
+    }
+
     /// Per subscription, the first receipt of each event that was published while it was attached (so not what
     /// it caught up on from the log), in the order they came, each with the event.
     pub(super) fn live_receipts(&self) -> BTreeMap<u32, Vec<(Receipt<'a>, Publication<'a>)>> {
-        let first = self.first_attached();
+        let begun = self.begun();
         let live = |sub: &u32, receipts: &[Receipt<'a>]| {
-            let from = first.get(sub).map_or(0, |attachment| attachment.t);
+            let from = begun.get(sub).map_or(0, |begun| begun.t);
             let mut seen = BTreeSet::new();
             receipts
                 .iter()

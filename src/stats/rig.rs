@@ -158,6 +158,14 @@ impl Rig {
         self.attached("f0", Some(self.planned.trial), sub, conn, alpn)
     }
 
+    /// A stream whose address says its trial and no subscription.
+    pub(crate) fn attach_nameless(&mut self, stream: u64, conn: u64) -> &mut Self {
+        self.now += 1000;
+        let (tag, alpn) = (Some(self.planned.trial), self.planned.settings.protocol.alpn);
+        let feed = "f0".to_owned();
+        self.saw(Source::Server, |t| Fact::Attached { t, conn, stream, alpn, tag, sub: None, feed })
+    }
+
     fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
         self.now += 1000;
         let feed = feed.to_owned();
@@ -200,6 +208,14 @@ impl Rig {
         let id = self.published.last().unwrap().1.clone();
         for &sub in subs {
             self.saw(Source::Server, |t| Fact::Written { t, stream: sub.into(), sub: Some(sub), id: id.clone() });
+        }
+        self
+    }
+
+    pub(crate) fn write_nameless(&mut self, streams: &[u64]) -> &mut Self {
+        let id = self.published.last().unwrap().1.clone();
+        for &stream in streams {
+            self.saw(Source::Server, |t| Fact::Written { t, stream, sub: None, id: id.clone() });
         }
         self
     }

@@ -27,6 +27,8 @@ pub struct Transport {
     pub alpns: &'static [Alpn],
     /// Its browser script: an ES module that exports `subscribe`.
     pub script: &'static str,
+    /// What that script imports: file name and text.
+    pub modules: &'static [(&'static str, &'static str)],
     /// Checks its table of settings, and gives it back with the defaults filled in.
     pub check: fn(&serde_json::Value) -> Result<serde_json::Value, serde_json::Error>,
     /// The server's side: answers a reader.

@@ -23,6 +23,7 @@ pub static TRANSPORT: Transport = Transport {
     title: "Server-sent events",
     alpns: &[Alpn::H1, Alpn::H2, Alpn::H3],
     script: include_str!("sse.js"),
+    modules: &[("sse-parser.js", include_str!("sse/parser.js"))],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
     serve,
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
@@ -37,11 +38,36 @@ pub struct Settings {
     /// Whether the server writes a comment at once. Without it Firefox and WebKitGTK fire `open` only when the
     /// first event comes: they wait for a byte of the body, not for the header.
     pub greeting: bool,
+    /// What reads the stream in a page.
+    pub reader: Reader,
+    /// The cache mode of a reader that is a fetch. An `EventSource` has no choice: it never asks a cache
+    /// (section 9.2.2).
+    pub cache: Cache,
+}
+
+/// What reads the stream in a page. The native client has a reader of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reader {
+    /// An `EventSource`, which reconnects by itself.
+    Eventsource,
+    /// `fetch()` and a parser in script, which doesn't.
+    Fetch,
+}
+
+/// A fetch's cache mode (WHATWG Fetch, "cache mode").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cache {
+    /// As an `EventSource` has it.
+    NoStore,
+    /// What a fetch has that says nothing: the cache is asked, and may let only one of equal requests through.
+    Default,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { retry: Settable::Unset, greeting: true }
+        Self { retry: Settable::Unset, greeting: true, reader: Reader::Eventsource, cache: Cache::NoStore }
     }
 }
 

@@ -88,9 +88,13 @@ pub struct ClientRole {
     pub port: u16,
     /// The lab's CA, as a PEM file.
     pub ca: PathBuf,
-    /// SHA-256 of the server's certificate, base64 (`serverCertificateHashes`).
+    /// What the server wants to be shown as `token` in every query; the subscriptions' paths have it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// SHA-256 of the server's certificate, base64 (`serverCertificateHashes`); where each host has its own, those
+    /// of all in the order of `hosts`, separated by commas.
     pub cert_sha256: String,
-    /// SHA-256 of its public key (SPKI), base64.
+    /// SHA-256 of its public key (SPKI), base64; of several, likewise.
     pub spki_sha256: String,
     /// The subscriptions that this client, or this page of it, opens.
     pub subscriptions: Vec<SubscriptionPlan>,

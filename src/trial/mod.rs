@@ -8,6 +8,7 @@ pub mod claim;
 pub mod clock;
 pub mod contract;
 pub mod journal;
+pub mod lanes;
 pub mod ledger;
 pub mod observation;
 pub mod plan;

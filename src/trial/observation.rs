@@ -59,7 +59,7 @@ pub enum Fact {
     ProbeAnswered { t: u64, status: u16 },
     /// Another actor of the trial (by its place in `beside`) did what it is there for.
     BesideSent { t: u64, actor: u32 },
-    /// It was answered: a status, `loaded`, `open`, or an error's name.
+    /// It was answered: a status, `loaded`, `open`, or an error, which is an answer too (a refused WebSocket).
     BesideAnswered { t: u64, actor: u32, how: String },
     /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
     /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).

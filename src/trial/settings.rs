@@ -86,7 +86,7 @@ pub struct Workload {
     pub hold: Span,
     /// From the census to the end.
     pub drain: Span,
-    /// Whether a browser sends credentials; one mode for every request of a trial.
+    /// Whether a browser sends credentials: one mode for every request of a trial, or both.
     pub credentials: Credentials,
     /// What is published.
     pub events: Events,
@@ -150,8 +150,8 @@ pub enum Credentials {
 pub enum Opening {
     /// At `go`, on connections that don't exist yet.
     Burst,
-    /// Once a request to each host and port was answered: by then the connection's SETTINGS or transport
-    /// parameters have arrived.
+    /// Once a request to each host and port was answered, before `go`: by then the connection's SETTINGS or
+    /// transport parameters have arrived. On HTTP/3 that request uses up one of the streams that they allow.
     AfterSettings,
 }
 
@@ -181,7 +181,7 @@ pub enum HostOrder {
 pub enum Visibility {
     /// It is, and background throttling is switched off for further pages.
     Visible,
-    /// Another page covers it, and throttling is left as the browser has it.
+    /// Another tab covers it, from before `go`, and throttling is left as the browser has it.
     Hidden,
 }
 
@@ -366,11 +366,11 @@ pub struct Beside {
 pub enum BesideKind {
     /// `fetch()`.
     Fetch,
-    /// An `<img>`.
+    /// An `<img>`, of `/ping.svg`: a 204 would be an error to it.
     Image,
     /// A `WebSocket`; answered when the handshake is, be it refused.
     Websocket,
-    /// A navigation in an `<iframe>`.
+    /// A navigation in an `<iframe>`, to `/ping.html`: a 204 would leave the frame as it was.
     Navigation,
 }
 

@@ -1,6 +1,7 @@
 //! A connection's record, and the facts that its life and that of its subscriptions leave behind.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +36,8 @@ impl Sink {
 pub struct Connection {
     /// Unique in this process.
     pub id: u64,
+    /// Who is at the other end.
+    pub peer: IpAddr,
     /// What TLS negotiated.
     pub alpn: Alpn,
     /// The value of the `Alt-Svc` field of its responses (RFC 7838), if they carry one.
@@ -45,11 +48,11 @@ pub struct Connection {
 
 impl Connection {
     /// Begins the record.
-    pub fn begin(alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink) -> Arc<Self> {
+    pub fn begin(peer: IpAddr, alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         sink.saw(Fact::Connected { t: monotonic_nanos(), conn: id, alpn });
-        Arc::new(Self { id, alpn, alt_svc, requests: AtomicU64::new(0), sink })
+        Arc::new(Self { id, peer, alpn, alt_svc, requests: AtomicU64::new(0), sink })
     }
 
     /// Whether there was a request yet.

@@ -99,7 +99,7 @@ async fn connection<H: Handler>(
     if handshake.and_then(|data| data.protocol).as_deref() != Some(Alpn::H3.wire()) {
         return Err("an ALPN other than h3".into());
     }
-    let connection = Connection::begin(Alpn::H3, None, sink);
+    let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink);
     let arrivals = Arrivals::new(&quic);
     let gone = arrivals.gone();
     let mut h3 =

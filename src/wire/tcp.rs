@@ -83,9 +83,10 @@ async fn connection<H: Handler>(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
     stream.set_nodelay(true)?;
+    let peer = stream.peer_addr()?.ip();
     let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
     let alpn = negotiated(&tls, &options)?;
-    let connection = Connection::begin(alpn, options.alt_svc.clone(), sink);
+    let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
     let asked = Arc::clone(&connection);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (handler, connection) = (handler.clone(), Arc::clone(&connection));

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 use transport_lab::certs::{self, Certs};
 use transport_lab::control::{Control, ControlConfig, DataPort, Serving};
@@ -34,6 +34,12 @@ impl Certificate {
     pub(crate) fn mint() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (certs, _) = Certs::ensure(&folder.path().join("certs"), &[]).unwrap();
+        Self { certs: Arc::new(certs), _folder: folder }
+    }
+
+    /// What another lab made there.
+    pub(crate) fn load(folder: TempDir) -> Self {
+        let certs = Certs::load(&folder.path().join("certs")).unwrap();
         Self { certs: Arc::new(certs), _folder: folder }
     }
 
@@ -59,7 +65,7 @@ impl Certificate {
         Arc::new(config)
     }
 
-    fn client(&self, alpn: Alpn) -> Arc<rustls::ClientConfig> {
+    pub(crate) fn client(&self, alpn: Alpn) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certs.ca()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -104,7 +110,14 @@ impl Lab {
             hosts: vec![],
             origins: vec!["https://friend.example".into()],
             ledger: counts,
-            serving: Some(Serving { ca: "certs/ca.pem".into(), ports }),
+            serving: Some(Serving {
+                ca: certificate.ca().to_owned(),
+                ports,
+                token: None,
+                permitted: certificate.certs.permitted(),
+                runs: "nowhere".into(),
+                wishes: mpsc::channel(1).0,
+            }),
         };
         Self { control: Control::start(config).await.unwrap(), certificate, ledger }
     }
@@ -178,6 +191,7 @@ pub(crate) fn trial(number: u32, alpn: Alpn, port: u16, pages: u32, subscribers:
         hosts: vec!["localhost".into()],
         port,
         ca: "ca.pem".into(),
+        token: None,
         cert_sha256: String::new(),
         spki_sha256: String::new(),
         subscriptions: subscriptions.collect(),

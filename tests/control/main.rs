@@ -5,4 +5,6 @@ mod feed_server;
 mod lab;
 mod pages;
 mod routes;
+mod served;
 mod together;
+mod visits;

@@ -238,8 +238,9 @@ async fn a_port_in_use_is_named() {
         ledger,
         serving: None,
     };
-    let refused = transport_lab::control::Control::start(config).await.unwrap_err().to_string();
-    assert!(refused.contains(&format!("127.0.0.1:{}", lab.control.port())), "{refused}");
+    let refused = transport_lab::control::Control::start(config).await.unwrap_err();
+    let said = transport_lab::cli::chain(&refused);
+    assert!(said.contains(&format!("127.0.0.1:{}", lab.control.port())), "{said}");
 }
 
 #[tokio::test]

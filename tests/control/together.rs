@@ -34,6 +34,7 @@ async fn census(alpn: Alpn) -> BTreeSet<u32> {
         addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         hosts: vec![],
         origins: vec![lab.control.origin()],
+        token: None,
         settings: settings.server,
         tables: settings.transports,
         rig: None,

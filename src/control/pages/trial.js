@@ -1,5 +1,7 @@
 // The trial page: one page's part of a trial, driven by the lab's lines from its first to its last.
 
+import { cover, credentialsOf, hidden, openPage, warm } from "./beginning.js";
+import { act } from "./beside.js";
 import { compare, now } from "./clock.js";
 import { Outbox } from "./outbox.js";
 import { Receipts } from "./receipts.js";
@@ -75,20 +77,33 @@ let subscribe = null;
 async function prepare() {
   say("Getting ready");
   const { protocol, settings } = message;
-  const pages = settings.workload.pages;
+  const { pages, visibility, open } = settings.workload;
+  const behind = visibility === "hidden";
   for (let other = 1; page === 0 && other < pages; other += 1) {
-    // Not noopener: a page can tell that a window was blocked only by what it is given.
-    if (!window.open(route("page", { page: other }), "_blank", "popup,width=480,height=360")) {
-      return unsupported("this browser lets no page open another");
-    }
+    if (!openPage(route("page", { page: other }), behind)) return unsupported("this browser lets no page open another");
+  }
+  if (behind) {
+    // WebKitGTK is started with a page in front.
+    if (page === 0 && document.visibilityState !== "hidden") cover();
+    if (!(await hidden())) return unsupported("a page with another tab in front of it does not count as hidden here");
   }
   ({ subscribe } = await import(`/transports/${protocol.split("/")[0]}.js`));
+  if (open === "after-settings") {
+    say("Connecting to the server");
+    const query = (number) => new URLSearchParams({ trial: message.trial, warm: `${page}-${number}` });
+    await warm(message.subscriptions, credentials, query);
+  }
   const { t, ...clock } = await compare((exchange) => route("clock", { exchange }));
   const facts = { ...clock, visibility: document.visibilityState, isolated: self.crossOriginIsolated === true };
   // By hand, because the lab's nanoseconds may be more than a number holds exactly.
   outbox.sawText(`"kind":"clock","t":${t},${JSON.stringify(facts).slice(1, -1)}`);
   outbox.line(JSON.stringify({ type: "ready", version: await version() }));
   say("Ready");
+}
+
+/** The credentials mode of a subscription's requests. */
+function credentials(sub) {
+  return credentialsOf(sub, message.settings.workload.credentials);
 }
 
 async function version() {
@@ -108,6 +123,9 @@ function go(at) {
   agenda = subscriptions.map((plan) => ({ at: at + plan["open-at"] / 1000, act: () => openOne(plan) }));
   if (page === 0 && subscriptions.length > 0) {
     agenda.push({ at: at + microseconds(workload.ramp) + microseconds(workload.hold) / 2, act: probe });
+    settings.beside.forEach((beside, actor) => {
+      agenda.push({ at: at + microseconds(beside.at), act: () => doBeside(beside, actor) });
+    });
   }
   agenda.sort((a, b) => a.at - b.at);
   look();
@@ -133,7 +151,7 @@ function openOne({ sub, host, port, path }) {
   const { settings, protocol } = message;
   const subscription = {
     url: `https://${host}:${port}${path}`,
-    credentials: settings.workload.credentials,
+    credentials: credentials(sub),
     settings: settings[protocol.split("/")[0]] ?? {},
   };
   outbox.saw({ kind: "requested", t: now(), sub });
@@ -172,18 +190,28 @@ function openOne({ sub, host, port, path }) {
 /** A plain request to where the first subscription went: does it get through? */
 async function probe() {
   const { host, port } = message.subscriptions[0];
-  const url = `https://${host}:${port}/ping?trial=${message.trial}&probe=${page}`;
-  const credentials = message.settings.workload.credentials;
+  const shown = message.token ? `&token=${message.token}` : "";
+  const url = `https://${host}:${port}/ping?trial=${message.trial}&probe=${page}${shown}`;
   outbox.saw({ kind: "probe-sent", t: now() });
   let status;
   try {
-    ({ status } = await fetch(url, { mode: "cors", cache: "no-store", credentials, signal: leaving.signal }));
+    const mode = { credentials: credentials(0), mode: "cors", cache: "no-store" };
+    ({ status } = await fetch(url, { ...mode, signal: leaving.signal }));
   } catch {
     // Not the same as no answer: the request failed.
     status = 0;
   }
   const t = now();
   if (!stopped) outbox.saw({ kind: "probe-answered", t, status });
+}
+
+/** What another actor does, at the first subscription's host and port. */
+async function doBeside(beside, actor) {
+  const query = new URLSearchParams({ trial: message.trial, beside: actor });
+  outbox.saw({ kind: "beside-sent", t: now(), actor });
+  const how = await act(beside, message.subscriptions[0], query, leaving.signal);
+  const t = now();
+  if (!stopped) outbox.saw({ kind: "beside-answered", t, actor, how });
 }
 
 /** Closes everything and says what was kept back. */
@@ -243,4 +271,6 @@ function show() {
     const cell = document.querySelector(`#${id}`);
     if (cell.textContent !== String(value)) cell.textContent = value;
   }
+  // The lab page has this one in a frame, and shows its counts beside the server's.
+  if (parent !== window) parent.postMessage({ opened, asked }, location.origin);
 }

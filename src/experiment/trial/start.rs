@@ -8,11 +8,13 @@ use super::super::cage::Caged;
 use super::super::end::End;
 use super::super::{RunError, deal};
 use super::{Early, Running, Which, failed};
-use crate::certs::base64;
+use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
+use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::rig::Rig;
-use crate::trial::{Down, Role, Up};
+use crate::trial::settings::CertificateUse;
+use crate::trial::{Down, Fact, Role, Up};
 
 /// How long a server may take until it listens.
 const LISTEN: Duration = Duration::from_secs(10);
@@ -61,14 +63,17 @@ impl Running<'_> {
         let settings = &self.planned.settings;
         let certs = &self.lab.certs;
         let hosts = deal::hosts(&settings.workload);
-        let spki_sha256 = base64(&certs.spki_sha256());
+        let [cert_sha256, spki_sha256] = fingerprints(certs, settings.server.certificate, &hosts);
+        // The page's own certificate is the shared one, whichever the hosts under test show.
+        let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
             port: ports[0],
             ca: certs.ca_path().to_owned(),
-            cert_sha256: base64(&certs.cert_sha256()),
-            spki_sha256: spki_sha256.clone(),
+            token: None,
+            cert_sha256,
+            spki_sha256,
             subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
         });
         let Down::Trial(message) = self.message(role) else { return Ok(()) };
@@ -78,7 +83,7 @@ impl Running<'_> {
             hosts: &hosts,
             ports,
             ca: certs.ca_path().to_owned(),
-            spki_sha256,
+            spki_sha256: trusted,
             root: nix::unistd::geteuid().is_root(),
         };
         let log = log(folder, "client.log")?;
@@ -112,9 +117,23 @@ impl Running<'_> {
             }
         };
         self.started(Which::Client, client, Some(found.version.clone()))?;
+        self.ready().await.map(drop)
+    }
+
+    /// Takes ends that are there already; a visitor's version is what its page says.
+    pub(super) async fn take_ends(&mut self, server: End, client: End) -> Result<(), Early> {
+        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        self.client = Some(client);
+        let version = self.ready().await?;
+        self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid: 0, version: Some(version) })?;
+        Ok(())
+    }
+
+    /// Waits until the client is, and gives its version as it says it.
+    async fn ready(&mut self) -> Result<String, Early> {
         loop {
             match self.next(self.end_by, "the client never reported").await? {
-                (Which::Client, Up::Ready { .. }) => return Ok(()),
+                (Which::Client, Up::Ready { version }) => return Ok(version),
                 (which, said) => self.take(which, said).await?,
             }
         }
@@ -128,4 +147,14 @@ fn log(folder: &Path, name: &str) -> Result<File, RunError> {
 
 fn word(rig: Rig) -> String {
     clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// The fingerprints of the certificates that these hosts show, and those of their keys, separated by commas.
+fn fingerprints(certs: &Certs, used: CertificateUse, hosts: &[String]) -> [String; 2] {
+    let shown: Vec<_> = match used {
+        CertificateUse::Shared => vec![(certs.cert_sha256(), certs.spki_sha256())],
+        CertificateUse::PerHost => hosts.iter().filter_map(|host| certs.host_sha256(host)).collect(),
+    };
+    let (certificates, keys): (Vec<_>, Vec<_>) = shown.iter().map(|(cert, spki)| (base64(cert), base64(spki))).unzip();
+    [certificates, keys].map(|all| all.join(","))
 }

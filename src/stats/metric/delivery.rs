@@ -59,7 +59,7 @@ pub(in crate::stats) fn received(record: &Record<'_>) -> usize {
 
 /// What was lost, in the order of publishing.
 pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
-    let first = record.first_attached();
+    let begun = record.begun();
     let mut feeds: BTreeMap<&str, Vec<(u64, &'a str)>> = BTreeMap::new();
     for (id, publication) in &record.published {
         feeds.entry(publication.feed).or_default().push((publication.t, id));
@@ -69,14 +69,14 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     }
     let mut lost = Ids::new();
     for sub in record.opened.keys() {
-        let Some(attachment) = first.get(sub) else { continue };
+        let Some(begun) = begun.get(sub) else { continue };
         let until = record.closed.get(sub).map_or(u64::MAX, |&(t, _)| t);
         let got: BTreeSet<&str> = record.received.get(sub).into_iter().flatten().map(|receipt| receipt.id).collect();
         let missing = feeds
-            .get(attachment.feed)
+            .get(begun.feed)
             .into_iter()
             .flatten()
-            .filter(|&&(t, id)| t > attachment.t && t < until && !got.contains(id));
+            .filter(|&&(t, id)| t > begun.t && t < until && !got.contains(id));
         let missing: Vec<&str> = missing.map(|&(_, id)| id).collect();
         if !missing.is_empty() {
             lost.insert(*sub, missing);

@@ -33,7 +33,7 @@ pub(super) static SERVER_OPEN: Metric = Metric {
     unit: "streams",
     definition: "Subscriptions that the census event of their feed was written to.",
     phrase: "was written {}",
-    compute: |record| at_census(record, |record| record.server_open().len()),
+    compute: |record| at_census(record, server_open),
     ..PLAIN
 };
 
@@ -81,6 +81,10 @@ pub(super) static CONNECTIONS_UNUSED: Metric = Metric {
 
 fn at_census(record: &Record<'_>, count: fn(&Record<'_>) -> usize) -> Sample {
     if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(record)) }
+}
+
+fn server_open(record: &Record<'_>) -> usize {
+    record.server_open_count()
 }
 
 fn peak(record: &Record<'_>) -> usize {

@@ -51,7 +51,7 @@ fn memory_per_stream(record: &Record<'_>) -> Sample {
     let Some(bytes) = census.resident.checked_sub(go.resident) else {
         return Sample::absent(format!("the server's memory fell by {} B", go.resident - census.resident));
     };
-    match record.server_open().len() {
+    match record.server_open_count() {
         0 => Sample::absent("no stream was open"),
         streams => Sample::Values(vec![bytes as f64 / streams as f64]),
     }

@@ -121,53 +121,37 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn parse(chunks: &[&[u8]]) -> Vec<(String, String, String)> {
+    /// A stream and what it says. The parser in script is held to the same cases.
+    #[derive(serde::Deserialize)]
+    struct Case {
+        says: String,
+        stream: String,
+        /// Name, data, id.
+        messages: Vec<(String, String, String)>,
+        retry: Option<u64>,
+    }
+
+    fn parse<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(String, String, String)>, Option<u64>) {
         let mut parser = Parser::default();
         let mut messages = Vec::new();
         for chunk in chunks {
             parser.push(chunk, |m| messages.push((m.name, m.data, m.id))).unwrap();
         }
-        messages
-    }
-
-    fn message(name: &str, data: &str, id: &str) -> (String, String, String) {
-        (name.to_owned(), data.to_owned(), id.to_owned())
+        (messages, parser.retry())
     }
 
     #[test]
-    fn the_examples_of_the_standard_parse_as_it_says() {
-        let stock = b"data: YHOO\ndata: +2\ndata: 10\n\n";
-        assert_eq!(parse(&[stock]), [message("message", "YHOO\n+2\n10", "")]);
-        let ids = b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n";
-        let expected = [
-            message("message", "first event", "1"),
-            message("message", "second event", ""),
-            message("message", " third event", ""),
-        ];
-        assert_eq!(parse(&[ids]), expected);
-        let empty = b"data\n\ndata\ndata\n\ndata:";
-        assert_eq!(parse(&[empty]), [message("message", "", ""), message("message", "\n", "")]);
-    }
-
-    #[test]
-    fn a_stream_parses_the_same_however_it_is_cut_and_ended() {
-        let text = "\u{feff}event: añade\rdata: x\r\ndata: \u{1F600}\nid: k3f9-1\n\rretry: 250\r\n\r\n:\n\ndata: y\r\r";
-        let whole = parse(&[text.as_bytes()]);
-        assert_eq!(whole, [message("añade", "x\n\u{1F600}", "k3f9-1"), message("message", "y", "k3f9-1")]);
-        for cut in 0..=text.len() {
-            let (before, after) = text.as_bytes().split_at(cut);
-            assert_eq!(parse(&[before, after]), whole, "cut at {cut}");
+    fn a_stream_parses_as_the_standard_says_however_it_is_cut() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("cases.json")).unwrap();
+        for Case { says, stream, messages, retry } in cases {
+            let (bytes, expected) = (stream.as_bytes(), (messages, retry));
+            assert_eq!(parse([bytes]), expected, "{says}");
+            for cut in 0..=bytes.len() {
+                let (before, after) = bytes.split_at(cut);
+                assert_eq!(parse([before, after]), expected, "{says}, cut at {cut}");
+            }
+            assert_eq!(parse(bytes.chunks(1)), expected, "{says}, byte by byte");
         }
-        let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
-        assert_eq!(parse(&single), whole);
-    }
-
-    #[test]
-    fn retry_is_digits_alone_and_an_id_with_nul_is_passed_over() {
-        let mut parser = Parser::default();
-        parser.push(b"retry: 3000\nretry: 1e3\nretry:\n\n", |_| panic!("no event")).unwrap();
-        assert_eq!(parser.retry(), Some(3000));
-        assert_eq!(parse(&[b"id: a\0b\ndata: x\n\n"]), [message("message", "x", "")]);
     }
 
     #[test]

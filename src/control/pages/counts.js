@@ -1,4 +1,4 @@
-// The front page's counts, followed live.
+// The counts of all protocols, followed live.
 
 const live = document.querySelector("#live");
 const ledger = document.createElement("a");

@@ -1,4 +1,4 @@
-//! What a page shows to speak for its trial: 256 unguessable bits.
+//! What is shown to be let in, or to speak for a trial: 256 unguessable bits.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use data_encoding::BASE64URL_NOPAD;
 use ring::hmac;
 use ring::rand::SystemRandom;
 
-/// A trial's token. It prints as nothing, so that no log can hold it.
-pub(super) struct Token {
+/// A token. It prints as nothing, so that no log can hold it.
+pub struct Token {
     text: String,
     /// Comparing is done on tags under a key of this process, in constant time.
     key: hmac::Key,
@@ -18,25 +18,25 @@ const BYTES: usize = 32;
 
 impl Token {
     /// Draws one; `None` when the system has no randomness to give.
-    pub(super) fn draw() -> Option<Self> {
+    pub fn draw() -> Option<Self> {
         let random = SystemRandom::new();
         let bytes: [u8; BYTES] = ring::rand::generate(&random).ok()?.expose();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).ok()?;
         Some(Self { text: BASE64URL_NOPAD.encode(&bytes), key })
     }
 
-    /// The text that goes into the page's URL.
-    pub(super) fn text(&self) -> &str {
+    /// The text that goes into a URL.
+    pub fn text(&self) -> &str {
         &self.text
     }
 
     /// Whether this is the token; takes the same time wherever the two differ.
-    pub(super) fn is(&self, shown: &str) -> bool {
+    pub fn is(&self, shown: &str) -> bool {
         hmac::verify(&self.key, shown.as_bytes(), hmac::sign(&self.key, self.text.as_bytes()).as_ref()).is_ok()
     }
 
     /// The text without the token, should it be in there.
-    pub(super) fn redact(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         text.replace(&self.text, "(token)")
     }
 }

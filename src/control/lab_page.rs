@@ -1,0 +1,177 @@
+//! The lab page: measure the browser that shows it, what is open right now, where the data ports are.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::mpsc;
+
+use super::answer::Refusal;
+use super::visit::{VISIT_SUBSCRIPTIONS, Wish};
+use super::{Shared, assets};
+use crate::server::Token;
+use crate::transport;
+use crate::trial::Alpn;
+
+/// What the CA's file is called where it was downloaded.
+const DOWNLOADED: &str = "transport-lab-ca.pem";
+
+/// What a person can use by hand.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// The lab's CA, as a PEM file, as a person would type it.
+    pub ca: PathBuf,
+    /// The data ports.
+    pub ports: Vec<DataPort>,
+    /// What other machines have to show, when they can reach it.
+    pub token: Option<Arc<Token>>,
+    /// Names and addresses that the CA may vouch for.
+    pub permitted: Vec<String>,
+    /// Where runs are kept.
+    pub runs: PathBuf,
+    /// Takes what visitors wish to measure.
+    pub wishes: mpsc::Sender<Wish>,
+}
+
+/// A port of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataPort {
+    /// Its number.
+    pub port: u16,
+    /// What it speaks, the ALPN to try first in front.
+    pub alpns: Vec<Alpn>,
+    /// What a person should know of it: `UDP only`. May be empty.
+    pub note: String,
+}
+
+#[derive(Template)]
+#[template(path = "lab.html", config = "src/control/pages/askama.toml")]
+struct LabPage {
+    serving: bool,
+    exposed: bool,
+    /// What the page asks for measurements with.
+    key: String,
+    most: u32,
+    choices: Vec<Choice>,
+    permitted: Vec<String>,
+    ca: String,
+    rows: Vec<Row>,
+    counts: Vec<Count>,
+}
+
+/// A protocol to measure, and where.
+struct Choice {
+    protocol: String,
+    title: String,
+    port: u16,
+    /// Whether the browser has to follow `Alt-Svc` to get there.
+    alt_svc: bool,
+    note: &'static str,
+}
+
+/// One data port as the page shows it.
+struct Row {
+    port: u16,
+    speaks: String,
+    note: String,
+    /// URLs to subscribe at.
+    examples: Vec<String>,
+    /// curl's option for this protocol.
+    curl: &'static str,
+}
+
+/// What is open on one ALPN, as the page shows it before its script runs.
+struct Count {
+    name: &'static str,
+    title: &'static str,
+    connections: u64,
+    streams: u64,
+    peak: u64,
+}
+
+/// `GET /`.
+pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refusal> {
+    let ledger = shared.ledger.borrow().clone();
+    let counts = Alpn::ALL.map(|alpn| {
+        let counts = ledger.alpn.get(&alpn).copied().unwrap_or_default();
+        let (connections, streams, peak) = (counts.connections.open, counts.streams.open, counts.streams.peak);
+        Count { name: alpn.name(), title: alpn.title(), connections, streams, peak }
+    });
+    let serving = shared.serving.as_ref().as_ref();
+    let page = LabPage {
+        serving: serving.is_some(),
+        exposed: serving.is_some_and(|serving| serving.token.is_some()),
+        key: shared.key.text().to_owned(),
+        most: VISIT_SUBSCRIPTIONS,
+        choices: serving.map(|serving| serving.ports.iter().flat_map(choices).collect()).unwrap_or_default(),
+        permitted: serving.map(|serving| serving.permitted.clone()).unwrap_or_default(),
+        ca: serving.map(ca_as_typed).unwrap_or_default(),
+        rows: serving.map(|serving| serving.ports.iter().map(row).collect()).unwrap_or_default(),
+        counts: counts.into(),
+    };
+    let page = page.render().map_err(|_| Refusal::full("the page could not be written"))?;
+    Ok(assets::html(page, assets::Framing::Frames))
+}
+
+/// The CA's file as a person would type it. Where this machine keeps it is nobody's business elsewhere, where it was
+/// downloaded instead.
+fn ca_as_typed(serving: &Serving) -> String {
+    match serving.token {
+        None => serving.ca.display().to_string(),
+        Some(_) => DOWNLOADED.to_owned(),
+    }
+}
+
+/// `GET /ca.pem`: the CA's certificate, for who wants to trust it. The key stays where it is.
+pub(super) async fn ca(State(shared): State<Shared>) -> Result<Response, Refusal> {
+    let serving = shared.serving.as_ref().as_ref();
+    let missing = || Refusal::missing("there is no CA to trust here");
+    let pem = tokio::fs::read(&serving.ok_or_else(missing)?.ca).await.map_err(|_| missing())?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-x509-ca-cert".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{DOWNLOADED}\"")),
+    ];
+    Ok((headers, pem).into_response())
+}
+
+/// What can be measured at a port: every transport on what it speaks; where that is several, on what it offers by
+/// `Alt-Svc`, as the rest has ports of its own.
+fn choices(port: &DataPort) -> Vec<Choice> {
+    let Some(&alpn) = port.alpns.last() else { return Vec::new() };
+    let alt_svc = port.alpns.len() > 1;
+    let note = match (alpn, alt_svc) {
+        (Alpn::H3, false) => "only for a browser that was put on HTTP/3 for this port, see below",
+        (Alpn::H3, true) => "for a browser that follows the offer from HTTP/2",
+        _ => "",
+    };
+    let on = transport::ALL.iter().filter(|transport| transport.alpns.contains(&alpn));
+    on.map(|transport| Choice {
+        protocol: format!("{}/{alpn}", transport.name),
+        title: format!("{} over {}", transport.title, alpn.title()),
+        port: port.port,
+        alt_svc,
+        note,
+    })
+    .collect()
+}
+
+fn row(port: &DataPort) -> Row {
+    let on = |alpn: Alpn| transport::ALL.iter().filter(move |transport| transport.alpns.contains(&alpn));
+    let mut names: Vec<_> = port.alpns.iter().flat_map(|alpn| on(*alpn)).map(|transport| transport.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Row {
+        port: port.port,
+        speaks: port.alpns.iter().map(|alpn| alpn.title()).collect::<Vec<_>>().join(" and "),
+        note: port.note.clone(),
+        examples: names.iter().map(|name| format!("https://localhost:{}/feeds/news/{name}", port.port)).collect(),
+        curl: match port.alpns.first() {
+            Some(Alpn::H1) => "--http1.1",
+            Some(Alpn::H2) | None => "--http2",
+            Some(Alpn::H3) => "--http3-only",
+        },
+    }
+}

@@ -1,0 +1,76 @@
+// What else a page does: one request of another kind, and how it was answered.
+
+/** From a frame's `load` to the word of the page in it, in milliseconds: they may come in either order. */
+const WORD = 1000;
+
+/**
+ * Does it, and gives what it came to: a status, `loaded`, `open`, or an error. It waits as long as that takes.
+ *
+ * @param {{kind: string, credentials: string}} beside
+ * @param {{host: string, port: number}} target
+ * @param {string} query makes the address unlike any other
+ * @param {AbortSignal} leaving ends what is under way
+ * @returns {Promise<string>}
+ */
+export function act({ kind, credentials }, { host, port }, query, leaving) {
+  const at = (path) => `//${host}:${port}${path}?${query}`;
+  switch (kind) {
+    case "fetch":
+      return fetched(`https:${at("/ping")}`, credentials, leaving);
+    case "image":
+      return image(`https:${at("/ping.svg")}`);
+    case "websocket":
+      return websocket(`wss:${at("/ping")}`, leaving);
+    case "navigation":
+      return navigation(`https:${at("/ping.html")}`, leaving);
+    default:
+      throw new Error(`no kind of actor is called ${kind}`);
+  }
+}
+
+async function fetched(url, credentials, signal) {
+  try {
+    const { status } = await fetch(url, { mode: "cors", cache: "no-store", credentials, signal });
+    return String(status);
+  } catch (error) {
+    return error.name;
+  }
+}
+
+function image(url) {
+  return new Promise((done) => {
+    const image = new Image();
+    image.onload = () => done("loaded");
+    image.onerror = () => done("error");
+    image.src = url;
+  });
+}
+
+/** The server takes no WebSocket at this address: its refusal is the answer. */
+function websocket(url, leaving) {
+  return new Promise((done) => {
+    const socket = new WebSocket(url);
+    socket.onopen = () => done("open");
+    // A page isn't told which of the two it was.
+    socket.onerror = () => done("error: the handshake was refused, or there was no connection");
+    leaving.addEventListener("abort", () => socket.close());
+  });
+}
+
+/**
+ * The page in the frame says that it is there. The frame's own `load` alone proves nothing: it comes for the
+ * browser's page about an error too.
+ */
+function navigation(url, leaving) {
+  return new Promise((done) => {
+    const frame = document.createElement("iframe");
+    addEventListener("message", ({ source }) => {
+      if (source === frame.contentWindow) done("loaded");
+    });
+    frame.onload = () => setTimeout(done, WORD, "error");
+    frame.hidden = true;
+    frame.src = url;
+    document.body.append(frame);
+    leaving.addEventListener("abort", () => frame.remove());
+  });
+}

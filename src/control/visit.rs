@@ -1,0 +1,188 @@
+//! A visit: a person's browser asks to be measured. The lab page says what it wishes, and whoever runs trials makes
+//! one of it; control only passes the wish on.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::Shared;
+use super::answer::Refusal;
+use crate::trial::Protocol;
+use crate::units::Span;
+use crate::wire::BODY_TIMEOUT;
+
+/// How many subscriptions a visit asks for at most. Chromium fails requests by itself when one page has over about
+/// 1,300 under way.
+pub const VISIT_SUBSCRIPTIONS: u32 = 1200;
+/// How long a visit holds its streams.
+const HOLD: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+/// A wish's largest body, in bytes.
+const WISH_BYTES: usize = 4096;
+/// How long a wish may wait for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is kept of a browser's name for itself, in characters.
+const USER_AGENT: usize = 512;
+
+/// What a browser that came by wants to be measured at.
+#[derive(Debug)]
+pub struct Wish {
+    /// What to subscribe over.
+    pub protocol: Protocol,
+    /// The data port.
+    pub port: u16,
+    /// The host under which that browser reaches the data ports.
+    pub host: String,
+    /// How many subscriptions, at most [`VISIT_SUBSCRIPTIONS`].
+    pub subscribers: u32,
+    /// How long to hold them.
+    pub hold: Span,
+    /// What the browser calls itself (RFC 9110 section 10.1.5).
+    pub user_agent: String,
+    /// Where the trial page is, or why there is none.
+    pub answer: oneshot::Sender<Result<Welcome, String>>,
+}
+
+/// A wish come true.
+pub struct Welcome {
+    /// The trial's number.
+    pub trial: u32,
+    /// Where its page is, as the carrier says.
+    pub url: String,
+}
+
+/// Without the address, which holds the trial's token.
+impl std::fmt::Debug for Welcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Welcome").field("trial", &self.trial).finish_non_exhaustive()
+    }
+}
+
+/// A wish as the lab page writes it. No `Debug`: it holds the page's key.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Asked {
+    /// What the lab page was given, so that no other page can ask.
+    key: String,
+    protocol: Protocol,
+    port: u16,
+    subscribers: u32,
+    hold: Span,
+}
+
+/// `POST /visits`: 201 `{"trial": 3, "page": "/trials/3/page?token=…&page=0"}`.
+pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
+    let serving = shared.serving.as_ref().as_ref();
+    let serving = serving.ok_or_else(|| Refusal::missing("this control origin belongs to a run"))?;
+    let (head, body) = request.into_parts();
+    let asked: Asked = read(body).await?;
+    if !shared.key.is(&asked.key) {
+        return Err(Refusal::forbidden("only the lab page may ask for a measurement"));
+    }
+    if !(1..=VISIT_SUBSCRIPTIONS).contains(&asked.subscribers) {
+        return Err(Refusal::bad(format!("ask for 1 to {VISIT_SUBSCRIPTIONS} subscriptions")));
+    }
+    if !HOLD.contains(&asked.hold.duration()) {
+        let (least, most) = (HOLD.start().as_secs(), HOLD.end().as_secs());
+        return Err(Refusal::bad(format!("hold them for {least} to {most} seconds")));
+    }
+    let speaks = |port: &super::DataPort| port.port == asked.port && port.alpns.contains(&asked.protocol.alpn);
+    let known = crate::transport::find(&asked.protocol.transport);
+    if !known.is_some_and(|known| known.alpns.contains(&asked.protocol.alpn)) || !serving.ports.iter().any(speaks) {
+        return Err(Refusal::bad(format!("{} is not spoken at port {}", asked.protocol, asked.port)));
+    }
+    let user_agent = head.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (answer, answered) = oneshot::channel();
+    let wish = Wish {
+        protocol: asked.protocol,
+        port: asked.port,
+        host: data_host(&head.uri, &head.headers),
+        subscribers: asked.subscribers,
+        hold: asked.hold,
+        user_agent: user_agent.chars().take(USER_AGENT).collect(),
+        answer,
+    };
+    pass(&serving.wishes, wish)?;
+    let busy = || Refusal::full("the lab is too busy to measure; try again");
+    let welcome = timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?.map_err(Refusal::full)?;
+    // The carrier names 127.0.0.1; a visitor stays on the host that it came by.
+    let page = welcome.url.find("/trials/").map_or("", |start| &welcome.url[start..]);
+    let body = serde_json::json!({ "trial": welcome.trial, "page": page }).to_string();
+    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn pass(wishes: &mpsc::Sender<Wish>, wish: Wish) -> Result<(), Refusal> {
+    wishes.try_send(wish).map_err(|_| Refusal::full("as many measurements are waiting as may at once; try again"))
+}
+
+async fn read(body: Body) -> Result<Asked, Refusal> {
+    let body = timeout(BODY_TIMEOUT, to_bytes(body, WISH_BYTES)).await;
+    let body = body.map_err(|_| Refusal::bad("the body took too long"))?;
+    let body = body.map_err(|_| Refusal::too_large(WISH_BYTES))?;
+    serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("not a wish: {error}")))
+}
+
+/// The host of the data ports for a browser that is on the lab page at some host.
+///
+/// On this machine it is another loopback name than the page's: a limit that a browser keeps per host must not be
+/// shared with the page. Deviation: from another machine it is the same host, as no other need exist; a browser that
+/// limits connections per host name and not per port would spend one or two of them on the page.
+fn data_host(uri: &Uri, headers: &HeaderMap) -> String {
+    let authority = uri.authority().map_or_else(
+        || headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned(),
+        ToString::to_string,
+    );
+    let host = authority.parse::<axum::http::uri::Authority>().map(|authority| authority.host().to_owned());
+    match host.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "localhost" => "127.0.0.1".to_owned(),
+        local if crate::server::is_local(local) => "localhost".to_owned(),
+        exposed => exposed.to_owned(),
+    }
+}
+
+/// What the lab page shows to close a visit. No `Debug`: it holds the token.
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    token: String,
+}
+
+/// `POST /trials/{n}/close?token=…`: takes the census of a visit now, and closes everything.
+pub(super) async fn close(
+    State(shared): State<Shared>,
+    trial: Result<Path<u32>, PathRejection>,
+    shown: Result<Query<Shown>, QueryRejection>,
+) -> Result<StatusCode, Refusal> {
+    let Path(trial) = trial.map_err(|_| Refusal::missing("a trial has a number"))?;
+    let Query(shown) = shown.map_err(|_| Refusal::forbidden("a page shows its trial's token"))?;
+    shared.trials.enter(trial, &shown.token)?.closing.send_replace(true);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_ports_are_on_another_loopback_name_than_the_page_and_on_an_exposed_host_as_it_is() {
+        for (host, data) in [
+            ("127.0.0.1:8440", "localhost"),
+            ("localhost:8440", "127.0.0.1"),
+            ("[::1]:8440", "localhost"),
+            ("a.localhost", "localhost"),
+            ("Lab.Example:8440", "lab.example"),
+            ("[2001:db8::1]:8440", "[2001:db8::1]"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            assert_eq!(data_host(&Uri::from_static("/visits"), &headers), data, "{host}");
+            let absolute = format!("https://{host}/visits").parse().unwrap();
+            assert_eq!(data_host(&absolute, &HeaderMap::new()), data, "{host}");
+        }
+    }
+}

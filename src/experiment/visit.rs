@@ -1,0 +1,333 @@
+//! Visits: trials of browsers that people bring, on a server that goes on.
+//!
+//! A visit is a trial like any other: the same contract, the same judgement, a run's folder of its own. Only its ends
+//! aren't started by the lab: the client is the visitor's page, and the server is one that serves others besides, of
+//! which [`Witness`] tells the visit its part.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::end::End;
+use super::lab::Lab;
+use super::results::{self, Results};
+use super::trial::Running;
+use super::witness::Facts;
+pub use super::witness::Witness;
+use super::{Experiment, Factor, RunError, deal, machine, plan};
+use crate::certs::{Certs, base64};
+use crate::client::agent;
+use crate::control::{Control, Kept, PageCarrier, View, Welcome, Wish};
+use crate::feed::Feed;
+use crate::server::{Publisher, Token, is_local};
+use crate::trial::contract::{CONTRACT, ClientRole};
+use crate::trial::journal::Journal;
+use crate::trial::ledger::Ledger;
+use crate::trial::settings::{Events, Expect, Server, Workload};
+use crate::trial::{Down, Fact, PlannedTrial, Role, Settings, TrialMessage, Up};
+use crate::units::{Settable, Span};
+use crate::wire::Sink;
+
+/// How many visits there are at once; each needs a feed of its own.
+pub const VISITS: usize = 8;
+/// How many visits are kept until the server is started anew: a visitor must not fill the disk.
+const KEPT: u32 = 1000;
+/// Lines that wait to be taken.
+const WAITING: usize = 4096;
+/// From the census to the end: receipts on their way arrive.
+const DRAIN: Span = Span::from_millis(500);
+/// How long the streams may take to end.
+const END: Duration = Duration::from_secs(1);
+
+/// What visits are made with.
+#[derive(Debug)]
+pub struct Reception {
+    /// The folder that each visit's own folder is made in.
+    pub out: PathBuf,
+    /// The certificates.
+    pub certs: Arc<Certs>,
+    /// Where the pages come from.
+    pub control: Arc<Control>,
+    /// The feeds that visits use, one at a time each.
+    pub feeds: Vec<Arc<Feed>>,
+    /// Sees what the server sees.
+    pub witness: Arc<Witness>,
+    /// What the server lets one connection hold open.
+    pub max_concurrent_streams: Settable<u32>,
+    /// What visitors from other machines have to show.
+    pub token: Option<Arc<Token>>,
+    /// Becomes true when everything ends.
+    pub interrupt: watch::Receiver<bool>,
+}
+
+impl Reception {
+    /// Makes a visit of every wish until the interrupt, which also ends those under way; each is kept as far as it
+    /// came.
+    pub async fn receive(self, mut wishes: mpsc::Receiver<Wish>) {
+        let this = Arc::new(self);
+        let free = Arc::new(Mutex::new(this.feeds.clone()));
+        let mut visits = JoinSet::new();
+        let mut trial = 0;
+        let mut interrupt = this.interrupt.clone();
+        loop {
+            let wish = tokio::select! {
+                Some(wish) = wishes.recv() => wish,
+                _ = interrupt.wait_for(|interrupted| *interrupted) => break,
+            };
+            while visits.try_join_next().is_some() {}
+            let feed = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(feed) = feed else {
+                let _ = wish.answer.send(Err(format!("{VISITS} measurements are under way; try again in a moment")));
+                continue;
+            };
+            if trial >= KEPT {
+                let _ = wish.answer.send(Err(format!("{KEPT} measurements were kept; start `serve` anew for more")));
+                continue;
+            }
+            trial += 1;
+            let (reception, free) = (Arc::clone(&this), Arc::clone(&free));
+            visits.spawn(async move {
+                if let Err(error) = reception.visit(trial, wish, &feed).await {
+                    tracing::error!(trial, error = &error as &dyn std::error::Error, "a visit could not be kept");
+                }
+                free.lock().unwrap_or_else(PoisonError::into_inner).push(feed);
+            });
+        }
+        while visits.join_next().await.is_some() {}
+    }
+
+    async fn visit(&self, trial: u32, wish: Wish, feed: &Arc<Feed>) -> Result<(), RunError> {
+        let experiment = self.experiment(&wish);
+        let mut plan = plan::plan(&experiment);
+        // Numbers tell visits apart, on the control origin and in the server's tags.
+        plan.trials.iter_mut().for_each(|planned| planned.trial = trial);
+        let Some(planned) = plan.trials.first() else { return Ok(()) };
+        let carrier = match self.control.open(self.message(planned, &wish, feed), 1) {
+            Ok(carrier) => carrier,
+            Err(error) => {
+                let _ = wish.answer.send(Err(error.to_string()));
+                return Ok(());
+            }
+        };
+        let view = carrier.view.clone();
+        let _ = wish.answer.send(Ok(Welcome { trial, url: carrier.url.clone() }));
+
+        let folder = results::create(&self.out, &plan, &experiment.text, &machine::read().await)?;
+        let journal = Journal::create(&folder.join(results::JOURNAL))?;
+        let mut lab = Lab {
+            program: PathBuf::new(),
+            certs: Arc::clone(&self.certs),
+            certs_dir: PathBuf::new(),
+            addresses: Vec::new(),
+            control: Arc::clone(&self.control),
+            ledger: watch::Sender::new(Ledger::default()),
+            journal,
+            folder: folder.clone(),
+            rig: None,
+            found: HashMap::new(),
+        };
+        let closing = carrier.closing.clone();
+        let (server, serving) = self.server(planned, feed, &carrier);
+        let ran =
+            Running::new(&mut lab, planned, self.interrupt.clone()).visit(server, End::visitor(carrier), closing).await;
+        drop(serving);
+        self.witness.forget(trial);
+        ran?;
+        view.send_modify(|view| view.lanes.counted = true);
+        let results = results::derive(&folder)?;
+        view.send_modify(|view| view.kept = kept(&results));
+        Ok(())
+    }
+
+    /// The server's part of a visit, as an end of the trial. It ends with what is given back beside it.
+    fn server(&self, planned: &PlannedTrial, feed: &Arc<Feed>, carrier: &PageCarrier) -> (End, JoinSet<()>) {
+        let (down, orders) = mpsc::channel(16);
+        let (up, said) = mpsc::channel(WAITING);
+        let (facts, seen) = self.witness.watch(planned.trial, planned.settings.protocol.alpn);
+        let part = Part {
+            planned: planned.clone(),
+            feed: Arc::clone(feed),
+            facts,
+            up,
+            view: carrier.view.clone(),
+            open: 0,
+            sent: 0,
+        };
+        let mut serving = JoinSet::new();
+        serving.spawn(part.serve(orders, seen, carrier.closing.clone()));
+        (End::within(down, said), serving)
+    }
+
+    fn message(&self, planned: &PlannedTrial, wish: &Wish, feed: &Arc<Feed>) -> TrialMessage {
+        let PlannedTrial { trial, seed, ref settings, .. } = *planned;
+        let mut subscriptions = deal::deal(&settings.workload, trial, &settings.protocol, &[wish.port]);
+        let token = self.token.as_ref().filter(|_| !is_local(&wish.host)).map(|token| token.text().to_owned());
+        let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
+        // Trials have a server to themselves, whose feed is f0; visits share theirs and have a feed each.
+        let (of_trials, own) = (format!("/feeds/{}/", deal::feeds(&settings.workload)[0]), feed.name());
+        for subscription in &mut subscriptions {
+            subscription.host.clone_from(&wish.host);
+            subscription.path =
+                format!("{}{shown}", subscription.path.replacen(&of_trials, &format!("/feeds/{own}/"), 1));
+        }
+        let role = Role::Client(ClientRole {
+            protocol: settings.protocol.clone(),
+            hosts: vec![wish.host.clone()],
+            port: wish.port,
+            // As the lab's folders are no visitor's business, only the file's name.
+            ca: PathBuf::from("ca.pem"),
+            token,
+            cert_sha256: base64(&self.certs.cert_sha256()),
+            spki_sha256: base64(&self.certs.spki_sha256()),
+            subscriptions,
+        });
+        TrialMessage { contract: CONTRACT, trial, seed, settings: settings.clone(), role }
+    }
+
+    /// A visit as an experiment of one trial.
+    fn experiment(&self, wish: &Wish) -> Experiment {
+        let client = agent::recognise(&wish.user_agent);
+        let title = wish.protocol.alpn.title();
+        let question = format!("How many event streams does this browser hold open over {title}?");
+        let text = format!(
+            "# A visit to the lab page of `transport-lab serve`.\n# It called itself: {}\nquestion = {}\n\
+             client = {}\nprotocol = {}\n\n[workload]\nsubscribers = {}\nhold = \"{}\"\ndrain = \"{DRAIN}\"\n\n\
+             [server]\nmax-concurrent-streams = {}\n",
+            wish.user_agent.replace(|c: char| c.is_control(), " "),
+            toml::Value::from(question.as_str()),
+            toml::Value::from(client),
+            toml::Value::from(wish.protocol.to_string()),
+            wish.subscribers,
+            wish.hold,
+            match self.max_concurrent_streams {
+                Settable::Set(streams) => streams.to_string(),
+                Settable::Unset => "\"unset\"".to_owned(),
+            },
+        );
+        let settings = Settings {
+            client: client.to_owned(),
+            protocol: wish.protocol.clone(),
+            timeout: Span::from_secs(30),
+            workload: Workload {
+                subscribers: wish.subscribers,
+                hold: wish.hold,
+                drain: DRAIN,
+                // Due before the shortest hold ends.
+                events: Events { count: 1, ..Events::default() },
+                ..Workload::default()
+            },
+            server: Server { max_concurrent_streams: self.max_concurrent_streams, ..Server::default() },
+            expect: Expect::default(),
+            fault: Vec::new(),
+            beside: Vec::new(),
+            transports: BTreeMap::new(),
+        };
+        let factor = |name: &str| Factor { name: name.to_owned(), levels: 1 };
+        Experiment {
+            name: "visit".to_owned(),
+            question,
+            repeats: 1,
+            seed: 1,
+            factors: ["client", "protocol", "workload.subscribers"].map(factor).into(),
+            claims: Vec::new(),
+            combinations: vec![settings],
+            text,
+        }
+    }
+}
+
+/// What a visitor is told in the end.
+fn kept(results: &Results) -> Option<Kept> {
+    let trial = results.summary.trials.first()?;
+    let number = |name: &str| trial.metrics.get(name).and_then(|entry| entry.median);
+    Some(Kept {
+        outcome: trial.outcome,
+        reason: trial.reason.clone(),
+        open: number("open-streams"),
+        server_open: number("server-open-streams"),
+        connections: number("connections"),
+        run: results.folder.file_name()?.to_string_lossy().into_owned(),
+    })
+}
+
+/// Waits until everything is to be closed; `false` once nobody can want that.
+async fn wanted(closing: &mut watch::Receiver<bool>) -> bool {
+    closing.wait_for(|closing| *closing).await.is_ok()
+}
+
+/// The server's part of one visit: publishes to its feed, and passes on what the server saw of it.
+struct Part {
+    planned: PlannedTrial,
+    feed: Arc<Feed>,
+    facts: Facts,
+    up: mpsc::Sender<Up>,
+    view: watch::Sender<View>,
+    /// Streams that are open.
+    open: u64,
+    /// Facts passed on.
+    sent: u64,
+}
+
+impl Part {
+    async fn serve(
+        mut self,
+        mut orders: mpsc::Receiver<Down>,
+        mut seen: mpsc::Receiver<Fact>,
+        mut closing: watch::Receiver<bool>,
+    ) {
+        let mut publisher = None;
+        let mut hurried = false;
+        loop {
+            tokio::select! {
+                Some(fact) = seen.recv() => self.pass(fact).await,
+                true = wanted(&mut closing), if !hurried && publisher.is_some() => {
+                    hurried = true;
+                    publisher.as_ref().inspect(|publisher: &&Publisher| publisher.census_now());
+                }
+                order = orders.recv() => match order {
+                    Some(Down::Go { at }) => publisher = Some(self.publish(at)),
+                    Some(Down::Trial(_) | Down::Inject { .. }) => {}
+                    Some(Down::Stop) | None => break,
+                },
+            }
+        }
+        drop(publisher);
+        // The page has closed them. On HTTP/3 the server notices that at the next write only, and until then they would
+        // count against the browser's next visit.
+        self.feed.end_readers();
+        let until = Instant::now() + END;
+        while self.open > 0
+            && let Ok(Some(fact)) = tokio::time::timeout_at(until, seen.recv()).await
+        {
+            self.pass(fact).await;
+        }
+        while let Ok(fact) = seen.try_recv() {
+            self.pass(fact).await;
+        }
+        // Facts that found no room are missed by who compares the counts.
+        let _ = self.up.send(Up::Done { sent: self.sent + self.facts.lost() }).await;
+    }
+
+    fn publish(&self, go: u64) -> Publisher {
+        let facts = self.facts.clone();
+        let sink = Sink::new(move |fact| facts.send(fact));
+        let workload = self.planned.settings.workload.clone();
+        Publisher::start(workload, self.planned.seed, go, vec![Arc::clone(&self.feed)], sink, || ())
+    }
+
+    async fn pass(&mut self, fact: Fact) {
+        match fact {
+            Fact::Attached { .. } => self.open += 1,
+            Fact::Detached { .. } => self.open = self.open.saturating_sub(1),
+            _ => {}
+        }
+        self.view.send_modify(|view| view.lanes.apply(&fact));
+        self.sent += 1;
+        let _ = self.up.send(Up::Saw(fact)).await;
+    }
+}

@@ -1,0 +1,173 @@
+//! Hands facts of a server that serves many to the visits that they belong to.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::trial::{Alpn, Fact};
+
+/// How many facts of one visit wait to be taken. Its 1,200 streams begin, are written the census and end: with room
+/// for a browser that comes back again and again.
+const WAITING: usize = 16_384;
+
+/// Sees every fact of a server. Bounded: it remembers what is open.
+#[derive(Debug, Default)]
+pub struct Witness(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Connections: since when, and their ALPN.
+    connections: HashMap<u64, (u64, Alpn)>,
+    /// Streams that belong to a visit.
+    streams: HashMap<u64, u32>,
+    visits: HashMap<u32, Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    alpn: Alpn,
+    /// Connections that it was told of.
+    told: HashSet<u64>,
+    facts: Facts,
+}
+
+/// Where a visit's facts go. It never blocks: what finds no room is counted instead.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    sender: mpsc::Sender<Fact>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Facts {
+    pub(super) fn send(&self, fact: Fact) {
+        if self.sender.try_send(fact).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many found no room.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Watched {
+    fn tell(&mut self, conn: u64, t: u64, alpn: Alpn) {
+        if self.told.insert(conn) {
+            self.facts.send(Fact::Connected { t, conn, alpn });
+        }
+    }
+}
+
+impl Witness {
+    /// Begins to hand over what belongs to this visit: its streams by their tag, their connections, and every
+    /// connection on its ALPN that is made meanwhile, as its browser may have made it for nothing.
+    pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (Facts, mpsc::Receiver<Fact>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let facts = Facts { sender, lost: Arc::default() };
+        self.lock().visits.insert(trial, Watched { alpn, told: HashSet::new(), facts: facts.clone() });
+        (facts, receiver)
+    }
+
+    /// Ends it.
+    pub(super) fn forget(&self, trial: u32) {
+        let mut open = self.lock();
+        open.visits.remove(&trial);
+        open.streams.retain(|_, of| *of != trial);
+    }
+
+    /// Takes a fact of the server.
+    pub fn saw(&self, fact: &Fact) {
+        let mut open = self.lock();
+        let Open { connections, streams, visits } = &mut *open;
+        match *fact {
+            Fact::Connected { t, conn, alpn } => {
+                connections.insert(conn, (t, alpn));
+                for visit in visits.values_mut().filter(|visit| visit.alpn == alpn) {
+                    visit.tell(conn, t, alpn);
+                }
+            }
+            Fact::Disconnected { conn, .. } => {
+                connections.remove(&conn);
+                for visit in visits.values_mut() {
+                    if visit.told.remove(&conn) {
+                        visit.facts.send(fact.clone());
+                    }
+                }
+            }
+            Fact::Attached { conn, stream, tag: Some(trial), .. } => {
+                let Some(visit) = visits.get_mut(&trial) else { return };
+                // A browser may come back on a connection that it kept from an earlier visit.
+                if let Some(&(t, alpn)) = connections.get(&conn) {
+                    visit.tell(conn, t, alpn);
+                }
+                streams.insert(stream, trial);
+                visit.facts.send(fact.clone());
+            }
+            Fact::Written { stream, .. } => {
+                if let Some(visit) = streams.get(&stream).and_then(|trial| visits.get(trial)) {
+                    visit.facts.send(fact.clone());
+                }
+            }
+            Fact::Detached { stream, .. } => {
+                if let Some(visit) = streams.remove(&stream).and_then(|trial| visits.get(&trial)) {
+                    visit.facts.send(fact.clone());
+                }
+            }
+            Fact::BoundReached { .. } => visits.values().for_each(|visit| visit.facts.send(fact.clone())),
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attached(conn: u64, stream: u64, trial: u32) -> Fact {
+        let (feed, alpn) = ("visit-0".to_owned(), Alpn::H2);
+        Fact::Attached { t: 9, conn, stream, alpn, tag: Some(trial), sub: Some(0), feed }
+    }
+
+    fn kinds(facts: &mut mpsc::Receiver<Fact>) -> Vec<String> {
+        let name = |fact: Fact| serde_json::to_value(fact).unwrap()["kind"].as_str().unwrap().to_owned();
+        std::iter::from_fn(|| facts.try_recv().ok()).map(name).collect()
+    }
+
+    #[test]
+    fn each_visit_is_told_of_its_own_streams_and_the_connections_under_them() {
+        let witness = Witness::default();
+        witness.saw(&Fact::Connected { t: 1, conn: 1, alpn: Alpn::H2 });
+        let (_, mut seven) = witness.watch(7, Alpn::H2);
+        let (_, mut eight) = witness.watch(8, Alpn::H1);
+        witness.saw(&attached(1, 5, 7));
+        witness.saw(&attached(1, 6, 99));
+        for stream in [5, 6] {
+            witness.saw(&Fact::Written { t: 2, stream, sub: Some(0), id: "k-1".into() });
+        }
+        assert_eq!(kinds(&mut seven), ["connected", "attached", "written"], "the connection was there before");
+        assert_eq!(kinds(&mut eight), [""; 0]);
+        witness.saw(&Fact::Connected { t: 3, conn: 2, alpn: Alpn::H1 });
+        assert_eq!((kinds(&mut seven), kinds(&mut eight)), (vec![], vec!["connected".to_owned()]));
+        witness.forget(7);
+        witness.saw(&attached(1, 7, 7));
+        assert_eq!(kinds(&mut seven), [""; 0]);
+    }
+
+    #[test]
+    fn a_visit_that_is_not_listened_to_costs_a_bounded_room_and_says_what_was_lost() {
+        let witness = Witness::default();
+        let (facts, mut receiver) = witness.watch(7, Alpn::H2);
+        for stream in 0..WAITING as u64 + 10 {
+            witness.saw(&attached(1, stream, 7));
+        }
+        assert_eq!(facts.lost(), 10);
+        assert_eq!(kinds(&mut receiver).len(), WAITING);
+    }
+}

@@ -1,0 +1,9 @@
+//! Settings that tell limits apart, each true at both ends: whole runs with real browsers and the native client.
+
+mod beginning;
+mod certificates;
+mod hosts;
+mod refused;
+mod requests;
+mod run;
+mod script;

@@ -1,5 +1,6 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod finish;
 mod start;
 
 use std::collections::VecDeque;
@@ -22,8 +23,6 @@ use crate::trial::{Down, Fact, Observation, PlannedTrial, Role, Source, TrialMes
 
 /// From the `go` message to the instant it names: both ends must have it by then.
 const LEAD: Duration = Duration::from_millis(50);
-/// How long an end may take to say what it kept back.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// How many facts' lateness is noted.
 const MAX_LATE: usize = 4096;
@@ -243,45 +242,6 @@ impl<'a> Running<'a> {
     /// This long from now, or when the trial must have ended.
     fn within(&self, most: Duration) -> Instant {
         self.end_by.min(Instant::now() + most)
-    }
-
-    /// Tells an end to stop, and takes what it says until `done`.
-    async fn last_words(&mut self, which: Which) -> Result<(), Early> {
-        self.order(which, Down::Stop).await;
-        let until = self.within(LAST_WORDS);
-        while !self.done[which as usize] && !self.killed[which as usize] {
-            let late = match which {
-                Which::Server => "the server did not say what it saw in time",
-                Which::Client => "the client did not say what it saw in time",
-            };
-            let (from, said) = self.next(until, late).await?;
-            self.take(from, said).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends both ends, whatever state they are in, and notes how they ended.
-    async fn end(&mut self) -> Result<(), RunError> {
-        for which in [Which::Client, Which::Server] {
-            let end = match which {
-                Which::Server => self.server.take(),
-                Which::Client => self.client.take(),
-            };
-            if let Some(end) = end
-                && let Some(status) = end.finish().await
-            {
-                self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes what the machine had left, and how late the recorder was.
-    fn spare(&mut self) -> Result<(), RunError> {
-        let (idle, udp_dropped) = (self.watch.idle(), self.watch.udp_dropped());
-        self.note(Fact::Machine { t: monotonic_nanos(), idle, udp_dropped })?;
-        let late = std::mem::take(&mut self.late);
-        self.note(Fact::Recorded { t: monotonic_nanos(), late })
     }
 
     /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.

@@ -1,0 +1,52 @@
+//! The end of a trial: what its ends kept back, their end, and what the machine had left.
+
+use std::time::Duration;
+
+use super::super::RunError;
+use super::{Early, Running, Which};
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Down, Fact};
+
+/// How long an end may take to say what it kept back.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+impl Running<'_> {
+    /// Tells an end to stop, and takes what it says until `done`.
+    pub(super) async fn last_words(&mut self, which: Which) -> Result<(), Early> {
+        self.order(which, Down::Stop).await;
+        let until = self.within(LAST_WORDS);
+        while !self.done[which as usize] && !self.killed[which as usize] {
+            let late = match which {
+                Which::Server => "the server did not say what it saw in time",
+                Which::Client => "the client did not say what it saw in time",
+            };
+            let (from, said) = self.next(until, late).await?;
+            self.take(from, said).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends both ends, whatever state they are in, and notes how they ended.
+    pub(super) async fn end(&mut self) -> Result<(), RunError> {
+        for which in [Which::Client, Which::Server] {
+            let end = match which {
+                Which::Server => self.server.take(),
+                Which::Client => self.client.take(),
+            };
+            if let Some(end) = end
+                && let Some(status) = end.finish().await
+            {
+                self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what the machine had left, and how late the recorder was.
+    pub(super) fn spare(&mut self) -> Result<(), RunError> {
+        let (idle, udp_dropped) = (self.watch.idle(), self.watch.udp_dropped());
+        self.note(Fact::Machine { t: monotonic_nanos(), idle, udp_dropped })?;
+        let late = std::mem::take(&mut self.late);
+        self.note(Fact::Recorded { t: monotonic_nanos(), late })
+    }
+}

@@ -9,7 +9,8 @@ ARGS ?=
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
 	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
-	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it'
+	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
+	@echo '             anything that one hundred trials leave behind'
 	@echo 'make bench   memory that the server takes for each idle stream'
 	@echo 'make clean   remove what was built (results and certificates stay)'
 	@echo
@@ -40,6 +41,7 @@ soak:
 	@sh tools/install.sh run
 	cargo build --release --locked
 	$(LAB) run six-vs-hundred --repeats 10 $(ARGS)
+	TRANSPORT_LAB_SOAK=100 cargo test --release --locked --test run -- soak --nocapture
 
 bench:
 	cargo bench --locked

@@ -100,6 +100,7 @@ Examples:
   transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
   transport-lab run --set workload.hold=5s --open
   transport-lab run --json --strict > summary.json")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
     /// Names (see `list experiments`) or paths of experiment files.
     #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred")]
@@ -116,6 +117,9 @@ pub struct RunArgs {
     /// Print the summary alone, as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Leave out the two short trials that tell what differences are noise here.
+    #[arg(long)]
+    pub no_calibration: bool,
     /// Open the report in a browser when it is done.
     #[arg(long)]
     pub open: bool,

@@ -41,6 +41,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
             out: args.out.clone(),
             certs: args.certs.clone(),
             rig: args.rig,
+            calibration: !args.no_calibration,
             interrupt: interrupt.clone(),
         };
         let ran = run_plan(&plan, &experiment.text, options, &mut bar).await;

@@ -9,6 +9,7 @@ pub mod cage;
 pub mod deal;
 pub mod plan;
 
+mod calibrate;
 mod claims;
 mod draft;
 mod end;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::lab::make;
-use super::{RunError, deal};
+use super::{RunError, calibrate, deal};
 use crate::client;
 use crate::report::{self, Machine};
 use crate::stats::{self, Calibration, Summary};
@@ -19,6 +19,8 @@ pub(super) const JOURNAL: &str = "observations.jsonl";
 const PLAN: &str = "plan.json";
 const MACHINE: &str = "machine.json";
 const SUMMARY: &str = "summary.json";
+/// The name of the calibration's journal.
+pub(super) const CALIBRATION_JOURNAL: &str = "calibration.jsonl";
 const CALIBRATION: &str = "calibration.json";
 const REPORT: &str = "report.html";
 
@@ -80,8 +82,9 @@ pub fn derive(folder: &Path) -> Result<Results, RunError> {
     let Results { plan, summary, machine, .. } = &results;
     write(&folder.join(SUMMARY), report::json(summary)?.as_bytes())?;
     let lanes = stats::lanes(plan, &observations, &asked);
-    let calibration = calibration(folder)?;
-    let contents = report::Contents { plan, summary, lanes: &lanes, machine, calibration: calibration.as_ref() };
+    let calibration = calibration(folder, plan, machine, &observations)?;
+    write(&folder.join(CALIBRATION), &json(&calibration))?;
+    let contents = report::Contents { plan, summary, lanes: &lanes, machine, calibration: Some(&calibration) };
     write(&folder.join(REPORT), report::html(contents, &title)?.as_bytes())?;
     Ok(results)
 }
@@ -102,10 +105,17 @@ fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
     Ok((Results { folder, plan, summary, machine, cut_short }, observations))
 }
 
-/// What was found out about the machine, where it was tried.
-fn calibration(folder: &Path) -> Result<Option<Calibration>, RunError> {
-    let path = folder.join(CALIBRATION);
-    if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+/// What was found out about the machine so far; of the run, these are the observations.
+pub(super) fn calibration(
+    folder: &Path,
+    plan: &Plan,
+    machine: &Machine,
+    observations: &[Observation],
+) -> Result<Calibration, RunError> {
+    let path = folder.join(CALIBRATION_JOURNAL);
+    // A run may have left it out.
+    let calibrated = if path.is_file() { journal::read(&path)?.observations } else { Vec::new() };
+    Ok(stats::calibrate(machine.idle, &calibrate::twins(plan), &calibrated, plan, observations))
 }
 
 /// What a trial's subscriptions asked for. Which number a port had is not known any more; which of them it was is.

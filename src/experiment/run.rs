@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use super::lab::Lab;
 use super::results::{self, Results};
 use super::trial::Running;
-use super::{RunError, machine};
+use super::{RunError, calibrate, machine};
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
+use crate::report;
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
 use crate::trial::observation::Outcome;
@@ -29,6 +30,8 @@ pub struct RunOptions {
     pub certs: PathBuf,
     /// How one end lies, if it does.
     pub rig: Option<Rig>,
+    /// Whether two trials that differ in nothing come first.
+    pub calibration: bool,
     /// Becomes true when the run should end early.
     pub interrupt: watch::Receiver<bool>,
 }
@@ -59,7 +62,8 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         progress.notice(&notice);
     }
     descriptors::raise_descriptors();
-    let folder = results::create(&options.out, plan, text, &machine::read().await)?;
+    let machine = machine::read().await;
+    let folder = results::create(&options.out, plan, text, &machine)?;
     let program = std::env::current_exe().map_err(RunError::Program)?;
     let addresses = loopback();
     let ledger = watch::Sender::new(Ledger::default());
@@ -88,7 +92,14 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         rig: options.rig,
         found: HashMap::new(),
     };
-    let interrupted = trials(&mut lab, plan, &options.interrupt, progress).await?;
+    let mut interrupted = false;
+    if options.calibration {
+        interrupted = calibrate::run(&mut lab, plan, &options.interrupt).await?;
+        if !interrupted {
+            progress.notice(&report::calibrated(&results::calibration(&folder, plan, &machine, &[])?));
+        }
+    }
+    let interrupted = interrupted || trials(&mut lab, plan, &options.interrupt, progress).await?;
     if let Some(control) = Arc::into_inner(lab.control) {
         control.stop().await;
     }

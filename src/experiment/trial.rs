@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::end::{End, Heard};
 use super::lab::Lab;
+use super::machine::Watch;
 use super::{RunError, plan};
 use crate::client;
 use crate::stats;
@@ -23,6 +24,9 @@ use crate::trial::{Down, Fact, Observation, PlannedTrial, Role, Source, TrialMes
 const LEAD: Duration = Duration::from_millis(50);
 /// How long an end may take to say what it kept back.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// How many facts' lateness is noted.
+const MAX_LATE: usize = 4096;
 
 /// How a trial ended early.
 #[derive(Debug)]
@@ -59,6 +63,10 @@ pub(super) struct Running<'a> {
     done: [bool; 2],
     /// Whether a fault has ended each.
     killed: [bool; 2],
+    /// What the kernel counts since the trial began.
+    watch: Watch,
+    /// How late each fact was recorded that was told at once, in nanoseconds; the first [`MAX_LATE`].
+    late: Vec<u64>,
 }
 
 /// Which end; the index of the arrays above.
@@ -91,6 +99,8 @@ impl<'a> Running<'a> {
             came: [0; 2],
             done: [false; 2],
             killed: [false; 2],
+            watch: Watch::start(),
+            late: Vec::new(),
         }
     }
 
@@ -114,6 +124,7 @@ impl<'a> Running<'a> {
     async fn conclude(mut self, lived: Result<(), Early>) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         // Whatever happened, both ends are ended.
         let ended = self.end().await;
+        self.spare()?;
         let (outcome, reason) = match lived {
             Err(Early::Lab(error)) => return Err(error),
             Err(Early::Ended(outcome, reason)) => (outcome, Some(reason)),
@@ -265,6 +276,14 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
+    /// Notes what the machine had left, and how late the recorder was.
+    fn spare(&mut self) -> Result<(), RunError> {
+        let (idle, udp_dropped) = (self.watch.idle(), self.watch.udp_dropped());
+        self.note(Fact::Machine { t: monotonic_nanos(), idle, udp_dropped })?;
+        let late = std::mem::take(&mut self.late);
+        self.note(Fact::Recorded { t: monotonic_nanos(), late })
+    }
+
     /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
     async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up), Early> {
         loop {
@@ -311,7 +330,11 @@ impl<'a> Running<'a> {
                 if which == Which::Server {
                     self.lab.ledger.send_modify(|ledger| ledger.apply(&fact));
                 }
+                let told = (!matches!(fact, Fact::Received { .. } | Fact::Clock { .. })).then(|| fact.time());
                 self.record(from, fact)?;
+                if let Some(told) = told.filter(|_| self.late.len() < MAX_LATE) {
+                    self.late.push(monotonic_nanos().saturating_sub(told));
+                }
                 Ok(())
             }
             Up::Unsupported { reason } => Err(Early::Ended(Outcome::Unsupported, reason)),

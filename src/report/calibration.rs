@@ -46,6 +46,32 @@ impl CalibrationView {
     }
 }
 
+/// One line: `Calibration: idle 97 %, A/A latency 0.310 ms vs 0.290 ms (noise 0.0200 ms), …`.
+pub fn calibrated(calibration: &Calibration) -> String {
+    let late = |who: &str, of: &Option<Lateness>| {
+        let of = of.as_ref()?;
+        let (median, p99) = (number::with_unit(of.median, &of.unit), number::with_unit(of.p99, &of.unit));
+        Some(format!("{who} late {median} (p99 {p99})"))
+    };
+    let aa = calibration.aa.as_ref().map(|twins| {
+        let of = |value| number::with_unit(value, &twins.unit);
+        let (first, second, noise) = (of(twins.first), of(twins.second), of(twins.difference));
+        format!("A/A {} {first} vs {second} (noise {noise})", twins.metric)
+    });
+    let parts = [
+        calibration.idle_percent.map(|percent| format!("idle {percent:.0} %")),
+        aa,
+        late("publisher", &calibration.publisher_lateness),
+        late("recorder", &calibration.recorder_lateness),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let mut line = format!("Calibration: {}", parts.join(", "));
+    for note in &calibration.notes {
+        line = format!("{line}. {}", note.trim_end_matches('.'));
+    }
+    line
+}
+
 fn lateness(of: &Lateness) -> String {
     format!("{}, p99 {}", number::with_unit(of.median, &of.unit), number::with_unit(of.p99, &of.unit))
 }

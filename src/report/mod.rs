@@ -14,6 +14,7 @@ mod picture;
 mod table;
 mod terminal;
 
+pub use calibration::calibrated;
 pub use compare::{compare_html, compare_terminal};
 pub use html::{Contents, html};
 pub use machine::Machine;

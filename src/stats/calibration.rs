@@ -1,6 +1,17 @@
 //! What the machine and the clocks could tell at the time of a run: `calibration.json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use super::metric;
+use super::record::Record;
+use super::sample::Sample;
+use crate::trial::observation::Outcome;
+use crate::trial::{Fact, Observation, Plan, PlannedTrial};
+
+/// What the twins' medians are compared in.
+const COMPARED: &str = "latency";
 
 /// What was found out around a run. What was not is `None`, or missing from its list.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -62,4 +73,141 @@ pub struct ClientClock {
     pub isolated: bool,
     /// `document.visibilityState`.
     pub visibility: String,
+}
+
+/// Computes a run's calibration: `idle` is the machine's before it, in percent; `twins` are the two trials that differ
+/// in nothing and `calibrated` what was observed in them, nothing where they were left out; `observations` are the
+/// run's own.
+pub fn calibrate(
+    idle: Option<f64>,
+    twins: &[PlannedTrial; 2],
+    calibrated: &[Observation],
+    plan: &Plan,
+    observations: &[Observation],
+) -> Calibration {
+    let records = twins.each_ref().map(|planned| Record::new(planned, calibrated));
+    let publisher = records.iter().flat_map(Record::lateness).collect();
+    let recorder = records.iter().flat_map(|record| record.recorded_late).map(|&nanos| nanos as f64 / 1e6).collect();
+    let mut calibration = Calibration {
+        idle_percent: idle,
+        aa: None,
+        publisher_lateness: lateness(publisher),
+        recorder_lateness: lateness(recorder),
+        clocks: clocks(plan, observations),
+        notes: Vec::new(),
+    };
+    match compare(&records) {
+        Ok(aa) => calibration.aa = Some(aa),
+        Err(_) if calibrated.is_empty() => calibration.notes.push("The machine was not calibrated.".to_owned()),
+        Err(why) => calibration.notes.push(format!("Two trials that differ in nothing can't be compared: {why}.")),
+    }
+    calibration
+}
+
+/// The medians of both, or why there are none.
+fn compare(records: &[Record<'_>; 2]) -> Result<Twins, String> {
+    let metric = metric::find(COMPARED).ok_or("there is no such metric")?;
+    let median = |record: &Record<'_>| match record.outcome {
+        Some((Outcome::Completed, _)) => {
+            let entry = (metric.compute)(record).entry(metric.unit);
+            entry.median.ok_or_else(|| entry.absent.unwrap_or_default())
+        }
+        Some((outcome, reason)) => Err(format!("one {}, {}", outcome.word(), reason.unwrap_or("and gave no reason"))),
+        None => Err("one did not end".to_owned()),
+    };
+    let (first, second) = (median(&records[0])?, median(&records[1])?);
+    let difference = (first - second).abs();
+    Ok(Twins { metric: COMPARED.to_owned(), unit: metric.unit.to_owned(), first, second, difference })
+}
+
+fn lateness(millis: Vec<f64>) -> Option<Lateness> {
+    let entry = Sample::Values(millis).entry("ms");
+    let median = entry.median?;
+    Some(Lateness { unit: entry.unit, median, p99: entry.p99.unwrap_or(median) })
+}
+
+/// One entry per client that sent its clock, in order of name.
+fn clocks(plan: &Plan, observations: &[Observation]) -> Vec<ClientClock> {
+    let clients: BTreeMap<u32, &str> =
+        plan.trials.iter().map(|planned| (planned.trial, planned.settings.client.as_str())).collect();
+    let mut clocks: BTreeMap<&str, ClientClock> = BTreeMap::new();
+    for observation in observations {
+        let Fact::Clock { uncertainty, step, visibility, isolated, .. } = &observation.fact else { continue };
+        let Some(client) = clients.get(&observation.trial) else { continue };
+        let worst = clocks.entry(client).or_insert_with(|| ClientClock {
+            client: (*client).to_owned(),
+            step: *step,
+            uncertainty: *uncertainty,
+            isolated: *isolated,
+            visibility: visibility.clone(),
+        });
+        worst.step = worst.step.max(*step);
+        worst.uncertainty = worst.uncertainty.max(*uncertainty);
+        worst.isolated &= isolated;
+        if worst.visibility == "visible" {
+            worst.visibility.clone_from(visibility);
+        }
+    }
+    clocks.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::{MS, Rig};
+    use crate::trial::{Alpn, Source};
+
+    /// A trial whose event was `late` ms late and `under_way` ms under way, recorded 3 ms late.
+    fn twin(trial: u32, late: u64, under_way: u64) -> Rig {
+        let mut rig = Rig::of(trial, 0, "native", Alpn::H2);
+        rig.attach(0, 1).open(0).publish_late(0, late * MS).wait(under_way).receive(0, 0);
+        let fact = Fact::Recorded { t: 1, late: vec![3 * MS, 3 * MS] };
+        rig.observations.push(Observation { trial, from: Source::Lab, fact });
+        rig.end(Outcome::Completed, None);
+        rig
+    }
+
+    fn of(twins: &[Rig; 2], run: &[Rig]) -> Calibration {
+        let observations = |rigs: &[Rig]| rigs.iter().flat_map(|rig| rig.observations.clone()).collect::<Vec<_>>();
+        let (plan, own) = Rig::plan(run, Vec::new());
+        calibrate(Some(97.0), &twins.each_ref().map(|rig| rig.planned.clone()), &observations(twins), &plan, &own)
+    }
+
+    #[test]
+    fn what_two_equal_trials_differ_by_is_noise() {
+        let calibration = of(&[twin(3, 1, 4), twin(4, 1, 6)], &[]);
+        let aa = calibration.aa.unwrap();
+        assert_eq!((aa.metric.as_str(), aa.first, aa.second, aa.difference), ("latency", 5.0, 7.0, 2.0));
+        let late = |median, p99| Some(Lateness { unit: "ms".to_owned(), median, p99 });
+        assert_eq!(calibration.publisher_lateness, late(1.0, 1.0));
+        assert_eq!(calibration.recorder_lateness, late(3.0, 3.0));
+        assert_eq!(calibration.idle_percent, Some(97.0));
+        assert!(calibration.notes.is_empty());
+    }
+
+    #[test]
+    fn a_twin_that_failed_is_told_and_no_noise_of_nought_is_made_up() {
+        let mut failed = twin(4, 1, 6);
+        failed.end(Outcome::Failed, Some("2 events lost"));
+        let calibration = of(&[twin(3, 1, 4), failed], &[]);
+        assert_eq!(calibration.aa, None);
+        assert_eq!(
+            calibration.notes,
+            ["Two trials that differ in nothing can't be compared: one failed, 2 events lost."]
+        );
+    }
+
+    #[test]
+    fn a_run_without_calibration_says_so_and_still_has_its_clocks() {
+        let mut rigs = [Rig::of(0, 0, "firefox", Alpn::H2), Rig::of(1, 0, "chromium", Alpn::H2), Rig::new()];
+        rigs[0].clock(700_000);
+        rigs[2].planned.settings.client = "firefox".to_owned();
+        rigs[2].clock(900_000);
+        let none = [Rig::of(8, 0, "native", Alpn::H2), Rig::of(9, 0, "native", Alpn::H2)];
+        let calibration = of(&none, &rigs);
+        assert_eq!(calibration.notes, ["The machine was not calibrated."]);
+        let clocks: Vec<_> =
+            calibration.clocks.iter().map(|clock| (clock.client.as_str(), clock.uncertainty)).collect();
+        assert_eq!(clocks, [("firefox", 900_000)], "the worst of its trials; chromium's page never compared clocks");
+    }
 }

@@ -18,7 +18,7 @@ pub mod summary;
 #[cfg(test)]
 pub(crate) mod rig;
 
-pub use calibration::Calibration;
+pub use calibration::{Calibration, calibrate};
 pub use claim::{Verdict, check as check_claim};
 pub use compare::{Comparison, compare};
 pub use judge::judge;

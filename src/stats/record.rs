@@ -41,6 +41,12 @@ pub(super) struct Record<'a> {
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
     /// The server's use before `go`, at T and at the end.
     pub(super) usage: [Option<Usage>; 3],
+    /// How much of the processor was idle meanwhile, in percent.
+    pub(super) idle: Option<f64>,
+    /// How many UDP datagrams the kernel dropped meanwhile.
+    pub(super) udp_dropped: Option<u64>,
+    /// How late facts were written to the journal, in nanoseconds.
+    pub(super) recorded_late: &'a [u64],
     /// Whether the server was killed on purpose, and with it what it had not told yet.
     pub(super) server_killed: bool,
     /// The client's version.
@@ -174,6 +180,8 @@ impl<'a> Record<'a> {
             Fact::Usage { at, cpu, resident, .. } => {
                 self.usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident });
             }
+            Fact::Machine { idle, udp_dropped, .. } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
+            Fact::Recorded { late, .. } => self.recorded_late = late,
             Fact::Fault { fault, .. } if fault == "kill-server" => self.server_killed = true,
             Fact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             Fact::Outcome { outcome, reason, .. } => self.outcome = Some((*outcome, reason.as_deref())),

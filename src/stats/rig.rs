@@ -258,6 +258,11 @@ impl Rig {
         self
     }
 
+    /// What the machine had left: percent idle, and datagrams dropped.
+    pub(crate) fn machine(&mut self, idle: f64, dropped: u64) -> &mut Self {
+        self.saw(Source::Lab, |t| Fact::Machine { t, idle: Some(idle), udp_dropped: Some(dropped) })
+    }
+
     pub(crate) fn usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
         self.saw(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0 })
     }

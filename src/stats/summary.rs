@@ -10,7 +10,7 @@ use super::sample::{Sample, interval, median};
 use super::{claim, number};
 use crate::trial::claim::ClaimSource;
 use crate::trial::observation::Outcome;
-use crate::trial::{Levels, Observation, Plan, PlannedTrial};
+use crate::trial::{Alpn, Levels, Observation, Plan, PlannedTrial};
 
 /// A run's summary: `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,12 @@ pub struct TrialResult {
     pub reason: Option<String>,
     /// How late the publisher was, in milliseconds, one value per event.
     pub publisher_lateness: Entry,
+    /// How much of the processor was idle meanwhile, in percent, where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub idle_percent: Option<f64>,
+    /// How many UDP datagrams the kernel dropped meanwhile, whoever they were for; where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_dropped: Option<u64>,
     /// Every metric, by name.
     pub metrics: BTreeMap<String, Entry>,
 }
@@ -199,7 +205,7 @@ fn trial(planned: &PlannedTrial, observations: &[&Observation]) -> TrialResult {
             entry.uncertainty = record.uncertainty.map(|nanos| nanos as f64 / 1e6);
         }
         if metric.from_schedule {
-            entry.machine_limited = machine_limit(&entry, &lateness);
+            entry.machine_limited = machine_limit(&entry, &lateness, planned.settings.protocol.alpn, &record);
         }
         (metric.name.to_owned(), entry)
     };
@@ -212,20 +218,28 @@ fn trial(planned: &PlannedTrial, observations: &[&Observation]) -> TrialResult {
         outcome,
         reason,
         publisher_lateness: lateness,
+        idle_percent: record.idle,
+        udp_dropped: record.udp_dropped,
         metrics,
     }
 }
 
-/// Lateness of the publisher above a tenth of the metric is the machine's, not the subject's.
-fn machine_limit(entry: &Entry, lateness: &Entry) -> Option<String> {
-    let (median, late) = (entry.median?, lateness.p99.or(lateness.median)?);
-    (late > median.abs() / 10.0).then(|| {
-        format!(
+/// Lateness of the publisher above a tenth of the metric is the machine's, not the subject's; so is what waits for
+/// datagrams that the kernel threw away. How idle the machine was is told with it: who is busy is late.
+fn machine_limit(entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
+    let median = entry.median?;
+    let late = lateness.p99.or(lateness.median).unwrap_or(0.0);
+    let reason = match record.udp_dropped.filter(|_| alpn == Alpn::H3) {
+        _ if late > median.abs() / 10.0 => format!(
             "events were published up to {} late (p99), more than a tenth of {}",
             number::with_unit(late, "ms"),
             number::with_unit(median, &entry.unit)
-        )
-    })
+        ),
+        Some(dropped @ 1..) => format!("the kernel dropped {dropped} UDP datagrams"),
+        _ => return None,
+    };
+    let idle = record.idle.map(|idle| format!(", with {} % of the processor idle", number::plain(idle)));
+    Some(format!("{reason}{}", idle.unwrap_or_default()))
 }
 
 fn groups(trials: &[TrialResult], seed: u64) -> Vec<Group> {

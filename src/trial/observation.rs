@@ -92,6 +92,13 @@ pub enum Fact {
     Fault { t: u64, fault: String },
     /// It is over.
     FaultEnded { t: u64, fault: String },
+    /// What the machine had left while the trial ran, from its first process to its last: how much of the processor
+    /// was idle, in percent, and how many UDP datagrams the kernel dropped that had arrived, for want of room or with
+    /// a wrong checksum. What could not be read is `None`.
+    Machine { t: u64, idle: Option<f64>, udp_dropped: Option<u64> },
+    /// How late facts were written here, in nanoseconds after they were observed: one entry per fact, in the order
+    /// they came, without receipts and clocks, which are not told at once. The first 4096 at most.
+    Recorded { t: u64, late: Vec<u64> },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { t: u64, role: String, status: String },
     /// How the trial ended. Always its last line.
@@ -123,6 +130,8 @@ impl Fact {
             | Self::Started { t, .. }
             | Self::Fault { t, .. }
             | Self::FaultEnded { t, .. }
+            | Self::Machine { t, .. }
+            | Self::Recorded { t, .. }
             | Self::Exited { t, .. }
             | Self::Outcome { t, .. } => *t,
         }

@@ -72,10 +72,12 @@ impl Lab {
         command
     }
 
-    /// `run FILE --out out --certs certs --json` and more.
+    /// `run FILE --out out --certs certs --json --no-calibration` and more.
     pub(crate) fn running(&self, file: &str, more: &[&str]) -> Command {
         let file = format!("./{file}.toml");
-        self.command(&[&["run", &file, "--out", "out", "--certs", "certs", "--json"], more].concat())
+        self.command(
+            &[&["run", &file, "--out", "out", "--certs", "certs", "--json", "--no-calibration"], more].concat(),
+        )
     }
 
     /// Runs the small experiment with these further arguments to its end.
@@ -142,7 +144,12 @@ pub(crate) fn names(folder: &Path) -> Vec<PathBuf> {
 
 /// The lines of a run's journal so far; one that is not whole yet is left out.
 pub(crate) fn facts(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("observations.jsonl")).unwrap_or_default();
+    facts_of(&run.join("observations.jsonl"))
+}
+
+/// The same of any journal.
+pub(crate) fn facts_of(journal: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(journal).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 

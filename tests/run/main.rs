@@ -2,6 +2,7 @@
 //! disk filled, and nothing left behind.
 
 mod browsers;
+mod calibration;
 mod compare;
 mod faults;
 mod folders;
@@ -10,4 +11,5 @@ mod lab;
 mod leftovers;
 mod report;
 mod rigs;
+mod soak;
 mod statuses;

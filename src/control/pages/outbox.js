@@ -9,6 +9,8 @@ export class Outbox {
   #url;
   #broke;
   #lines = [];
+  /** What `#lines` comes to, in UTF-16 units. */
+  #length = 0;
   #post = 0;
   #draining = null;
   #sent = 0;
@@ -28,6 +30,11 @@ export class Outbox {
     return this.#sent;
   }
 
+  /** Whether more waits than one post may have. */
+  get isFull() {
+    return this.#length >= POST_LENGTH;
+  }
+
   /** Sends a fact. */
   saw(fact) {
     this.#sent += 1;
@@ -44,6 +51,7 @@ export class Outbox {
   line(text) {
     if (this.#broken) return;
     this.#lines.push(text);
+    this.#length += text.length + 1;
     this.#draining ??= this.#drain();
   }
 
@@ -76,6 +84,7 @@ export class Outbox {
       length += this.#lines[count].length + 1;
       count += 1;
     }
+    this.#length -= length;
     return this.#lines.splice(0, count).join("\n") + "\n";
   }
 

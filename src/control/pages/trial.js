@@ -228,8 +228,9 @@ async function finish() {
   say("Reporting");
   for (const fact of receipts.facts()) {
     outbox.saw(fact);
-    // One line at a time: all of them at once would be another copy of everything.
-    await outbox.flushed();
+    // A post's worth at a time: a post for each would take a round trip for each, and all of them at once would be
+    // another copy of everything.
+    if (outbox.isFull) await outbox.flushed();
   }
   outbox.line(JSON.stringify({ type: "done", sent: outbox.sent }));
   await outbox.flushed();

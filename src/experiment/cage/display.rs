@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tokio::time::timeout;
 use super::profile::Profile;
 use super::start;
 
+/// The file in the profile that holds the display's number.
+const NUMBER: &str = ".display";
 /// How long Xvfb may take until it listens.
 const START: Duration = Duration::from_secs(10);
 /// How long it may take to end when asked, before it is killed.
@@ -49,6 +53,8 @@ impl Display {
             read.map_err(|_| "Xvfb did not listen within 10 s")?.map_err(|error| error.to_string())?;
         }
         let number = line.trim().parse().map_err(|_| "Xvfb ended before it listened")?;
+        // For whoever sweeps, if this cage is killed.
+        fs::write(profile.path().join(NUMBER), line.trim()).map_err(|error| error.to_string())?;
         Ok(Self { xvfb, pid, number, authority })
     }
 
@@ -64,12 +70,34 @@ impl Display {
         ]
     }
 
-    /// Ends it. Asked first, because only then it removes its lock and its socket.
+    /// Ends it. Asked first, because only then it removes its socket itself.
     pub(super) async fn end(mut self) {
         let _ = kill(self.pid, Signal::SIGTERM);
         if timeout(END, self.xvfb.wait()).await.is_err() {
             let _ = self.xvfb.kill().await;
         }
+        remove_socket(&socket(self.number));
+    }
+}
+
+/// Removes the socket of the display of a profile whose cage was killed.
+pub(super) fn sweep(profile: &Path) {
+    let number = fs::read_to_string(profile.join(NUMBER)).ok().and_then(|text| text.parse().ok());
+    if let Some(number) = number {
+        remove_socket(&socket(number));
+    }
+}
+
+/// Where X servers listen (xtrans; the same for all of them).
+fn socket(number: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/.X11-unix/X{number}"))
+}
+
+/// Removes a socket that nobody listens on any more: an X server that was killed leaves it. Another may have taken
+/// the number meanwhile, and answers.
+fn remove_socket(path: &Path) {
+    if UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -85,4 +113,40 @@ fn cookie() -> Vec<u8> {
         file.extend(part);
     }
     file
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_removed_only_when_nobody_listens_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("X1");
+        let listener = UnixListener::bind(&path).unwrap();
+        remove_socket(&path);
+        assert!(path.exists(), "another's");
+        drop(listener);
+        remove_socket(&path);
+        assert!(!path.exists(), "what is left of one that was killed");
+    }
+
+    #[tokio::test]
+    async fn a_display_that_was_killed_leaves_no_socket() {
+        if crate::client::program::on_path(&["Xvfb"]).is_none() {
+            assert!(std::env::var_os("TRANSPORT_LAB_BROWSERS").is_none(), "Xvfb should have been installed");
+            eprintln!("skipped: no Xvfb");
+            return;
+        }
+        let profile = Profile::make().unwrap();
+        let mut display = Display::start(&profile).await.unwrap();
+        let path = socket(display.number);
+        display.xvfb.kill().await.unwrap();
+        assert!(path.exists(), "it had no time to remove it");
+        sweep(profile.path());
+        assert!(!path.exists());
+        profile.remove().await;
+    }
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
-use super::{CageError, family};
+use super::{CageError, display, family};
 
 /// How a profile's folder begins.
 const PREFIX: &str = "transport-lab-";
@@ -115,6 +115,7 @@ pub(super) async fn sweep() {
             for pid in family::holding(&folder.path()) {
                 let _ = kill(pid, Signal::SIGKILL);
             }
+            display::sweep(&folder.path());
             remove(&folder.path()).await;
         }
     }

@@ -153,6 +153,25 @@ fn a_machine_that_publishes_late_decides_no_latency() {
 }
 
 #[test]
+fn a_kernel_that_drops_datagrams_decides_no_latency_over_them() {
+    let result = |alpn, dropped| {
+        let mut rig = Rig::of(0, 0, "native", alpn);
+        rig.attach(0, 1).open(0).publish(0).wait(3).receive(0, 0).machine(2.0, dropped);
+        rig.end(Outcome::Completed, None);
+        decided(&[rig], r#""metric": "latency", "at-most": "50ms""#)
+    };
+    let (none, some, tcp) = (result(Alpn::H3, 0), result(Alpn::H3, 3), result(Alpn::H2, 3));
+    assert_eq!(none.verdict, Verdict::Confirmed, "{}", none.evidence);
+    assert_eq!(some.verdict, Verdict::Inconclusive);
+    assert!(
+        some.evidence.contains("(the kernel dropped 3 UDP datagrams, with 2 % of the processor idle)"),
+        "{}",
+        some.evidence
+    );
+    assert_eq!(tcp.verdict, Verdict::Confirmed, "{}", tcp.evidence);
+}
+
+#[test]
 fn a_p99_of_few_samples_says_how_many_it_takes() {
     let rig = Rig::held(0, 0, "chromium", Alpn::H2, 6, 6);
     let result = decided(&[rig], r#""metric": "time-to-open.p99", "at-most": "1s""#);

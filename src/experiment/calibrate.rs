@@ -1,0 +1,71 @@
+//! What a run does before its trials: two that differ in nothing, to see what this machine can't tell apart.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use super::RunError;
+use super::lab::Lab;
+use super::results;
+use super::trial::Running;
+use crate::trial::journal::Journal;
+use crate::trial::settings::{Events, Expect, Server, Workload};
+use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Protocol, Settings};
+use crate::units::{Rate, Span};
+
+/// The two trials: the native client's, of half a second each, the same seed in both. Their numbers follow on the
+/// plan's, so that no trial of a run has another's.
+pub(super) fn twins(plan: &Plan) -> [PlannedTrial; 2] {
+    let first = plan.trials.iter().map(|planned| planned.trial + 1).max().unwrap_or(0);
+    [first, first + 1].map(|trial| PlannedTrial {
+        trial,
+        repeat: trial - first,
+        seed: plan.seed,
+        levels: Levels::new(),
+        settings: settings(),
+    })
+}
+
+fn settings() -> Settings {
+    let workload = Workload {
+        subscribers: 10,
+        settle: Span::from_millis(50),
+        hold: Span::from_millis(500),
+        drain: Span::from_millis(100),
+        events: Events { count: 20, rate: Rate::per_second(50.0), ..Events::default() },
+        ..Workload::default()
+    };
+    Settings {
+        client: "native".to_owned(),
+        protocol: Protocol::new("sse", Alpn::H2),
+        timeout: Span::from_secs(5),
+        workload,
+        server: Server::default(),
+        expect: Expect::default(),
+        fault: Vec::new(),
+        beside: Vec::new(),
+        transports: BTreeMap::new(),
+    }
+}
+
+/// Runs them, into a journal of their own. Says whether it was interrupted.
+pub(super) async fn run(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<bool>) -> Result<bool, RunError> {
+    let journal = Journal::create(&lab.folder.join(results::CALIBRATION_JOURNAL))?;
+    let journal = std::mem::replace(&mut lab.journal, journal);
+    // Whoever lies, it is in the run's own trials.
+    let rig = lab.rig.take();
+    let ran = both(lab, plan, interrupt).await;
+    lab.journal = journal;
+    lab.rig = rig;
+    ran
+}
+
+async fn both(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<bool>) -> Result<bool, RunError> {
+    for planned in &twins(plan) {
+        // How it ended is in its journal, and is told with what was found.
+        if Running::new(lab, planned, interrupt.clone()).run().await?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

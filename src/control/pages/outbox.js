@@ -9,6 +9,8 @@ export class Outbox {
   #url;
   #broke;
   #lines = [];
+  /** What the lines that wait are long, in UTF-16 units. */
+  #gathered = 0;
   #post = 0;
   #draining = null;
   #sent = 0;
@@ -44,7 +46,13 @@ export class Outbox {
   line(text) {
     if (this.#broken) return;
     this.#lines.push(text);
+    this.#gathered += text.length + 1;
     this.#draining ??= this.#drain();
+  }
+
+  /** Waits, once a post's worth of lines has gathered, until the lab has taken it. */
+  async room() {
+    if (this.#gathered >= POST_LENGTH) await this.flushed();
   }
 
   /** Waits until the lab has taken everything. */
@@ -76,6 +84,7 @@ export class Outbox {
       length += this.#lines[count].length + 1;
       count += 1;
     }
+    this.#gathered -= length;
     return this.#lines.splice(0, count).join("\n") + "\n";
   }
 

@@ -4,11 +4,12 @@ LAB := ./target/release/transport-lab
 # Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
 ARGS ?=
 
-.PHONY: help run test soak bench clean
+.PHONY: help run test matrix soak bench clean
 
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
 	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
+	@echo 'make matrix  run every experiment (half an hour), and hold each trial against what is expected of it'
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
 	@echo '             anything that one hundred trials leave behind'
 	@echo 'make bench   memory that the server takes for each idle stream'
@@ -36,6 +37,12 @@ test:
 		echo cargo test --locked --lib --bins --tests --no-fail-fast; \
 		cargo test --locked --lib --bins --tests --no-fail-fast; \
 	fi
+
+# Not by nextest, which ends a test long before.
+matrix: export TRANSPORT_LAB_BROWSERS = 1
+matrix:
+	@sh tools/install.sh test
+	cargo test --locked --test matrix -- --ignored
 
 soak:
 	@sh tools/install.sh run

@@ -47,6 +47,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         rig: None,
         sink,
     });
+    let feeds = (0..VISITS).map(|visit| server.reserve_feed(&format!("visit-{visit}"))).collect();
     let base = args.port;
     for alpn in Alpn::ALL {
         server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
@@ -90,7 +91,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         out: args.out.clone(),
         certs,
         control: Arc::clone(&control),
-        feeds: (0..VISITS).filter_map(|visit| server.feed(&format!("visit-{visit}"))).collect(),
+        feeds,
         witness,
         max_concurrent_streams: args.max_concurrent_streams,
         token,

@@ -10,7 +10,16 @@ use super::source::Source;
 use super::{ExperimentError, words};
 
 /// The embedded files: name and text.
-static BUILT_IN: &[(&str, &str)] = &[("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml"))];
+static BUILT_IN: &[(&str, &str)] = &[
+    ("advertised-limit", include_str!("../../experiments/advertised-limit.toml")),
+    ("credential-pools", include_str!("../../experiments/credential-pools.toml")),
+    ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),
+    ("ramp-or-burst", include_str!("../../experiments/ramp-or-burst.toml")),
+    ("same-url", include_str!("../../experiments/same-url.toml")),
+    ("saturation", include_str!("../../experiments/saturation.toml")),
+    ("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml")),
+    ("tabs-hosts-ports", include_str!("../../experiments/tabs-hosts-ports.toml")),
+];
 
 /// An experiment that can be run by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,10 +97,32 @@ mod tests {
         }
     }
 
+    fn planned(name: &str) -> crate::trial::Plan {
+        let (name, source) = locate(name, Path::new("/nowhere")).unwrap();
+        plan(&file::parse(name, source, &Overrides::default()).unwrap())
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        let of_folder: Vec<_> =
+            list_in(&folder).into_iter().filter(|listed| !listed.built_in).map(|l| l.name).collect();
+        let embedded: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        assert_eq!(of_folder, embedded);
+    }
+
+    #[test]
+    fn every_experiment_takes_ten_minutes_at_most_and_has_claims() {
+        for (name, _) in BUILT_IN {
+            let plan = planned(name);
+            assert!(expected_time(&plan).nanos() <= 600_000_000_000, "{name}: {}", expected_time(&plan));
+            assert!(plan.claims.len() >= 3, "{name}");
+        }
+    }
+
     #[test]
     fn six_vs_hundred_is_one_trial_per_client_and_protocol_within_a_minute() {
-        let (name, source) = locate("six-vs-hundred", Path::new("/nowhere")).unwrap();
-        let plan = plan(&file::parse(name, source, &Overrides::default()).unwrap());
+        let plan = planned("six-vs-hundred");
         assert_eq!(plan.trials.len(), 12);
         assert!(expected_time(&plan).nanos() <= 60_000_000_000, "{}", expected_time(&plan));
     }
@@ -103,19 +134,22 @@ mod tests {
         std::fs::write(folder.path().join("other.toml"), "question = 'Other?'").unwrap();
         let (name, source) = locate("six-vs-hundred", folder.path()).unwrap();
         assert_eq!((name.as_str(), source.text()), ("six-vs-hundred", "question = 'Mine?'"));
-        let listed: Vec<_> = list_in(folder.path()).into_iter().map(|l| (l.name, l.question, l.built_in)).collect();
-        let row = |name: &str, question: &str| (name.to_owned(), question.to_owned(), false);
-        assert_eq!(listed, [row("other", "Other?"), row("six-vs-hundred", "Mine?")]);
+        let own = list_in(folder.path()).into_iter().filter(|listed| !listed.built_in);
+        let own: Vec<_> = own.map(|listed| (listed.name, listed.question)).collect();
+        let row = |name: &str, question: &str| (name.to_owned(), question.to_owned());
+        assert_eq!(own, [row("other", "Other?"), row("six-vs-hundred", "Mine?")]);
     }
 
     #[test]
     fn an_unknown_name_gets_the_nearest_and_the_list() {
         let error = |name| locate(name, Path::new("/nowhere")).unwrap_err().to_string();
+        let all: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        let all = all.join(", ");
         assert_eq!(
             error("six-vs-hundert"),
-            "no experiment `six-vs-hundert`; did you mean `six-vs-hundred`? (there are: six-vs-hundred)"
+            format!("no experiment `six-vs-hundert`; did you mean `six-vs-hundred`? (there are: {all})")
         );
-        assert_eq!(error("nothing"), "no experiment `nothing` (there are: six-vs-hundred)");
+        assert_eq!(error("nothing"), format!("no experiment `nothing` (there are: {all})"));
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl Server {
         self.routes.feeds.get(name)
     }
 
+    /// A feed beside those [`MAX_FEEDS`], which whoever asks first must not use up; to be made before listening.
+    pub fn reserve_feed(&self, name: &str) -> Arc<Feed> {
+        self.routes.feeds.reserve(name)
+    }
+
     /// Lets pages of this origin in.
     pub fn allow_origin(&self, origin: &str) {
         self.routes.admission.add_origin(origin);

@@ -8,7 +8,8 @@ const SHORT: &str = "[workload]\nhold = '1500ms'\nsettle = '1s'\ndrain = '600ms'
 #[test]
 fn a_page_behind_another_is_hidden_in_every_browser() {
     let run = completed(&format!(
-        "protocol = 'sse/h2'\n[factors]\nclient = ['chromium', 'firefox', 'webkit']\n{SHORT}visibility = 'hidden'\n"
+        "protocol = 'sse/h2'\n[factors]\nclient = ['chromium', 'firefox', 'webkit']\n{SHORT}visibility = 'hidden'\n\
+         open = 'after-settings'\n"
     ));
     for trial in run.trials() {
         let clocks = run.facts(trial, "clock");

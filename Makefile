@@ -42,7 +42,7 @@ test:
 matrix: export TRANSPORT_LAB_BROWSERS = 1
 matrix:
 	@sh tools/install.sh test
-	cargo test --locked --test matrix -- --ignored
+	cargo test --locked --test matrix -- --ignored --test-threads 1
 
 soak:
 	@sh tools/install.sh run

@@ -233,10 +233,32 @@ fn every_browser_and_native_hold_what_is_expected_and_leave_nothing_else() {
     holds("six-vs-hundred");
 }
 
-#[test]
-#[ignore = "half an hour with real browsers: `make matrix`"]
-fn every_other_experiment_gives_what_is_expected() {
-    for experiment in matrix().keys().filter(|name| *name != "six-vs-hundred") {
-        holds(experiment);
-    }
+/// A test for each of the other experiments, so that one alone can be run:
+/// `cargo test --test matrix hidden_tab -- --ignored`.
+macro_rules! others {
+    ($($test:ident holds $experiment:literal),* $(,)?) => {
+        $(
+            #[test]
+            #[ignore = "minutes with real browsers: `make matrix`"]
+            fn $test() {
+                holds($experiment);
+            }
+        )*
+
+        #[test]
+        fn no_experiment_of_the_matrix_is_left_out() {
+            let held = BTreeSet::from(["six-vs-hundred", $($experiment),*]);
+            assert_eq!(matrix().keys().map(String::as_str).collect::<BTreeSet<_>>(), held);
+        }
+    };
+}
+
+others! {
+    advertised_limit_gives_what_is_expected holds "advertised-limit",
+    credential_pools_gives_what_is_expected holds "credential-pools",
+    hidden_tab_gives_what_is_expected holds "hidden-tab",
+    ramp_or_burst_gives_what_is_expected holds "ramp-or-burst",
+    same_url_gives_what_is_expected holds "same-url",
+    saturation_gives_what_is_expected holds "saturation",
+    tabs_hosts_ports_gives_what_is_expected holds "tabs-hosts-ports",
 }

@@ -49,7 +49,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     });
     let feeds = (0..VISITS).map(|visit| server.reserve_feed(&format!("visit-{visit}"))).collect();
     let base = args.port;
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
     }
     server.listen_both(base + 5).await.map_err(at(base))?;
@@ -144,6 +144,7 @@ const fn offset(alpn: Alpn) -> u16 {
         Alpn::H1 => 1,
         Alpn::H2 => 2,
         Alpn::H3 => 3,
+        Alpn::Quic => 4,
     }
 }
 

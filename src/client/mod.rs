@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::transport;
 use crate::trial::Settings;
 use crate::trial::settings::Connections;
 
@@ -102,6 +103,9 @@ pub struct Cage {
 
 /// What holds for every browser: whether it can take part in a trial with these settings.
 fn browser_supports(settings: &Settings) -> Result<(), String> {
+    let protocol = &settings.protocol;
+    // A transport that doesn't exist is the plan's to refuse.
+    transport::find(&protocol.transport).map_or(Ok(()), |transport| (transport.page)(protocol.alpn))?;
     match settings.workload.connections {
         Connections::Shared => Ok(()),
         Connections::Separate => Err("a browser decides its own connections".to_owned()),

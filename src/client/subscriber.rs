@@ -1,11 +1,10 @@
 //! The native client as a child of the lab: it opens subscriptions as the trial contract tells it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::transport::{self, Receipts, Subscribing, Transport};
@@ -14,9 +13,9 @@ use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{Beside, Connections, Opening};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Alpn, Down, Fact, Role, SubscriptionPlan, TrialMessage, Up};
-use crate::wire::dial::{Dialled, Target};
-use crate::wire::{Sink, WireError};
+use crate::trial::{Down, Fact, Role, SubscriptionPlan, TrialMessage, Up};
+use crate::wire::dial::Target;
+use crate::wire::{Pool, Sink, WireError};
 
 /// How many subscriptions the rigged client opens at most.
 const CAP: usize = 4;
@@ -41,7 +40,7 @@ pub enum SubscriberError {
 pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     let mut input = Input::default();
     let Down::Trial(trial) = input.next().await else { return Err(SubscriberError::NoTrial) };
-    let TrialMessage { trial, settings, role: Role::Client(role), .. } = *trial else {
+    let TrialMessage { trial, seed, settings, role: Role::Client(role), .. } = *trial else {
         return Err(SubscriberError::NoTrial);
     };
     let (output, thread) = Output::start();
@@ -56,11 +55,8 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let output = output.clone();
         Sink::new(move |fact| output.saw(fact))
     };
-    let shared = match settings.workload.connections {
-        Connections::Shared => role.protocol.alpn != Alpn::H1,
-        Connections::Separate => false,
-    };
-    let pool = Arc::new(ConnectionPool { alpn: role.protocol.alpn, ca, shared, open: Mutex::default() });
+    let shared = settings.workload.connections == Connections::Shared;
+    let pool = Arc::new(Pool::new(role.protocol.alpn, ca, shared));
     if settings.workload.open == Opening::AfterSettings
         && let Err(error) = warm(trial, &role.subscriptions, &pool).await
     {
@@ -93,9 +89,18 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
             let errand = Errand { target, at: probe_at, what: What::Probe { trial } };
             tasks.spawn(run_errand(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
         }
+        let table = settings.transports.get(transport.name).cloned();
+        let table = Arc::new(table.unwrap_or_else(|| serde_json::json!({})));
         let cap = if rig == Some(Rig::Capped) { CAP } else { usize::MAX };
         for plan in subscriptions.into_iter().take(cap) {
-            tasks.spawn(subscribe(transport, plan, go, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+            let reading = Reading {
+                transport,
+                table: Arc::clone(&table),
+                pool: Arc::clone(&pool),
+                seed: seed ^ u64::from(plan.sub).rotate_left(32),
+                plan,
+            };
+            tasks.spawn(subscribe(reading, go, sink.clone(), stop.subscribe()));
         }
         while !matches!(input.next().await, Down::Stop) {}
     }
@@ -107,36 +112,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     Ok(())
 }
 
-/// Gives out connections: one per host and port, or a new one each time.
-#[derive(Debug)]
-struct ConnectionPool {
-    alpn: Alpn,
-    ca: CertificateDer<'static>,
-    shared: bool,
-    open: Mutex<HashMap<Target, Dialled>>,
-}
-
-impl ConnectionPool {
-    async fn connect(&self, target: &Target) -> Result<Dialled, WireError> {
-        if !self.shared {
-            return Dialled::connect(target, self.alpn, &self.ca).await;
-        }
-        let mut open = self.open.lock().await;
-        if let Some(shared) = open.get(target).and_then(Dialled::share) {
-            return Ok(shared);
-        }
-        let dialled = Dialled::connect(target, self.alpn, &self.ca).await?;
-        if let Some(kept) = dialled.share() {
-            open.insert(target.clone(), kept);
-        }
-        Ok(dialled)
-    }
-}
-
 /// Asks each host and port for something, one after another in the order in which subscriptions will open, on the
 /// connection that they will share. Once it has answered, its SETTINGS have come (RFC 9113 section 3.4: they are the
 /// first frame), or its transport parameters.
-async fn warm(trial: u32, plans: &[SubscriptionPlan], pool: &ConnectionPool) -> Result<(), WireError> {
+async fn warm(trial: u32, plans: &[SubscriptionPlan], pool: &Pool) -> Result<(), WireError> {
     let mut asked: Vec<Target> = Vec::new();
     for plan in plans {
         let target = Target { host: plan.host.clone(), port: plan.port };
@@ -148,27 +127,32 @@ async fn warm(trial: u32, plans: &[SubscriptionPlan], pool: &ConnectionPool) -> 
     Ok(())
 }
 
-async fn subscribe(
+/// One subscription, and what it needs.
+struct Reading {
     transport: &'static Transport,
+    table: Arc<serde_json::Value>,
+    pool: Arc<Pool>,
+    seed: u64,
     plan: SubscriptionPlan,
-    go: u64,
-    connections: Arc<ConnectionPool>,
-    sink: Sink,
-    mut stop: watch::Receiver<bool>,
-) {
+}
+
+async fn subscribe(reading: Reading, go: u64, sink: Sink, mut stop: watch::Receiver<bool>) {
+    let Reading { transport, table, pool, seed, plan } = reading;
     sleep_until(go + plan.open_at).await;
     let mut receipts = Receipts::new(plan.sub, sink);
     receipts.requested();
-    let reading = async {
-        let target = Target { host: plan.host, port: plan.port };
-        let dialled = match connections.connect(&target).await {
-            Ok(dialled) => dialled,
-            Err(error) => return error.to_string(),
-        };
-        (transport.subscribe)(Subscribing { dialled, path: &plan.path, receipts: &mut receipts }).await
+    let target = Target { host: plan.host, port: plan.port };
+    let subscribing = Subscribing {
+        pool: &pool,
+        target: &target,
+        path: &plan.path,
+        table: &table,
+        receipts: &mut receipts,
+        outgoing: None,
+        seed,
     };
     let ended = tokio::select! {
-        reason = reading => Some(reason),
+        reason = (transport.subscribe)(subscribing) => Some(reason),
         _ = stop.wait_for(|stop| *stop) => None,
     };
     if let Some(reason) = ended {
@@ -227,7 +211,7 @@ impl What {
     }
 }
 
-async fn run_errand(errand: Errand, connections: Arc<ConnectionPool>, sink: Sink, mut stop: watch::Receiver<bool>) {
+async fn run_errand(errand: Errand, connections: Arc<Pool>, sink: Sink, mut stop: watch::Receiver<bool>) {
     let Errand { target, at, what } = errand;
     let asking = async {
         sleep_until(at).await;

@@ -69,7 +69,7 @@ fn version(path: &Path) -> String {
 fn supports(settings: &Settings) -> Result<(), String> {
     match settings.protocol.alpn {
         Alpn::H3 => Err("WebKitGTK has no HTTP/3".to_owned()),
-        Alpn::H1 | Alpn::H2 => browser_supports(settings),
+        Alpn::H1 | Alpn::H2 | Alpn::Quic => browser_supports(settings),
     }
 }
 

@@ -172,6 +172,8 @@ fn row(port: &DataPort) -> Row {
             Some(Alpn::H1) => "--http1.1",
             Some(Alpn::H2) | None => "--http2",
             Some(Alpn::H3) => "--http3-only",
+            // Not HTTP: the page shows none.
+            Some(Alpn::Quic) => "",
         },
     }
 }

@@ -130,7 +130,12 @@ impl Cursor {
         }
     }
 
-    /// What is next, if it is there already.
+    /// The id after which it goes on; the number is 0 in a feed that had no event when it began.
+    pub fn last(&self) -> EventId {
+        EventId { epoch: self.feed.epoch, seq: self.next - 1 }
+    }
+
+    /// What is next, if it is there already: an event or a gap.
     pub fn try_next(&mut self) -> Option<Next> {
         if let Some(gap) = self.gap.take() {
             return Some(Next::Gap(gap));

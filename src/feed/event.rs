@@ -78,10 +78,12 @@ impl FromStr for EventId {
 pub enum Form {
     /// `text/event-stream`.
     Sse,
+    /// A JSON object and a line feed.
+    Json,
 }
 
 impl Form {
-    const COUNT: usize = 1;
+    const COUNT: usize = 2;
 }
 
 /// One event of a feed.
@@ -108,6 +110,11 @@ impl Event {
     /// The event's bytes in this form: encoded by the first reader that asks, shared by all others.
     pub fn encoded(&self, form: Form, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
         self.forms[form as usize].get_or_init(|| encode(self)).clone()
+    }
+
+    /// The same event with other data: for a server that lies.
+    pub fn with_data(&self, data: String) -> Self {
+        Self::new(self.id, self.name.clone(), data, self.time, self.census)
     }
 
     /// What it holds of a log's bound, in bytes.

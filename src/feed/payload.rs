@@ -28,6 +28,13 @@ pub fn is_right(seq: u64, data: &str) -> bool {
     number.parse() == Ok(seq) && u32::from_str_radix(hash, 16) == Ok(fnv1a(rest.as_bytes()))
 }
 
+/// The number that data carries, where it is what was sent under that number.
+pub fn number(data: &str) -> Option<u32> {
+    let (hash, rest) = data.split_once(' ')?;
+    let (number, _) = rest.split_once(' ')?;
+    (u32::from_str_radix(hash, 16) == Ok(fnv1a(rest.as_bytes()))).then(|| number.parse().ok()).flatten()
+}
+
 /// FNV-1a with 32 bits: not against forgery, but one line in any client's language.
 fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))

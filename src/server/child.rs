@@ -66,7 +66,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         sink: sink.clone(),
     });
     let mut ports = BTreeMap::new();
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         for _ in 0..settings.workload.ports {
             ports.entry(alpn).or_insert_with(Vec::new).push(server.listen(alpn, 0).await?);
         }

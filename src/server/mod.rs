@@ -8,7 +8,6 @@ mod admission;
 pub mod child;
 mod feeds;
 mod publisher;
-mod rigged;
 mod routes;
 mod token;
 mod usage;
@@ -27,9 +26,9 @@ pub use token::Token;
 
 use crate::certs::Certs;
 use crate::feed::Feed;
+use crate::trial::Alpn;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
-use crate::trial::{Alpn, clock};
 use crate::units::Settable;
 use crate::wire::h3::{QuicOptions, endpoint};
 use crate::wire::tcp::TcpOptions;
@@ -196,9 +195,4 @@ impl Server {
         }
         Ok(port)
     }
-}
-
-/// Publishes an event that was published by a person: now.
-fn publish_now(feed: &Feed, name: &str, data: String) -> crate::feed::EventId {
-    feed.publish(name, data, clock::unix_micros(), false).id
 }

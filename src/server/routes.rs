@@ -1,25 +1,24 @@
 //! The data routes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use futures_util::StreamExt;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
+use super::Options;
 use super::admission::{Admission, allow, allow_preflight};
 use super::feeds::Feeds;
-use super::{Options, publish_now, rigged};
-use crate::feed::{After, MAX_EVENT_BYTES};
-use crate::transport::{self, Reading, Transport};
+use crate::feed::{After, Feed};
+use crate::transport::{self, Beginning, Opens, PublishError, Publishing, Query, Reading, Transport};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::rig::Rig;
 use crate::wire::exchange::BodyError;
-use crate::wire::{Attaching, Exchange, Handler, Request, ResponseBody, Sink};
+use crate::wire::{Attaching, Exchange, Handler, Place, Request, ResponseBody, Sink};
 
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
@@ -62,38 +61,38 @@ impl Routes {
         self.requests.load(Ordering::Relaxed)
     }
 
-    fn dispatch(&self, request: &Request) -> Result<Response<ResponseBody>, Error> {
-        let path = request.head.uri.path();
-        let method = &request.head.method;
+    async fn dispatch(&self, exchange: Exchange) -> Result<Response<ResponseBody>, Error> {
+        let head = exchange.head();
+        let path = head.uri.path().to_owned();
+        let method = &head.method;
         if method == Method::OPTIONS {
             let mut response = Response::new(ResponseBody::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             allow_preflight(response.headers_mut());
             return Ok(response);
         }
-        let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some("ping"), None, None, None) => {
-                only(method, &Method::GET)?;
+        let mut parts = path.strip_prefix('/').unwrap_or(&path).split('/');
+        match (parts.next(), parts.next(), parts.next(), parts.next(), exchange) {
+            (Some("ping"), None, None, None, Exchange::Request(request)) => {
+                only(&request.head.method, &Method::GET)?;
                 let mut response = Response::new(ResponseBody::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Ok(response)
             }
-            (Some(name @ ("ping.svg" | "ping.html")), None, None, None) => {
-                only(method, &Method::GET)?;
+            (Some(name @ ("ping.svg" | "ping.html")), None, None, None, Exchange::Request(request)) => {
+                only(&request.head.method, &Method::GET)?;
                 let (kind, content) = if name == "ping.svg" { PING_SVG } else { PING_HTML };
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(response)
             }
-            (Some("feeds"), Some(feed), None, None) => {
-                only(method, &Method::POST)?;
-                self.publish(feed, request)
+            (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
+                only(&request.head.method, &Method::POST)?;
+                self.publish(feed, &request)
             }
-            (Some("feeds"), Some(feed), Some(name), None) => {
+            (Some("feeds"), Some(feed), Some(name), None, exchange) => {
                 let transport = transport::find(name).ok_or_else(|| Error::no_transport(name))?;
-                only(method, &Method::GET)?;
-                self.subscribe(feed, transport, request)
+                self.subscribe(feed, transport, exchange).await
             }
             _ => Err(Error::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")),
         }
@@ -101,59 +100,52 @@ impl Routes {
 
     fn publish(&self, feed: &str, request: &Request) -> Result<Response<ResponseBody>, Error> {
         let feed = self.feed(feed)?;
-        let query = query(request)?;
-        let name = query.get("name").map_or("message", |name| name.as_ref());
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if name == "gap" || !(1..=64).contains(&name.len()) || !name.bytes().all(plain) {
-            let message =
-                "an event's name is 1 to 64 of A-Z a-z 0-9 - _ . and not \"gap\", which the server says itself";
-            return Err(Error::new(StatusCode::BAD_REQUEST, message));
-        }
-        let too_long =
-            || Error::new(StatusCode::PAYLOAD_TOO_LARGE, format!("an event holds at most {MAX_EVENT_BYTES} bytes"));
+        let query = query(&request.head.uri)?;
         let body = match &request.body {
-            Ok(body) if body.len() > MAX_EVENT_BYTES => return Err(too_long()),
             Ok(body) => body,
-            Err(BodyError::TooLong) => return Err(too_long()),
+            Err(BodyError::TooLong) => return Err(PublishError::TooLong.into()),
             Err(error @ BodyError::CutShort) => return Err(Error::new(StatusCode::BAD_REQUEST, error.to_string())),
         };
-        let data = std::str::from_utf8(body)
-            .map_err(|_| Error::new(StatusCode::BAD_REQUEST, "an event's data must be UTF-8"))?;
-        let id = publish_now(&feed, name, data.to_owned());
+        let name = query.get("name").map_or("message", AsRef::as_ref);
+        let id = self.publishing(feed, number(&query, "trial")).publish(name, body)?;
         Ok(json_response(StatusCode::CREATED, &json!({"id": id.to_string()})))
     }
 
-    fn subscribe(&self, feed: &str, transport: &Transport, request: &Request) -> Result<Response<ResponseBody>, Error> {
+    fn publishing(&self, feed: Arc<Feed>, tag: Option<u32>) -> Publishing {
+        Publishing { feed, sink: self.sink.clone(), tag }
+    }
+
+    async fn subscribe(
+        &self,
+        feed: &str,
+        transport: &Transport,
+        exchange: Exchange,
+    ) -> Result<Response<ResponseBody>, Error> {
+        fits(transport, &exchange)?;
         let feed = self.feed(feed)?;
-        let query = query(request)?;
-        let number = |name: &str| query.get(name).and_then(|text| text.parse::<u32>().ok());
+        let head = exchange.head();
+        // What is read of it outlives the exchange, which the transport takes.
+        let uri = head.uri.clone();
+        let query = query(&uri)?;
         let after = After::parse(query.get("after").map(AsRef::as_ref))
             .map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let place = self.place()?;
-        let (tag, sub) = (number("trial"), number("sub"));
+        let (tag, sub) = (number(&query, "trial"), number(&query, "sub"));
         let attaching = Attaching {
-            connection: Arc::clone(&request.connection),
+            connection: Arc::clone(exchange.connection()),
             feed: feed.name().to_owned(),
             tag,
             sub,
             silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
+            place: self.place()?,
         };
         let empty = json!({});
         let table = self.tables.get(transport.name).unwrap_or(&empty);
-        let response = (transport.serve)(Reading { head: &request.head, feed: &feed, after, table, attaching });
-        let rig = self.rig;
-        Ok(response.map(|body| {
-            body.map_chunks(|chunks| {
-                rigged::chunks(chunks, rig).map(move |chunk| {
-                    // The place is the subscription's as long as its stream lives.
-                    let _ = &place;
-                    chunk
-                })
-            })
-        }))
+        let publishing = self.publishing(Arc::clone(&feed), tag);
+        let beginning = Beginning { feed, attaching, rig: self.rig };
+        Ok((transport.serve)(Reading { exchange, after, query: &query, table, beginning, publishing }).await)
     }
 
-    fn feed(&self, name: &str) -> Result<Arc<crate::feed::Feed>, Error> {
+    fn feed(&self, name: &str) -> Result<Arc<Feed>, Error> {
         if !Feeds::is_name(name) {
             return Err(Error::new(StatusCode::BAD_REQUEST, "a feed's name is 1 to 64 of a-z 0-9 -"));
         }
@@ -163,8 +155,7 @@ impl Routes {
     }
 
     fn place(&self) -> Result<Place, Error> {
-        let place = Place(Arc::clone(&self.subscriptions));
-        if self.subscriptions.fetch_add(1, Ordering::Relaxed) < MAX_SUBSCRIPTIONS {
+        if let Some(place) = Place::take(&self.subscriptions, MAX_SUBSCRIPTIONS) {
             return Ok(place);
         }
         let times = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
@@ -175,13 +166,12 @@ impl Routes {
 
 impl Handler for Arc<Routes> {
     async fn answer(&self, exchange: Exchange) -> Response<ResponseBody> {
-        let Exchange::Request(request) = exchange;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let (origin, answer) =
-            match self.admission.admit(request.connection.peer, &request.head.uri, &request.head.headers) {
-                Ok(origin) => (origin, self.dispatch(&request)),
-                Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
-            };
+        let head = exchange.head();
+        let (origin, answer) = match self.admission.admit(exchange.connection().peer, &head.uri, &head.headers) {
+            Ok(origin) => (origin, self.dispatch(exchange).await),
+            Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
+        };
         let mut response = answer.unwrap_or_else(Error::response);
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -192,16 +182,6 @@ impl Handler for Arc<Routes> {
         headers.insert("cross-origin-embedder-policy", HeaderValue::from_static("require-corp"));
         allow(headers, origin);
         response
-    }
-}
-
-/// A subscription's place among [`MAX_SUBSCRIPTIONS`].
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -233,6 +213,16 @@ impl Error {
     }
 }
 
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        let status = match error {
+            PublishError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            PublishError::Name | PublishError::NotText => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 fn only(method: &Method, allowed: &Method) -> Result<(), Error> {
     if method == allowed {
         return Ok(());
@@ -241,10 +231,32 @@ fn only(method: &Method, allowed: &Method) -> Result<(), Error> {
     Err(Error { allow: Some(allowed.clone()), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) })
 }
 
-fn query(request: &Request) -> Result<HashMap<Cow<'_, str>, Cow<'_, str>>, Error> {
-    let text = request.head.uri.query().unwrap_or("");
-    let mut query = HashMap::new();
-    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+/// Whether a transport takes this kind of exchange, and if not, what to say.
+fn fits(transport: &Transport, exchange: &Exchange) -> Result<(), Error> {
+    let name = transport.name;
+    let refused = |message: String| Err(Error::new(StatusCode::BAD_REQUEST, message));
+    match (transport.opens, exchange) {
+        (Opens::Request, Exchange::Request(request)) => only(&request.head.method, &Method::GET),
+        (Opens::Tunnel, Exchange::Tunnel(opening)) | (Opens::Session, Exchange::Session(opening))
+            if opening.protocol == name =>
+        {
+            Ok(())
+        }
+        (Opens::Request, Exchange::Tunnel(opening) | Exchange::Session(opening)) => {
+            refused(format!("{name} takes a GET, not {}", opening.protocol))
+        }
+        (Opens::Tunnel, _) => refused(format!("{name} takes an Upgrade or an extended CONNECT of that name")),
+        (Opens::Session, _) => refused(format!("{name} takes a session of that name, on QUIC")),
+    }
+}
+
+fn number(query: &Query<'_>, name: &str) -> Option<u32> {
+    query.get(name).and_then(|text| text.parse().ok())
+}
+
+fn query(uri: &http::Uri) -> Result<Query<'_>, Error> {
+    let mut query = Query::new();
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
         if query.insert(name, value).is_some() {
             return Err(Error::new(StatusCode::BAD_REQUEST, "the query names something twice"));
         }

@@ -14,12 +14,13 @@ pub struct Receipts {
     ids: Vec<String>,
     t: Vec<u64>,
     wrong: Vec<String>,
+    last: Option<String>,
 }
 
 impl Receipts {
     /// Of this subscription; facts go to `sink`.
     pub fn new(sub: u32, sink: Sink) -> Self {
-        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new() }
+        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new(), last: None }
     }
 
     /// The subscription was asked for.
@@ -39,6 +40,17 @@ impl Receipts {
             self.wrong.push(id.to_owned());
         }
         self.ids.push(id.to_owned());
+        self.last = Some(id.to_owned());
+    }
+
+    /// The server said where the reader is, without an event.
+    pub fn is_at(&mut self, id: String) {
+        self.last = Some(id);
+    }
+
+    /// After which event to go on, if the server has said so yet.
+    pub fn last(&self) -> Option<&str> {
+        self.last.as_deref()
     }
 
     /// The server said that events are gone.

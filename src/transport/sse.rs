@@ -11,21 +11,24 @@ use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
 
-use super::{Reading, Receipts, Subscribing, Transport};
-use crate::feed::{After, Cursor, Event, Form, Gap, Next};
+use super::{FeedReader, Opens, Reading, Receipts, Subscribing, Transport, Upstream};
+use crate::feed::{After, Event, Form, Gap, Next};
 use crate::trial::Alpn;
 use crate::units::{Settable, Span};
-use crate::wire::{Attachment, ResponseBody};
+use crate::wire::ResponseBody;
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "sse",
     title: "Server-sent events",
-    alpns: &[Alpn::H1, Alpn::H2, Alpn::H3],
+    alpns: &Alpn::HTTP,
+    opens: Opens::Request,
+    upstream: Upstream::Post,
+    page: |_| Ok(()),
     script: include_str!("sse.js"),
     modules: &[("sse-parser.js", include_str!("sse/parser.js"))],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve,
+    serve: |reading| Box::pin(async { serve(reading) }),
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
@@ -76,9 +79,9 @@ const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
 fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     let settings = Settings::deserialize(reading.table).unwrap_or_default();
-    let cursor = Cursor::new(reading.feed, after(&reading));
-    let attachment = reading.attaching.begin();
-    let body = ResponseBody::chunks(stream::unfold((hello(settings), cursor, attachment), chunk));
+    let after = after(&reading);
+    let reader = reading.beginning.after(after);
+    let body = ResponseBody::chunks(stream::unfold((hello(settings), reader), chunk));
     let mut response = http::Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     // `no-transform` keeps proxies from holding the stream back to compress it.
@@ -89,7 +92,7 @@ fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
 /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
 /// this server never gave out is answered like that of another epoch: with a gap.
 fn after(reading: &Reading<'_>) -> After {
-    match reading.head.headers.get("last-event-id").map(http::HeaderValue::as_bytes) {
+    match reading.exchange.head().headers.get("last-event-id").map(http::HeaderValue::as_bytes) {
         None | Some(b"") => reading.after,
         Some(id) => {
             let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
@@ -105,22 +108,19 @@ fn hello(settings: Settings) -> Option<Bytes> {
     retry.map(Bytes::from).or(greeting)
 }
 
-type State = (Option<Bytes>, Cursor, Attachment);
+type State = (Option<Bytes>, FeedReader);
 
-async fn chunk((hello, mut cursor, attachment): State) -> Option<(Bytes, State)> {
+async fn chunk((hello, mut reader): State) -> Option<(Bytes, State)> {
     if let Some(hello) = hello {
-        return Some((hello, (None, cursor, attachment)));
+        return Some((hello, (None, reader)));
     }
-    let bytes = match cursor.next().await {
-        Next::Event(event) => {
-            attachment.written(&event);
-            event.encoded(Form::Sse, encode)
-        }
+    let bytes = match reader.next().await {
+        Next::Event(event) => event.encoded(Form::Sse, encode),
         Next::Gap(gap) => encode_gap(gap),
         Next::Beat => HEARTBEAT,
         Next::End => return None,
     };
-    Some((bytes, (None, cursor, attachment)))
+    Some((bytes, (None, reader)))
 }
 
 fn encode(event: &Event) -> Bytes {
@@ -151,9 +151,15 @@ struct GapData {
 }
 
 async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { dialled, path, receipts } = subscribing;
-    let fields = [("accept", "text/event-stream"), ("cache-control", "no-store")];
-    let mut response = match dialled.get(path, &fields).await {
+    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+    let mut fields = vec![("accept", "text/event-stream"), ("cache-control", "no-store")];
+    let last = receipts.last().map(str::to_owned);
+    fields.extend(last.as_deref().map(|last| ("last-event-id", last)));
+    let asked = match pool.connect(target).await {
+        Ok(dialled) => dialled.get(path, &fields).await,
+        Err(error) => return error.to_string(),
+    };
+    let mut response = match asked {
         Ok(response) if response.status == http::StatusCode::OK => response,
         Ok(response) => return format!("the server answered {}", response.status),
         Err(error) => return error.to_string(),

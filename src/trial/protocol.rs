@@ -17,11 +17,16 @@ pub enum Alpn {
     /// HTTP/3 on QUIC.
     #[serde(rename = "h3")]
     H3,
+    /// QUIC without HTTP, under the lab's own name.
+    #[serde(rename = "quic")]
+    Quic,
 }
 
 impl Alpn {
     /// Every ALPN that a server listens on, in the order of their ports.
-    pub const ALL: [Self; 3] = [Self::H1, Self::H2, Self::H3];
+    pub const ALL: [Self; 4] = [Self::H1, Self::H2, Self::H3, Self::Quic];
+    /// Those that are versions of HTTP.
+    pub const HTTP: [Self; 3] = [Self::H1, Self::H2, Self::H3];
 
     /// The bytes that TLS negotiates.
     pub const fn wire(self) -> &'static [u8] {
@@ -29,15 +34,17 @@ impl Alpn {
             Self::H1 => b"http/1.1",
             Self::H2 => b"h2",
             Self::H3 => b"h3",
+            Self::Quic => b"transport-lab",
         }
     }
 
-    /// How names carry it: `h1`, `h2`, `h3`.
+    /// How names carry it: `h1`, `h2`, `h3`, `quic`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::H1 => "h1",
             Self::H2 => "h2",
             Self::H3 => "h3",
+            Self::Quic => "quic",
         }
     }
 
@@ -47,6 +54,7 @@ impl Alpn {
             Self::H1 => "HTTP/1.1",
             Self::H2 => "HTTP/2",
             Self::H3 => "HTTP/3",
+            Self::Quic => "QUIC",
         }
     }
 }
@@ -81,7 +89,7 @@ impl fmt::Display for Protocol {
 
 /// Why a text names no protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a protocol; write TRANSPORT/ALPN, such as \"sse/h2\" (h1, h2, h3)")]
+#[error("`{0}` is not a protocol; write TRANSPORT/ALPN, such as \"sse/h2\" (h1, h2, h3, quic)")]
 pub struct ProtocolError(String);
 
 impl FromStr for Protocol {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::feed::Event;
 use crate::trial::clock::monotonic_nanos;
@@ -89,6 +89,26 @@ pub struct Attaching {
     pub sub: Option<u32>,
     /// Whether to keep quiet about what is written to it: a server that miscounts, for the lab to catch.
     pub silent: bool,
+    /// Its place among all subscriptions of the server.
+    pub place: Place,
+}
+
+/// One of a bounded number of places, which is free again when this is dropped.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes one of `most` places; `taken` counts those that are.
+    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let place = Self(Arc::clone(taken));
+        (taken.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Attaching {

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
@@ -73,7 +73,7 @@ pub struct Dialled {
 
 #[derive(Debug)]
 enum Kind {
-    H1 { sender: hyper::client::conn::http1::SendRequest<Empty<Bytes>>, _driver: Driver },
+    H1 { sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>, driver: Driver },
     H2(h2::client::SendRequest<Bytes>, Arc<Driver>),
     H3(H3Connection),
 }
@@ -96,7 +96,7 @@ impl Dialled {
                 let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
                 let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
-                Kind::H1 { sender, _driver: Driver(tokio::spawn(connection).abort_handle()) }
+                Kind::H1 { sender, driver: Driver(tokio::spawn(connection).abort_handle()) }
             }
             Alpn::H2 => {
                 let stream = tls_stream(target, alpn, ca).await?;
@@ -109,6 +109,7 @@ impl Dialled {
                 Kind::H2(sender, Arc::new(Driver(tokio::spawn(connection).abort_handle())))
             }
             Alpn::H3 => Kind::H3(H3Connection::connect(target, ca).await?),
+            Alpn::Quic => return Err(target.failed(&"raw QUIC has no requests")),
         };
         Ok(Self { target: target.clone(), kind })
     }
@@ -123,39 +124,65 @@ impl Dialled {
         Some(Self { target: self.target.clone(), kind })
     }
 
+    /// Whether it can carry another request.
+    pub fn is_alive(&self) -> bool {
+        match &self.kind {
+            Kind::H1 { sender, driver } => !sender.is_closed() && !driver.0.is_finished(),
+            Kind::H2(_, driver) => !driver.0.is_finished(),
+            Kind::H3(connection) => connection.is_alive(),
+        }
+    }
+
     /// Sends a GET and waits for the response's header: as long as it takes, since a queued request is no error.
-    pub async fn get(mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response, WireError> {
+    pub async fn get(self, path: &str, fields: &[(&str, &str)]) -> Result<Response, WireError> {
+        self.request(http::Method::GET, path, fields, Bytes::new()).await
+    }
+
+    /// Sends a request with this body and waits for the response's header, likewise.
+    pub async fn request(
+        mut self,
+        method: http::Method,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response, WireError> {
         let authority = self.target.authority();
-        let mut request = http::Request::get(format!("https://{authority}{path}"));
+        let mut request = http::Request::builder().method(method).uri(format!("https://{authority}{path}"));
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         let target = self.target.clone();
-        let (status, body) = match &mut self.kind {
+        let (head, body) = match &mut self.kind {
             Kind::H1 { sender, .. } => {
                 // RFC 9112 section 3.2.1: the target is the path alone, and `Host` says the rest.
                 let (mut head, ()) = request.body(()).map_err(|error| target.broke(&error))?.into_parts();
                 head.uri = path.parse().map_err(|error| target.broke(&error))?;
                 let host = authority.parse().map_err(|error| target.broke(&error))?;
                 head.headers.insert(http::header::HOST, host);
-                let sent = sender.send_request(http::Request::from_parts(head, Empty::new())).await;
+                let sent = sender.send_request(http::Request::from_parts(head, Full::new(body))).await;
                 let response = sent.map_err(|error| target.broke(&error))?;
-                (response.status(), Body::H1(response.into_body()))
+                let (head, body) = response.into_parts();
+                (head, Body::H1(body))
             }
             Kind::H2(sender, _) => {
                 let request = request.body(()).map_err(|error| target.broke(&error))?;
                 let mut sender = sender.clone().ready().await.map_err(|error| target.broke(&error))?;
-                let (response, _) = sender.send_request(request, true).map_err(|error| target.broke(&error))?;
-                let response = response.await.map_err(|error| target.broke(&error))?;
-                (response.status(), Body::H2(response.into_body()))
+                let (response, mut stream) =
+                    sender.send_request(request, body.is_empty()).map_err(|error| target.broke(&error))?;
+                if !body.is_empty() {
+                    // Waits for room by itself: a body is at most as long as an event.
+                    stream.send_data(body, true).map_err(|error| target.broke(&error))?;
+                }
+                let (head, body) = response.await.map_err(|error| target.broke(&error))?.into_parts();
+                (head, Body::H2(body))
             }
             Kind::H3(connection) => {
                 let request = request.body(()).map_err(|error| target.broke(&error))?;
-                let (status, response) = connection.get(request).await.map_err(|error| target.broke(&error))?;
-                (status, Body::H3(Box::new(response)))
+                let (head, response) = connection.request(request, body).await.map_err(|error| target.broke(&error))?;
+                (head, Body::H3(Box::new(response)))
             }
         };
-        Ok(Response { status, body, dialled: self })
+        Ok(Response { status: head.status, head, body, dialled: self })
     }
 }
 
@@ -164,6 +191,8 @@ impl Dialled {
 pub struct Response {
     /// Its status.
     pub status: http::StatusCode,
+    /// Status and fields.
+    pub head: http::response::Parts,
     body: Body,
     dialled: Dialled,
 }
@@ -200,6 +229,20 @@ impl Response {
             },
             Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(&error))),
         }
+    }
+}
+
+impl Response {
+    /// All of its body, at most this long, and its connection for the next request.
+    pub async fn whole(mut self, most: usize) -> Result<(Bytes, Dialled), WireError> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.chunk().await {
+            whole.extend_from_slice(&chunk?);
+            if whole.len() > most {
+                return Err(self.dialled.target.broke(&format!("its answer is longer than {most} bytes")));
+            }
+        }
+        Ok((whole.freeze(), self.dialled))
     }
 }
 

@@ -73,15 +73,24 @@ impl H3Connection {
         Ok(Self { sender, owner })
     }
 
-    /// Sends a GET; waits for a stream's credit first, then for the response's header.
-    pub(super) async fn get(
+    /// Whether it can carry another request.
+    pub(super) fn is_alive(&self) -> bool {
+        self.owner.quic.close_reason().is_none()
+    }
+
+    /// Sends a request; waits for a stream's credit first, then for the response's header.
+    pub(super) async fn request(
         &mut self,
         request: http::Request<()>,
-    ) -> Result<(http::StatusCode, H3Response), h3::error::StreamError> {
+        body: Bytes,
+    ) -> Result<(http::response::Parts, H3Response), h3::error::StreamError> {
         let mut stream = self.sender.send_request(request).await?;
+        if !body.is_empty() {
+            stream.send_data(body).await?;
+        }
         stream.finish().await?;
-        let response = stream.recv_response().await?;
-        Ok((response.status(), H3Response(stream)))
+        let (head, ()) = stream.recv_response().await?.into_parts();
+        Ok((head, H3Response(stream)))
     }
 }
 

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::session::Session;
 use super::{Connection, MAX_BODY_BYTES};
 
 /// One exchange with a client.
@@ -18,6 +20,28 @@ use super::{Connection, MAX_BODY_BYTES};
 pub enum Exchange {
     /// A request, whose response may be a stream.
     Request(Request),
+    /// A request for a two-way byte stream.
+    Tunnel(Opening),
+    /// A request for QUIC streams and datagrams.
+    Session(Opening),
+}
+
+impl Exchange {
+    /// Method, target and fields.
+    pub fn head(&self) -> &http::request::Parts {
+        match self {
+            Self::Request(request) => &request.head,
+            Self::Tunnel(opening) | Self::Session(opening) => &opening.head,
+        }
+    }
+
+    /// The connection that it came on.
+    pub fn connection(&self) -> &Arc<Connection> {
+        match self {
+            Self::Request(request) => &request.connection,
+            Self::Tunnel(opening) | Self::Session(opening) => &opening.connection,
+        }
+    }
 }
 
 /// A request with its whole body, which is at most [`MAX_BODY_BYTES`] long.
@@ -27,6 +51,19 @@ pub struct Request {
     pub head: http::request::Parts,
     /// The body, or why there is none.
     pub body: Result<Bytes, BodyError>,
+    /// The connection that it came on.
+    pub connection: Arc<Connection>,
+}
+
+/// A request that wants its stream to become something else: an Upgrade (RFC 9110 section 7.8), an extended CONNECT
+/// (RFC 8441, RFC 9220, WebTransport), the first line on raw QUIC. A response with a status of 2xx and a body of
+/// [`ResponseBody::tunnel`] or [`ResponseBody::session`] accepts it; any other refuses it.
+#[derive(Debug)]
+pub struct Opening {
+    /// Method, target and fields.
+    pub head: http::request::Parts,
+    /// What is to be spoken from then on: `websocket`, `webtransport`, `quic`.
+    pub protocol: String,
     /// The connection that it came on.
     pub connection: Arc<Connection>,
 }
@@ -48,14 +85,30 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn answer(&self, exchange: Exchange) -> impl Future<Output = http::Response<ResponseBody>> + Send;
 }
 
-type Chunks = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+/// A two-way byte stream.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-/// The body of a response: nothing, some bytes, or chunks as they come, each sent at once.
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// A tunnel that is open, whatever carries it.
+pub type Tunnel = Box<dyn ByteStream>;
+
+type Chunks = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What is to be done on a tunnel once it is open. It ends with the connection.
+pub type OnTunnel = Box<dyn FnOnce(Tunnel) -> Task + Send>;
+/// What is to be done in a session once it is open. It ends with the connection.
+pub type OnSession = Box<dyn FnOnce(Session) -> Task + Send>;
+
+/// The body of a response: nothing, some bytes, chunks as they come, each sent at once; or what is done with the
+/// stream instead.
 pub struct ResponseBody(Kind);
 
 enum Kind {
     Whole(Option<Bytes>),
     Chunks(Chunks),
+    Tunnel(OnTunnel),
+    Session(OnSession),
 }
 
 impl ResponseBody {
@@ -74,15 +127,35 @@ impl ResponseBody {
         Self(Kind::Chunks(Box::pin(chunks)))
     }
 
-    /// The same body with its chunks changed by `change`; a whole body stays as it is.
-    #[must_use]
-    pub fn map_chunks<S>(self, change: impl FnOnce(Chunks) -> S) -> Self
+    /// Accepts a tunnel, and does this on it.
+    pub fn tunnel<F>(run: impl FnOnce(Tunnel) -> F + Send + 'static) -> Self
     where
-        S: Stream<Item = Bytes> + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
+        Self(Kind::Tunnel(Box::new(|tunnel| Box::pin(run(tunnel)))))
+    }
+
+    /// Accepts a session, and does this in it.
+    pub fn session<F>(run: impl FnOnce(Session) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self(Kind::Session(Box::new(|session| Box::pin(run(session)))))
+    }
+
+    /// What is to be done on the tunnel that this accepts; otherwise the body as it was.
+    pub fn into_tunnel(self) -> Result<OnTunnel, Self> {
         match self.0 {
-            Kind::Chunks(chunks) => Self::chunks(change(chunks)),
-            whole @ Kind::Whole(_) => Self(whole),
+            Kind::Tunnel(run) => Ok(run),
+            kind => Err(Self(kind)),
+        }
+    }
+
+    /// What is to be done in the session that this accepts; otherwise the body as it was.
+    pub fn into_session(self) -> Result<OnSession, Self> {
+        match self.0 {
+            Kind::Session(run) => Ok(run),
+            kind => Err(Self(kind)),
         }
     }
 }
@@ -92,6 +165,8 @@ impl fmt::Debug for ResponseBody {
         f.write_str(match self.0 {
             Kind::Whole(_) => "ResponseBody::Whole",
             Kind::Chunks(_) => "ResponseBody::Chunks",
+            Kind::Tunnel(_) => "ResponseBody::Tunnel",
+            Kind::Session(_) => "ResponseBody::Session",
         })
     }
 }
@@ -106,17 +181,19 @@ impl http_body::Body for ResponseBody {
             Kind::Chunks(chunks) => {
                 chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
+            Kind::Tunnel(_) | Kind::Session(_) => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Kind::Whole(None))
+        matches!(self.0, Kind::Whole(None) | Kind::Tunnel(_) | Kind::Session(_))
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Chunks(_) => SizeHint::default(),
+            Kind::Tunnel(_) | Kind::Session(_) => SizeHint::with_exact(0),
         }
     }
 }

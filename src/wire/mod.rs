@@ -11,13 +11,17 @@ pub mod exchange;
 pub mod h3;
 mod h3_streams;
 pub mod listen;
+pub mod pool;
+pub mod session;
 pub mod tcp;
 pub mod tls;
 
 use std::time::Duration;
 
-pub use connection::{Attaching, Attachment, Connection, Sink};
-pub use exchange::{Exchange, Handler, Request, ResponseBody};
+pub use connection::{Attaching, Attachment, Connection, Place, Sink};
+pub use exchange::{Exchange, Handler, Opening, Request, ResponseBody, Tunnel};
+pub use pool::Pool;
+pub use session::Session;
 
 /// How many connections one listener holds; more are closed at once and counted.
 pub const MAX_CONNECTIONS: usize = 20_000;

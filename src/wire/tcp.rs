@@ -108,7 +108,7 @@ async fn connection<H: Handler>(
                 () = silence(&asked) => return Err("no request in time".into()),
             }
         }
-        Alpn::H1 | Alpn::H3 => {
+        Alpn::H1 | Alpn::H3 | Alpn::Quic => {
             hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)

@@ -67,6 +67,7 @@ fn parse(mut rest: &[u8], alpn: Alpn) -> Vec<Answer> {
         Alpn::H1 => "HTTP/1.1",
         Alpn::H2 => "HTTP/2",
         Alpn::H3 => "HTTP/3",
+        Alpn::Quic => panic!("raw QUIC has no answers"),
     };
     let mut answers = Vec::new();
     while let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -89,12 +90,12 @@ impl Lab {
     pub(crate) fn client(&self, alpn: Alpn, port: u16) -> Command {
         let mut command = match alpn {
             Alpn::H1 | Alpn::H2 => Command::new("curl"),
-            Alpn::H3 => Command::new(python()),
+            Alpn::H3 | Alpn::Quic => Command::new(python()),
         };
         match alpn {
             Alpn::H1 => command.args(["-sS", "--include", "--no-buffer", "--http1.1"]),
             Alpn::H2 => command.args(["-sS", "--include", "--no-buffer", "--http2"]),
-            Alpn::H3 => command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server/h3.py")),
+            Alpn::H3 | Alpn::Quic => command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server/h3.py")),
         };
         // No proxy and no settings of the person's own.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).arg("--cacert").arg(&self.ca);

@@ -7,7 +7,7 @@ use crate::lab::Lab;
 #[test]
 fn a_host_that_is_not_ours_is_misdirected() {
     let lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         for host in ["example.com", "localhost.example.com", "127.0.0.1.nip.io", "10.0.0.1:8442", "localhostx"] {
             let field = format!("Host: {host}");
             for answer in lab.ask_all(alpn, &["/ping", "/feeds/news/sse"].map(str::to_owned), &["-H", &field]) {
@@ -24,7 +24,7 @@ fn a_host_that_is_not_ours_is_misdirected() {
 #[test]
 fn an_origin_that_is_not_ours_neither_reads_nor_publishes() {
     let lab = Lab::serve(&["--allow-origin", "https://friend.example:3000"]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let port = lab.port(alpn);
         let foreign = [
             "null".to_owned(),
@@ -80,7 +80,7 @@ fn an_origin_that_is_let_in_is_named_exactly() {
         assert_eq!(answer.head.status, 201, "{origin}");
         assert_allowed(&answer.head, origin);
     }
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let origin = &origins[0];
         let field = format!("Origin: {origin}");
         assert_allowed(&lab.subscribe(alpn, "/feeds/news/sse", &["-H", &field]).head, origin);
@@ -105,7 +105,7 @@ fn a_preflight_is_answered_for_those_who_are_let_in() {
         let fields = "Access-Control-Request-Headers: content-type,last-event-id";
         lab.ask(alpn, "/feeds/news", &["-X", "OPTIONS", "-H", &origin, "-H", method, "-H", fields])
     };
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let head = preflight(alpn, "https://friend.example:3000").head;
         assert_eq!(head.status, 204);
         assert_eq!(head.field("access-control-allow-origin"), "https://friend.example:3000");

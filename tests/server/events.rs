@@ -9,8 +9,8 @@ use crate::stream::{Event, Seen};
 #[test]
 fn a_published_event_reaches_readers_on_every_http_version() {
     let lab = Lab::serve(&[]);
-    let mut readers = Alpn::ALL.map(|alpn| lab.subscribe(alpn, "/feeds/news/sse", &[]));
-    for (k, publisher) in Alpn::ALL.into_iter().enumerate() {
+    let mut readers = Alpn::HTTP.map(|alpn| lab.subscribe(alpn, "/feeds/news/sse", &[]));
+    for (k, publisher) in Alpn::HTTP.into_iter().enumerate() {
         let data = format!("published over {}", publisher.title());
         let id = lab.publish(publisher, "news", data.as_bytes());
         let (epoch, sequence) = id.split_once('-').unwrap();
@@ -34,7 +34,7 @@ fn a_reader_resumes_exactly_where_it_left_off() {
     let ids: Vec<_> = (1..=4).map(|k| lab.publish(Alpn::H1, "news", k.to_string().as_bytes())).collect();
     let last_event_id = |k: usize| format!("Last-Event-ID: {}", ids[k]);
     let mut readers = Vec::new();
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let after = |text: &str| format!("/feeds/news/sse?after={text}");
         let cases = [
             (after(""), None, vec![]),
@@ -70,7 +70,7 @@ fn an_id_that_the_feed_does_not_know_is_told_a_gap_and_then_all_that_is_held() {
     let ids: Vec<_> = (1..=9).map(|k| lab.publish(Alpn::H2, "news", k.to_string().as_bytes())).collect();
     let epoch = ids[0].split_once('-').unwrap().0;
     let future = format!("{epoch}-10");
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let cases = [
             ("zzzzzzz-3", json!(null)),
             (future.as_str(), json!(null)),
@@ -127,7 +127,7 @@ fn any_text_comes_out_as_the_standard_says() {
         (&long, &long),
         (&lines, &lines),
     ];
-    let mut readers = Alpn::ALL.map(|alpn| lab.subscribe(alpn, "/feeds/news/sse", &[]));
+    let mut readers = Alpn::HTTP.map(|alpn| lab.subscribe(alpn, "/feeds/news/sse", &[]));
     for (published, expected) in cases {
         let id = lab.publish(Alpn::H2, "news", published.as_bytes());
         for reader in &mut readers {
@@ -141,7 +141,7 @@ fn any_text_comes_out_as_the_standard_says() {
 #[test]
 fn a_ping_is_answered_empty_and_not_to_be_stored() {
     let lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let answer = lab.ask(alpn, "/ping", &[]);
         assert_eq!((answer.head.status, answer.body.len()), (204, 0));
         assert_eq!(answer.head.field("cache-control"), "no-store");
@@ -152,8 +152,8 @@ fn a_ping_is_answered_empty_and_not_to_be_stored() {
 fn a_silent_stream_is_written_comments_and_a_busy_one_fewer() {
     let lab = Lab::trial(&json!({"server": {"heartbeat": "200ms"}}));
     // The silent ones live longer on both sides, so they live through all heartbeats of the busy ones.
-    let mut silent = Alpn::ALL.map(|alpn| lab.subscribe(alpn, "/feeds/silent/sse", &[]));
-    let mut busy = Alpn::ALL.map(|alpn| lab.subscribe(alpn, "/feeds/busy/sse", &[]));
+    let mut silent = Alpn::HTTP.map(|alpn| lab.subscribe(alpn, "/feeds/silent/sse", &[]));
+    let mut busy = Alpn::HTTP.map(|alpn| lab.subscribe(alpn, "/feeds/busy/sse", &[]));
     let mut comments = [0; 3];
     for _ in 0..6 {
         lab.publish(Alpn::H1, "busy", b"news");

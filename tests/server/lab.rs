@@ -114,7 +114,7 @@ impl Lab {
         };
         // What it observes is of no interest here, but it must be able to say it.
         thread::spawn(move || output.iter().count());
-        let ports = Alpn::ALL.map(|alpn| ports[&alpn][0]);
+        let ports = Alpn::HTTP.map(|alpn| ports[&alpn][0]);
         let mut lab = Self::of(child, Some(input), ports, 0, folder);
         lab.ca = certs.join("ca.pem");
         lab
@@ -130,6 +130,7 @@ impl Lab {
             Alpn::H1 => self.ports[0],
             Alpn::H2 => self.ports[1],
             Alpn::H3 => self.ports[2],
+            Alpn::Quic => panic!("no port of raw QUIC here"),
         }
     }
 

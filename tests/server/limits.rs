@@ -9,7 +9,7 @@ const POST: [&str; 2] = ["--data-binary", "x"];
 #[test]
 fn a_body_beyond_64_kib_is_refused_and_one_of_64_kib_is_taken() {
     let lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         lab.publish(alpn, "news", &vec![b'x'; 64 * 1024]);
         for length in [64 * 1024 + 1, 200_000, 3_000_000] {
             let file = format!("@{}", lab.file(&vec![b'x'; length]).display());
@@ -24,7 +24,7 @@ fn a_body_beyond_64_kib_is_refused_and_one_of_64_kib_is_taken() {
 #[test]
 fn a_header_beyond_16_kib_harms_nobody_but_its_sender() {
     let mut lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let mut neighbour = lab.subscribe(alpn, "/feeds/news/sse", &[]);
         for length in [17_000, 60_000] {
             let field = format!("x-long: {}", "x".repeat(length));
@@ -50,7 +50,7 @@ fn a_header_beyond_16_kib_harms_nobody_but_its_sender() {
 fn a_feed_has_a_plain_name() {
     let lab = Lab::serve(&[]);
     let long = "a".repeat(65);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let names = ["", "News", "a_b", "a.b", "n%C3%A9e", "%20", "a%2Fb", "..%2f", "%00", &long];
         for answer in lab.ask_all(alpn, &names.map(|name| format!("/feeds/{name}")), &POST) {
             answer.assert_refused(400, "a feed's name");
@@ -68,9 +68,9 @@ fn a_feed_has_a_plain_name() {
 fn there_are_64_feeds_at_most() {
     let lab = Lab::serve(&[]);
     for k in 0..64 {
-        lab.publish(Alpn::ALL[k % 2], &format!("feed-{k}"), b"x");
+        lab.publish(Alpn::HTTP[k % 2], &format!("feed-{k}"), b"x");
     }
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         lab.ask(alpn, "/feeds/one-more", &POST).assert_refused(503, "64 feeds");
         lab.ask(alpn, "/feeds/one-more/sse", &[]).assert_refused(503, "64 feeds");
         lab.publish(alpn, "feed-63", b"x");
@@ -80,7 +80,7 @@ fn there_are_64_feeds_at_most() {
 #[test]
 fn an_unknown_route_or_method_is_told_what_there_is() {
     let lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let paths = ["/", "/pin", "/ping/", "/feeds", "/feeds/news/sse/more", "/ledger", "//ping"];
         for answer in lab.ask_all(alpn, &paths.map(str::to_owned), &[]) {
             answer.assert_refused(404, "/feeds/{feed}/{transport}");
@@ -104,7 +104,7 @@ fn an_unknown_route_or_method_is_told_what_there_is() {
 #[test]
 fn a_query_must_make_sense() {
     let lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         let afters = ["1", "x", "k3f9", "k3f9-", "-1", "K3F9-1", "k3f9-1x", "k3f9-99999999999999999999", "%00"];
         for answer in lab.ask_all(alpn, &afters.map(|after| format!("/feeds/news/sse?after={after}")), &[]) {
             answer.assert_refused(400, "`after`");
@@ -122,7 +122,7 @@ fn a_query_must_make_sense() {
 #[test]
 fn a_body_that_is_no_text_is_refused() {
     let lab = Lab::serve(&[]);
-    for alpn in Alpn::ALL {
+    for alpn in Alpn::HTTP {
         for bytes in [&b"\xff"[..], b"cut short \xf0\x9f\xa6", b"\xed\xa0\x80 is half a pair", b"\xc0\x80"] {
             let file = format!("@{}", lab.file(bytes).display());
             lab.ask(alpn, "/feeds/news", &["--data-binary", &file]).assert_refused(400, "UTF-8");

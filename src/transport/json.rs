@@ -1,0 +1,139 @@
+//! An event as JSON, which all transports but SSE carry:
+//! `{"id": "k3f9-18", "name": "message", "data": "…", "time": 1790000000000000}`, and a gap as
+//! `{"name": "gap", "missed": 12, "first": "k3f9-30"}` (`missed` is `null` where it can't be known).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::Receipts;
+use crate::feed::{Event, Form, Gap};
+
+/// An event or a gap, as a reader gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// An event.
+    Event {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+        /// Its data.
+        data: String,
+        /// When it was published, in microseconds since 1970.
+        time: u64,
+    },
+    /// Events that are gone.
+    Gap {
+        /// Always `gap`.
+        name: GapName,
+        /// How many, where that can be known.
+        missed: Option<u64>,
+        /// The first that comes instead.
+        first: Option<String>,
+    },
+}
+
+/// The name that a gap goes by, and no event can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GapName {
+    /// `gap`.
+    #[serde(rename = "gap")]
+    Gap,
+}
+
+impl Told {
+    /// Reads one.
+    pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    /// Notes it among a subscription's receipts.
+    pub(super) fn note(self, receipts: &mut Receipts) {
+        match self {
+            Self::Event { id, data, .. } => receipts.received(&id, &data),
+            Self::Gap { missed, first, .. } => receipts.gap(missed, first),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EventJson<'a> {
+    id: String,
+    name: &'a str,
+    data: &'a str,
+    time: u64,
+}
+
+#[derive(Serialize)]
+struct GapJson {
+    name: GapName,
+    missed: Option<u64>,
+    first: Option<String>,
+}
+
+/// The event as one line, line feed included; encoded once and shared by all readers.
+pub(super) fn line(event: &Event) -> Bytes {
+    event.encoded(Form::Json, |event| {
+        let json = EventJson { id: event.id.to_string(), name: &event.name, data: &event.data, time: event.time };
+        with_line_feed(&json, event.data.len() + 96)
+    })
+}
+
+/// The same without its line feed.
+pub(super) fn object(event: &Event) -> Bytes {
+    let mut line = line(event);
+    line.truncate(line.len() - 1);
+    line
+}
+
+/// A gap as one line.
+pub(super) fn gap_line(gap: Gap) -> Bytes {
+    with_line_feed(&GapJson { name: GapName::Gap, missed: gap.missed, first: gap.first.map(|id| id.to_string()) }, 80)
+}
+
+/// The same without its line feed.
+pub(super) fn gap_object(gap: Gap) -> Bytes {
+    let mut line = gap_line(gap);
+    line.truncate(line.len() - 1);
+    line
+}
+
+fn with_line_feed(value: &impl Serialize, length: usize) -> Bytes {
+    let mut writer = BytesMut::with_capacity(length).writer();
+    // Strings and numbers always can be written, and memory takes them all.
+    let _ = serde_json::to_writer(&mut writer, value);
+    let mut line = writer.into_inner();
+    line.put_u8(b'\n');
+    line.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Feed;
+
+    #[test]
+    fn an_event_and_a_gap_read_back_as_written() {
+        let feed = Feed::new("f0", 4);
+        for data in ["plain", "", "two\nlines\r\n", "\"\\\u{0}\u{2028}é🦀"] {
+            let event = feed.publish("news", data.to_owned(), 7, false);
+            let told = Told::read(&object(&event)).unwrap();
+            let id = event.id.to_string();
+            assert_eq!(told, Told::Event { id, name: "news".to_owned(), data: data.to_owned(), time: 7 });
+            assert_eq!(line(&event).iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+        }
+        for (missed, first) in [(Some(12), Some("k3f9-30")), (None, None)] {
+            let gap = Gap { missed, first: first.map(|id| id.parse().unwrap()) };
+            let first = first.map(str::to_owned);
+            assert_eq!(Told::read(&gap_object(gap)).unwrap(), Told::Gap { name: GapName::Gap, missed, first });
+        }
+        assert!(Told::read(b"{\"id\": 1}").is_err());
+    }
+
+    #[test]
+    fn an_event_is_encoded_once_for_all_its_readers() {
+        let event = Feed::new("f0", 4).publish("news", "x".to_owned(), 0, false);
+        assert_eq!(line(&event).as_ptr(), object(&event).as_ptr());
+    }
+}

@@ -1,0 +1,54 @@
+//! Connections to give out: one per host and port, or a new one each time.
+
+use std::collections::HashMap;
+
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Mutex;
+
+use super::WireError;
+use super::dial::{Dialled, Target};
+use crate::trial::Alpn;
+
+/// Gives out connections in one ALPN, under one CA.
+#[derive(Debug)]
+pub struct Pool {
+    /// What they speak.
+    pub alpn: Alpn,
+    ca: CertificateDer<'static>,
+    shared: bool,
+    open: Mutex<HashMap<Target, Dialled>>,
+}
+
+impl Pool {
+    /// Connections that trust this CA alone. `shared`: one per host and port, for as long as it lives, which
+    /// HTTP/1.1 can't.
+    pub fn new(alpn: Alpn, ca: CertificateDer<'static>, shared: bool) -> Self {
+        Self { alpn, ca, shared: shared && alpn != Alpn::H1, open: Mutex::default() }
+    }
+
+    /// The lab's CA.
+    pub fn ca(&self) -> &CertificateDer<'static> {
+        &self.ca
+    }
+
+    /// A connection to this host and port: the shared one, or a new one.
+    pub async fn connect(&self, target: &Target) -> Result<Dialled, WireError> {
+        if !self.shared {
+            return self.fresh(target).await;
+        }
+        let mut open = self.open.lock().await;
+        if let Some(shared) = open.get(target).filter(|dialled| dialled.is_alive()).and_then(Dialled::share) {
+            return Ok(shared);
+        }
+        let dialled = self.fresh(target).await?;
+        if let Some(kept) = dialled.share() {
+            open.insert(target.clone(), kept);
+        }
+        Ok(dialled)
+    }
+
+    /// A connection that nobody shares.
+    pub async fn fresh(&self, target: &Target) -> Result<Dialled, WireError> {
+        Dialled::connect(target, self.alpn, &self.ca).await
+    }
+}

@@ -317,7 +317,7 @@ impl Part {
         let facts = self.facts.clone();
         let sink = Sink::new(move |fact| facts.send(fact));
         let workload = self.planned.settings.workload.clone();
-        Publisher::start(workload, self.planned.seed, go, vec![Arc::clone(&self.feed)], sink, || ())
+        Publisher::start(workload, self.planned.seed, go, vec![Arc::clone(&self.feed)], sink, |_| ())
     }
 
     async fn pass(&mut self, fact: Fact) {

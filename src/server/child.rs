@@ -80,13 +80,13 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     loop {
         match input.next().await {
             Down::Go { at } => {
-                sink.saw(usage(UsageAt::Go, server.requests()));
-                let at_census = {
-                    let (sink, requests) = (sink.clone(), server.requests_counter());
-                    move || sink.saw(usage(UsageAt::Census, requests()))
+                sink.saw(usage(UsageAt::Go, &server.meter()));
+                let read = {
+                    let (sink, meter) = (sink.clone(), server.meter());
+                    move |at| sink.saw(usage(at, &meter))
                 };
                 let workload = settings.workload.clone();
-                publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), at_census));
+                publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), read));
             }
             Down::Inject { fault: FaultKind::CloseStreams } => server.end_streams(),
             Down::Inject { fault } => tracing::warn!(?fault, "not a fault that a server does to itself"),
@@ -95,7 +95,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         }
     }
     drop(publisher);
-    sink.saw(usage(UsageAt::End, server.requests()));
+    sink.saw(usage(UsageAt::End, &server.meter()));
     server.stop().await;
     live.ended().await;
     thread.finish(output);

@@ -32,7 +32,7 @@ use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings
 use crate::units::Settable;
 use crate::wire::h3::{QuicOptions, endpoint};
 use crate::wire::tcp::TcpOptions;
-use crate::wire::{Sink, WireError, h3, listen, tcp, tls};
+use crate::wire::{Sink, Traffic, WireError, h3, listen, tcp, tls};
 use routes::Routes;
 
 /// The QUIC limit where the setting is unset: QUIC can't leave it out (RFC 9000 section 18.2: absent means 0).
@@ -61,6 +61,13 @@ pub struct Options {
     pub sink: Sink,
 }
 
+/// Reads what a server has done so far.
+#[derive(Debug, Clone)]
+struct Meter {
+    routes: Arc<Routes>,
+    traffic: Traffic,
+}
+
 /// A server and its ports. Dropping it closes them.
 #[derive(Debug)]
 pub struct Server {
@@ -68,6 +75,7 @@ pub struct Server {
     routes: Arc<Routes>,
     tasks: JoinSet<()>,
     endpoints: Vec<quinn::Endpoint>,
+    traffic: Traffic,
 }
 
 impl Server {
@@ -85,7 +93,7 @@ impl Server {
                 }
             });
         }
-        Self { options, routes, tasks, endpoints: Vec::new() }
+        Self { options, routes, tasks, endpoints: Vec::new(), traffic: Traffic::default() }
     }
 
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
@@ -127,15 +135,9 @@ impl Server {
         self.routes.feeds.each(Feed::end_readers);
     }
 
-    /// How many requests were answered.
-    pub fn requests(&self) -> u64 {
-        self.routes.requests()
-    }
-
-    /// The same count, to be read later by another thread.
-    fn requests_counter(&self) -> impl Fn() -> u64 + Send + 'static {
-        let routes = Arc::clone(&self.routes);
-        move || routes.requests()
+    /// Reads what the server has done so far, from any thread.
+    fn meter(&self) -> Meter {
+        Meter { routes: Arc::clone(&self.routes), traffic: self.traffic.clone() }
     }
 
     /// Closes all ports and connections, and waits for the tasks that served them.
@@ -173,6 +175,7 @@ impl Server {
             tls: self.tls(spoken)?,
             max_concurrent_streams: self.options.settings.max_concurrent_streams.value(),
             alt_svc,
+            traffic: self.traffic.clone(),
         };
         for listener in listeners {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
@@ -187,7 +190,8 @@ impl Server {
             Settable::Set(streams) => streams,
             Settable::Unset => QUIC_STREAMS,
         };
-        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams };
+        let traffic = self.traffic.clone();
+        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams, traffic };
         for socket in sockets {
             let endpoint = endpoint(socket, &options)?;
             self.endpoints.push(endpoint.clone());

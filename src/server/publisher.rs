@@ -8,11 +8,14 @@ use std::time::Duration;
 use crate::feed::{Feed, payload, schedule};
 use crate::trial::Fact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
+use crate::trial::observation::UsageAt;
 use crate::trial::settings::Workload;
 use crate::wire::Sink;
 
 /// The longest sleep, after which the publisher looks whether it should stop.
 const NAP: Duration = Duration::from_millis(50);
+/// How long before the first event is due what the server used is read, in nanoseconds: reading takes some time.
+const BEFORE: u64 = 2_000_000;
 
 /// A thread of its own: tokio's timers are a millisecond coarse, which would count as latency. It ends when this is
 /// dropped.
@@ -24,15 +27,15 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes everything of the workload to each feed, counted from `go`, then the census at T; calls
-    /// `at_census` right after it.
+    /// Publishes everything of the workload to each feed, counted from `go`, then the census at T; has what the
+    /// server used read just before the first event is due and right after the census.
     pub fn start(
         workload: Workload,
         seed: u64,
         go: u64,
         feeds: Vec<Arc<Feed>>,
         sink: Sink,
-        at_census: impl FnOnce() + Send + 'static,
+        read: impl Fn(UsageAt) + Send + 'static,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -42,6 +45,11 @@ impl Publisher {
             let mut dues: Vec<_> = schedule(&workload, seed).iter().map(|due| (due.at, due.event, false)).collect();
             dues.push((workload.census_nanos(), workload.events.count, true));
             let size = workload.events.size.bytes();
+            let first = dues.first().map_or(0, |due| due.0);
+            if matches!(sleep_until((go + first).saturating_sub(BEFORE), &stopped, &hurried), Woken::Stopped) {
+                return;
+            }
+            read(UsageAt::First);
             for (at, event, census) in dues {
                 let mut scheduled = go + at;
                 match sleep_until(scheduled, &stopped, &hurried) {
@@ -58,7 +66,7 @@ impl Publisher {
                     sink.saw(Fact::Published { t, feed, id, event, scheduled, census });
                 }
             }
-            at_census();
+            read(UsageAt::Census);
         });
         Self { stop, census_now, thread: Some(thread) }
     }

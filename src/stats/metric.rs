@@ -48,6 +48,7 @@ pub static ALL: &[&Metric] = &[
     &timing::STALL,
     &usage::CPU_PER_EVENT,
     &usage::MEMORY_PER_STREAM,
+    &usage::BYTES_PER_EVENT,
 ];
 
 /// The metric of this name.

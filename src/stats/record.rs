@@ -39,8 +39,8 @@ pub(super) struct Record<'a> {
     pub(super) census: BTreeMap<&'a str, Census<'a>>,
     /// Which streams, of which subscriptions, were handed which census event.
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
-    /// The server's use before `go`, at T and at the end.
-    pub(super) usage: [Option<Usage>; 3],
+    /// The server's use before `go`, at T, at the end, and just before the first event was due.
+    pub(super) usage: [Option<Usage>; 4],
     /// How much of the processor was idle meanwhile, in percent.
     pub(super) idle: Option<f64>,
     /// How many UDP datagrams the kernel dropped meanwhile.
@@ -115,6 +115,8 @@ pub(super) struct Usage {
     pub(super) cpu: u64,
     /// Resident bytes.
     pub(super) resident: u64,
+    /// Bytes sent and received.
+    pub(super) bytes: u64,
 }
 
 impl<'a> Record<'a> {
@@ -177,8 +179,9 @@ impl<'a> Record<'a> {
                 }
             }
             Fact::Written { stream, sub, id, .. } => _ = self.written.insert((*stream, *sub, id)),
-            Fact::Usage { at, cpu, resident, .. } => {
-                self.usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident });
+            Fact::Usage { at, cpu, resident, sent, received, .. } => {
+                let (cpu, resident, bytes) = (*cpu, *resident, sent + received);
+                self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             Fact::Machine { idle, udp_dropped, .. } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             Fact::Recorded { late, .. } => self.recorded_late = late,

@@ -264,6 +264,10 @@ impl Rig {
     }
 
     pub(crate) fn usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
-        self.saw(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0 })
+        self.saw(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0, sent: 0, received: 0 })
+    }
+
+    pub(crate) fn traffic(&mut self, at: UsageAt, sent: u64, received: u64) -> &mut Self {
+        self.saw(Source::Server, |t| Fact::Usage { t, at, cpu: 0, resident: 0, requests: 0, sent, received })
     }
 }

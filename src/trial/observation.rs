@@ -82,8 +82,19 @@ pub enum Fact {
     Written { t: u64, stream: u64, sub: Option<u32>, id: String },
     /// A bound was reached: its name, and how often so far.
     BoundReached { t: u64, bound: String, times: u64 },
-    /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered.
-    Usage { t: u64, at: UsageAt, cpu: u64, resident: u64, requests: u64 },
+    /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered,
+    /// bytes of TCP and UDP payload sent and received.
+    Usage {
+        t: u64,
+        at: UsageAt,
+        cpu: u64,
+        resident: u64,
+        requests: u64,
+        #[serde(default)]
+        sent: u64,
+        #[serde(default)]
+        received: u64,
+    },
 
     // --- the lab's
     /// A process was started.
@@ -148,6 +159,8 @@ pub enum UsageAt {
     Census,
     /// At `stop`.
     End,
+    /// Just before the first event was due.
+    First,
 }
 
 /// How a trial ended. It never vanishes and never stops the others.

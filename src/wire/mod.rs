@@ -15,6 +15,7 @@ pub mod pool;
 pub mod session;
 pub mod tcp;
 pub mod tls;
+pub mod traffic;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use connection::{Attaching, Attachment, Connection, Place, Sink};
 pub use exchange::{Exchange, Handler, Opening, Request, ResponseBody, Tunnel};
 pub use pool::Pool;
 pub use session::Session;
+pub use traffic::Traffic;
 
 /// How many connections one listener holds; more are closed at once and counted.
 pub const MAX_CONNECTIONS: usize = 20_000;

@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use super::exchange::BodyError;
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
-    MAX_HEADER_BYTES, Request, ResponseBody, Sink, tls,
+    MAX_HEADER_BYTES, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
 };
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -39,6 +39,8 @@ pub struct TcpOptions {
     pub max_concurrent_streams: Option<u32>,
     /// The `Alt-Svc` field of every response.
     pub alt_svc: Option<http::HeaderValue>,
+    /// Counts what is sent and received.
+    pub traffic: Traffic,
 }
 
 /// Serves connections until it is dropped, which closes them all.
@@ -84,6 +86,7 @@ async fn connection<H: Handler>(
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
+    let stream = options.traffic.counted(stream);
     let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
     let alpn = negotiated(&tls, &options)?;
     let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
@@ -129,7 +132,7 @@ async fn silence(connection: &Connection) {
 }
 
 /// What TLS agreed on. A client that offers no ALPN gets HTTP/1.1 where that is spoken (RFC 9112 needs none).
-fn negotiated(stream: &TlsStream<TcpStream>, options: &TcpOptions) -> Result<Alpn, &'static str> {
+fn negotiated(stream: &TlsStream<Counted<TcpStream>>, options: &TcpOptions) -> Result<Alpn, &'static str> {
     match stream.get_ref().1.alpn_protocol() {
         Some(chosen) if chosen == tls::HTTP_1_0 => Ok(Alpn::H1),
         Some(chosen) => Alpn::ALL.into_iter().find(|alpn| alpn.wire() == chosen).ok_or("an ALPN that isn't served"),

@@ -25,6 +25,18 @@ pub(super) static MEMORY_PER_STREAM: Metric = Metric {
     ..PLAIN
 };
 
+/// Bytes of TCP or UDP payload, TLS and QUIC included, that the server sent and received from just before the first
+/// event was due to the end ÷ `events-received`.
+pub(super) static BYTES_PER_EVENT: Metric = Metric {
+    name: "server-bytes-per-event",
+    unit: "B",
+    definition: "Bytes of TCP or UDP payload, TLS and QUIC included, that the server sent and received from just \
+                 before the first event was due to the end ÷ `events-received`.",
+    phrase: "moved {} an event",
+    compute: bytes_per_event,
+    ..PLAIN
+};
+
 /// Less CPU than this is mostly start-up and the clock's step.
 const LEAST_CPU_MICROS: u64 = 200_000;
 
@@ -54,6 +66,19 @@ fn memory_per_stream(record: &Record<'_>) -> Sample {
     match record.server_open_count() {
         0 => Sample::absent("no stream was open"),
         streams => Sample::Values(vec![bytes as f64 / streams as f64]),
+    }
+}
+
+fn bytes_per_event(record: &Record<'_>) -> Sample {
+    let (Some(first), Some(end)) = (record.usage(UsageAt::First), record.usage(UsageAt::End)) else {
+        return Sample::absent("the server's traffic was not read before the first event and at the end");
+    };
+    let Some(bytes) = end.bytes.checked_sub(first.bytes) else {
+        return Sample::absent("the server's traffic fell: it was restarted");
+    };
+    match delivery::received(record) {
+        0 => Sample::absent("no event was received"),
+        events => Sample::Values(vec![bytes as f64 / events as f64]),
     }
 }
 
@@ -89,6 +114,16 @@ mod tests {
         assert_eq!(rig.metric(&MEMORY_PER_STREAM).median, Some(24_000.0));
         rig.usage(UsageAt::Census, 0, 900_000);
         assert!(rig.metric(&MEMORY_PER_STREAM).absent.unwrap().contains("fell by 100000 B"));
+    }
+
+    #[test]
+    fn traffic_is_divided_by_events_from_the_first_one_on() {
+        let mut rig = Rig::new();
+        rig.traffic(UsageAt::Go, 0, 0).traffic(UsageAt::First, 5_000, 500);
+        rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
+        assert!(rig.metric(&BYTES_PER_EVENT).absent.unwrap().contains("not read"));
+        rig.traffic(UsageAt::End, 5_900, 600);
+        assert_eq!(rig.metric(&BYTES_PER_EVENT).median, Some(500.0));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub static ALL: &[&Metric] = &[
     &streams::PEAK,
     &streams::CONNECTIONS,
     &streams::STREAMS_PER_CONNECTION,
+    &streams::CONNECTIONS_OPENED,
     &streams::CONNECTIONS_UNUSED,
     &timing::BLOCKED_REQUEST,
     &beside::BESIDE_WAIT,

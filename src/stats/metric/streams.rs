@@ -69,6 +69,16 @@ pub(super) static STREAMS_PER_CONNECTION: Metric = Metric {
     ..PLAIN
 };
 
+/// All connections that the server accepted, those of probes included.
+pub(super) static CONNECTIONS_OPENED: Metric = Metric {
+    name: "connections-opened",
+    unit: "connections",
+    definition: "All connections that the server accepted, those of probes included.",
+    phrase: "opened {} connections",
+    compute: |record| Sample::count(record.connections.len()),
+    ..PLAIN
+};
+
 /// Connections that ended without having carried a request.
 pub(super) static CONNECTIONS_UNUSED: Metric = Metric {
     name: "connections-unused",
@@ -206,6 +216,7 @@ mod tests {
         rig.connect(1).attach(0, 1).connect(2).disconnect(2, 0).connect(3).disconnect(3, 1);
         assert_eq!(rig.metric(&CONNECTIONS_UNUSED).median, Some(1.0));
         rig.connect(4);
+        assert_eq!(rig.metric(&CONNECTIONS_OPENED).median, Some(4.0));
         let entry = rig.metric(&CONNECTIONS_UNUSED);
         assert_eq!(entry.n, 0);
         assert!(entry.absent.unwrap().contains("1 connections"));

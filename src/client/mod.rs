@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::transport;
+use crate::transport::polling::{self, Keeping};
 use crate::trial::Settings;
 use crate::trial::settings::Connections;
 
@@ -106,6 +107,11 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
     let protocol = &settings.protocol;
     // A transport that doesn't exist is the plan's to refuse.
     transport::find(&protocol.transport).map_or(Ok(()), |transport| (transport.page)(protocol.alpn))?;
+    let polled = settings.transports.get(polling::TRANSPORT.name).map(polling::Settings::of);
+    let alone = polled.is_some_and(|polling| polling.connection == Keeping::New);
+    if alone && protocol.transport == polling::TRANSPORT.name {
+        return Err("a browser decides its own connections, and keeps one for the next fetch".to_owned());
+    }
     match settings.workload.connections {
         Connections::Shared => Ok(()),
         Connections::Separate => Err("a browser decides its own connections".to_owned()),

@@ -1,9 +1,10 @@
 //! Whether a trial can be judged at all: its settings within their bounds, its events due before the census, and
 //! its expectations possible under its own faults.
 
+use crate::transport::{long_polling, polling};
 use crate::trial::Settings;
 use crate::trial::settings::{Arrival, Counts, Delivery, Events, FaultKind, HostOrder};
-use crate::units::Size;
+use crate::units::{Size, Span};
 
 /// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ const MIN_SIZE: Size = Size::from_bytes(16);
 const MAX_SIZE: Size = Size::from_bytes(1 << 20);
 /// How many other actors a trial has at most.
 const MAX_BESIDES: usize = 16;
+/// What a request takes at most beside what it waits for, on a busy machine.
+const REQUEST: Span = Span::from_millis(200);
 /// From `go` to the end at most: an hour, in nanoseconds.
 const MAX_TIMELINE: u64 = 3_600_000_000_000;
 
@@ -29,6 +32,7 @@ const MAX_TIMELINE: u64 = 3_600_000_000_000;
 pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
     check_bounds(settings)?;
     check_events(settings)?;
+    check_drain(settings)?;
     check_besides(settings)?;
     check_faults(settings)
 }
@@ -110,6 +114,34 @@ fn check_events(settings: &Settings) -> Result<(), Complaint> {
         return complain("workload.hold", says);
     }
     Ok(())
+}
+
+/// How long after the census the last subscription may be handed it by its transport's own rules: the drain can't be
+/// shorter. 0 where it is handed to all at once.
+pub(super) fn least_drain(settings: &Settings) -> Span {
+    let empty = serde_json::Value::Null;
+    let table = settings.transports.get(&settings.protocol.transport).unwrap_or(&empty);
+    let wait = match settings.protocol.transport.as_str() {
+        "polling" => polling::Settings::of(table).interval,
+        "long-polling" => long_polling::Settings::of(table).gather,
+        _ => Span::default(),
+    };
+    if wait.nanos() == 0 { wait } else { Span::from_millis(wait.nanos().div_ceil(1_000_000)) + REQUEST }
+}
+
+/// The census must reach every subscription before the end.
+fn check_drain(settings: &Settings) -> Result<(), Complaint> {
+    let (drain, least) = (settings.workload.drain, least_drain(settings));
+    if drain >= least {
+        return Ok(());
+    }
+    let transport = &settings.protocol.transport;
+    let why = if transport == "polling" { "polling.interval" } else { "long-polling.gather" };
+    let says = format!(
+        "`workload.drain` can't be {drain}: with this `{why}` the census may take longer to reach the last \
+         subscription; write {least} or more"
+    );
+    complain("workload.drain", says)
 }
 
 /// When the last event is due at the latest, in nanoseconds after the first moment that one can be.
@@ -198,6 +230,29 @@ mod tests {
         let size = complaint(json!({ "workload": { "events": { "size": "15 B" } } }));
         assert_eq!(size, "workload.events.size: `workload.events.size` can't be 15 B: write 16 B to 1 MiB");
         assert_eq!(complaint(json!({ "workload": { "subscribers": 20000, "events": { "size": "16 B" } } })), "fine");
+    }
+
+    #[test]
+    fn a_drain_shorter_than_what_a_poll_waits_for_is_refused() {
+        let with = |protocol: &str, drain: &str| {
+            complaint(json!({
+                "protocol": protocol, "polling": { "interval": "700ms" }, "long-polling": { "gather": "400ms" },
+                "workload": { "drain": drain } }))
+        };
+        for (protocol, enough, short) in
+            [("polling/h2", "900ms", "899ms"), ("long-polling/h1", "600ms", "599ms"), ("sse/h1", "1ms", "")]
+        {
+            assert_eq!(with(protocol, enough), "fine");
+            if !short.is_empty() {
+                let says = with(protocol, short);
+                assert!(
+                    says.starts_with("workload.drain: `workload.drain` can't be") && says.contains(enough),
+                    "{says}"
+                );
+            }
+        }
+        assert!(complaint(json!({ "protocol": "polling/h1" })).contains("write 1200ms or more"));
+        assert_eq!(complaint(json!({ "protocol": "long-polling/h1", "workload": { "drain": "1ms" } })), "fine");
     }
 
     #[test]

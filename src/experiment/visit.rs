@@ -19,7 +19,7 @@ use super::results::{self, Results};
 use super::trial::Running;
 use super::witness::Facts;
 pub use super::witness::Witness;
-use super::{Experiment, Factor, RunError, deal, machine, plan};
+use super::{Experiment, Factor, RunError, deal, judge, machine, plan};
 use crate::certs::{Certs, base64};
 use crate::client::agent;
 use crate::control::{Control, Kept, PageCarrier, View, Welcome, Wish};
@@ -192,24 +192,7 @@ impl Reception {
     /// A visit as an experiment of one trial.
     fn experiment(&self, wish: &Wish) -> Experiment {
         let client = agent::recognise(&wish.user_agent);
-        let title = wish.protocol.alpn.title();
-        let question = format!("How many event streams does this browser hold open over {title}?");
-        let text = format!(
-            "# A visit to the lab page of `transport-lab serve`.\n# It called itself: {}\nquestion = {}\n\
-             client = {}\nprotocol = {}\n\n[workload]\nsubscribers = {}\nhold = \"{}\"\ndrain = \"{DRAIN}\"\n\n\
-             [server]\nmax-concurrent-streams = {}\n",
-            wish.user_agent.replace(|c: char| c.is_control(), " "),
-            toml::Value::from(question.as_str()),
-            toml::Value::from(client),
-            toml::Value::from(wish.protocol.to_string()),
-            wish.subscribers,
-            wish.hold,
-            match self.max_concurrent_streams {
-                Settable::Set(streams) => streams.to_string(),
-                Settable::Unset => "\"unset\"".to_owned(),
-            },
-        );
-        let settings = Settings {
+        let mut settings = Settings {
             client: client.to_owned(),
             protocol: wish.protocol.clone(),
             timeout: Span::from_secs(30),
@@ -227,6 +210,25 @@ impl Reception {
             beside: Vec::new(),
             transports: BTreeMap::new(),
         };
+        let drain = DRAIN.max(judge::least_drain(&settings));
+        settings.workload.drain = drain;
+        let title = wish.protocol.alpn.title();
+        let question = format!("How many event streams does this browser hold open over {title}?");
+        let text = format!(
+            "# A visit to the lab page of `transport-lab serve`.\n# It called itself: {}\nquestion = {}\n\
+             client = {}\nprotocol = {}\n\n[workload]\nsubscribers = {}\nhold = \"{}\"\ndrain = \"{drain}\"\n\n\
+             [server]\nmax-concurrent-streams = {}\n",
+            wish.user_agent.replace(|c: char| c.is_control(), " "),
+            toml::Value::from(question.as_str()),
+            toml::Value::from(client),
+            toml::Value::from(wish.protocol.to_string()),
+            wish.subscribers,
+            wish.hold,
+            match self.max_concurrent_streams {
+                Settable::Set(streams) => streams.to_string(),
+                Settable::Unset => "\"unset\"".to_owned(),
+            },
+        );
         let factor = |name: &str| Factor { name: name.to_owned(), levels: 1 };
         Experiment {
             name: "visit".to_owned(),

@@ -148,11 +148,13 @@ pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
 }
 
+/// The fields that a page may send, beside those that need no preflight (WHATWG Fetch, "CORS-safelisted").
+const ALLOWED_FIELDS: &str = "content-type, last-event-id, cache-control, if-none-match";
+
 /// Answers a preflight.
 pub(super) fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers
-        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, last-event-id, cache-control"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_FIELDS));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }
 

@@ -253,6 +253,19 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_a_first_answer_that_was_lost_is_not_missed() {
+        let mut rig = Rig::new();
+        // The first request's answer never came: the client knows its place from the second's.
+        rig.request(0).attach(0, 1).detach(0, 1).publish(0).attach(0, 2).wait(1).open(0).wait(1);
+        rig.attach(0, 2).census().write(&[0]).receive_last(0);
+        assert_eq!(verdict(&rig), "");
+        let mut lost = Rig::new();
+        lost.request(0).attach(0, 1).wait(1).open(0).detach(0, 1).publish(0).attach(0, 1);
+        lost.census().write(&[0]).receive_last(0);
+        assert!(verdict(&lost).contains("1 event lost"), "between two requests nothing may be: {}", verdict(&lost));
+    }
+
+    #[test]
     fn a_server_that_repeats_is_flagged() {
         let mut rig = held();
         rig.receive(0, 0).receive(1, 0).receive(1, 0);

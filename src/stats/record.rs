@@ -53,6 +53,8 @@ pub(super) struct Record<'a> {
     pub(super) client_version: Option<&'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
+    /// Whether a subscription is requests that end at once, so that between two it has no connection.
+    pub(super) polled: bool,
     /// How it ended, and why.
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
 }
@@ -123,7 +125,8 @@ impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
     pub(super) fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
         let identical = planned.settings.workload.urls == Urls::Identical;
-        let mut record = Self { identical, ..Self::default() };
+        let polled = planned.settings.protocol.transport == "polling";
+        let mut record = Self { identical, polled, ..Self::default() };
         let mut detached = Vec::new();
         for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {
             record.take(planned.trial, &observation.fact, &mut detached);
@@ -221,7 +224,9 @@ impl<'a> Record<'a> {
 
     /// Each subscription's beginning, by subscription: from when on the events of which feed are its own.
     ///
-    /// That is its first attachment; where addresses are identical, the instant at which it opened by the client's
+    /// That is the attachment that the client's first answer came from: its last one before the client says that it
+    /// opened, as one whose answer never came was none to it; the first where none is before, as the clocks of both
+    /// ends may differ. Where addresses are identical, the instant at which it opened by the client's
     /// own word (later by as much as the clocks may differ), which is after its stream was attached.
     pub(super) fn begun(&self) -> BTreeMap<u32, Begun<'a>> {
         if self.identical {
@@ -231,13 +236,15 @@ impl<'a> Record<'a> {
             };
             return self.opened.iter().filter_map(begun).collect();
         }
-        let mut first = BTreeMap::new();
+        let mut begun: BTreeMap<u32, Begun<'a>> = BTreeMap::new();
         for &Attachment { t, sub, feed, .. } in &self.attachments {
-            if let Some(sub) = sub {
-                first.entry(sub).or_insert(Begun { t, feed });
+            let Some(sub) = sub else { continue };
+            let of = begun.entry(sub).or_insert(Begun { t, feed });
+            if self.opened.get(&sub).is_some_and(|opened| t <= *opened) {
+                *of = Begun { t, feed };
             }
         }
-        first
+        begun
     }
 
     /// The feed that a subscription reads: the only one that there is, or that of its first receipt.

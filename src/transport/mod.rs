@@ -3,12 +3,17 @@
 //! Enters: exchanges (server side) and connections to dial (client side). Leaves: events, once and in order, and what
 //! clients publish. What must never happen here: asking which HTTP version one is on.
 
+mod batch;
 mod json;
+pub mod long_polling;
+mod poller;
+pub mod polling;
 mod publishing;
 mod reader;
 mod receipts;
 mod rigged;
 pub mod sse;
+pub mod streaming;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -116,7 +121,8 @@ pub struct Subscribing<'a> {
 }
 
 /// Every transport.
-pub static ALL: &[&Transport] = &[&sse::TRANSPORT];
+pub static ALL: &[&Transport] =
+    &[&polling::TRANSPORT, &long_polling::TRANSPORT, &streaming::TRANSPORT, &sse::TRANSPORT];
 
 /// The transport of this name.
 pub fn find(name: &str) -> Option<&'static Transport> {

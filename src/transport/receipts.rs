@@ -1,5 +1,7 @@
 //! What the native client's side of a transport tells of its subscription.
 
+use std::time::Duration;
+
 use crate::feed::{EventId, payload};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
@@ -15,12 +17,14 @@ pub struct Receipts {
     t: Vec<u64>,
     wrong: Vec<String>,
     last: Option<String>,
+    retry: Option<Duration>,
+    finished: bool,
 }
 
 impl Receipts {
     /// Of this subscription; facts go to `sink`.
     pub fn new(sub: u32, sink: Sink) -> Self {
-        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new(), last: None }
+        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new(), last: None, retry: None, finished: false }
     }
 
     /// The subscription was asked for.
@@ -51,6 +55,26 @@ impl Receipts {
     /// After which event to go on, if the server has said so yet.
     pub fn last(&self) -> Option<&str> {
         self.last.as_deref()
+    }
+
+    /// The server said how long to wait before coming back.
+    pub fn retry(&mut self, delay: Duration) {
+        self.retry = Some(delay);
+    }
+
+    /// How long to wait before coming back, if the server has said so.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// The server said not to come back, or nobody who keeps to the standard would.
+    pub fn finished(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether not to come back.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// The server said that events are gone.

@@ -6,13 +6,17 @@ import { Parser } from "./sse-parser.js";
  * Subscribes to one feed.
  *
  * @param {{url: string, credentials: "omit" | "include",
- *          settings: {reader?: "eventsource" | "fetch", cache?: "no-store" | "default"}}} subscription
+ *          after?: string, settings: {reader?: "eventsource" | "fetch", cache?: "no-store" | "default"}}} subscription
  * @param {{opened: () => void, received: (id: string, data: string) => void,
- *          gap: (missed: number | null, first: string | null) => void, closed: (reason: string) => void}} on
- *   called as it happens; each takes its own time first thing
+ *          gap: (missed: number | null, first: string | null) => void, at?: (id: string) => void,
+ *          retry?: (milliseconds: number) => void, finished?: () => void, closed: (reason: string) => void}} on
+ *   called as it happens; each takes its own time first thing. `at`: the place in the feed, without an event; `retry`:
+ *   how long the server wants a reader to wait before it comes back; `finished`: it shouldn't come back at all
  * @returns {{close: () => void}}
  */
-export function subscribe({ url, credentials, settings }, on) {
+export function subscribe({ url, credentials, settings, after }, on) {
+  // Not as `Last-Event-ID`: a page may only send that after a preflight.
+  if (after) url += `${url.includes("?") ? "&" : "?"}after=${after}`;
   return settings.reader === "fetch"
     ? fetched(url, { credentials, cache: settings.cache ?? "no-store" }, on)
     : eventSource(url, credentials, on);
@@ -35,7 +39,12 @@ function fetched(url, { credentials, cache }, on) {
   const read = async () => {
     const headers = { accept: "text/event-stream" };
     const answer = await fetch(url, { mode: "cors", credentials, cache, headers, signal: leaving.signal });
+    const kind = answer.headers.get("content-type") ?? "";
+    const isStream = kind.split(";")[0].trim().toLowerCase() === "text/event-stream";
+    // Section 9.2.3: neither is tried again.
+    if (answer.status === 204 || (answer.status === 200 && !isStream)) on.finished?.();
     if (answer.status !== 200) return `the server answered ${answer.status}`;
+    if (!isStream) return `the answer is no event stream but \`${kind}\``;
     on.opened();
     const reader = answer.body.getReader();
     const parser = new Parser();
@@ -46,6 +55,8 @@ function fetched(url, { credentials, cache }, on) {
         if (name === "message") on.received(id, data);
         else if (name === "gap") gap(data, on);
       });
+      if (parser.retry !== null) on.retry?.(parser.retry);
+      if (parser.lastId !== "") on.at?.(parser.lastId);
     }
   };
   read()

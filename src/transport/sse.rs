@@ -3,19 +3,22 @@
 mod parser;
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
 
 use super::{FeedReader, Opens, Reading, Receipts, Subscribing, Transport, Upstream};
-use crate::feed::{After, Event, Form, Gap, Next};
+use crate::feed::{After, Event, EventId, Form, Gap, Next};
 use crate::trial::Alpn;
 use crate::units::{Settable, Span};
 use crate::wire::ResponseBody;
+use crate::wire::dial::Response;
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
@@ -81,7 +84,9 @@ fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     let settings = Settings::deserialize(reading.table).unwrap_or_default();
     let after = after(&reading);
     let reader = reading.beginning.after(after);
-    let body = ResponseBody::chunks(stream::unfold((hello(settings), reader), chunk));
+    // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
+    let place = (after == After::Now).then(|| reader.last());
+    let body = ResponseBody::chunks(stream::unfold((hello(settings, place), reader), chunk));
     let mut response = http::Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     // `no-transform` keeps proxies from holding the stream back to compress it.
@@ -101,11 +106,22 @@ fn after(reading: &Reading<'_>) -> After {
     }
 }
 
-/// What is written before any event.
-fn hello(settings: Settings) -> Option<Bytes> {
-    let retry = settings.retry.value().map(|retry| format!("retry: {}\n\n", retry.duration().as_millis()));
-    let greeting = settings.greeting.then_some(HEARTBEAT);
-    retry.map(Bytes::from).or(greeting)
+/// What is written before any event: how long to wait before coming back, and a comment with the place in the feed. An
+/// id without data is no event, but what a reader that comes back says it has (section 9.2.6): so it misses nothing
+/// even where its first stream broke before the first event.
+fn hello(settings: Settings, place: Option<EventId>) -> Option<Bytes> {
+    let mut hello = String::new();
+    if let Some(retry) = settings.retry.value() {
+        let _ = write!(hello, "retry: {}\n\n", retry.duration().as_millis());
+    }
+    if settings.greeting {
+        hello.push_str(":\n");
+        if let Some(place) = place {
+            let _ = writeln!(hello, "id: {place}");
+        }
+        hello.push('\n');
+    }
+    (!hello.is_empty()).then(|| hello.into())
 }
 
 type State = (Option<Bytes>, FeedReader);
@@ -159,10 +175,9 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
         Ok(dialled) => dialled.get(path, &fields).await,
         Err(error) => return error.to_string(),
     };
-    let mut response = match asked {
-        Ok(response) if response.status == http::StatusCode::OK => response,
-        Ok(response) => return format!("the server answered {}", response.status),
-        Err(error) => return error.to_string(),
+    let mut response = match asked.map_err(|error| error.to_string()).and_then(|response| fit(response, receipts)) {
+        Ok(response) => response,
+        Err(reason) => return reason,
     };
     receipts.opened();
     let mut parser = Parser::default();
@@ -171,11 +186,39 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
             Ok(bytes) => parser.push(&bytes, |message| take(receipts, &message)),
             Err(error) => return error.to_string(),
         };
+        if let Some(retry) = parser.retry() {
+            receipts.retry(Duration::from_millis(retry));
+        }
+        if !parser.last_id().is_empty() && receipts.last() != Some(parser.last_id()) {
+            receipts.is_at(parser.last_id().to_owned());
+        }
         if let Err(error) = pushed {
             return error.to_string();
         }
     }
     "the server ended the stream".to_owned()
+}
+
+/// A response that is an event stream. Section 9.2.3: after a 204 a reader doesn't come back, and after a wrong content
+/// type neither. Deviation: a browser's `EventSource` gives up at any status but 200; this reader may try again, as a
+/// server that is full or starting will be there later.
+fn fit(response: Response, receipts: &mut Receipts) -> Result<Response, String> {
+    match response.status {
+        StatusCode::OK => {
+            let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            let essence = kind.split(';').next().unwrap_or_default().trim();
+            if essence.eq_ignore_ascii_case("text/event-stream") {
+                return Ok(response);
+            }
+            receipts.finished();
+            Err(format!("the answer is no event stream but `{kind}`"))
+        }
+        StatusCode::NO_CONTENT => {
+            receipts.finished();
+            Err("the server answered 204, which says not to come back".to_owned())
+        }
+        status => Err(format!("the server answered {status}")),
+    }
 }
 
 fn take(receipts: &mut Receipts, message: &Message) {

@@ -159,6 +159,8 @@ impl Dialled {
                 head.uri = path.parse().map_err(|error| target.broke(&error))?;
                 let host = authority.parse().map_err(|error| target.broke(&error))?;
                 head.headers.insert(http::header::HOST, host);
+                // On one that is kept, the end of the last answer may not have come round to the sender yet.
+                sender.ready().await.map_err(|error| target.broke(&error))?;
                 let sent = sender.send_request(http::Request::from_parts(head, Full::new(body))).await;
                 let response = sent.map_err(|error| target.broke(&error))?;
                 let (head, body) = response.into_parts();

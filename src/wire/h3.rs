@@ -151,10 +151,14 @@ async fn request_task<H: Handler>(
         Ok(body) => body,
         Err(_) => Err(BodyError::CutShort),
     };
-    let response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
+    let mut gone = gone.of(stream.id());
+    // An answer may take minutes, to a long poll: who has gone by then must not be waited for.
+    let response = tokio::select! {
+        response = handler.answer(Exchange::Request(Request { head, body, connection })) => response,
+        () = &mut gone => return Ok(()),
+    };
     let (parts, mut body) = response.into_parts();
     stream.send_response(http::Response::from_parts(parts, ())).await?;
-    let mut gone = gone.of(stream.id());
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,

@@ -188,5 +188,6 @@ fn heartbeats_can_be_turned_off() {
     }
     lab.publish(Alpn::H2, "news", b"first");
     assert_eq!(stream.retry(), "1500");
+    assert_eq!(stream.seen(), Seen::Comment, "the greeting");
     assert!(matches!(stream.seen(), Seen::Event(event) if event.data == "first"));
 }

@@ -153,6 +153,8 @@ function openOne({ sub, host, port, path }) {
     url: `https://${host}:${port}${path}`,
     credentials: credentials(sub),
     settings: settings[protocol.split("/")[0]] ?? {},
+    // 32 bits for whatever is drawn for this subscription.
+    seed: (message.seed ^ Math.imul(sub + 1, 0x9e3779b1)) >>> 0,
   };
   outbox.saw({ kind: "requested", t: now(), sub });
   let isOpen = false;

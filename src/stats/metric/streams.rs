@@ -55,7 +55,7 @@ pub(super) static CONNECTIONS: Metric = Metric {
     unit: "connections",
     definition: "Connections carrying a subscription at T.",
     phrase: "used {} connections",
-    compute: |record| at_census(record, |record| loads(record).len()),
+    compute: |record| carried(record, |loads| loads.len()),
     ..PLAIN
 };
 
@@ -65,7 +65,7 @@ pub(super) static STREAMS_PER_CONNECTION: Metric = Metric {
     unit: "streams",
     definition: "Most subscriptions on one connection at T.",
     phrase: "put up to {} on one connection",
-    compute: |record| at_census(record, |record| loads(record).into_values().max().unwrap_or(0)),
+    compute: |record| carried(record, |loads| loads.into_values().max().unwrap_or(0)),
     ..PLAIN
 };
 
@@ -91,6 +91,14 @@ pub(super) static CONNECTIONS_UNUSED: Metric = Metric {
 
 fn at_census(record: &Record<'_>, count: fn(&Record<'_>) -> usize) -> Sample {
     if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(record)) }
+}
+
+/// Polls come and go: what happens to be under way at T says nothing of subscriptions.
+fn carried(record: &Record<'_>, count: fn(BTreeMap<u64, usize>) -> usize) -> Sample {
+    if record.polled {
+        return Sample::absent("between two polls no connection carries a subscription");
+    }
+    if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(loads(record))) }
 }
 
 fn server_open(record: &Record<'_>) -> usize {
@@ -208,6 +216,18 @@ mod tests {
         rig.attach(0, 1).attach(1, 1).attach(2, 2).detach(2, 2).attach(3, 3).census();
         assert_eq!(rig.metric(&CONNECTIONS).median, Some(2.0));
         assert_eq!(rig.metric(&STREAMS_PER_CONNECTION).median, Some(2.0));
+    }
+
+    #[test]
+    fn polls_have_no_connection_between_two() {
+        let mut rig = Rig::new();
+        rig.planned.settings.protocol.transport = "polling".to_owned();
+        rig.request(0).attach(0, 1).open(0).detach(0, 1).census();
+        for metric in [&CONNECTIONS, &STREAMS_PER_CONNECTION] {
+            let entry = rig.metric(metric);
+            assert!(entry.n == 0 && entry.absent.unwrap().contains("between two polls"), "{}", metric.name);
+        }
+        assert_eq!(rig.metric(&PEAK).median, Some(1.0));
     }
 
     #[test]

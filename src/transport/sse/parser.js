@@ -1,7 +1,8 @@
 // Reads `text/event-stream` (WHATWG HTML section 9.2.6, "Interpreting an event stream"), for a page that fetches.
 
 /** How long a line, or an event's data, may be, in UTF-16 units. The standard sets no bound; a reader needs one. */
-const MAX_LENGTH = 1024 * 1024;
+// A trial's largest event has 1 MiB of data, on a line with a field's name.
+const MAX_LENGTH = 2 * 1024 * 1024;
 
 export class Parser {
   // Takes one leading byte order mark away, and holds back a character that is cut in two.
@@ -12,11 +13,17 @@ export class Parser {
   #name = "";
   #data = "";
   #id = "";
+  #lastId = "";
   #retry = null;
 
   /** What the stream last said to wait before reconnecting, in milliseconds, or `null`. */
   get retry() {
     return this.#retry;
+  }
+
+  /** The last event id: what a reader that comes back says it has. It may be given without an event. */
+  get lastId() {
+    return this.#lastId;
   }
 
   /**
@@ -64,6 +71,7 @@ export class Parser {
 
   #dispatch(each) {
     const [name, data] = [this.#name || "message", this.#data];
+    this.#lastId = this.#id;
     this.#name = "";
     this.#data = "";
     if (data !== "") each({ name, data: data.slice(0, -1), id: this.#id });

@@ -1,7 +1,8 @@
 //! Reads `text/event-stream` (WHATWG HTML section 9.2.6, "Interpreting an event stream").
 
 /// How long a line, or an event's data, may be, in bytes. The standard sets no bound; a reader needs one.
-const MAX_BYTES: usize = 1024 * 1024;
+/// A trial's largest event has 1 MiB of data, on a line with a field's name.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Parser {
     name: String,
     data: String,
     id: String,
+    /// What `id` was at the last empty line.
+    last_id: String,
     retry: Option<u64>,
 }
 
@@ -60,6 +63,11 @@ impl Parser {
     /// What the stream last said to wait before reconnecting, in milliseconds.
     pub fn retry(&self) -> Option<u64> {
         self.retry
+    }
+
+    /// The last event id: what a reader that comes back says it has. It may be given without an event.
+    pub fn last_id(&self) -> &str {
+        &self.last_id
     }
 
     fn grow(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
@@ -106,6 +114,9 @@ impl Parser {
     }
 
     fn dispatch(&mut self, each: &mut impl FnMut(Message)) {
+        if self.last_id != self.id {
+            self.last_id.clone_from(&self.id);
+        }
         let name = std::mem::take(&mut self.name);
         let mut data = std::mem::take(&mut self.data);
         if data.is_empty() {
@@ -152,6 +163,19 @@ mod tests {
             }
             assert_eq!(parse(bytes.chunks(1)), expected, "{says}, byte by byte");
         }
+    }
+
+    #[test]
+    fn an_id_counts_from_its_empty_line_on_with_an_event_or_without() {
+        let mut parser = Parser::default();
+        let mut after = |bytes: &[u8]| {
+            parser.push(bytes, |_| {}).unwrap();
+            parser.last_id().to_owned()
+        };
+        assert_eq!(
+            [":\nid: a-1\n", "\n", "id: a-2\ndata: x\n", "\n", "data: y\n\n"].map(|text| after(text.as_bytes())),
+            ["", "a-1", "a-1", "a-2", "a-2"]
+        );
     }
 
     #[test]

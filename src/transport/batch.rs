@@ -1,0 +1,157 @@
+//! The answer to a poll, of either kind: `{"events": [ … ], "last": "k3f9-18"}`, events and gaps as everywhere in JSON.
+//!
+//! `last` is the id after which to go on. An answer that was cut at its bound says `"more": true` as well: the rest is
+//! there already, for whoever asks again at once.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+
+use super::{FeedReader, Receipts, Told, json};
+use crate::feed::{EventId, Next};
+use crate::trial::Fact;
+use crate::trial::clock::monotonic_nanos;
+use crate::wire::{ResponseBody, Sink};
+
+/// How many events one answer holds at most.
+const ANSWER_EVENTS: usize = 1024;
+/// After how many bytes of events an answer is full: it is at most that long and one event more.
+const ANSWER_BYTES: usize = 256 * 1024;
+/// How long an answer a reader takes, in bytes: a full one, and what a trial's largest event takes (1 MiB, escaped).
+pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often an answer was full while there was more.
+static CUT: AtomicU64 = AtomicU64::new(0);
+
+/// An answer as the server gathers it.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    events: BytesMut,
+    count: usize,
+}
+
+impl Batch {
+    /// Adds an event or a gap.
+    pub(super) fn add(&mut self, next: &Next) {
+        let object = match next {
+            Next::Event(event) => json::object(event),
+            Next::Gap(gap) => json::gap_object(*gap),
+            Next::Beat | Next::End => return,
+        };
+        if self.count > 0 {
+            self.events.put_u8(b',');
+        }
+        self.events.put(object);
+        self.count += 1;
+    }
+
+    /// Adds what is there already, as far as there is room.
+    pub(super) fn add_ready(&mut self, reader: &mut FeedReader) {
+        while !self.is_full() {
+            let Some(next) = reader.ready() else { return };
+            self.add(&next);
+        }
+    }
+
+    /// Whether nothing was added yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether nothing more has room.
+    pub(super) fn is_full(&self) -> bool {
+        self.count >= ANSWER_EVENTS || self.events.len() >= ANSWER_BYTES
+    }
+
+    /// The answer. One that is full may have left something: that is told, and counted.
+    pub(super) fn response(self, last: EventId, sink: &Sink) -> http::Response<ResponseBody> {
+        let full = self.is_full();
+        if full {
+            let times = CUT.fetch_add(1, Ordering::Relaxed) + 1;
+            sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "answer".to_owned(), times });
+        }
+        let mut response = http::Response::new(ResponseBody::whole(self.encode(last, full)));
+        response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        response
+    }
+
+    fn encode(self, last: EventId, more: bool) -> Bytes {
+        let mut whole = BytesMut::with_capacity(self.events.len() + 64);
+        whole.put_slice(b"{\"events\":[");
+        whole.put(self.events);
+        whole.put_slice(format!("],\"last\":\"{last}\"").as_bytes());
+        if more {
+            whole.put_slice(b",\"more\":true");
+        }
+        whole.put_u8(b'}');
+        whole.freeze()
+    }
+}
+
+/// An answer as a reader gets it.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Polled {
+    /// What is new, in order.
+    events: Vec<Told>,
+    /// The id after which to go on.
+    last: String,
+    /// Whether there is more to be had at once.
+    #[serde(default)]
+    pub(super) more: bool,
+}
+
+impl Polled {
+    /// Reads one.
+    pub(super) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    /// Notes it among a subscription's receipts.
+    pub(super) fn note(self, receipts: &mut Receipts) {
+        for told in self.events {
+            told.note(receipts);
+        }
+        receipts.is_at(self.last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{Feed, Gap};
+
+    #[test]
+    fn an_answer_reads_back_as_written() {
+        let feed = Feed::new("f0", 8);
+        let mut batch = Batch::default();
+        batch.add(&Next::Gap(Gap { missed: Some(3), first: None }));
+        let mut last = None;
+        for data in ["one", "\"two\"\n"] {
+            let event = feed.publish("message", data.to_owned(), 7, false);
+            last = Some(event.id);
+            batch.add(&Next::Event(event));
+        }
+        let last = last.unwrap();
+        let polled = Polled::read(&batch.encode(last, false)).unwrap();
+        assert_eq!((polled.events.len(), polled.last, polled.more), (3, last.to_string(), false));
+        let empty = Polled::read(&Batch::default().encode(last, true)).unwrap();
+        assert_eq!(empty, Polled { events: vec![], last: last.to_string(), more: true });
+    }
+
+    #[test]
+    fn an_answer_is_full_in_events_and_in_bytes() {
+        let feed = Feed::new("f0", 2048);
+        let filled = |data: &str| {
+            let mut batch = Batch::default();
+            while !batch.is_full() {
+                batch.add(&Next::Event(feed.publish("message", data.to_owned(), 0, false)));
+            }
+            (batch.count, batch.events.len())
+        };
+        assert_eq!(filled("").0, ANSWER_EVENTS);
+        let (count, bytes) = filled(&"x".repeat(64 * 1024));
+        assert!(count == 4 && bytes < ANSWER_BYTES + 66 * 1024, "{count} events of {bytes} bytes");
+    }
+}

@@ -1,0 +1,154 @@
+//! Long polling: a reader asks for what is new, and is answered once something is, or when its patience ends.
+//!
+//! Whoever asks without `after` waits for the next event, and `last` in any answer is where to go on: between two
+//! requests nothing is lost. A client that waits at once would not know its place, nor count as opened, until the first
+//! event; so the native client and the script first ask with `wait=0s`, which is a poll.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::batch::Batch;
+use super::poller::Poller;
+use super::{Opens, Reading, Subscribing, Transport, Upstream, json, with_query};
+use crate::feed::Next;
+use crate::trial::Alpn;
+use crate::units::Span;
+use crate::wire::ResponseBody;
+
+/// The row.
+pub static TRANSPORT: Transport = Transport {
+    name: "long-polling",
+    title: "Long polling",
+    alpns: &Alpn::HTTP,
+    opens: Opens::Request,
+    upstream: Upstream::Post,
+    page: |_| Ok(()),
+    script: include_str!("long-polling.js"),
+    modules: &[("poll.js", include_str!("poll.js"))],
+    check,
+    serve: |reading| Box::pin(serve(reading)),
+    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+};
+
+/// The table `[long-polling]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long a request waits for an event: what clients ask for, and what the server takes where they don't say.
+    pub wait: Span,
+    /// How long the server goes on collecting after the first event, so that neighbours share an answer.
+    pub gather: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { wait: Span::from_secs(30), gather: Span::from_millis(0) }
+    }
+}
+
+impl Settings {
+    /// The settings of a table that was checked.
+    pub fn of(table: &serde_json::Value) -> Self {
+        Self::deserialize(table).unwrap_or_default()
+    }
+}
+
+/// How long a request may wait at most. At least: not at all.
+const MOST_WAIT: Span = Span::from_secs(300);
+/// The least that clients wait: below that they would do nothing but ask.
+const LEAST_WAIT: Span = Span::from_millis(1);
+/// How long the server may go on collecting.
+const MOST_GATHER: Span = Span::from_secs(60);
+/// How much longer than the wait a client listens before it asks again: the answer's way, on a slow link.
+const GRACE: Duration = Duration::from_secs(10);
+
+fn check(table: &serde_json::Value) -> Result<serde_json::Value, serde_json::Error> {
+    let settings = Settings::deserialize(table)?;
+    let out =
+        |span, least, most| serde::de::Error::custom(format!("`{span}` is out of its bounds; write {least} to {most}"));
+    if !(LEAST_WAIT..=MOST_WAIT).contains(&settings.wait) {
+        return Err(out(settings.wait, LEAST_WAIT, MOST_WAIT));
+    }
+    if settings.gather > MOST_GATHER {
+        return Err(out(settings.gather, Span::from_millis(0), MOST_GATHER));
+    }
+    serde_json::to_value(settings)
+}
+
+async fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
+    let settings = Settings::of(reading.table);
+    let wait = match reading.query.get("wait").map(|text| text.parse::<Span>()) {
+        None => settings.wait,
+        Some(Ok(wait)) if wait <= MOST_WAIT => wait,
+        Some(_) => return json::refusal(&format!("`wait` is a time from 0s to {MOST_WAIT}, such as 30s or 500ms")),
+    };
+    let mut reader = reading.beginning.after(reading.after);
+    let mut batch = Batch::default();
+    batch.add_ready(&mut reader);
+    let mut deadline = Instant::now() + wait.duration();
+    let mut gathering = false;
+    while wait.nanos() > 0 && !batch.is_full() {
+        // From the first event on it is no longer the wait that counts.
+        if !batch.is_empty() && !std::mem::replace(&mut gathering, true) {
+            deadline = Instant::now() + settings.gather.duration();
+        }
+        match tokio::time::timeout_at(deadline, reader.next()).await {
+            Ok(Next::Beat) => {}
+            Ok(Next::End) | Err(_) => break,
+            Ok(next) => batch.add(&next),
+        }
+        batch.add_ready(&mut reader);
+    }
+    batch.response(reader.last(), &reading.publishing.sink)
+}
+
+async fn subscribe(subscribing: Subscribing<'_>) -> String {
+    let Subscribing { pool, target, path, table, receipts, .. } = subscribing;
+    let wait = Settings::of(table).wait;
+    let mut asking = Poller::new(pool, target, true);
+    let mut opened = false;
+    loop {
+        // The first request learns the place, or that it still holds.
+        let patience = if opened { wait } else { Span::from_millis(0) };
+        let mut asked = with_query(path, "wait", &patience.to_string());
+        if let Some(last) = receipts.last() {
+            asked = with_query(&asked, "after", last);
+        }
+        let answer = match tokio::time::timeout(patience.duration() + GRACE, asking.ask(&asked, None)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(reason)) => return reason,
+            // No answer, and no error either: asked again, at most so often.
+            Err(_) => continue,
+        };
+        if !std::mem::replace(&mut opened, true) {
+            receipts.opened();
+        }
+        if let Some(polled) = answer {
+            polled.note(receipts);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_bounds() {
+        for (name, value, fine) in [
+            ("wait", "1ms", true),
+            ("wait", "5min", true),
+            ("wait", "0s", false),
+            ("wait", "301s", false),
+            ("gather", "0s", true),
+            ("gather", "60s", true),
+            ("gather", "61s", false),
+            ("wait", "30", false),
+            ("patience", "30s", false),
+        ] {
+            assert_eq!(check(&serde_json::json!({ (name): value })).is_ok(), fine, "{name} {value}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! HTTP streaming: one response that goes on, an event a line: newline-delimited JSON. Chunked on HTTP/1.1, until the
+//! end of the connection on HTTP/1.0, DATA on HTTP/2 and HTTP/3. An empty line is a sign of life.
+
+mod lines;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+
+pub use lines::{LineTooLong, Lines};
+
+use super::{FeedReader, Opens, Reading, Subscribing, Told, Transport, Upstream, json, with_query};
+use crate::feed::Next;
+use crate::trial::Alpn;
+use crate::wire::ResponseBody;
+
+/// The row.
+pub static TRANSPORT: Transport = Transport {
+    name: "streaming",
+    title: "HTTP streaming",
+    alpns: &Alpn::HTTP,
+    opens: Opens::Request,
+    upstream: Upstream::Post,
+    page: |_| Ok(()),
+    script: include_str!("streaming.js"),
+    modules: &[("lines.js", include_str!("streaming/lines.js"))],
+    check: |table| serde_json::to_value(Settings::deserialize(table)?),
+    serve: |reading| Box::pin(async { serve(reading) }),
+    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+};
+
+/// The table `[streaming]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Whether the server writes an empty line at once. Without it a page's `fetch()` may be answered only when the
+    /// first event comes: some browsers wait for a byte of the body, not for the header.
+    pub greeting: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { greeting: true }
+    }
+}
+
+/// Says that the stream is alive, and nothing else.
+const EMPTY_LINE: Bytes = Bytes::from_static(b"\n");
+
+fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
+    let settings = Settings::deserialize(reading.table).unwrap_or_default();
+    let reader = reading.beginning.after(reading.after);
+    let greeting = settings.greeting.then_some(EMPTY_LINE);
+    let mut response = http::Response::new(ResponseBody::chunks(stream::unfold((greeting, reader), chunk)));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
+    // `no-transform` keeps proxies from holding the stream back to compress it.
+    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
+    response
+}
+
+type State = (Option<Bytes>, FeedReader);
+
+async fn chunk((greeting, mut reader): State) -> Option<(Bytes, State)> {
+    if let Some(greeting) = greeting {
+        return Some((greeting, (None, reader)));
+    }
+    let bytes = match reader.next().await {
+        Next::Event(event) => json::line(&event),
+        Next::Gap(gap) => json::gap_line(gap),
+        Next::Beat => EMPTY_LINE,
+        Next::End => return None,
+    };
+    Some((bytes, (None, reader)))
+}
+
+async fn subscribe(subscribing: Subscribing<'_>) -> String {
+    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+    let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
+    let fields = [("accept", "application/x-ndjson"), ("cache-control", "no-store")];
+    let answered = match pool.connect(target).await {
+        Ok(dialled) => dialled.get(&asked, &fields).await,
+        Err(error) => return error.to_string(),
+    };
+    let mut response = match answered {
+        Ok(response) if response.status == http::StatusCode::OK => response,
+        Ok(response) => return format!("the server answered {}", response.status),
+        Err(error) => return error.to_string(),
+    };
+    receipts.opened();
+    let mut lines = Lines::default();
+    let mut wrong = None;
+    while let Some(chunk) = response.chunk().await {
+        let pushed = match chunk {
+            Ok(bytes) => lines.push(&bytes, |line| match Told::read(line) {
+                Ok(told) => told.note(receipts),
+                Err(error) => wrong = Some(format!("not an event: {error}")),
+            }),
+            Err(error) => return error.to_string(),
+        };
+        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| error.to_string())) {
+            return wrong;
+        }
+        wrong = None;
+    }
+    "the server ended the stream".to_owned()
+}

@@ -3,8 +3,8 @@
 #
 #   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
 #                            with the browsers that are there (exit 0)
-#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's into target/python; all
-#                            of it must be there (or exit 1)
+#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own into
+#                            target; all of it must be there (or exit 1)
 #
 # It uses apt, as root or through `sudo -n`: it never asks for a password.
 set -eu
@@ -22,12 +22,15 @@ fonts-dejavu-core  /usr/share/fonts/*/*.[ot]tf /usr/share/fonts/*/*/*.[ot]tf /us
 "
 # Python's own packages go into a folder of the project, since Debian's python refuses to take them system-wide.
 venv=${CARGO_TARGET_DIR:-target}/python
+modules=${CARGO_TARGET_DIR:-target}/node
 for_test="
 curl               curl
 nghttp2-client     h2load
 python3            python3
 python3-venv       $venv/bin/pip /usr/lib/python3*/ensurepip/__init__.py $(python3 -c 'import ensurepip; print(ensurepip.__file__)' 2>/dev/null || true)
 openssl            openssl
+nodejs             node
+npm                npm
 iproute2           ss
 procps             ps
 "
@@ -85,9 +88,22 @@ python_packages() {
     fi
 }
 
+# And read event streams with npm's eventsource, whose version 3 is the last for the Node that Debian has.
+node_packages() {
+    [ "$needed" != "$for_run" ] || return 0
+    [ -e "$modules/node_modules/eventsource/package.json" ] && return 0
+    say "installing Node's eventsource in $modules"
+    mkdir -p "$modules"
+    if ! npm install --silent --no-fund --no-audit --prefix "$modules" eventsource@3; then
+        say "eventsource could not be installed in $modules"
+        exit 1
+    fi
+}
+
 wanted=$(missing)
 if [ -z "$wanted" ]; then
     python_packages
+    node_packages
     exit 0
 fi
 
@@ -132,3 +148,4 @@ fi
 
 [ -z "$(missing)" ] || give_up "not everything could be installed"
 python_packages
+node_packages

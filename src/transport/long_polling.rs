@@ -89,10 +89,15 @@ async fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     batch.add_ready(&mut reader);
     let mut deadline = Instant::now() + wait.duration();
     let mut gathering = false;
-    while wait.nanos() > 0 && !batch.is_full() {
+    while !batch.is_full() {
         // From the first event on it is no longer the wait that counts.
+        let patience = if batch.is_empty() { wait } else { settings.gather };
+        // A timer would take a millisecond or two to tell that no time has passed.
+        if patience.nanos() == 0 {
+            break;
+        }
         if !batch.is_empty() && !std::mem::replace(&mut gathering, true) {
-            deadline = Instant::now() + settings.gather.duration();
+            deadline = Instant::now() + patience.duration();
         }
         match tokio::time::timeout_at(deadline, reader.next()).await {
             Ok(Next::Beat) => {}

@@ -119,7 +119,7 @@ def parse():
     parser.add_argument("-X", "--request", help="the method")
     parser.add_argument("--data-binary", help="a body, or @FILE")
     parser.add_argument("--max-time", type=float, help="seconds that all of it may take")
-    parser.add_argument("--cancel", type=int, default=0, help="open and cancel so many streams before asking /ping")
+    parser.add_argument("--cancel", type=int, default=0, help="open and cancel so many streams of the first URL before asking the others, or /ping")
     return parser.parse_args()
 
 
@@ -136,7 +136,7 @@ async def main(options):
     async with connect(url.hostname, url.port, configuration=configuration, create_protocol=Client) as client:
         if options.cancel:
             await open_and_cancel(client, head_of(options, url), options.cancel)
-            urls = [urlsplit(f"https://{url.netloc}/ping")]
+            urls = urls[1:] or [urlsplit(f"https://{url.netloc}/ping")]
         for url in urls:
             await show(client, client.ask(head_of(options, url), body))
 

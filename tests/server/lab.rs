@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use transport_lab::certs::Certs;
 use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
+use transport_lab::trial::settings::FaultKind;
 use transport_lab::trial::{Alpn, Settings};
 
 /// How long anything that must happen is waited for.
@@ -51,7 +52,8 @@ pub(crate) fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<Vec<u
 /// A running server. It ends when dropped.
 pub(crate) struct Lab {
     child: Child,
-    _input: Option<ChildStdin>,
+    /// What the lab would say to it.
+    input: Option<ChildStdin>,
     /// The port of each ALPN.
     ports: [u16; 3],
     /// The first port of `serve`, which is the control origin's.
@@ -122,7 +124,13 @@ impl Lab {
 
     fn of(child: Child, input: Option<ChildStdin>, ports: [u16; 3], base: u16, folder: TempDir) -> Self {
         let ca = folder.path().join("ca.pem");
-        Self { child, _input: input, ports, base, ca, folder, files: AtomicU32::new(0) }
+        Self { child, input, ports, base, ca, folder, files: AtomicU32::new(0) }
+    }
+
+    /// Has the server of a trial end every stream that is open.
+    pub(crate) fn end_streams(&mut self) {
+        let inject = Down::Inject { fault: FaultKind::CloseStreams };
+        writeln!(self.input.as_mut().unwrap(), "{}", serde_json::to_string(&inject).unwrap()).unwrap();
     }
 
     pub(crate) fn port(&self, alpn: Alpn) -> u16 {

@@ -112,12 +112,18 @@ impl Stream {
         }
     }
 
+    /// The next line, its line feed included.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE).expect("the stream says nothing, or has ended");
+        String::from_utf8(line).unwrap()
+    }
+
     /// What the stream begins with, when that is the time to wait before reconnecting.
     #[track_caller]
     pub(crate) fn retry(&mut self) -> String {
-        let line = || String::from_utf8(self.lines.recv_timeout(PATIENCE).unwrap()).unwrap();
-        let first = line();
-        assert_eq!(line(), "\n");
+        let first = self.line();
+        assert_eq!(self.line(), "\n");
         first.strip_prefix("retry: ").unwrap_or_else(|| panic!("{first:?}")).trim_end().to_owned()
     }
 

@@ -3,6 +3,7 @@
 mod beginning;
 mod certificates;
 mod hosts;
+mod polling;
 mod refused;
 mod requests;
 mod run;

@@ -1,11 +1,12 @@
-//! The parser in script, in a real browser, held to the same cases as the one in Rust.
+//! The parsers in script, in a real browser: that of event streams held to the same cases as the one in Rust.
 
 use std::process::Command;
 
 #[test]
-fn the_parser_in_script_parses_as_the_standard_says_however_a_stream_is_cut() {
+fn the_parsers_in_script_parse_as_the_standards_say_however_a_stream_is_cut() {
     let page = include_str!("parser.html")
         .replace("/*PARSER*/", include_str!("../../src/transport/sse/parser.js"))
+        .replace("/*LINES*/", include_str!("../../src/transport/streaming/lines.js"))
         .replace("/*CASES*/", include_str!("../../src/transport/sse/cases.json"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parser.html");
@@ -16,5 +17,6 @@ fn the_parser_in_script_parses_as_the_standard_says_however_a_stream_is_cut() {
     chromium.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
     let output = chromium.arg(format!("file://{}", path.display())).output().expect("chromium, which is installed");
     let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("<p>lines: 0 wrong, too long: 1</p>"), "{said}");
     assert!(said.contains("<p>7 cases, 0 wrong, too long: 2</p>"), "{said}");
 }

@@ -2,6 +2,7 @@
 
 mod beginning;
 mod certificates;
+mod coming_back;
 mod hosts;
 mod polling;
 mod refused;

@@ -106,6 +106,9 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
     let protocol = &settings.protocol;
     // A transport that doesn't exist is the plan's to refuse.
     transport::find(&protocol.transport).map_or(Ok(()), |transport| (transport.page)(protocol.alpn))?;
+    if settings.workload.stuck > 0 {
+        return Err("a browser reads whatever comes: it can't be stuck on purpose".to_owned());
+    }
     match settings.workload.connections {
         Connections::Shared => Ok(()),
         Connections::Separate => Err("a browser decides its own connections".to_owned()),

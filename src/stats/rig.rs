@@ -80,6 +80,15 @@ impl Rig {
         self
     }
 
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Subscription `sub` sends event `event` now.
+    pub(crate) fn send(&mut self, sub: u32, event: u32) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::Sent { t, sub, event, scheduled: t })
+    }
+
     pub(crate) fn fact(&mut self, fact: Fact) -> &mut Self {
         self.saw(Source::Client, |_| fact)
     }

@@ -1,5 +1,7 @@
 //! What the native client's side of a transport tells of its subscription.
 
+use std::time::Duration;
+
 use crate::feed::{EventId, payload};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
@@ -15,12 +17,34 @@ pub struct Receipts {
     t: Vec<u64>,
     wrong: Vec<String>,
     last: Option<String>,
+    retry: Option<Duration>,
+    finished: bool,
+    opens: u32,
+    of_clients: bool,
 }
 
 impl Receipts {
     /// Of this subscription; facts go to `sink`.
     pub fn new(sub: u32, sink: Sink) -> Self {
-        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new(), last: None }
+        Self {
+            sub,
+            sink,
+            ids: Vec::new(),
+            t: Vec::new(),
+            wrong: Vec::new(),
+            last: None,
+            retry: None,
+            finished: false,
+            opens: 0,
+            of_clients: false,
+        }
+    }
+
+    /// The same where clients publish: what they send carries their own number, and nobody knows beforehand which id
+    /// it will have.
+    #[must_use]
+    pub fn of_clients(self) -> Self {
+        Self { of_clients: true, ..self }
     }
 
     /// The subscription was asked for.
@@ -29,14 +53,21 @@ impl Receipts {
     }
 
     /// The server's answer has begun.
-    pub fn opened(&self) {
+    pub fn opened(&mut self) {
+        self.opens += 1;
         self.sink.saw(Fact::Opened { t: monotonic_nanos(), sub: self.sub });
+    }
+
+    /// How often it has begun.
+    pub fn opens(&self) -> u32 {
+        self.opens
     }
 
     /// An event came.
     pub fn received(&mut self, id: &str, data: &str) {
         self.t.push(monotonic_nanos());
-        if !id.parse::<EventId>().is_ok_and(|id| payload::is_right(id.seq, data)) {
+        let right = |id: EventId| payload::is_right(id.seq, data) || self.of_clients && payload::number(data).is_some();
+        if !id.parse::<EventId>().is_ok_and(right) {
             self.wrong.push(id.to_owned());
         }
         self.ids.push(id.to_owned());
@@ -51,6 +82,26 @@ impl Receipts {
     /// After which event to go on, if the server has said so yet.
     pub fn last(&self) -> Option<&str> {
         self.last.as_deref()
+    }
+
+    /// The server said how long to wait before coming back.
+    pub fn retry(&mut self, delay: Duration) {
+        self.retry = Some(delay);
+    }
+
+    /// How long to wait before coming back, if the server has said so.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// The server said not to come back, or nobody who keeps to the standard would.
+    pub fn finished(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether not to come back.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// The server said that events are gone.

@@ -161,7 +161,13 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
     };
     let mut response = match asked {
         Ok(response) if response.status == http::StatusCode::OK => response,
-        Ok(response) => return format!("the server answered {}", response.status),
+        Ok(response) => {
+            // Section 9.2.3: 204 tells a reader not to come back.
+            if response.status == http::StatusCode::NO_CONTENT {
+                receipts.finished();
+            }
+            return format!("the server answered {}", response.status);
+        }
         Err(error) => return error.to_string(),
     };
     receipts.opened();

@@ -15,14 +15,15 @@ pub(super) static RECEIVED: Metric = Metric {
     ..PLAIN
 };
 
-/// Events published after an open subscription was attached and before it closed, and never received by it.
+/// Events published after an open subscription was attached and before it closed for good, and never received by it;
+/// and events that a client sent and that were never published.
 pub(super) static LOST: Metric = Metric {
     name: "lost",
     unit: "events",
-    definition: "Events published after an open subscription was attached and before it closed, and never received \
-                 by it.",
+    definition: "Events published after an open subscription was attached and before it closed for good, and never \
+                 received by it; and events that a client sent and that were never published.",
     phrase: "lost {} events",
-    compute: |record| Sample::count(lost(record).values().map(Vec::len).sum()),
+    compute: |record| Sample::count(lost(record).values().map(Vec::len).sum::<usize>() + unpublished(record).len()),
     ..PLAIN
 };
 
@@ -70,7 +71,7 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     let mut lost = Ids::new();
     for sub in record.opened.keys() {
         let Some(begun) = begun.get(sub) else { continue };
-        let until = record.closed.get(sub).map_or(u64::MAX, |&(t, _)| t);
+        let until = record.ended(*sub).unwrap_or(u64::MAX);
         let got: BTreeSet<&str> = record.received.get(sub).into_iter().flatten().map(|receipt| receipt.id).collect();
         let missing = feeds
             .get(begun.feed)
@@ -85,6 +86,14 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     lost
 }
 
+/// What clients sent and was never published: number from 0 and subscription, in the order of numbers.
+pub(in crate::stats) fn unpublished(record: &Record<'_>) -> Vec<(u32, u32)> {
+    let published: BTreeSet<u32> =
+        record.published.values().filter(|publication| publication.by.is_some()).map(|p| p.event).collect();
+    let missing = record.sent.iter().filter(|(event, _)| !published.contains(event));
+    missing.map(|(event, sent)| (*event, sent.sub)).collect()
+}
+
 /// What was received again, once for each time.
 pub(in crate::stats) fn duplicated<'a>(record: &Record<'a>) -> Ids<'a> {
     let again = |receipts: &[crate::stats::record::Receipt<'a>]| -> Vec<&'a str> {
@@ -96,16 +105,29 @@ pub(in crate::stats) fn duplicated<'a>(record: &Record<'a>) -> Ids<'a> {
 
 /// What came after a later event of its feed, for the first time.
 pub(in crate::stats) fn reordered<'a>(record: &Record<'a>) -> Ids<'a> {
+    // A feed's order is that of its ids; the epoch of a server that was started anew comes after that of the one before.
+    let mut epochs: BTreeMap<&str, u64> = BTreeMap::new();
+    for (id, publication) in &record.published {
+        if let Some((epoch, _)) = id.rsplit_once('-') {
+            let first = epochs.entry(epoch).or_insert(publication.t);
+            *first = publication.t.min(*first);
+        }
+    }
+    let place = |id: &str| {
+        let (epoch, seq) = id.rsplit_once('-')?;
+        Some((*epochs.get(epoch)?, seq.parse::<u64>().ok()?))
+    };
     let late = |receipts: &[crate::stats::record::Receipt<'a>]| -> Vec<&'a str> {
         let (mut seen, mut latest) = (BTreeSet::new(), BTreeMap::new());
         let mut late = Vec::new();
         for receipt in receipts.iter().filter(|receipt| seen.insert(receipt.id)) {
             let Some(publication) = record.published.get(receipt.id) else { continue };
-            let latest = latest.entry(publication.feed).or_insert(publication.event);
-            if publication.event < *latest {
+            let Some(place) = place(receipt.id) else { continue };
+            let latest = latest.entry(publication.feed).or_insert(place);
+            if place < *latest {
                 late.push(receipt.id);
             }
-            *latest = publication.event.max(*latest);
+            *latest = place.max(*latest);
         }
         late
     };

@@ -53,7 +53,9 @@ pub(super) struct Record<'a> {
     pub(super) recorded_late: &'a [u64],
     /// When the server was killed on purpose, and with it what it had not told yet.
     pub(super) server_killed: Vec<u64>,
-    /// When each fault was over.
+    /// When each fault began.
+    pub(super) faults_begun: Vec<u64>,
+    /// When each was over.
     pub(super) faults_ended: Vec<u64>,
     /// Who publishes.
     pub(super) direction: Direction,
@@ -207,7 +209,20 @@ impl<'a> Record<'a> {
     }
 
     /// When a subscription ended for good; `None` while it is open.
+    ///
+    /// That is what its client says, unless the server ended it before; and where that was because of a fault, it is
+    /// when the fault began: what was published from then on may have found nobody to read it.
     pub(super) fn ended(&self, sub: u32) -> Option<u64> {
+        let ended = self.closed_for_good(sub)?;
+        let Some(last) = self.attachments.iter().rfind(|attachment| attachment.sub == Some(sub)) else {
+            return Some(ended);
+        };
+        let ended = ended.min(last.until.unwrap_or(u64::MAX));
+        let faults = self.faults_begun.iter().copied().filter(|begun| (last.t..=ended).contains(begun));
+        Some(faults.max().unwrap_or(ended))
+    }
+
+    fn closed_for_good(&self, sub: u32) -> Option<u64> {
         let mut ended = None;
         for &(t, step) in self.steps.get(&sub).into_iter().flatten() {
             match step {
@@ -276,8 +291,11 @@ impl<'a> Record<'a> {
             }
             Fact::Machine { idle, udp_dropped, .. } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             Fact::Recorded { late, .. } => self.recorded_late = late,
-            Fact::Fault { t, fault } if matches!(fault.as_str(), "kill-server" | "restart-server") => {
-                self.server_killed.push(*t);
+            Fact::Fault { t, fault } => {
+                self.faults_begun.push(*t);
+                if matches!(fault.as_str(), "kill-server" | "restart-server") {
+                    self.server_killed.push(*t);
+                }
             }
             Fact::FaultEnded { t, .. } => self.faults_ended.push(*t),
             Fact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),

@@ -205,6 +205,13 @@ impl Rig {
         self.published(feed, 1000, 0, true)
     }
 
+    /// Publishes event `event` of `f0` under this id, due now.
+    pub(crate) fn publish_as(&mut self, id: &str, event: u32) -> &mut Self {
+        self.now += 1000;
+        let (feed, id) = ("f0".to_owned(), id.to_owned());
+        self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled: t, census: false })
+    }
+
     fn published(&mut self, feed: &str, event: u32, late: u64, census: bool) -> &mut Self {
         // `wait` counts whole milliseconds from here: no microsecond is added before what waits.
         let scheduled = self.now - late;

@@ -5,17 +5,22 @@ import { Parser } from "./sse-parser.js";
 /**
  * Subscribes to one feed.
  *
- * @param {{url: string, credentials: "omit" | "include",
+ * @param {{url: string, credentials: "omit" | "include", after?: string,
  *          settings: {reader?: "eventsource" | "fetch", cache?: "no-store" | "default"}}} subscription
  * @param {{opened: () => void, received: (id: string, data: string) => void,
- *          gap: (missed: number | null, first: string | null) => void, closed: (reason: string) => void}} on
+ *          gap: (missed: number | null, first: string | null) => void, closed: (reason: string, how?: {finished: boolean}) => void}} on
  *   called as it happens; each takes its own time first thing
  * @returns {{close: () => void}}
  */
-export function subscribe({ url, credentials, settings }, on) {
+export function subscribe({ url, credentials, settings, after }, on) {
   return settings.reader === "fetch"
-    ? fetched(url, { credentials, cache: settings.cache ?? "no-store" }, on)
+    ? fetched(after ? `${url}&after=${after}` : url, { credentials, cache: settings.cache ?? "no-store" }, on)
     : eventSource(url, credentials, on);
+}
+
+/** Whether what reads comes back by itself. */
+export function reconnects(settings) {
+  return settings.reader !== "fetch";
 }
 
 function eventSource(url, credentials, on) {
@@ -32,9 +37,12 @@ function eventSource(url, credentials, on) {
 /** The same by fetch(). It doesn't reconnect. */
 function fetched(url, { credentials, cache }, on) {
   const leaving = new AbortController();
+  let finished = false;
   const read = async () => {
     const headers = { accept: "text/event-stream" };
     const answer = await fetch(url, { mode: "cors", credentials, cache, headers, signal: leaving.signal });
+    // Section 9.2.3: 204 tells a reader not to come back.
+    finished = answer.status === 204;
     if (answer.status !== 200) return `the server answered ${answer.status}`;
     on.opened();
     const reader = answer.body.getReader();
@@ -51,7 +59,7 @@ function fetched(url, { credentials, cache }, on) {
   read()
     .catch((error) => String(error?.message ?? error))
     .then((reason) => {
-      if (!leaving.signal.aborted) on.closed(reason);
+      if (!leaving.signal.aborted) on.closed(reason, { finished });
     });
   return { close: () => leaving.abort() };
 }

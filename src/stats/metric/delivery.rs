@@ -188,4 +188,28 @@ mod tests {
         rig.receive(0, 2).receive(0, 0).receive(0, 1).receive_last(0);
         assert_eq!(counts(&rig), [Some(4.0), Some(0.0), Some(0.0), Some(2.0)]);
     }
+
+    #[test]
+    fn who_comes_back_misses_what_was_published_meanwhile_and_who_is_turned_away_does_not() {
+        let mut back = Rig::new();
+        back.request(0).attach(0, 1).open(0).wait(1).close(0).publish(0).wait(1).request(0).close(0).publish(1);
+        back.request(0).attach(0, 1).open(0).census().receive_last(0);
+        assert_eq!(back.metric(&LOST).median, Some(2.0));
+        let mut away = Rig::new();
+        away.request(0).attach(0, 1).open(0).wait(1);
+        let t = away.now();
+        away.fact(crate::trial::Fact::Fault { t, fault: "no-content".to_owned() });
+        away.wait(1).publish(0).detach(0, 1).wait(1).publish(1).close(0).census();
+        assert_eq!(away.metric(&LOST).median, Some(0.0));
+    }
+
+    #[test]
+    fn the_epoch_of_a_server_that_was_started_anew_comes_after_that_of_the_one_before() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).open(0).publish(0).publish(1).receive(0, 0).receive(0, 1);
+        rig.publish_as("a000-1", 2).receive_id(0, "a000-1").publish_as("a000-2", 3).receive_id(0, "a000-2");
+        assert_eq!(rig.metric(&REORDERED).median, Some(0.0));
+        rig.publish(4).publish_as("a000-3", 5).receive_id(0, "a000-3").receive(0, 4);
+        assert_eq!(rig.metric(&REORDERED).median, Some(1.0));
+    }
 }

@@ -100,6 +100,8 @@ impl Server {
             bind: vec![std::net::IpAddr::from([127, 0, 0, 1])],
             feeds: vec!["f0".to_owned()],
             origins: Vec::new(),
+            ports: std::collections::BTreeMap::new(),
+            life: 0,
         });
         let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 0, seed: 1, settings, role }));
         let mut stdin = child.stdin.take().expect("its input");

@@ -47,6 +47,11 @@ impl Span {
         Self(Duration::from_millis(ms))
     }
 
+    /// A span of whole nanoseconds.
+    pub const fn from_nanos(ns: u64) -> Self {
+        Self(Duration::from_nanos(ns))
+    }
+
     /// A span of whole seconds.
     pub const fn from_secs(s: u64) -> Self {
         Self(Duration::from_secs(s))

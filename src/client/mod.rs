@@ -112,6 +112,9 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
     if alone && protocol.transport == polling::TRANSPORT.name {
         return Err("a browser decides its own connections, and keeps one for the next fetch".to_owned());
     }
+    if settings.workload.stuck > 0 {
+        return Err("a browser reads whatever comes: it can't be stuck on purpose".to_owned());
+    }
     match settings.workload.connections {
         Connections::Shared => Ok(()),
         Connections::Separate => Err("a browser decides its own connections".to_owned()),

@@ -184,7 +184,7 @@ async fn relay(mut lines: mpsc::Receiver<Down>, trial: Arc<OpenTrial>) {
             Down::Go { at } => trial.orders.send_modify(|orders| orders.go = Some(at)),
             Down::Stop => break,
             // The trial is told to each page as its stream begins; faults are the server's.
-            Down::Trial(_) | Down::Inject { .. } => {}
+            Down::Trial(_) | Down::Inject { .. } | Down::Cease { .. } => {}
         }
     }
     trial.orders.send_modify(|orders| orders.stop = true);

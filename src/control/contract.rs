@@ -21,6 +21,7 @@ use super::assets;
 use super::carrier::{OpenTrial, Orders, Page};
 use super::page_clock::PageClock;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::settings::Visibility;
 use crate::trial::{Down, Fact, Role, Up};
 use crate::wire::BODY_TIMEOUT;
 
@@ -161,13 +162,18 @@ impl Drop for DownLines {
     }
 }
 
-/// When something is due in a page: its subscriptions' opening, the probe of mid-hold and other actors. Latest first.
+/// When something is due in a page: its subscriptions' opening, what they send, the probe of mid-hold and other actors. Latest first.
 fn reminders(admitted: &Admitted, go: u64) -> Vec<u64> {
     let message = &admitted.trial.message;
     let workload = &message.settings.workload;
     let mut due = vec![0, workload.ramp.nanos() + workload.hold.nanos() / 2];
     if let Role::Client(client) = &message.role {
-        due.extend(client.subscriptions.iter().filter(|s| s.page == admitted.page).map(|s| s.open_at));
+        let own = client.subscriptions.iter().filter(|plan| plan.page == admitted.page);
+        due.extend(own.clone().map(|plan| plan.open_at));
+        // A page in front needs none for what it sends, and there may be many.
+        if workload.visibility == Visibility::Hidden {
+            due.extend(own.flat_map(|plan| &plan.sends).map(|send| send.at));
+        }
     }
     due.extend(message.settings.beside.iter().map(|beside| beside.at.nanos()));
     due.sort_unstable();

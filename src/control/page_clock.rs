@@ -41,6 +41,7 @@ impl PageClock {
                 return Err("a receipt with as many times as ids");
             }
             Fact::Received { t, .. } => t.iter_mut().for_each(|t| *t = self.to_lab(*t)),
+            Fact::Sent { t, scheduled, .. } => (*t, *scheduled) = (self.to_lab(*t), self.to_lab(*scheduled)),
             Fact::Requested { t, .. }
             | Fact::Opened { t, .. }
             | Fact::Closed { t, .. }

@@ -9,7 +9,7 @@ use super::lab::Lab;
 use super::results;
 use super::trial::Running;
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Server, Workload};
+use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload};
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -41,6 +41,7 @@ fn settings() -> Settings {
         timeout: Span::from_secs(5),
         workload,
         server: Server::default(),
+        reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),
         beside: Vec::new(),

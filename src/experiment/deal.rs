@@ -1,7 +1,9 @@
-//! Who subscribes to what, and when: a trial's subscriptions dealt round over pages, hosts, ports and feeds.
+//! Who subscribes to what, and when: a trial's subscriptions dealt round over pages, hosts, ports and feeds, and to
+//! them what clients publish.
 
-use crate::trial::settings::{HostOrder, Urls, Workload};
-use crate::trial::{Protocol, SubscriptionPlan};
+use crate::feed::schedule;
+use crate::trial::settings::{Direction, HostOrder, Urls, Workload};
+use crate::trial::{Sending, Settings, SubscriptionPlan};
 
 /// The host names under test, in the order in which they are opened: `localhost` alone, or `a.localhost`,
 /// `b.localhost`, … or the other way round.
@@ -27,7 +29,8 @@ pub fn feeds(workload: &Workload) -> Vec<String> {
 /// each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
 ///
 /// `ports` are those of the protocol's ALPN; without any there is nothing to subscribe to.
-pub fn deal(workload: &Workload, trial: u32, protocol: &Protocol, ports: &[u16]) -> Vec<SubscriptionPlan> {
+pub fn deal(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<SubscriptionPlan> {
+    let Settings { workload, protocol, .. } = settings;
     let (hosts, feeds) = (hosts(workload), feeds(workload));
     if ports.is_empty() {
         return Vec::new();
@@ -50,9 +53,27 @@ pub fn deal(workload: &Workload, trial: u32, protocol: &Protocol, ports: &[u16])
             path,
             // Less than the ramp, which is 64 bits.
             open_at: u64::try_from(open_at).unwrap_or(u64::MAX),
+            sends: Vec::new(),
         }
     };
-    (0..workload.subscribers).map(subscription).collect()
+    let mut plans: Vec<_> = (0..workload.subscribers).map(subscription).collect();
+    if workload.direction != Direction::Down && !plans.is_empty() {
+        let all = plans.len();
+        for due in schedule(workload, seed) {
+            plans[due.event as usize % all].sends.push(Sending { event: due.event, at: due.at });
+        }
+    }
+    plans
+}
+
+/// The stuck: where the first subscriptions are, but of no trial, so that no count takes them for its own.
+pub fn stuck(settings: &Settings, subscriptions: &[SubscriptionPlan]) -> Vec<SubscriptionPlan> {
+    let of = |(number, plan): (u32, &SubscriptionPlan)| {
+        let path = plan.path.split('?').next().unwrap_or_default();
+        let path = format!("{path}?stuck={number}");
+        SubscriptionPlan { sub: number, open_at: 0, path, sends: Vec::new(), ..plan.clone() }
+    };
+    (0..settings.workload.stuck).zip(subscriptions.iter().cycle()).map(of).collect()
 }
 
 /// The i-th combination of one digit below each size.
@@ -79,13 +100,20 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::trial::Alpn;
+    use crate::trial::{Alpn, Protocol};
     use crate::units::Span;
+
+    fn of(workload: &Workload, trial: u32, ports: &[u16]) -> Vec<SubscriptionPlan> {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        settings.workload = workload.clone();
+        settings.protocol = Protocol::new("sse", Alpn::H2);
+        deal(&settings, trial, 1, ports)
+    }
 
     fn dealt(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
         let workload = Workload { subscribers, pages, hosts, ports, feeds, ..Workload::default() };
         let ports: Vec<u16> = (9000..).take(ports as usize).collect();
-        deal(&workload, 7, &Protocol::new("sse", Alpn::H2), &ports)
+        of(&workload, 7, &ports)
     }
 
     /// Whether no key occurs more often than any of `all` others by more than one.
@@ -141,7 +169,7 @@ mod tests {
     #[test]
     fn identical_addresses_say_their_trial_and_nothing_of_the_subscription() {
         let workload = Workload { subscribers: 4, feeds: 2, urls: Urls::Identical, ..Workload::default() };
-        let subs = deal(&workload, 7, &Protocol::new("sse", Alpn::H2), &[1]);
+        let subs = of(&workload, 7, &[1]);
         let paths: Vec<&str> = subs.iter().map(|s| s.path.as_str()).collect();
         assert_eq!(paths, [["/feeds/f0/sse?trial=7", "/feeds/f1/sse?trial=7"]; 2].concat());
     }
@@ -150,7 +178,7 @@ mod tests {
     fn hosts_open_in_the_order_that_was_asked_for() {
         let first = |host_order| {
             let workload = Workload { subscribers: 3, hosts: 2, host_order, ..Workload::default() };
-            let subs = deal(&workload, 0, &Protocol::new("sse", Alpn::H2), &[1]);
+            let subs = of(&workload, 0, &[1]);
             subs.into_iter().map(|s| s.host).collect::<Vec<_>>()
         };
         assert_eq!(first(HostOrder::Forward), ["a.localhost", "b.localhost", "a.localhost"]);
@@ -160,13 +188,33 @@ mod tests {
     #[test]
     fn opens_are_spread_over_the_ramp_and_never_reach_its_end() {
         let workload = Workload { subscribers: 4, ramp: Span::from_secs(2), ..Workload::default() };
-        let subs = deal(&workload, 0, &Protocol::new("sse", Alpn::H1), &[1]);
+        let subs = of(&workload, 0, &[1]);
         let at: Vec<u64> = subs.iter().map(|s| s.open_at / 1_000_000).collect();
         assert_eq!(at, [0, 500, 1000, 1500]);
     }
 
     #[test]
     fn without_a_port_there_is_nothing_to_subscribe_to() {
-        assert_eq!(deal(&Workload::default(), 0, &Protocol::new("sse", Alpn::H1), &[]), []);
+        assert_eq!(of(&Workload::default(), 0, &[]), []);
+    }
+
+    #[test]
+    fn what_clients_publish_is_dealt_round_and_in_the_order_it_is_due() {
+        let mut workload = Workload { subscribers: 2, direction: Direction::Up, ..Workload::default() };
+        workload.events.count = 5;
+        let sent: Vec<Vec<u32>> =
+            of(&workload, 0, &[1]).iter().map(|plan| plan.sends.iter().map(|s| s.event).collect()).collect();
+        assert_eq!(sent, [vec![0, 2, 4], vec![1, 3]]);
+        workload.direction = Direction::Down;
+        assert!(of(&workload, 0, &[1]).iter().all(|plan| plan.sends.is_empty()));
+    }
+
+    #[test]
+    fn the_stuck_say_no_trial() {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        (settings.workload.stuck, settings.workload.subscribers, settings.workload.feeds) = (3, 2, 2);
+        let stuck = stuck(&settings, &deal(&settings, 7, 1, &[1]));
+        let paths: Vec<&str> = stuck.iter().map(|plan| plan.path.as_str()).collect();
+        assert_eq!(paths, ["/feeds/f0/sse?stuck=0", "/feeds/f1/sse?stuck=1", "/feeds/f0/sse?stuck=2"]);
     }
 }

@@ -99,7 +99,7 @@ fn an_unknown_setting_is_named_with_its_line_and_the_nearest_word() {
     assert_eq!(refused("[sse]\nretri = 3\n"), "x.toml:3: unknown setting `retri` in [sse]; did you mean `retry`?");
     assert_eq!(
         refused("[[fault]]\nat = \"1s\"\nkind = \"close-streams\"\nwhen = 3\n"),
-        "x.toml:5: unknown setting `when` in [[fault]]; write `at` or `kind`"
+        "x.toml:5: unknown setting `when` in [[fault]]; write `at`, `kind` or `for`"
     );
     assert!(refused("zzz = 3\n").starts_with("x.toml:2: unknown setting `zzz`; write `client`, "));
 }

@@ -1,9 +1,12 @@
 //! Whether a trial can be judged at all: its settings within their bounds, its events due before the census, and
 //! its expectations possible under its own faults.
 
+mod faults;
+
+use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{long_polling, polling};
 use crate::trial::Settings;
-use crate::trial::settings::{Arrival, Counts, Delivery, Events, FaultKind, HostOrder};
+use crate::trial::settings::{Arrival, Direction, Events, HostOrder};
 use crate::units::{Size, Span};
 
 /// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
@@ -21,6 +24,12 @@ fn complain<T>(setting: &str, says: String) -> Result<T, Complaint> {
 const MIN_SIZE: Size = Size::from_bytes(16);
 /// The most an event's data may be.
 const MAX_SIZE: Size = Size::from_bytes(1 << 20);
+/// The most where a client publishes it: what the server takes.
+const MAX_SENT_SIZE: Size = Size::from_bytes(MAX_EVENT_BYTES as u64);
+/// How often in a row a client tries to come back at most.
+const MAX_TRIES: u32 = 1000;
+/// The least and the most that it may wait, jitter aside: less would be a flood.
+const DELAYS: std::ops::RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(3600);
 /// How many other actors a trial has at most.
 const MAX_BESIDES: usize = 16;
 /// What a request takes at most beside what it waits for, on a busy machine.
@@ -34,7 +43,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
     check_events(settings)?;
     check_drain(settings)?;
     check_besides(settings)?;
-    check_faults(settings)
+    check_reconnect(settings)?;
+    faults::check(settings)
 }
 
 fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
@@ -45,6 +55,9 @@ fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
         ("workload.hosts", workload.hosts, 1, 4),
         ("workload.ports", workload.ports, 1, 16),
         ("workload.feeds", workload.feeds, 1, 16),
+        ("workload.stuck", workload.stuck, 0, 1000),
+        ("reconnect.tries", settings.reconnect.tries, 0, MAX_TRIES),
+        ("reconnect.factor", settings.reconnect.factor, 1, 100),
         ("workload.events.count", workload.events.count, 0, 100_000),
         ("server.log", settings.server.log, 1, 1_000_000),
     ];
@@ -57,10 +70,11 @@ fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
         }
     }
     let size = workload.events.size;
-    if !(MIN_SIZE..=MAX_SIZE).contains(&size) {
+    let most = if workload.direction == Direction::Down { MAX_SIZE } else { MAX_SENT_SIZE };
+    if !(MIN_SIZE..=most).contains(&size) {
         return complain(
             "workload.events.size",
-            format!("`workload.events.size` can't be {size}: write {MIN_SIZE} to {MAX_SIZE}"),
+            format!("`workload.events.size` can't be {size}: write {MIN_SIZE} to {most}"),
         );
     }
     if end_nanos(settings) > MAX_TIMELINE {
@@ -94,6 +108,18 @@ fn check_besides(settings: &Settings) -> Result<(), Complaint> {
                 census as f64 / 1e9
             );
             return complain(&format!("beside.{index}.at"), says);
+        }
+    }
+    Ok(())
+}
+
+/// A wait of nothing would be a flood, and one without end none.
+fn check_reconnect(settings: &Settings) -> Result<(), Complaint> {
+    let reconnect = &settings.reconnect;
+    for (setting, wait) in [("reconnect.delay", reconnect.delay), ("reconnect.most", reconnect.most)] {
+        if !DELAYS.contains(&wait) {
+            let (least, most) = (DELAYS.start(), DELAYS.end());
+            return complain(setting, format!("`{setting}` can't be {wait}: write {least} to {most}"));
         }
     }
     Ok(())
@@ -163,51 +189,13 @@ fn end_nanos(settings: &Settings) -> u64 {
     settings.workload.census_nanos() + settings.workload.drain.nanos()
 }
 
-/// Faults within the timeline, and expectations that they leave possible.
-///
-/// - A server killed at the census or before publishes no census and loses its log: nothing can be delivered
-///   exactly once, and there is nothing to count.
-/// - A client killed at any time takes its receipts with it, as it keeps them in memory until the drain is over:
-///   the same.
-/// - Streams closed by the server leave both possible: a reader that comes back with the last id it saw is given
-///   what it missed (WHATWG HTML section 9.2.4). Whether it is back at the census is what such a trial finds out.
-/// - `at-most-once` stays possible under all of them.
-fn check_faults(settings: &Settings) -> Result<(), Complaint> {
-    let (census, end) = (settings.workload.census_nanos(), end_nanos(settings));
-    for (index, fault) in settings.fault.iter().enumerate() {
-        let setting = format!("fault.{index}");
-        let at = fault.at.nanos();
-        if at > end {
-            let says =
-                format!("the fault at {} comes after the end of the trial ({:.3} s)", fault.at, end as f64 / 1e9);
-            return complain(&setting, says);
-        }
-        let (prevents, why) = match fault.kind {
-            FaultKind::KillServer => (at <= census, "a server that is killed before the census can't publish it"),
-            FaultKind::KillClient => (true, "a client that is killed takes what it received with it"),
-            FaultKind::CloseStreams => (false, ""),
-        };
-        if prevents && settings.expect.delivery == Delivery::ExactlyOnce {
-            let says = format!(
-                "{why}: `expect.delivery = \"exactly-once\"` is impossible; write \"at-most-once\" or \"observe\""
-            );
-            return complain(&setting, says);
-        }
-        if prevents && settings.expect.counts == Counts::Equal {
-            let says = format!("{why}: `expect.counts = \"equal\"` is impossible; write \"observe\"");
-            return complain(&setting, says);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn complaint(settings: serde_json::Value) -> String {
+    pub(super) fn complaint(settings: serde_json::Value) -> String {
         let settings: Settings = serde_json::from_value(settings).unwrap();
         check(&settings).map_or_else(|c| format!("{}: {}", c.setting, c.says), |()| "fine".to_owned())
     }
@@ -298,27 +286,14 @@ mod tests {
     }
 
     #[test]
-    fn expectations_that_a_fault_makes_impossible_are_refused() {
-        let with = |kind: &str, at: &str, delivery: &str, counts: &str| {
-            complaint(json!({ "workload": { "hold": "2s", "drain": "1s" }, "fault": [{ "at": at, "kind": kind }],
-                "expect": { "delivery": delivery, "counts": counts } }))
+    fn a_client_never_floods_the_server_and_sends_no_more_than_it_takes() {
+        let delay = complaint(json!({ "reconnect": { "delay": "0s" } }));
+        assert_eq!(delay, "reconnect.delay: `reconnect.delay` can't be 0s: write 1ms to 3600s");
+        assert!(complaint(json!({ "reconnect": { "tries": 1001 } })).starts_with("reconnect.tries"));
+        let size = |direction: &str| {
+            complaint(json!({ "workload": { "direction": direction, "events": { "size": "65 KiB" } } }))
         };
-        assert_eq!(
-            with("kill-server", "1s", "exactly-once", "observe"),
-            "fault.0: a server that is killed before the census can't publish it: `expect.delivery = \
-             \"exactly-once\"` is impossible; write \"at-most-once\" or \"observe\""
-        );
-        assert!(
-            with("kill-server", "2s", "at-most-once", "equal").contains("`expect.counts = \"equal\"` is impossible")
-        );
-        assert_eq!(with("kill-server", "2001ms", "exactly-once", "equal"), "fine", "after the census");
-        assert_eq!(with("kill-server", "1s", "at-most-once", "observe"), "fine");
-        assert!(with("kill-client", "2500ms", "exactly-once", "observe").contains("takes what it received with it"));
-        assert!(with("kill-client", "1s", "observe", "equal").contains("impossible"));
-        assert_eq!(with("close-streams", "1s", "exactly-once", "equal"), "fine");
-        assert_eq!(
-            with("close-streams", "3001ms", "observe", "observe"),
-            "fault.0: the fault at 3001ms comes after the end of the trial (3.000 s)"
-        );
+        assert_eq!(size("down"), "fine");
+        assert!(size("up").ends_with("write 16 B to 64 KiB"), "{}", size("up"));
     }
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::Experiment;
 use super::draft::level_of;
-use crate::trial::settings::{Beside, BesideKind};
+use crate::transport::Opens;
+use crate::trial::settings::{Beside, BesideKind, FaultKind};
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
 use crate::{client, transport};
@@ -57,6 +58,14 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
                     (RFC 9000 section 18.2)"
             .to_owned());
     }
+    let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
+    if settings.workload.stuck > 0 && !transport.holds() {
+        return Err(format!("{} leaves nothing open that could be left unread", transport.name));
+    }
+    // Other openings have no answer that says "don't come back".
+    if settings.fault.iter().any(|fault| fault.kind == FaultKind::NoContent) && transport.opens != Opens::Request {
+        return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name));
+    }
     Ok(())
 }
 
@@ -100,16 +109,20 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
         // On HTTP/1.1 every subscription has a connection of its own, whatever is set.
         "workload.connections" => is_native(settings) && multiplexed,
         "workload.pages" | "workload.credentials" | "workload.visibility" | "sse.reader" => !is_native(settings),
+        // Only the native client asks, and only QUIC leaves a silent peer to be asked.
+        "reconnect.ping" => is_native(settings) && matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic),
+        // A browser's own `EventSource` comes back in its own way.
+        _ if name.starts_with("reconnect.") => {
+            let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
+            counts && (is_native(settings) || !is_event_source(settings))
+        }
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
         "workload.open" => !is_native(settings) || multiplexed,
         // One host comes first and has its own certificate whatever is set.
         "workload.host-order" | "server.certificate" => settings.workload.hosts > 1,
         // An `EventSource` has no cache mode to choose.
-        "sse.cache" => {
-            let reader = settings.transports.get("sse").and_then(|table| table.get("reader"));
-            !is_native(settings) && reader.is_some_and(|reader| reader == "fetch")
-        }
+        "sse.cache" => settings.protocol.transport == "sse" && !is_native(settings) && !is_event_source(settings),
         _ if name.starts_with("beside.") && name.ends_with(".credentials") => {
             let index = name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
             let actor = index.and_then(|index| settings.beside.get(index));
@@ -120,6 +133,12 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
             transport::find(table).is_none() || table == settings.protocol.transport
         }
     }
+}
+
+/// Whether a page would read with an `EventSource`.
+fn is_event_source(settings: &Settings) -> bool {
+    let reader = settings.transports.get("sse").and_then(|table| table.get("reader"));
+    settings.protocol.transport == "sse" && reader.is_none_or(|reader| reader == "eventsource")
 }
 
 fn is_native(settings: &Settings) -> bool {

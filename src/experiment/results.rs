@@ -120,9 +120,9 @@ pub(super) fn calibration(
 
 /// What a trial's subscriptions asked for. Which number a port had is not known any more; which of them it was is.
 fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
-    let workload = &planned.settings.workload;
-    let ports: Vec<u16> = (1..=u16::try_from(workload.ports.max(1)).unwrap_or(u16::MAX)).collect();
-    deal::deal(workload, planned.trial, &planned.settings.protocol, &ports)
+    let ports = planned.settings.workload.ports;
+    let ports: Vec<u16> = (1..=u16::try_from(ports.max(1)).unwrap_or(u16::MAX)).collect();
+    deal::deal(&planned.settings, planned.trial, planned.seed, &ports)
 }
 
 /// How a client is called where a person reads it.

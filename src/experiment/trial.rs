@@ -1,9 +1,10 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod faults;
 mod finish;
 mod start;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,11 +16,10 @@ use super::machine::Watch;
 use super::{RunError, plan};
 use crate::client;
 use crate::stats;
-use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;
 use crate::trial::observation::Outcome;
-use crate::trial::settings::{Fault, FaultKind};
-use crate::trial::{Down, Fact, Observation, PlannedTrial, Role, Source, TrialMessage, Up};
+use crate::trial::{Alpn, Down, Fact, Observation, PlannedTrial, Role, Source, TrialMessage, Up};
 
 /// From the `go` message to the instant it names: both ends must have it by then.
 const LEAD: Duration = Duration::from_millis(50);
@@ -62,6 +62,12 @@ pub(super) struct Running<'a> {
     done: [bool; 2],
     /// Whether a fault has ended each.
     killed: [bool; 2],
+    /// Whether the process of each has ended by itself or by a fault, and its last line was taken.
+    gone: [bool; 2],
+    /// The servers that were killed and had others after them.
+    life: u32,
+    /// The ports that the server listens at.
+    ports: BTreeMap<Alpn, Vec<u16>>,
     /// What the kernel counts since the trial began.
     watch: Watch,
     /// How late each fact was recorded that was told at once, in nanoseconds; the first [`MAX_LATE`].
@@ -98,6 +104,9 @@ impl<'a> Running<'a> {
             came: [0; 2],
             done: [false; 2],
             killed: [false; 2],
+            gone: [false; 2],
+            life: 0,
+            ports: BTreeMap::new(),
             watch: Watch::start(),
             late: Vec::new(),
         }
@@ -187,58 +196,6 @@ impl<'a> Running<'a> {
         workload.census_nanos() + workload.drain.nanos()
     }
 
-    /// From `go` to the end of the drain, faults included. Closed early, the census is taken then, by the server.
-    async fn timeline(&mut self, go: u64, mut closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
-        let settings = &self.planned.settings;
-        let mut faults: Vec<Fault> = settings.fault.clone();
-        faults.sort_by_key(|fault| fault.at);
-        let mut faults = VecDeque::from(faults);
-        let mut end = go + self.timeline_nanos();
-        loop {
-            let fault_at = faults.front().map(|fault| go + fault.at.nanos());
-            let until = fault_at.map_or(end, |at| at.min(end));
-            tokio::select! {
-                () = sleep_until(until) => {
-                    let Some(fault) = faults.pop_front() else { return Ok(()) };
-                    if fault_at == Some(until) {
-                        self.inject(fault.kind).await?;
-                    } else {
-                        return Ok(());
-                    }
-                }
-                () = closed(&mut closing) => {
-                    closing = None;
-                    end = end.min(monotonic_nanos() + settings.workload.drain.nanos());
-                }
-                heard = self.hear() => {
-                    let (which, said) = self.sort(heard)?;
-                    if let Some(said) = said {
-                        self.take(which, said).await?;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn inject(&mut self, kind: FaultKind) -> Result<(), Early> {
-        let fault = serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-        self.note(Fact::Fault { t: monotonic_nanos(), fault: fault.clone() })?;
-        match kind {
-            FaultKind::KillServer => self.kill(Which::Server),
-            FaultKind::KillClient => self.kill(Which::Client),
-            FaultKind::CloseStreams => self.order(Which::Server, Down::Inject { fault: kind }).await,
-        }
-        self.note(Fact::FaultEnded { t: monotonic_nanos(), fault })?;
-        Ok(())
-    }
-
-    fn kill(&mut self, which: Which) {
-        self.killed[which as usize] = true;
-        if let Some(end) = self.end_mut(which) {
-            end.kill();
-        }
-    }
-
     /// This long from now, or when the trial must have ended.
     fn within(&self, most: Duration) -> Instant {
         self.end_by.min(Instant::now() + most)
@@ -272,6 +229,7 @@ impl<'a> Running<'a> {
             Some((which, Heard::Said(said))) => Ok((which, Some(said))),
             Some((which, Heard::Exited(status))) => {
                 let role = which.word();
+                self.gone[which as usize] = true;
                 self.note(Fact::Exited { t: monotonic_nanos(), role: role.to_owned(), status: status.clone() })?;
                 if self.killed[which as usize] || self.done[which as usize] {
                     return Ok((which, None));
@@ -286,6 +244,7 @@ impl<'a> Running<'a> {
         match said {
             Up::Saw(fact) => {
                 self.came[which as usize] += 1;
+                let fact = if which == Which::Server { fact.in_life(self.life) } else { fact };
                 let from = if which == Which::Server { Source::Server } else { Source::Client };
                 if which == Which::Server {
                     self.lab.ledger.send_modify(|ledger| ledger.apply(&fact));
@@ -359,16 +318,6 @@ impl<'a> Running<'a> {
         self.observations.push(observation);
         Ok(())
     }
-}
-
-/// Waits until everything is to be closed early; for ever where nobody can want that.
-async fn closed(closing: &mut Option<watch::Receiver<bool>>) {
-    if let Some(closing) = closing
-        && closing.wait_for(|closing| *closing).await.is_ok()
-    {
-        return;
-    }
-    std::future::pending::<()>().await;
 }
 
 async fn hear(end: &mut Option<End>) -> Heard {

@@ -28,7 +28,7 @@ use crate::server::{Publisher, Token, is_local};
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::{Events, Expect, Server, Workload};
+use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload};
 use crate::trial::{Down, Fact, PlannedTrial, Role, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
@@ -165,7 +165,7 @@ impl Reception {
 
     fn message(&self, planned: &PlannedTrial, wish: &Wish, feed: &Arc<Feed>) -> TrialMessage {
         let PlannedTrial { trial, seed, ref settings, .. } = *planned;
-        let mut subscriptions = deal::deal(&settings.workload, trial, &settings.protocol, &[wish.port]);
+        let mut subscriptions = deal::deal(settings, trial, seed, &[wish.port]);
         let token = self.token.as_ref().filter(|_| !is_local(&wish.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         // Trials have a server to themselves, whose feed is f0; visits share theirs and have a feed each.
@@ -185,6 +185,7 @@ impl Reception {
             cert_sha256: base64(&self.certs.cert_sha256()),
             spki_sha256: base64(&self.certs.spki_sha256()),
             subscriptions,
+            stuck: Vec::new(),
         });
         TrialMessage { contract: CONTRACT, trial, seed, settings: settings.clone(), role }
     }
@@ -205,6 +206,7 @@ impl Reception {
                 ..Workload::default()
             },
             server: Server { max_concurrent_streams: self.max_concurrent_streams, ..Server::default() },
+            reconnect: Reconnect::default(),
             expect: Expect::default(),
             fault: Vec::new(),
             beside: Vec::new(),
@@ -293,7 +295,7 @@ impl Part {
                 }
                 order = orders.recv() => match order {
                     Some(Down::Go { at }) => publisher = Some(self.publish(at)),
-                    Some(Down::Trial(_) | Down::Inject { .. }) => {}
+                    Some(Down::Trial(_) | Down::Inject { .. } | Down::Cease { .. }) => {}
                     Some(Down::Stop) | None => break,
                 },
             }
@@ -319,7 +321,7 @@ impl Part {
         let facts = self.facts.clone();
         let sink = Sink::new(move |fact| facts.send(fact));
         let workload = self.planned.settings.workload.clone();
-        Publisher::start(workload, self.planned.seed, go, vec![Arc::clone(&self.feed)], sink, |_| ())
+        Publisher::start(workload, self.planned.seed, go, vec![Arc::clone(&self.feed)], sink, 0, |_| ())
     }
 
     async fn pass(&mut self, fact: Fact) {

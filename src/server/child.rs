@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::watch;
 
 use super::publisher::Publisher;
 use super::usage::usage;
 use super::{Options, Server};
 use crate::certs::{Certs, CertsError};
+use crate::trial::clock::monotonic_nanos;
 use crate::trial::observation::UsageAt;
 use crate::trial::rig::Rig;
 use crate::trial::settings::FaultKind;
@@ -67,8 +69,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     });
     let mut ports = BTreeMap::new();
     for alpn in Alpn::HTTP {
-        for _ in 0..settings.workload.ports {
-            ports.entry(alpn).or_insert_with(Vec::new).push(server.listen(alpn, 0).await?);
+        let wanted = role.ports.get(&alpn).map_or(&[][..], Vec::as_slice);
+        for number in 0..settings.workload.ports as usize {
+            let port = wanted.get(number).copied().unwrap_or(0);
+            ports.entry(alpn).or_insert_with(Vec::new).push(server.listen(alpn, port).await?);
         }
     }
     let feeds: Option<Vec<_>> = role.feeds.iter().map(|name| server.feed(name)).collect();
@@ -86,10 +90,16 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
                     move |at| sink.saw(usage(at, &meter))
                 };
                 let workload = settings.workload.clone();
-                publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), read));
+                let since = if role.life > 0 { monotonic_nanos() } else { 0 };
+                publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), since, read));
             }
-            Down::Inject { fault: FaultKind::CloseStreams } => server.end_streams(),
-            Down::Inject { fault } => tracing::warn!(?fault, "not a fault that a server does to itself"),
+            Down::Inject { fault } => match fault {
+                FaultKind::CloseStreams => server.end_streams(),
+                FaultKind::Refuse => server.turn_away(Some(StatusCode::SERVICE_UNAVAILABLE)),
+                FaultKind::NoContent => server.turn_away(Some(StatusCode::NO_CONTENT)),
+                _ => tracing::warn!(?fault, "not a fault that a server does to itself"),
+            },
+            Down::Cease { .. } => server.turn_away(None),
             Down::Stop => break,
             Down::Trial(_) => tracing::warn!("a second trial"),
         }

@@ -15,6 +15,7 @@ mod usage;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 
@@ -32,7 +33,7 @@ use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings
 use crate::units::Settable;
 use crate::wire::h3::{QuicOptions, endpoint};
 use crate::wire::tcp::TcpOptions;
-use crate::wire::{Sink, Traffic, WireError, h3, listen, tcp, tls};
+use crate::wire::{ResetKey, Sink, Traffic, WireError, h3, listen, tcp, tls};
 use routes::Routes;
 
 /// The QUIC limit where the setting is unset: QUIC can't leave it out (RFC 9000 section 18.2: absent means 0).
@@ -135,6 +136,15 @@ impl Server {
         self.routes.feeds.each(Feed::end_readers);
     }
 
+    /// Answers whoever subscribes from now on with this status, after ending every response that is open; `None`:
+    /// lets them in again.
+    pub fn turn_away(&self, status: Option<http::StatusCode>) {
+        self.routes.turned_away.store(status.map_or(0, |status| status.as_u16()), Ordering::Release);
+        if status.is_some() {
+            self.end_streams();
+        }
+    }
+
     /// Reads what the server has done so far, from any thread.
     fn meter(&self) -> Meter {
         Meter { routes: Arc::clone(&self.routes), traffic: self.traffic.clone() }
@@ -190,8 +200,9 @@ impl Server {
             Settable::Set(streams) => streams,
             Settable::Unset => QUIC_STREAMS,
         };
+        let reset_key = ResetKey::of(self.options.certs.key().secret_der());
         let traffic = self.traffic.clone();
-        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams, traffic };
+        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams, reset_key, traffic };
         for socket in sockets {
             let endpoint = endpoint(socket, &options)?;
             self.endpoints.push(endpoint.clone());

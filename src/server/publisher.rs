@@ -9,7 +9,7 @@ use crate::feed::{Feed, payload, schedule};
 use crate::trial::Fact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::trial::observation::UsageAt;
-use crate::trial::settings::Workload;
+use crate::trial::settings::{Direction, Workload};
 use crate::wire::Sink;
 
 /// The longest sleep, after which the publisher looks whether it should stop.
@@ -27,14 +27,16 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes everything of the workload to each feed, counted from `go`, then the census at T; has what the
-    /// server used read just before the first event is due and right after the census.
+    /// Publishes everything of the workload to each feed that is the server's to publish, counted from `go`, then the
+    /// census at T; has what the server used read just before the first event is due and right after the census. What
+    /// was due before `since`, in nanoseconds of `CLOCK_MONOTONIC`, is passed over.
     pub fn start(
         workload: Workload,
         seed: u64,
         go: u64,
         feeds: Vec<Arc<Feed>>,
         sink: Sink,
+        since: u64,
         read: impl Fn(UsageAt) + Send + 'static,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -42,8 +44,13 @@ impl Publisher {
         let census_now = Arc::new(AtomicBool::new(false));
         let hurried = Arc::clone(&census_now);
         let thread = thread::spawn(move || {
-            let mut dues: Vec<_> = schedule(&workload, seed).iter().map(|due| (due.at, due.event, false)).collect();
+            let events = match workload.direction {
+                Direction::Down => schedule(&workload, seed),
+                Direction::Up | Direction::Echo => Vec::new(),
+            };
+            let mut dues: Vec<_> = events.iter().map(|due| (due.at, due.event, false)).collect();
             dues.push((workload.census_nanos(), workload.events.count, true));
+            dues.retain(|due| go + due.0 >= since);
             let size = workload.events.size.bytes();
             let first = dues.first().map_or(0, |due| due.0);
             if matches!(sleep_until((go + first).saturating_sub(BEFORE), &stopped, &hurried), Woken::Stopped) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -40,6 +40,8 @@ pub(super) struct Routes {
     sink: Sink,
     requests: AtomicU64,
     refused: AtomicU64,
+    /// The status that all who subscribe are answered with instead of a feed; 0: none.
+    pub(super) turned_away: AtomicU16,
     subscriptions: Arc<AtomicUsize>,
 }
 
@@ -53,6 +55,7 @@ impl Routes {
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            turned_away: AtomicU16::new(0),
             subscriptions: Arc::default(),
         }
     }
@@ -122,6 +125,9 @@ impl Routes {
         exchange: Exchange,
     ) -> Result<Response<ResponseBody>, Error> {
         fits(transport, &exchange)?;
+        if let Some(turned_away) = self.turned_away() {
+            return turned_away;
+        }
         let feed = self.feed(feed)?;
         let head = exchange.head();
         // What is read of it outlives the exchange, which the transport takes.
@@ -143,6 +149,18 @@ impl Routes {
         let publishing = self.publishing(Arc::clone(&feed), tag);
         let beginning = Beginning { feed, attaching, rig: self.rig };
         Ok((transport.serve)(Reading { exchange, after, query: &query, table, beginning, publishing }).await)
+    }
+
+    /// What a reader is answered with while the server turns all away: a fault that was asked for.
+    fn turned_away(&self) -> Option<Result<Response<ResponseBody>, Error>> {
+        match StatusCode::from_u16(self.turned_away.load(Ordering::Acquire)).ok()? {
+            StatusCode::NO_CONTENT => {
+                let mut response = Response::new(ResponseBody::empty());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                Some(Ok(response))
+            }
+            status => Some(Err(Error::new(status, "no subscription is let in at the moment"))),
+        }
     }
 
     fn feed(&self, name: &str) -> Result<Arc<Feed>, Error> {

@@ -52,7 +52,7 @@ fn never_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
 fn untold(record: &Record<'_>, id: &str) -> bool {
     let parts =
         |id: &str| id.rsplit_once('-').and_then(|(epoch, seq)| Some((epoch.to_owned(), seq.parse::<u64>().ok()?)));
-    let Some((epoch, seq)) = parts(id).filter(|_| record.server_killed) else { return false };
+    let Some((epoch, seq)) = parts(id).filter(|_| !record.server_killed.is_empty()) else { return false };
     let told = record.published.keys().filter_map(|id| parts(id)).filter(|(other, _)| *other == epoch);
     record.published.is_empty() || told.map(|(_, seq)| seq).max().is_some_and(|last| seq > last)
 }
@@ -111,8 +111,13 @@ fn delivery(record: &Record<'_>, exactly: bool) -> Vec<String> {
         return again.into_iter().collect();
     }
     let lost = say(metric::delivery::lost(record), "lost");
+    let unpublished = metric::delivery::unpublished(record);
+    let unpublished = unpublished.first().map(|(event, sub)| {
+        let events = plural(unpublished.len(), "event");
+        format!("{events} sent and never published, the first number {event} by subscription {sub}")
+    });
     let late = say(metric::delivery::reordered(record), "out of order");
-    [lost, again, late].into_iter().flatten().collect()
+    [lost, unpublished, again, late].into_iter().flatten().collect()
 }
 
 /// How many subscriptions a message lists.

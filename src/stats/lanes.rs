@@ -162,7 +162,10 @@ mod tests {
     fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
         let (page, port, path, open_at) = (0, 1, String::new(), 0);
         let host = |sub: u32| if sub.is_multiple_of(2) { "a.localhost" } else { "b.localhost" }.to_owned();
-        let subscription = |sub| SubscriptionPlan { sub, page, host: host(sub), port, path: path.clone(), open_at };
+        let subscription = |sub| {
+            let (host, path, sends) = (host(sub), path.clone(), vec![]);
+            SubscriptionPlan { sub, page, host, port, path, open_at, sends }
+        };
         (0..planned.settings.workload.subscribers).map(subscription).collect()
     }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 pub(super) mod delivery;
+mod recovery;
 mod streams;
 mod timing;
 mod usage;
@@ -21,7 +22,7 @@ pub struct Metric {
     /// A phrase about a client, with `{}` for the number: `held {}`.
     pub phrase: &'static str,
     /// Whether it compares the client's clock with the server's, and so is as uncertain as that comparison.
-    pub by_client_clock: bool,
+    pub(super) by_client_clock: fn(&Record<'_>) -> bool,
     /// Whether it counts from the schedule, and so means nothing where the publisher is late.
     pub from_schedule: bool,
     /// The formula.
@@ -47,6 +48,8 @@ pub static ALL: &[&Metric] = &[
     &delivery::REORDERED,
     &timing::LATENCY,
     &timing::STALL,
+    &recovery::RECONNECT_INTERVAL,
+    &recovery::RECOVERY_TIME,
     &usage::CPU_PER_EVENT,
     &usage::MEMORY_PER_STREAM,
     &usage::BYTES_PER_EVENT,
@@ -63,7 +66,7 @@ const PLAIN: Metric = Metric {
     unit: "",
     definition: "",
     phrase: "",
-    by_client_clock: false,
+    by_client_clock: |_| false,
     from_schedule: false,
     compute: |_| Sample::Absent(String::new()),
 };

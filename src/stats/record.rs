@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::observation::{Outcome, UsageAt};
-use crate::trial::settings::Urls;
+use crate::trial::settings::{Direction, Urls};
 use crate::trial::{Alpn, Fact, Observation, PlannedTrial};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
@@ -15,6 +15,10 @@ pub(super) struct Record<'a> {
     pub(super) opened: BTreeMap<u32, u64>,
     /// When each first ended, and why.
     pub(super) closed: BTreeMap<u32, (u64, &'a str)>,
+    /// Per subscription, all that it did in the order of time: a client that comes back does each again.
+    pub(super) steps: BTreeMap<u32, Vec<(u64, Step)>>,
+    /// What clients published, by the event's number from 0.
+    pub(super) sent: BTreeMap<u32, Sent>,
     /// Per subscription, its receipts in the order they came.
     pub(super) received: BTreeMap<u32, Vec<Receipt<'a>>>,
     /// Receipts whose content was not what was published: subscription and id.
@@ -47,8 +51,14 @@ pub(super) struct Record<'a> {
     pub(super) udp_dropped: Option<u64>,
     /// How late facts were written to the journal, in nanoseconds.
     pub(super) recorded_late: &'a [u64],
-    /// Whether the server was killed on purpose, and with it what it had not told yet.
-    pub(super) server_killed: bool,
+    /// When the server was killed on purpose, and with it what it had not told yet.
+    pub(super) server_killed: Vec<u64>,
+    /// When each fault began.
+    pub(super) faults_begun: Vec<u64>,
+    /// When each was over.
+    pub(super) faults_ended: Vec<u64>,
+    /// Who publishes.
+    pub(super) direction: Direction,
     /// The client's version.
     pub(super) client_version: Option<&'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
@@ -66,6 +76,28 @@ pub(super) struct Receipt<'a> {
     pub(super) t: u64,
     /// Which event.
     pub(super) id: &'a str,
+}
+
+/// What a subscription does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// It is asked for.
+    Requested,
+    /// It opens.
+    Opened,
+    /// It ends, or fails to open.
+    Closed,
+}
+
+/// An event that a client published.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    /// When it was sent.
+    pub(super) t: u64,
+    /// By which subscription.
+    pub(super) sub: u32,
+    /// When it was due.
+    pub(super) scheduled: u64,
 }
 
 /// A connection to the server.
@@ -101,6 +133,8 @@ pub(super) struct Publication<'a> {
     pub(super) feed: &'a str,
     pub(super) event: u32,
     pub(super) scheduled: u64,
+    /// The subscription that sent it; `None`: the server's own.
+    pub(super) by: Option<u32>,
 }
 
 /// A feed's census event.
@@ -124,9 +158,10 @@ pub(super) struct Usage {
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
     pub(super) fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
-        let identical = planned.settings.workload.urls == Urls::Identical;
+        let workload = &planned.settings.workload;
+        let identical = workload.urls == Urls::Identical;
         let polled = planned.settings.protocol.transport == "polling";
-        let mut record = Self { identical, polled, ..Self::default() };
+        let mut record = Self { identical, polled, direction: workload.direction, ..Self::default() };
         let mut detached = Vec::new();
         for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {
             record.take(planned.trial, &observation.fact, &mut detached);
@@ -146,14 +181,84 @@ impl<'a> Record<'a> {
                 attachment.until = Some(t);
             }
         }
+        record.steps.values_mut().for_each(|steps| steps.sort_unstable());
+        record.bury();
+        record.join();
         record
+    }
+
+    /// What was attached to a server that was killed ended with it, though it could not say so.
+    fn bury(&mut self) {
+        for attachment in self.attachments.iter_mut().filter(|attachment| attachment.until.is_none()) {
+            attachment.until = self.server_killed.iter().copied().filter(|&died| died > attachment.t).min();
+        }
+    }
+
+    /// Says of each event that a client published who that was, and when it was due: the server knows neither, only
+    /// the number in the event's data, which is one more.
+    fn join(&mut self) {
+        if self.direction == Direction::Down {
+            return;
+        }
+        for (id, publication) in &mut self.published {
+            if self.census.values().any(|census| census.id == *id) {
+                continue;
+            }
+            let sent = publication.event.checked_sub(1).and_then(|event| Some((event, self.sent.get(&event)?)));
+            if let Some((event, sent)) = sent {
+                (publication.event, publication.scheduled, publication.by) = (event, sent.scheduled, Some(sent.sub));
+            }
+        }
+    }
+
+    /// When a subscription ended for good; `None` while it is open.
+    ///
+    /// That is what its client says, unless the server ended it before; and where that was because of a fault, it is
+    /// when the fault began: what was published from then on may have found nobody to read it.
+    pub(super) fn ended(&self, sub: u32) -> Option<u64> {
+        let ended = self.closed_for_good(sub)?;
+        let Some(last) = self.attachments.iter().rfind(|attachment| attachment.sub == Some(sub)) else {
+            return Some(ended);
+        };
+        let ended = ended.min(last.until.unwrap_or(u64::MAX));
+        let faults = self.faults_begun.iter().copied().filter(|begun| (last.t..=ended).contains(begun));
+        Some(faults.max().unwrap_or(ended))
+    }
+
+    fn closed_for_good(&self, sub: u32) -> Option<u64> {
+        let mut ended = None;
+        for &(t, step) in self.steps.get(&sub).into_iter().flatten() {
+            match step {
+                Step::Requested => {}
+                Step::Opened => ended = None,
+                // One that fails to come back ended when it was last open.
+                Step::Closed => ended = ended.or(Some(t)),
+            }
+        }
+        ended
+    }
+
+    fn step(&mut self, sub: u32, t: u64, step: Step) {
+        self.steps.entry(sub).or_default().push((t, step));
     }
 
     fn take(&mut self, trial: u32, fact: &'a Fact, detached: &mut Vec<(u64, u64)>) {
         match fact {
-            Fact::Requested { t, sub } => _ = self.requested.entry(*sub).or_insert(*t),
-            Fact::Opened { t, sub } => _ = self.opened.entry(*sub).or_insert(*t),
-            Fact::Closed { t, sub, reason } => _ = self.closed.entry(*sub).or_insert((*t, reason)),
+            Fact::Requested { t, sub } => {
+                self.requested.entry(*sub).or_insert(*t);
+                self.step(*sub, *t, Step::Requested);
+            }
+            Fact::Opened { t, sub } => {
+                self.opened.entry(*sub).or_insert(*t);
+                self.step(*sub, *t, Step::Opened);
+            }
+            Fact::Closed { t, sub, reason } => {
+                self.closed.entry(*sub).or_insert((*t, reason));
+                self.step(*sub, *t, Step::Closed);
+            }
+            Fact::Sent { t, sub, event, scheduled } => {
+                self.sent.insert(*event, Sent { t: *t, sub: *sub, scheduled: *scheduled });
+            }
             Fact::Received { t, sub, ids, wrong } => {
                 let receipts = ids.iter().zip(t).map(|(id, &t)| Receipt { t, id });
                 self.received.entry(*sub).or_default().extend(receipts);
@@ -176,9 +281,10 @@ impl<'a> Record<'a> {
             }
             Fact::Detached { t, stream, tag, .. } if *tag == Some(trial) => detached.push((*t, *stream)),
             Fact::Published { t, feed, id, event, scheduled, census } => {
-                self.published.insert(id, Publication { t: *t, feed, event: *event, scheduled: *scheduled });
+                let (t, event, scheduled) = (*t, *event, *scheduled);
+                self.published.insert(id, Publication { t, feed, event, scheduled, by: None });
                 if *census {
-                    self.census.insert(feed, Census { t: *t, id });
+                    self.census.insert(feed, Census { t, id });
                 }
             }
             Fact::Written { stream, sub, id, .. } => _ = self.written.insert((*stream, *sub, id)),
@@ -188,7 +294,13 @@ impl<'a> Record<'a> {
             }
             Fact::Machine { idle, udp_dropped, .. } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             Fact::Recorded { late, .. } => self.recorded_late = late,
-            Fact::Fault { fault, .. } if fault == "kill-server" => self.server_killed = true,
+            Fact::Fault { t, fault } => {
+                self.faults_begun.push(*t);
+                if matches!(fault.as_str(), "kill-server" | "restart-server") {
+                    self.server_killed.push(*t);
+                }
+            }
+            Fact::FaultEnded { t, .. } => self.faults_ended.push(*t),
             Fact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             Fact::Outcome { outcome, reason, .. } => self.outcome = Some((*outcome, reason.as_deref())),
             _ => {}
@@ -274,9 +386,11 @@ impl<'a> Record<'a> {
         self.received.iter().map(|(sub, receipts)| (*sub, live(sub, receipts))).collect()
     }
 
-    /// How late each event was published, in milliseconds.
+    /// How late each event was published, in milliseconds; of what clients publish, how late it was sent.
     pub(super) fn lateness(&self) -> Vec<f64> {
-        self.published.values().map(|p| millis(p.scheduled, p.t)).collect()
+        let own = self.published.values().filter(|publication| publication.by.is_none());
+        let own = own.map(|publication| millis(publication.scheduled, publication.t));
+        own.chain(self.sent.values().map(|sent| millis(sent.scheduled, sent.t))).collect()
     }
 
     /// The server's use.

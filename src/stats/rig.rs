@@ -80,6 +80,15 @@ impl Rig {
         self
     }
 
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Subscription `sub` sends event `event` now.
+    pub(crate) fn send(&mut self, sub: u32, event: u32) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::Sent { t, sub, event, scheduled: t })
+    }
+
     pub(crate) fn fact(&mut self, fact: Fact) -> &mut Self {
         self.saw(Source::Client, |_| fact)
     }
@@ -194,6 +203,13 @@ impl Rig {
 
     pub(crate) fn census_of(&mut self, feed: &str) -> &mut Self {
         self.published(feed, 1000, 0, true)
+    }
+
+    /// Publishes event `event` of `f0` under this id, due now.
+    pub(crate) fn publish_as(&mut self, id: &str, event: u32) -> &mut Self {
+        self.now += 1000;
+        let (feed, id) = ("f0".to_owned(), id.to_owned());
+        self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled: t, census: false })
     }
 
     fn published(&mut self, feed: &str, event: u32, late: u64, census: bool) -> &mut Self {

@@ -201,7 +201,7 @@ fn trial(planned: &PlannedTrial, observations: &[&Observation]) -> TrialResult {
             _ => (metric.compute)(&record),
         }
         .entry(metric.unit);
-        if metric.by_client_clock && entry.n > 0 {
+        if (metric.by_client_clock)(&record) && entry.n > 0 {
             entry.uncertainty = record.uncertainty.map(|nanos| nanos as f64 / 1e6);
         }
         if metric.from_schedule {

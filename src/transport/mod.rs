@@ -64,6 +64,14 @@ pub struct Transport {
     pub subscribe: for<'a> fn(Subscribing<'a>) -> Answer<'a, String>,
 }
 
+impl Transport {
+    /// Whether a subscription has something open for as long as it lasts. What is asked for again and again hasn't:
+    /// each answer is small and then over.
+    pub fn holds(&self) -> bool {
+        !matches!(self.name, "polling" | "long-polling")
+    }
+}
+
 /// Which exchange a reader begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opens {

@@ -19,12 +19,32 @@ pub struct Receipts {
     last: Option<String>,
     retry: Option<Duration>,
     finished: bool,
+    opens: u32,
+    of_clients: bool,
 }
 
 impl Receipts {
     /// Of this subscription; facts go to `sink`.
     pub fn new(sub: u32, sink: Sink) -> Self {
-        Self { sub, sink, ids: Vec::new(), t: Vec::new(), wrong: Vec::new(), last: None, retry: None, finished: false }
+        Self {
+            sub,
+            sink,
+            ids: Vec::new(),
+            t: Vec::new(),
+            wrong: Vec::new(),
+            last: None,
+            retry: None,
+            finished: false,
+            opens: 0,
+            of_clients: false,
+        }
+    }
+
+    /// The same where clients publish: what they send carries their own number, and nobody knows beforehand which id
+    /// it will have.
+    #[must_use]
+    pub fn of_clients(self) -> Self {
+        Self { of_clients: true, ..self }
     }
 
     /// The subscription was asked for.
@@ -33,14 +53,21 @@ impl Receipts {
     }
 
     /// The server's answer has begun.
-    pub fn opened(&self) {
+    pub fn opened(&mut self) {
+        self.opens += 1;
         self.sink.saw(Fact::Opened { t: monotonic_nanos(), sub: self.sub });
+    }
+
+    /// How often it has begun.
+    pub fn opens(&self) -> u32 {
+        self.opens
     }
 
     /// An event came.
     pub fn received(&mut self, id: &str, data: &str) {
         self.t.push(monotonic_nanos());
-        if !id.parse::<EventId>().is_ok_and(|id| payload::is_right(id.seq, data)) {
+        let right = |id: EventId| payload::is_right(id.seq, data) || self.of_clients && payload::number(data).is_some();
+        if !id.parse::<EventId>().is_ok_and(right) {
             self.wrong.push(id.to_owned());
         }
         self.ids.push(id.to_owned());

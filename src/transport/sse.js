@@ -22,6 +22,11 @@ export function subscribe({ url, credentials, settings, after }, on) {
     : eventSource(url, credentials, on);
 }
 
+/** Whether what reads comes back by itself. */
+export function reconnects(settings) {
+  return settings.reader !== "fetch";
+}
+
 function eventSource(url, credentials, on) {
   const source = new EventSource(url, { withCredentials: credentials === "include" });
   source.onopen = () => on.opened();

@@ -30,6 +30,11 @@ pub enum Down {
         /// What.
         fault: FaultKind,
     },
+    /// To the server: this fault is over.
+    Cease {
+        /// What.
+        fault: FaultKind,
+    },
     /// Say what was kept back, then `done`, then exit within 2 s.
     Stop,
 }
@@ -74,6 +79,13 @@ pub struct ServerRole {
     /// Origins that may read and write beside the server's own; the trial page's is one.
     #[serde(default)]
     pub origins: Vec<String>,
+    /// The ports to listen at, `workload.ports` of each ALPN; a free one for each that is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<Alpn, Vec<u16>>,
+    /// How many servers of this trial came before this one and were killed: what was due in their time is not
+    /// published again.
+    #[serde(default)]
+    pub life: u32,
 }
 
 /// What the client needs.
@@ -98,6 +110,9 @@ pub struct ClientRole {
     pub spki_sha256: String,
     /// The subscriptions that this client, or this page of it, opens.
     pub subscriptions: Vec<SubscriptionPlan>,
+    /// Those that open on connections of their own and never read. Nothing is told of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<SubscriptionPlan>,
 }
 
 /// One subscription to open.
@@ -116,6 +131,18 @@ pub struct SubscriptionPlan {
     pub path: String,
     /// When, in nanoseconds after `go`.
     pub open_at: u64,
+    /// What it sends to its feed, in the order it is due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<Sending>,
+}
+
+/// An event that a client publishes. Its data says the number after `event`'s: numbers in data begin at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sending {
+    /// Which of the trial's, from 0.
+    pub event: u32,
+    /// When it is due, in nanoseconds after `go`.
+    pub at: u64,
 }
 
 /// From an end of the trial to the lab.

@@ -90,6 +90,14 @@ impl Ledger {
             _ => {}
         }
     }
+
+    /// Everything that was open is open no more: the server's process is gone, and could not say so.
+    pub fn forget_open(&mut self) {
+        self.open.clear();
+        for counts in self.alpn.values_mut().chain(self.trials.values_mut()) {
+            (counts.connections.open, counts.streams.open) = (0, 0);
+        }
+    }
 }
 
 #[cfg(test)]

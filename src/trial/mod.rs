@@ -18,7 +18,7 @@ pub mod settings;
 pub mod stdio;
 
 pub use claim::Claim;
-pub use contract::{Down, Role, SubscriptionPlan, TrialMessage, Up};
+pub use contract::{Down, Role, Sending, SubscriptionPlan, TrialMessage, Up};
 pub use observation::{Fact, Observation, Source};
 pub use plan::{Levels, Plan, PlannedTrial};
 pub use protocol::{Alpn, Protocol};

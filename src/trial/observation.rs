@@ -53,6 +53,9 @@ pub enum Fact {
     Closed { t: u64, sub: u32, reason: String },
     /// The server said that events are gone. `missed` is unknown when the id was of another epoch.
     Gap { t: u64, sub: u32, missed: Option<u64>, first: Option<String> },
+    /// An event of the client's own was handed to what sends it. `event` counts from 0 over the trial; `scheduled`
+    /// is when it was due.
+    Sent { t: u64, sub: u32, event: u32, scheduled: u64 },
     /// The plain GET of mid-hold was sent.
     ProbeSent { t: u64 },
     /// It was answered.
@@ -76,7 +79,8 @@ pub enum Fact {
     /// It ended.
     Detached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
-    /// `census` marks the one at T.
+    /// `census` marks the one at T. Of one that a client sent, `event` is the number in its data, which is one more
+    /// than that of `sent` and 0 where there is none, and `scheduled` is when it came.
     Published { t: u64, feed: String, id: String, event: u32, scheduled: u64, census: bool },
     /// The census event was handed to this stream.
     Written { t: u64, stream: u64, sub: Option<u32>, id: String },
@@ -116,7 +120,26 @@ pub enum Fact {
     Outcome { t: u64, outcome: Outcome, reason: Option<String> },
 }
 
+/// How many bits one server's numbers have: no trial comes near 2^40 connections, and all stay below 2^53.
+const LIFE_BITS: u32 = 40;
+
 impl Fact {
+    /// The same of the server that was started after so many others: it numbers its connections and streams from 0
+    /// again, and a trial must not take two for one.
+    #[must_use]
+    pub fn in_life(mut self, life: u32) -> Self {
+        let first = u64::from(life) << LIFE_BITS;
+        match &mut self {
+            Self::Connected { conn, .. } | Self::Disconnected { conn, .. } => *conn += first,
+            Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
+                (*conn, *stream) = (*conn + first, *stream + first);
+            }
+            Self::Written { stream, .. } => *stream += first,
+            _ => {}
+        }
+        self
+    }
+
     /// When it was observed; of receipts, the last.
     pub fn time(&self) -> u64 {
         match self {
@@ -125,6 +148,7 @@ impl Fact {
             | Self::Opened { t, .. }
             | Self::Closed { t, .. }
             | Self::Gap { t, .. }
+            | Self::Sent { t, .. }
             | Self::ProbeSent { t }
             | Self::ProbeAnswered { t, .. }
             | Self::BesideSent { t, .. }

@@ -131,9 +131,9 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Says that this event was handed to the subscription's stream; of consequence for a census only.
+    /// Says that this event was handed to the subscription's stream; of consequence for the census of a trial only.
     pub fn written(&self, event: &Event) {
-        if event.census && !self.of.silent {
+        if event.census && !self.of.silent && self.of.tag.is_some() {
             let (stream, sub, id) = (self.stream, self.of.sub, event.id.to_string());
             self.of.connection.sink.saw(Fact::Written { t: monotonic_nanos(), stream, sub, id });
         }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -91,6 +92,16 @@ impl Drop for Driver {
 impl Dialled {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
+        Self::connect_asking(target, alpn, ca, None).await
+    }
+
+    /// The same; where it is QUIC, a peer that was silent for so long is asked whether it is still there.
+    pub(super) async fn connect_asking(
+        target: &Target,
+        alpn: Alpn,
+        ca: &CertificateDer<'static>,
+        ask: Option<Duration>,
+    ) -> Result<Self, WireError> {
         let kind = match alpn {
             Alpn::H1 => {
                 let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
@@ -108,7 +119,7 @@ impl Dialled {
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
                 Kind::H2(sender, Arc::new(Driver(tokio::spawn(connection).abort_handle())))
             }
-            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca).await?),
+            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, ask).await?),
             Alpn::Quic => return Err(target.failed(&"raw QUIC has no requests")),
         };
         Ok(Self { target: target.clone(), kind })

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h3::client::{RequestStream, SendRequest};
@@ -48,7 +49,12 @@ impl Drop for Owner {
 }
 
 impl H3Connection {
-    pub(super) async fn connect(target: &Target, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
+    /// `ask`: how long the server may be silent before it is sent a PING.
+    pub(super) async fn connect(
+        target: &Target,
+        ca: &CertificateDer<'static>,
+        ask: Option<Duration>,
+    ) -> Result<Self, WireError> {
         let address = target.address()?;
         let local = match address {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -59,6 +65,7 @@ impl H3Connection {
         let mut config = ClientConfig::new(Arc::new(crypto));
         let mut transport = TransportConfig::default();
         transport.stream_receive_window(STREAM_WINDOW.into()).receive_window(CONNECTION_WINDOW.into());
+        transport.keep_alive_interval(ask);
         config.transport_config(Arc::new(transport));
         let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
         let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;

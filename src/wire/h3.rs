@@ -8,14 +8,14 @@ use bytes::{Buf, Bytes, BytesMut};
 use h3::server::RequestStream;
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
-use quinn::{Endpoint, EndpointConfig, TransportConfig, VarInt};
+use quinn::{Endpoint, TransportConfig, VarInt};
 use tokio::task::JoinSet;
 
 use super::exchange::BodyError;
 use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
-    Request, Sink, Traffic, WireError,
+    Request, ResetKey, Sink, Traffic, WireError,
 };
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -41,6 +41,8 @@ pub struct QuicOptions {
     pub tls: Arc<rustls::ServerConfig>,
     /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
     pub max_concurrent_streams: u32,
+    /// What it has in common with the server that takes its place.
+    pub reset_key: ResetKey,
     /// Counts what is sent and received.
     pub traffic: Traffic,
 }
@@ -62,7 +64,7 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
         .keep_alive_interval(Some(KEEP_ALIVE));
     config.transport_config(Arc::new(transport));
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, options.traffic.runtime()).map_err(listen)
+    Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
 }
 
 /// Serves connections until it is dropped, which closes them all.

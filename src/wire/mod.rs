@@ -12,6 +12,7 @@ pub mod h3;
 mod h3_streams;
 pub mod listen;
 pub mod pool;
+pub mod reset;
 pub mod session;
 pub mod tcp;
 pub mod tls;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use connection::{Attaching, Attachment, Connection, Place, Sink};
 pub use exchange::{Exchange, Handler, Opening, Request, ResponseBody, Tunnel};
 pub use pool::Pool;
+pub use reset::ResetKey;
 pub use session::Session;
 pub use traffic::Traffic;
 

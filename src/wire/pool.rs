@@ -1,6 +1,7 @@
 //! Connections to give out: one per host and port, or a new one each time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
@@ -16,6 +17,7 @@ pub struct Pool {
     pub alpn: Alpn,
     ca: CertificateDer<'static>,
     shared: bool,
+    ask: Option<Duration>,
     open: Mutex<HashMap<Target, Dialled>>,
 }
 
@@ -23,7 +25,13 @@ impl Pool {
     /// Connections that trust this CA alone. `shared`: one per host and port, for as long as it lives, which
     /// HTTP/1.1 can't.
     pub fn new(alpn: Alpn, ca: CertificateDer<'static>, shared: bool) -> Self {
-        Self { alpn, ca, shared: shared && alpn != Alpn::H1, open: Mutex::default() }
+        Self { alpn, ca, shared: shared && alpn != Alpn::H1, ask: None, open: Mutex::default() }
+    }
+
+    /// The same, but a QUIC connection that was silent for so long is asked whether its peer is still there.
+    #[must_use]
+    pub fn asking(self, ask: Option<Duration>) -> Self {
+        Self { ask, ..self }
     }
 
     /// The lab's CA.
@@ -49,6 +57,6 @@ impl Pool {
 
     /// A connection that nobody shares.
     pub async fn fresh(&self, target: &Target) -> Result<Dialled, WireError> {
-        Dialled::connect(target, self.alpn, &self.ca).await
+        Dialled::connect_asking(target, self.alpn, &self.ca, self.ask).await
     }
 }

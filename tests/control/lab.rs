@@ -185,6 +185,7 @@ pub(crate) fn trial(number: u32, alpn: Alpn, port: u16, pages: u32, subscribers:
         port,
         path: format!("/feeds/f0/sse?trial={number}&sub={sub}"),
         open_at: 0,
+        sends: vec![],
     });
     let role = Role::Client(ClientRole {
         protocol: settings.protocol.clone(),
@@ -195,6 +196,7 @@ pub(crate) fn trial(number: u32, alpn: Alpn, port: u16, pages: u32, subscribers:
         cert_sha256: String::new(),
         spki_sha256: String::new(),
         subscriptions: subscriptions.collect(),
+        stuck: vec![],
     });
     TrialMessage { contract: CONTRACT, trial: number, seed: 1, settings, role }
 }

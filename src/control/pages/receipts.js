@@ -13,6 +13,8 @@ export class Receipts {
   #bySub = new Map();
   #kept = 0;
   #count = 0;
+  /** Whether data may be what a client sent: then its number is the sender's, and no part of the id. */
+  ofClients = false;
 
   /** How many there are. */
   get count() {
@@ -30,7 +32,7 @@ export class Receipts {
     // `true` and `false` are verdicts, a text is still to be checked.
     const keep = this.#kept + data.length <= KEPT_LENGTH;
     if (keep) this.#kept += data.length;
-    of.data.push(keep ? data : isContent(id, data));
+    of.data.push(keep ? data : this.#isRight(id, data));
   }
 
   /** Yields `received` facts, each bounded in size. */
@@ -43,7 +45,7 @@ export class Receipts {
         for (let length = 0; to < ids.length && length < LINE_LENGTH; to += 1) {
           const id = ids[to];
           length += id.length + 20;
-          const right = typeof data[to] === "string" ? isContent(id, data[to]) : data[to];
+          const right = typeof data[to] === "string" ? this.#isRight(id, data[to]) : data[to];
           if (!right) {
             wrong.push(id);
             length += id.length;
@@ -54,15 +56,26 @@ export class Receipts {
       }
     }
   }
+
+  #isRight(id, data) {
+    return isContent(this.ofClients ? null : id, data);
+  }
 }
 
 /**
- * Whether data is what was published under an id: `HHHHHHHH SEQ FILLER`, H the FNV-1a hash of all that follows the
- * first space, SEQ the number that ends the id.
+ * Whether data is what was published under an id (`null`: any): `HHHHHHHH SEQ FILLER`, H the FNV-1a hash of all that
+ * follows the first space, SEQ the number that ends the id.
  */
 export function isContent(id, data) {
   const parts = /^([0-9a-f]{8}) ((\d+) [\x20-\x7e]*)$/.exec(data);
-  return parts !== null && id.endsWith(`-${parts[3]}`) && fnv1a(parts[2]) === Number.parseInt(parts[1], 16);
+  if (parts === null || (id !== null && !id.endsWith(`-${parts[3]}`))) return false;
+  return fnv1a(parts[2]) === Number.parseInt(parts[1], 16);
+}
+
+/** Data that says this number, so many bytes long, or as long as the check needs. */
+export function contentOf(number, size) {
+  const rest = `${number} `.padEnd(size - 9, "x");
+  return `${fnv1a(rest).toString(16).padStart(8, "0")} ${rest}`;
 }
 
 /** FNV-1a, 32 bits, over text that is all ASCII (the pattern above lets nothing else through). */

@@ -1,10 +1,12 @@
 // The trial page: one page's part of a trial, driven by the lab's lines from its first to its last.
 
+import { Agenda } from "./agenda.js";
 import { cover, credentialsOf, hidden, openPage, warm } from "./beginning.js";
 import { act } from "./beside.js";
 import { compare, now } from "./clock.js";
 import { Outbox } from "./outbox.js";
 import { Receipts } from "./receipts.js";
+import { Subscription } from "./subscription.js";
 
 const query = new URLSearchParams(location.search);
 const trial = location.pathname.split("/")[2];
@@ -20,11 +22,9 @@ const outbox = new Outbox((post) => route("contract", { post }), broke);
 const receipts = new Receipts();
 /** Ends what is still under way at `stop`. */
 const leaving = new AbortController();
-/** By subscription: what its transport's script gave, to close it. */
+const agenda = new Agenda();
+/** By number. */
 const open = new Map();
-/** What is to be done at which microsecond, earliest first. */
-let agenda = [];
-let timer = 0;
 let opened = 0;
 let message = null;
 let stopped = false;
@@ -64,7 +64,7 @@ function take(line) {
       break;
     // The lab's reminder that something is due: a hidden page's own timers may be a second late.
     case "look":
-      look();
+      agenda.look();
       break;
     case "stop":
       stop();
@@ -72,7 +72,8 @@ function take(line) {
   }
 }
 
-let subscribe = null;
+/** The transport's module. */
+let script = null;
 
 async function prepare() {
   say("Getting ready");
@@ -87,7 +88,8 @@ async function prepare() {
     if (page === 0 && document.visibilityState !== "hidden") cover();
     if (!(await hidden())) return unsupported("a page with another tab in front of it does not count as hidden here");
   }
-  ({ subscribe } = await import(`/transports/${protocol.split("/")[0]}.js`));
+  script = await import(`/transports/${protocol.split("/")[0]}.js`);
+  receipts.ofClients = settings.workload.direction !== "down";
   if (open === "after-settings") {
     say("Connecting to the server");
     const query = (number) => new URLSearchParams({ trial: message.trial, warm: `${page}-${number}` });
@@ -120,25 +122,23 @@ function go(at) {
   say("Running");
   const { subscriptions, settings } = message;
   const { workload } = settings;
-  agenda = subscriptions.map((plan) => ({ at: at + plan["open-at"] / 1000, act: () => openOne(plan) }));
+  const items = [];
+  for (const plan of subscriptions) {
+    const subscription = subscriptionOf(plan);
+    open.set(plan.sub, subscription);
+    items.push({ at: at + plan["open-at"] / 1000, act: () => subscription.open() });
+    for (const send of plan.sends ?? []) {
+      const due = at + send.at / 1000;
+      items.push({ at: due, act: () => subscription.send(send.event, due) });
+    }
+  }
   if (page === 0 && subscriptions.length > 0) {
-    agenda.push({ at: at + microseconds(workload.ramp) + microseconds(workload.hold) / 2, act: probe });
+    items.push({ at: at + microseconds(workload.ramp) + microseconds(workload.hold) / 2, act: probe });
     settings.beside.forEach((beside, actor) => {
-      agenda.push({ at: at + microseconds(beside.at), act: () => doBeside(beside, actor) });
+      items.push({ at: at + microseconds(beside.at), act: () => doBeside(beside, actor) });
     });
   }
-  agenda.sort((a, b) => a.at - b.at);
-  look();
-}
-
-/** Does everything that is due, in one task, and looks again when the next is. */
-function look() {
-  clearTimeout(timer);
-  const due = now();
-  let count = 0;
-  while (count < agenda.length && agenda[count].at <= due) count += 1;
-  for (const { act } of agenda.splice(0, count)) act();
-  if (agenda.length > 0) timer = setTimeout(look, Math.max(0, (agenda[0].at - now()) / 1000));
+  agenda.begin(items);
 }
 
 /** A length of time as settings write it (`"250ms"`), in microseconds. */
@@ -147,46 +147,32 @@ function microseconds(span) {
   return Number(number) * { ns: 1e-3, us: 1, ms: 1e3, s: 1e6, min: 6e7 }[unit];
 }
 
-function openOne({ sub, host, port, path }) {
-  const { settings, protocol } = message;
-  const subscription = {
-    url: `https://${host}:${port}${path}`,
-    credentials: credentials(sub),
+function subscriptionOf(plan) {
+  const { settings, protocol, seed } = message;
+  const { reconnect, workload } = settings;
+  const milliseconds = (span) => microseconds(span) / 1000;
+  const how = {
+    credentials: credentials(plan.sub),
     settings: settings[protocol.split("/")[0]] ?? {},
     // 32 bits for whatever is drawn for this subscription.
-    seed: (message.seed ^ Math.imul(sub + 1, 0x9e3779b1)) >>> 0,
+    seed: (seed ^ Math.imul(plan.sub + 1, 0x9e3779b1)) >>> 0,
+    size: bytes(workload.events.size),
+    signal: leaving.signal,
+    reconnect: { ...reconnect, delay: milliseconds(reconnect.delay), most: milliseconds(reconnect.most) },
   };
-  outbox.saw({ kind: "requested", t: now(), sub });
-  let isOpen = false;
-  const set = (value) => {
-    opened += Number(value) - Number(isOpen);
-    isOpen = value;
-  };
-  open.set(
-    sub,
-    subscribe(subscription, {
-      opened() {
-        const t = now();
-        if (stopped) return;
-        set(true);
-        outbox.saw({ kind: "opened", t, sub });
-      },
-      received(id, data) {
-        const t = now();
-        if (!stopped) receipts.add(sub, t, id, data);
-      },
-      gap(missed, first) {
-        const t = now();
-        if (!stopped) outbox.saw({ kind: "gap", t, sub, missed, first });
-      },
-      closed(reason) {
-        const t = now();
-        if (stopped) return;
-        set(false);
-        outbox.saw({ kind: "closed", t, sub, reason });
-      },
-    }),
-  );
+  return new Subscription(plan, script, how, {
+    saw: (fact) => outbox.saw(fact),
+    received: (sub, t, id, data) => receipts.add(sub, t, id, data),
+    changed: (by) => {
+      opened += by;
+    },
+  });
+}
+
+/** A number of bytes as settings write it (`"100 B"`). */
+function bytes(size) {
+  const [, number, unit] = /^([\d.]+)\s*(B|kB|KiB|MB|MiB)$/.exec(size);
+  return Number(number) * { B: 1, kB: 1e3, KiB: 1024, MB: 1e6, MiB: 1024 ** 2 }[unit];
 }
 
 /** A plain request to where the first subscription went: does it get through? */
@@ -220,7 +206,7 @@ async function doBeside(beside, actor) {
 function stop() {
   if (stopped) return;
   stopped = true;
-  clearTimeout(timer);
+  agenda.end();
   leaving.abort();
   for (const subscription of open.values()) subscription.close();
   finish().catch(broke);

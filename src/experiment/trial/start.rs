@@ -14,7 +14,7 @@ use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::rig::Rig;
 use crate::trial::settings::CertificateUse;
-use crate::trial::{Down, Fact, Role, Up};
+use crate::trial::{Down, Fact, PlannedTrial, Role, Up};
 
 /// How long a server may take until it listens.
 const LISTEN: Duration = Duration::from_secs(10);
@@ -35,6 +35,8 @@ impl Running<'_> {
             bind: self.lab.addresses.clone(),
             feeds: deal::feeds(&self.planned.settings.workload),
             origins: vec![self.lab.control.origin()],
+            ports: self.ports.clone(),
+            life: self.life,
         });
         let message = self.message(role);
         self.order(Which::Server, message).await;
@@ -43,6 +45,7 @@ impl Running<'_> {
         loop {
             match self.next(until, "the server did not listen in time").await? {
                 (Which::Server, Up::Listening { ports, .. }) => {
+                    self.ports.clone_from(&ports);
                     let Some(ports) = ports.get(&alpn).filter(|ports| !ports.is_empty()) else {
                         return failed(format!("the server has no port for {alpn}"));
                     };
@@ -66,6 +69,9 @@ impl Running<'_> {
         let [cert_sha256, spki_sha256] = fingerprints(certs, settings.server.certificate, &hosts);
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
+        let PlannedTrial { trial, seed, .. } = *self.planned;
+        let subscriptions = deal::deal(settings, trial, seed, ports);
+        let stuck = deal::stuck(settings, &subscriptions);
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
@@ -74,7 +80,8 @@ impl Running<'_> {
             token: None,
             cert_sha256,
             spki_sha256,
-            subscriptions: deal::deal(&settings.workload, self.planned.trial, &settings.protocol, ports),
+            subscriptions,
+            stuck,
         });
         let Down::Trial(message) = self.message(role) else { return Ok(()) };
         let mut visit = Visit {
@@ -142,7 +149,12 @@ impl Running<'_> {
 
 fn log(folder: &Path, name: &str) -> Result<File, RunError> {
     let path = folder.join(name);
-    File::create(&path).map_err(|source| RunError::Folder { operation: "create", path, source })
+    // A server that is started anew goes on where the last one stopped.
+    File::options().create(true).append(true).open(&path).map_err(|source| RunError::Folder {
+        operation: "create",
+        path,
+        source,
+    })
 }
 
 fn word(rig: Rig) -> String {

@@ -15,14 +15,15 @@ pub(super) static RECEIVED: Metric = Metric {
     ..PLAIN
 };
 
-/// Events published after an open subscription was attached and before it closed, and never received by it.
+/// Events published after an open subscription was attached and before it closed for good, and never received by it;
+/// and events that a client sent and that were never published.
 pub(super) static LOST: Metric = Metric {
     name: "lost",
     unit: "events",
-    definition: "Events published after an open subscription was attached and before it closed, and never received \
-                 by it.",
+    definition: "Events published after an open subscription was attached and before it closed for good, and never \
+                 received by it; and events that a client sent and that were never published.",
     phrase: "lost {} events",
-    compute: |record| Sample::count(lost(record).values().map(Vec::len).sum()),
+    compute: |record| Sample::count(lost(record).values().map(Vec::len).sum::<usize>() + unpublished(record).len()),
     ..PLAIN
 };
 
@@ -70,7 +71,7 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     let mut lost = Ids::new();
     for sub in record.opened.keys() {
         let Some(begun) = begun.get(sub) else { continue };
-        let until = record.closed.get(sub).map_or(u64::MAX, |&(t, _)| t);
+        let until = record.ended(*sub).unwrap_or(u64::MAX);
         let got: BTreeSet<&str> = record.received.get(sub).into_iter().flatten().map(|receipt| receipt.id).collect();
         let missing = feeds
             .get(begun.feed)
@@ -85,6 +86,14 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     lost
 }
 
+/// What clients sent and was never published: number from 0 and subscription, in the order of numbers.
+pub(in crate::stats) fn unpublished(record: &Record<'_>) -> Vec<(u32, u32)> {
+    let published: BTreeSet<u32> =
+        record.published.values().filter(|publication| publication.by.is_some()).map(|p| p.event).collect();
+    let missing = record.sent.iter().filter(|(event, _)| !published.contains(event));
+    missing.map(|(event, sent)| (*event, sent.sub)).collect()
+}
+
 /// What was received again, once for each time.
 pub(in crate::stats) fn duplicated<'a>(record: &Record<'a>) -> Ids<'a> {
     let again = |receipts: &[crate::stats::record::Receipt<'a>]| -> Vec<&'a str> {
@@ -96,16 +105,29 @@ pub(in crate::stats) fn duplicated<'a>(record: &Record<'a>) -> Ids<'a> {
 
 /// What came after a later event of its feed, for the first time.
 pub(in crate::stats) fn reordered<'a>(record: &Record<'a>) -> Ids<'a> {
+    // A feed's order is that of its ids; the epoch of a server that was started anew comes after that of the one before.
+    let mut epochs: BTreeMap<&str, u64> = BTreeMap::new();
+    for (id, publication) in &record.published {
+        if let Some((epoch, _)) = id.rsplit_once('-') {
+            let first = epochs.entry(epoch).or_insert(publication.t);
+            *first = publication.t.min(*first);
+        }
+    }
+    let place = |id: &str| {
+        let (epoch, seq) = id.rsplit_once('-')?;
+        Some((*epochs.get(epoch)?, seq.parse::<u64>().ok()?))
+    };
     let late = |receipts: &[crate::stats::record::Receipt<'a>]| -> Vec<&'a str> {
         let (mut seen, mut latest) = (BTreeSet::new(), BTreeMap::new());
         let mut late = Vec::new();
         for receipt in receipts.iter().filter(|receipt| seen.insert(receipt.id)) {
             let Some(publication) = record.published.get(receipt.id) else { continue };
-            let latest = latest.entry(publication.feed).or_insert(publication.event);
-            if publication.event < *latest {
+            let Some(place) = place(receipt.id) else { continue };
+            let latest = latest.entry(publication.feed).or_insert(place);
+            if place < *latest {
                 late.push(receipt.id);
             }
-            *latest = publication.event.max(*latest);
+            *latest = place.max(*latest);
         }
         late
     };
@@ -165,5 +187,29 @@ mod tests {
         rig.request(0).attach(0, 1).open(0).publish(0).publish(1).publish(2).census();
         rig.receive(0, 2).receive(0, 0).receive(0, 1).receive_last(0);
         assert_eq!(counts(&rig), [Some(4.0), Some(0.0), Some(0.0), Some(2.0)]);
+    }
+
+    #[test]
+    fn who_comes_back_misses_what_was_published_meanwhile_and_who_is_turned_away_does_not() {
+        let mut back = Rig::new();
+        back.request(0).attach(0, 1).open(0).wait(1).close(0).publish(0).wait(1).request(0).close(0).publish(1);
+        back.request(0).attach(0, 1).open(0).census().receive_last(0);
+        assert_eq!(back.metric(&LOST).median, Some(2.0));
+        let mut away = Rig::new();
+        away.request(0).attach(0, 1).open(0).wait(1);
+        let t = away.now();
+        away.fact(crate::trial::Fact::Fault { t, fault: "no-content".to_owned() });
+        away.wait(1).publish(0).detach(0, 1).wait(1).publish(1).close(0).census();
+        assert_eq!(away.metric(&LOST).median, Some(0.0));
+    }
+
+    #[test]
+    fn the_epoch_of_a_server_that_was_started_anew_comes_after_that_of_the_one_before() {
+        let mut rig = Rig::new();
+        rig.request(0).attach(0, 1).open(0).publish(0).publish(1).receive(0, 0).receive(0, 1);
+        rig.publish_as("a000-1", 2).receive_id(0, "a000-1").publish_as("a000-2", 3).receive_id(0, "a000-2");
+        assert_eq!(rig.metric(&REORDERED).median, Some(0.0));
+        rig.publish(4).publish_as("a000-3", 5).receive_id(0, "a000-3").receive(0, 4);
+        assert_eq!(rig.metric(&REORDERED).median, Some(1.0));
     }
 }

@@ -3,6 +3,7 @@
 use super::{Metric, PLAIN, Sample};
 use crate::stats::number;
 use crate::stats::record::{Record, millis};
+use crate::trial::settings::Direction;
 
 /// A plain GET to the same host and port in the trial's credentials mode, sent at mid-hold, to its answer;
 /// unanswered at T: above what it had waited by then.
@@ -27,13 +28,16 @@ pub(super) static TIME_TO_OPEN: Metric = Metric {
     ..PLAIN
 };
 
-/// Per (subscription, id) published while the subscription was attached, first receipt − scheduled.
+/// Per (subscription, id) published while the subscription was attached, first receipt − scheduled; of events that
+/// clients echo, only where each was sent.
 pub(super) static LATENCY: Metric = Metric {
     name: "latency",
     unit: "ms",
-    definition: "Per (subscription, id) published while the subscription was attached, first receipt − scheduled.",
+    definition: "Per (subscription, id) published while the subscription was attached, first receipt − scheduled; of \
+                 events that clients echo, only where each was sent.",
     phrase: "received events after {}",
-    by_client_clock: true,
+    // An echo is a round trip: the clock that it was due by is the clock that it came back by.
+    by_client_clock: |record| record.direction != Direction::Echo,
     from_schedule: true,
     compute: latency,
 };
@@ -92,9 +96,13 @@ fn time_to_open(record: &Record<'_>) -> Sample {
 }
 
 fn latency(record: &Record<'_>) -> Sample {
+    let echo = record.direction == Direction::Echo;
     let receipts = record.live_receipts();
-    let values: Vec<f64> =
-        receipts.values().flatten().map(|(receipt, publication)| millis(publication.scheduled, receipt.t)).collect();
+    let all = receipts.iter().flat_map(|(sub, receipts)| receipts.iter().map(move |receipt| (*sub, receipt)));
+    let values: Vec<f64> = all
+        .filter(|(sub, (_, publication))| !echo || publication.by == Some(*sub))
+        .map(|(_, (receipt, publication))| millis(publication.scheduled, receipt.t))
+        .collect();
     // The comparison of clocks may be off by its uncertainty; beyond three times that something is wrong.
     let allowed = record.uncertainty.unwrap_or(0) as f64 * 3.0 / 1e6;
     if let Some(least) = values.iter().copied().reduce(f64::min).filter(|&least| least < -allowed) {
@@ -202,5 +210,34 @@ mod tests {
         let mut one = Rig::new();
         one.attach(0, 1).open(0).publish(0).receive(0, 0);
         assert!(one.metric(&STALL).absent.is_some());
+    }
+
+    /// Two clients; each sends an event that comes to both, the other's 2 ms later.
+    fn sent_by_clients(direction: Direction) -> Rig {
+        let mut rig = Rig::new();
+        rig.planned.settings.workload.direction = direction;
+        rig.clock(200_000).request(0).attach(0, 1).open(0).request(1).attach(1, 1).open(1);
+        // The number in an event's data is one more than the event's.
+        rig.send(0, 0).wait(4).publish(1).wait(3).receive(0, 1).wait(2).receive(1, 1);
+        rig.send(1, 1).wait(4).publish(2).wait(3).receive(1, 2).wait(2).receive(0, 2);
+        rig.census().write(&[0, 1]).receive_all_census(&[0, 1]);
+        rig
+    }
+
+    #[test]
+    fn an_echo_is_timed_where_it_was_sent_by_one_clock_and_what_clients_send_from_when_it_was_due() {
+        let echo = sent_by_clients(Direction::Echo).metric(&LATENCY);
+        assert_eq!((echo.n, echo.min, echo.max, echo.uncertainty), (2, Some(7.0), Some(7.0), None));
+        let up = sent_by_clients(Direction::Up).metric(&LATENCY);
+        assert_eq!((up.n, up.max, up.uncertainty), (6, Some(9.0), Some(0.2)), "the census is the server's");
+    }
+
+    #[test]
+    fn what_was_sent_and_never_published_is_lost() {
+        let mut rig = sent_by_clients(Direction::Up);
+        rig.send(1, 3);
+        assert_eq!(rig.metric(&crate::stats::metric::delivery::LOST).median, Some(1.0));
+        let said = crate::stats::judge(&rig.planned, &rig.observations).unwrap_err();
+        assert_eq!(said, "1 event sent and never published, the first number 3 by subscription 1");
     }
 }

@@ -1,0 +1,79 @@
+//! Plain requests beside the subscriptions.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::trial::Fact;
+use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::wire::dial::Target;
+use crate::wire::{Pool, Sink, WireError};
+
+/// A plain GET at its time, on the connection that subscriptions to that host and port share, if they do.
+pub(super) struct Errand {
+    pub(super) target: Target,
+    /// In nanoseconds of `CLOCK_MONOTONIC`.
+    pub(super) at: u64,
+    pub(super) what: What,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    /// That of mid-hold.
+    Probe { trial: u32 },
+    /// Another actor's, by its place in `beside`.
+    Beside { trial: u32, actor: u32 },
+}
+
+impl What {
+    fn path(self) -> String {
+        match self {
+            Self::Probe { trial } => format!("/ping?trial={trial}&probe=0"),
+            Self::Beside { trial, actor } => format!("/ping?trial={trial}&beside={actor}"),
+        }
+    }
+
+    fn sent(self) -> Fact {
+        let t = monotonic_nanos();
+        match self {
+            Self::Probe { .. } => Fact::ProbeSent { t },
+            Self::Beside { actor, .. } => Fact::BesideSent { t, actor },
+        }
+    }
+
+    /// `None`: the journal has no word for a probe that failed, which is not the same as one that waits.
+    fn answered(self, answer: Result<u16, WireError>) -> Option<Fact> {
+        let t = monotonic_nanos();
+        match (self, answer) {
+            (Self::Probe { .. }, Ok(status)) => Some(Fact::ProbeAnswered { t, status }),
+            (Self::Probe { .. }, Err(error)) => {
+                tracing::warn!(%error, "the probe failed");
+                None
+            }
+            (Self::Beside { actor, .. }, answer) => {
+                let how = answer.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Some(Fact::BesideAnswered { t, actor, how })
+            }
+        }
+    }
+}
+
+pub(super) async fn run(errand: Errand, connections: Arc<Pool>, sink: Sink, mut stop: watch::Receiver<bool>) {
+    let Errand { target, at, what } = errand;
+    let asking = async {
+        sleep_until(at).await;
+        sink.saw(what.sent());
+        let answer = match connections.connect(&target).await {
+            Ok(dialled) => dialled.get(&what.path(), &[]).await,
+            Err(error) => Err(error),
+        };
+        if let Some(fact) = what.answered(answer.map(|response| response.status.as_u16())) {
+            sink.saw(fact);
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}

@@ -1,0 +1,51 @@
+//! The stuck neighbour: a subscription that opens and never reads.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::transport::{Receipts, Subscribing, Transport};
+use crate::trial::{Fact, SubscriptionPlan};
+use crate::wire::dial::Target;
+use crate::wire::{Pool, Sink};
+
+/// Subscribes, and once that is open does nothing more with it until the end. Whatever the server sends fills what
+/// there is on the way, its flow control's windows and the kernel's buffers, and then waits.
+pub(super) async fn run(
+    transport: &'static Transport,
+    plan: SubscriptionPlan,
+    table: Arc<serde_json::Value>,
+    pool: Arc<Pool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let open = watch::Sender::new(false);
+    let mut opened = open.subscribe();
+    let sink = Sink::new(move |fact| {
+        if matches!(fact, Fact::Opened { .. }) {
+            open.send_replace(true);
+        }
+    });
+    let mut receipts = Receipts::new(plan.sub, sink);
+    let target = Target { host: plan.host, port: plan.port };
+    let mut reading = pin!((transport.subscribe)(Subscribing {
+        pool: &pool,
+        target: &target,
+        path: &plan.path,
+        table: &table,
+        receipts: &mut receipts,
+        outgoing: None,
+        seed: u64::from(plan.sub),
+    }));
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return,
+        _ = opened.wait_for(|open| *open) => {}
+        reason = &mut reading => {
+            tracing::warn!(stuck = plan.sub, reason, "a subscription that was to be stuck did not open");
+            return;
+        }
+    }
+    // Kept, and never asked for more.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

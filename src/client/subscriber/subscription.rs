@@ -1,0 +1,168 @@
+//! One subscription from its opening to the end of the trial: it comes back where it may, and sends what is due.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::sync::{mpsc, watch};
+
+use super::backoff::Backoff;
+use crate::transport::{Receipts, Subscribing, Transport, Upstream};
+use crate::trial::SubscriptionPlan;
+use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::settings::Reconnect;
+use crate::wire::dial::{Dialled, Target};
+use crate::wire::{Pool, Sink};
+
+/// The answer to what was published is an id.
+const MAX_ANSWER: usize = 4096;
+/// Events that wait within a connection. What waits there when it ends is lost with it, so there is place for one.
+const WITHIN: usize = 1;
+
+/// One subscription, and what it needs.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) transport: &'static Transport,
+    pub(super) table: Arc<serde_json::Value>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) seed: u64,
+    pub(super) reconnect: Reconnect,
+    pub(super) plan: SubscriptionPlan,
+    /// The data of events to publish, as they are due; `None` where the server publishes.
+    pub(super) sent: Option<mpsc::Receiver<String>>,
+}
+
+/// Subscribes until the end.
+pub(super) async fn run(mut reading: Reading, go: u64, sink: Sink, mut stop: watch::Receiver<bool>) {
+    sleep_until(go + reading.plan.open_at).await;
+    let mut receipts = Receipts::new(reading.plan.sub, sink);
+    if reading.sent.is_some() {
+        receipts = receipts.of_clients();
+    }
+    tokio::select! {
+        () = read(&mut reading, &mut receipts) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    receipts.tell();
+}
+
+/// Reads, and sends beside or in-band what is to be sent, until the subscription has ended for good.
+async fn read(reading: &mut Reading, receipts: &mut Receipts) {
+    let target = Target { host: reading.plan.host.clone(), port: reading.plan.port };
+    let sent = reading.sent.take();
+    match (sent, reading.transport.upstream) {
+        (None, _) => subscribe(reading, &target, receipts, None).await,
+        (Some(mut sent), Upstream::InBand) => subscribe(reading, &target, receipts, Some(&mut sent)).await,
+        (Some(sent), Upstream::Post) => {
+            let reading = &*reading;
+            // What is sent does not end with what is read.
+            tokio::join!(subscribe(reading, &target, receipts, None), post(reading, &target, sent));
+        }
+    }
+}
+
+/// Subscribes again and again, as the settings say.
+async fn subscribe(
+    reading: &Reading,
+    target: &Target,
+    receipts: &mut Receipts,
+    mut sent: Option<&mut mpsc::Receiver<String>>,
+) {
+    // Its own draws: those of the transport must not depend on how often it came back.
+    let mut backoff = Backoff::new(reading.reconnect, SmallRng::seed_from_u64(reading.seed.rotate_left(17)));
+    loop {
+        receipts.requested();
+        let opens = receipts.opens();
+        let (within, outgoing) = match sent {
+            Some(_) => {
+                let (within, outgoing) = mpsc::channel(WITHIN);
+                (Some(within), Some(outgoing))
+            }
+            None => (None, None),
+        };
+        let subscribing = (reading.transport.subscribe)(Subscribing {
+            pool: &reading.pool,
+            target,
+            path: &reading.plan.path,
+            table: &reading.table,
+            receipts,
+            outgoing,
+            seed: reading.seed,
+        });
+        let reason = match (sent.as_deref_mut(), within) {
+            (Some(sent), Some(within)) => tokio::select! {
+                reason = subscribing => reason,
+                never = forward(sent, within) => match never {},
+            },
+            _ => subscribing.await,
+        };
+        receipts.closed(reason);
+        if receipts.opens() > opens {
+            backoff.opened();
+        }
+        if receipts.is_finished() {
+            return;
+        }
+        let Some(wait) = backoff.next(receipts.retry_delay()) else { return };
+        sleep_until(monotonic_nanos() + u64::try_from(wait.as_nanos()).unwrap_or(0)).await;
+    }
+}
+
+/// Passes on what is due to the connection that there is. What is due while there is none waits for the next.
+async fn forward(sent: &mut mpsc::Receiver<String>, within: mpsc::Sender<String>) -> Infallible {
+    // First the place, then the event: one that was taken is never held by nobody.
+    while let Ok(place) = within.reserve().await {
+        let Some(data) = sent.recv().await else { break };
+        place.send(data);
+    }
+    std::future::pending().await
+}
+
+/// Publishes what is due by a POST each, one after another, on the connection that the pool has for it: of its own on
+/// HTTP/1.1, shared elsewhere. One that fails is not sent again, as nobody knows whether it was published.
+async fn post(reading: &Reading, target: &Target, mut sent: mpsc::Receiver<String>) {
+    let path = publish_path(&reading.plan.path);
+    // There before the first is due, so that no handshake counts as latency.
+    let mut kept = reading.pool.connect(target).await.ok();
+    while let Some(data) = sent.recv().await {
+        let posted = async {
+            let dialled = match kept.take().filter(Dialled::is_alive) {
+                Some(dialled) => dialled,
+                None => reading.pool.connect(target).await?,
+            };
+            let answer = dialled.request(Method::POST, &path, &[], Bytes::from(data)).await?;
+            let status = answer.status;
+            let (_, dialled) = answer.whole(MAX_ANSWER).await?;
+            Ok::<_, crate::wire::WireError>((status, dialled))
+        };
+        match posted.await {
+            Ok((status, dialled)) => {
+                kept = Some(dialled);
+                if !status.is_success() {
+                    tracing::warn!(sub = reading.plan.sub, %status, "an event was not published");
+                }
+            }
+            Err(error) => tracing::warn!(sub = reading.plan.sub, %error, "an event was not published"),
+        }
+    }
+}
+
+/// Where a subscription's feed is published to: `/feeds/f0?trial=7&sub=0` for `/feeds/f0/sse?trial=7&sub=0`.
+fn publish_path(path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let feed = path.rsplit_once('/').map_or(path, |(feed, _)| feed);
+    format!("{feed}?{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_is_published_to_one_step_above_its_transports() {
+        assert_eq!(publish_path("/feeds/f0/sse?trial=7&sub=0"), "/feeds/f0?trial=7&sub=0");
+    }
+}

@@ -1,0 +1,134 @@
+//! A trial's timeline, and what goes wrong on it on purpose.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Early, Running, Which};
+use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::settings::FaultKind;
+use crate::trial::{Down, Fact};
+
+/// How long a killed server's last lines may take to arrive.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// What is due on the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Begin(FaultKind),
+    End(FaultKind),
+}
+
+impl Running<'_> {
+    /// From `go` to the end of the drain, faults included. Closed early, the census is taken then, by the server.
+    pub(super) async fn timeline(&mut self, go: u64, mut closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
+        let settings = &self.planned.settings;
+        let mut steps = VecDeque::from(self.steps(go));
+        let mut end = go + self.timeline_nanos();
+        loop {
+            let step_at = steps.front().map(|(at, _)| *at).filter(|at| *at <= end);
+            tokio::select! {
+                () = sleep_until(step_at.unwrap_or(end)) => {
+                    let Some((_, step)) = step_at.and_then(|_| steps.pop_front()) else { break };
+                    match step {
+                        Step::Begin(kind) => self.begin_fault(kind).await?,
+                        Step::End(kind) => self.end_fault(kind, go).await?,
+                    }
+                }
+                () = closed(&mut closing) => {
+                    closing = None;
+                    end = end.min(monotonic_nanos() + settings.workload.drain.nanos());
+                }
+                heard = self.hear() => {
+                    let (which, said) = self.sort(heard)?;
+                    if let Some(said) = said {
+                        self.take(which, said).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is due when, in order; equal times in the order of the file.
+    fn steps(&self, go: u64) -> Vec<(u64, Step)> {
+        let mut steps = Vec::new();
+        for fault in &self.planned.settings.fault {
+            let at = go + fault.at.nanos();
+            steps.push((at, Step::Begin(fault.kind)));
+            if fault.kind.lasts() {
+                steps.push((at + fault.length().nanos(), Step::End(fault.kind)));
+            }
+        }
+        steps.sort_by_key(|(at, _)| *at);
+        steps
+    }
+
+    async fn begin_fault(&mut self, kind: FaultKind) -> Result<(), Early> {
+        self.note(Fact::Fault { t: monotonic_nanos(), fault: kind.word().to_owned() })?;
+        match kind {
+            FaultKind::KillServer | FaultKind::RestartServer => self.kill(Which::Server),
+            FaultKind::KillClient => self.kill(Which::Client),
+            FaultKind::CloseStreams | FaultKind::Refuse | FaultKind::NoContent => {
+                self.order(Which::Server, Down::Inject { fault: kind }).await;
+            }
+        }
+        if kind.lasts() { Ok(()) } else { self.fault_ended(kind) }
+    }
+
+    async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), Early> {
+        match kind {
+            FaultKind::RestartServer => self.restart_server(go).await?,
+            _ => self.order(Which::Server, Down::Cease { fault: kind }).await,
+        }
+        self.fault_ended(kind)
+    }
+
+    fn fault_ended(&mut self, kind: FaultKind) -> Result<(), Early> {
+        Ok(self.note(Fact::FaultEnded { t: monotonic_nanos(), fault: kind.word().to_owned() })?)
+    }
+
+    fn kill(&mut self, which: Which) {
+        self.killed[which as usize] = true;
+        if let Some(end) = self.end_mut(which) {
+            end.kill();
+        }
+        if which == Which::Server {
+            // It can't say any more that its connections ended.
+            self.lab.ledger.send_modify(crate::trial::ledger::Ledger::forget_open);
+        }
+    }
+
+    /// A new server at the ports of the one that was killed, which goes on with the schedule.
+    async fn restart_server(&mut self, go: u64) -> Result<(), Early> {
+        let until = self.within(LAST_LINES);
+        while !self.gone[Which::Server as usize] {
+            let heard = tokio::time::timeout_at(until, self.hear()).await;
+            let Ok(heard) = heard else { return super::failed("the killed server did not end") };
+            if let (which, Some(said)) = self.sort(heard)? {
+                self.take(which, said).await?;
+            }
+        }
+        if let Some(dead) = self.server.take() {
+            dead.finish().await;
+        }
+        let server = Which::Server as usize;
+        (self.came[server], self.done[server], self.killed[server], self.gone[server]) = (0, false, false, false);
+        self.life += 1;
+        let folder = self.lab.trial_folder(self.planned.trial)?;
+        self.start_server(&folder).await?;
+        self.order(Which::Server, Down::Go { at: go }).await;
+        Ok(())
+    }
+}
+
+/// Waits until everything is to be closed early; for ever where nobody can want that.
+async fn closed(closing: &mut Option<watch::Receiver<bool>>) {
+    if let Some(closing) = closing
+        && closing.wait_for(|closing| *closing).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,73 @@
+//! The server under test: `[server]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Settable, Span};
+
+/// The server under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Server {
+    /// Streams that the server lets one connection hold open: `SETTINGS_MAX_CONCURRENT_STREAMS` on HTTP/2
+    /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), `initial_max_streams_bidi` on QUIC
+    /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
+    pub max_concurrent_streams: Settable<u32>,
+    /// How often a silent subscription is written a sign of life.
+    pub heartbeat: Heartbeat,
+    /// How many events a feed's log holds.
+    pub log: u32,
+    /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
+    pub certificate: CertificateUse,
+}
+
+/// Whether all hosts share one certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateUse {
+    /// One, with all names.
+    Shared,
+    /// One each, with that name alone; TLS chooses by the name asked for (RFC 6066 section 3).
+    PerHost,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: Settable::Set(100),
+            heartbeat: Heartbeat::Every(Span::from_secs(15)),
+            log: 1024,
+            certificate: CertificateUse::Shared,
+        }
+    }
+}
+
+/// How often a silent subscription is written a sign of life: `"off"` or a length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Never.
+    Off,
+    /// After each such silence.
+    Every(Span),
+}
+
+impl Serialize for Heartbeat {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Every(span) => span.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Heartbeat {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "off" => Ok(Self::Off),
+            _ => match text.parse::<Span>() {
+                Ok(span) if span.nanos() > 0 => Ok(Self::Every(span)),
+                _ => Err(serde::de::Error::custom(format!("`{text}` is not a heartbeat; write \"off\" or \"15s\""))),
+            },
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Who subscribes to what and when, and what is published: `[workload]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Rate, Size, Span};
+
+/// Who subscribes to what and when, and what is published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Workload {
+    /// All subscriptions of the trial, dealt round over pages, hosts, ports and feeds.
+    pub subscribers: u32,
+    /// Pages of one browser.
+    pub pages: u32,
+    /// Host names of the server: 1 is `localhost`, more are `a.localhost`, `b.localhost` and so on.
+    pub hosts: u32,
+    /// Ports that the server listens on for each ALPN.
+    pub ports: u32,
+    /// Feeds that the events are published to, each to all of them.
+    pub feeds: u32,
+    /// Whether the native client's subscriptions share one connection per host and port (HTTP/1.1 can't).
+    pub connections: Connections,
+    /// When the first subscription is asked for.
+    pub open: Opening,
+    /// Whether each subscription has an address of its own.
+    pub urls: Urls,
+    /// Which host comes first, where there are several.
+    pub host_order: HostOrder,
+    /// Whether a browser's page is in front.
+    pub visibility: Visibility,
+    /// How long the opening is spread over; 0 is a burst.
+    pub ramp: Span,
+    /// From the end of the ramp to the first event.
+    pub settle: Span,
+    /// From the end of the ramp to the census.
+    pub hold: Span,
+    /// From the census to the end.
+    pub drain: Span,
+    /// Who publishes the events.
+    pub direction: Direction,
+    /// Further subscriptions, of the native client, that open on connections of their own and never read: no
+    /// neighbour may notice. They are not among `subscribers`, and the counts of the trial leave them out.
+    pub stuck: u32,
+    /// Whether a browser sends credentials: one mode for every request of a trial, or both.
+    pub credentials: Credentials,
+    /// What is published.
+    pub events: Events,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            subscribers: 1,
+            pages: 1,
+            hosts: 1,
+            ports: 1,
+            feeds: 1,
+            connections: Connections::Shared,
+            open: Opening::Burst,
+            urls: Urls::Distinct,
+            host_order: HostOrder::Forward,
+            visibility: Visibility::Visible,
+            ramp: Span::default(),
+            settle: Span::default(),
+            hold: Span::from_secs(3),
+            drain: Span::from_millis(500),
+            direction: Direction::Down,
+            stuck: 0,
+            credentials: Credentials::Omit,
+            events: Events::default(),
+        }
+    }
+}
+
+impl Workload {
+    /// T, the census, in nanoseconds after `go`.
+    pub fn census_nanos(&self) -> u64 {
+        self.ramp.nanos() + self.hold.nanos()
+    }
+}
+
+/// Who publishes the events. The census is the server's in each case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    #[default]
+    /// The server, each event to every feed.
+    Down,
+    /// The clients: event k is sent by subscription k modulo their number to its feed, when it is due. Everybody who
+    /// reads that feed receives it.
+    Up,
+    /// The same, but latency counts only where an event was sent: a round trip, on one clock.
+    Echo,
+}
+
+/// Whether subscriptions of the native client share connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connections {
+    /// One connection per host and port, as browsers do on HTTP/2 and HTTP/3.
+    Shared,
+    /// One connection per subscription.
+    Separate,
+}
+
+/// The credentials mode of every request in a trial (WHATWG Fetch, "credentials mode").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credentials {
+    /// `credentials: "omit"`, an `EventSource` without `withCredentials`.
+    Omit,
+    /// `credentials: "include"`, `withCredentials: true`.
+    Include,
+    /// Omit for subscriptions with an even number, include for odd ones; the probe omits.
+    Both,
+}
+
+/// When the first subscription is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opening {
+    /// At `go`, on connections that don't exist yet.
+    Burst,
+    /// Once a request to each host and port was answered, before `go`: by then the connection's SETTINGS or
+    /// transport parameters have arrived. On HTTP/3 that request uses up one of the streams that they allow.
+    AfterSettings,
+}
+
+/// Whether each subscription has an address of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urls {
+    /// Each says its number: `&sub=0`.
+    Distinct,
+    /// All of one feed, host and port are the same; the server can't tell them apart.
+    Identical,
+}
+
+/// Which host comes first, where there are several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostOrder {
+    /// `a.localhost`, then `b.localhost`.
+    Forward,
+    /// The other way round.
+    Reverse,
+}
+
+/// Whether a browser's page is in front (`document.visibilityState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// It is, and background throttling is switched off for further pages.
+    Visible,
+    /// Another tab covers it, from before `go`, and throttling is left as the browser has it.
+    Hidden,
+}
+
+/// What is published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Events {
+    /// How many events before the census, to each feed.
+    pub count: u32,
+    /// How often.
+    pub rate: Rate,
+    /// How long the data of each is.
+    pub size: Size,
+    /// How they are spread.
+    pub arrival: Arrival,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { count: 3, rate: Rate::per_second(1.0), size: Size::from_bytes(100), arrival: Arrival::Periodic }
+    }
+}
+
+/// How events are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrival {
+    /// Event k at k ÷ rate.
+    Periodic,
+    /// A Poisson process, given its count: `count` independent uniform instants of the first count ÷ rate seconds.
+    Poisson,
+    /// Two at a time, 1 ms apart, at half the rate.
+    Pairs,
+    /// All at once.
+    Burst,
+}

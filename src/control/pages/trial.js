@@ -149,10 +149,12 @@ function microseconds(span) {
 
 function openOne({ sub, host, port, path }) {
   const { settings, protocol } = message;
+  const [transport, alpn] = protocol.split("/");
   const subscription = {
     url: `https://${host}:${port}${path}`,
+    alpn,
     credentials: credentials(sub),
-    settings: settings[protocol.split("/")[0]] ?? {},
+    settings: settings[transport] ?? {},
     // 32 bits for whatever is drawn for this subscription.
     seed: (message.seed ^ Math.imul(sub + 1, 0x9e3779b1)) >>> 0,
   };

@@ -332,7 +332,9 @@ mod tests {
     fn a_subprotocol_is_chosen_only_where_it_is_offered() {
         let offered = |values: &[&str]| {
             let mut fields = HeaderMap::new();
-            values.iter().for_each(|value| drop(fields.append(SEC_WEBSOCKET_PROTOCOL, value.parse().unwrap())));
+            for value in values {
+                fields.append(SEC_WEBSOCKET_PROTOCOL, value.parse().unwrap());
+            }
             offers(&fields, SUBPROTOCOL)
         };
         assert!(offered(&["transport-lab.v1"]) && offered(&["chat, transport-lab.v1"]));

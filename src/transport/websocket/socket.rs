@@ -21,7 +21,7 @@ use super::{Fragment, Frames};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::wire::{BODY_TIMEOUT, Tunnel};
 
-/// What is read from the tunnel at once, in bytes; there are many WebSockets, and most are silent.
+/// What is read from the tunnel at once, in bytes; there are many sockets, and most are silent.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// What is gathered before it is written, in bytes; more than that is never begun while the peer doesn't take it.
 pub(super) const WRITE_BUFFER_BYTES: usize = 64 * 1024;

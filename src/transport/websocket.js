@@ -21,7 +21,7 @@ const connected = new Map();
  */
 export function subscribe({ url, alpn, after }, on) {
   const address = new URL(url);
-  if (after !== undefined) address.searchParams.set("after", after);
+  if (after) address.searchParams.set("after", after);
   let socket = null;
   let closed = false;
   const end = (reason) => {

@@ -51,7 +51,7 @@ impl Fault {
         let (code, reason) = match self {
             Self::Protocol => (CloseCode::Protocol, "not as RFC 6455 has it"),
             Self::NotText => (CloseCode::Invalid, "a message must be UTF-8"),
-            Self::TooLong => (CloseCode::Size, "a message holds at most 65536 bytes"),
+            Self::TooLong => (CloseCode::Size, "a message is longer than an event may be"),
             Self::TooSlow => (CloseCode::Policy, "a message took too long"),
             // The standard has no code for it; the unexpected condition is a peer that doesn't answer.
             Self::NoPong => (CloseCode::Error, "pings were not answered"),

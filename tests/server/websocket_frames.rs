@@ -211,7 +211,7 @@ async fn a_message_that_never_ends_is_bounded_in_size_and_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_no_ping_is_sent_away_and_who_does_stays() {
-    let lab = Lab::trial(&json!({"server": {"heartbeat": "100ms"}, "websocket": {"missed-pongs": 2}}));
+    let lab = Lab::trial(&json!({"server": {"heartbeat": "200ms"}, "websocket": {"missed-pongs": 2}}));
     for alpn in BOTH {
         let mut raw = lab.raw(alpn, "/feeds/news/websocket").await;
         for k in 0..5 {

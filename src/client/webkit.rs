@@ -69,6 +69,9 @@ fn version(path: &Path) -> String {
 fn supports(settings: &Settings) -> Result<(), String> {
     match settings.protocol.alpn {
         Alpn::H3 => Err("WebKitGTK has no HTTP/3".to_owned()),
+        Alpn::H2 if settings.protocol.transport == "websocket" => {
+            Err("WebKitGTK has no WebSocket over HTTP/2 (RFC 8441)".to_owned())
+        }
         Alpn::H1 | Alpn::H2 | Alpn::Quic => browser_supports(settings),
     }
 }

@@ -14,6 +14,7 @@ mod receipts;
 mod rigged;
 pub mod sse;
 pub mod streaming;
+pub mod websocket;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -130,7 +131,7 @@ pub struct Subscribing<'a> {
 
 /// Every transport.
 pub static ALL: &[&Transport] =
-    &[&polling::TRANSPORT, &long_polling::TRANSPORT, &streaming::TRANSPORT, &sse::TRANSPORT];
+    &[&polling::TRANSPORT, &long_polling::TRANSPORT, &streaming::TRANSPORT, &sse::TRANSPORT, &websocket::TRANSPORT];
 
 /// The transport of this name.
 pub fn find(name: &str) -> Option<&'static Transport> {

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -68,20 +69,20 @@ impl Target {
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Dialled {
-    target: Target,
-    kind: Kind,
+    pub(super) target: Target,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     H1 { sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>, driver: Driver },
-    H2(h2::client::SendRequest<Bytes>, Arc<Driver>),
+    H2 { sender: h2::client::SendRequest<Bytes>, driver: Arc<Driver>, pings: Arc<Mutex<Option<h2::PingPong>>> },
     H3(H3Connection),
 }
 
 /// The task that drives a connection; it ends when the last user of the connection lets go.
 #[derive(Debug)]
-struct Driver(AbortHandle);
+pub(super) struct Driver(AbortHandle);
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -107,7 +108,7 @@ impl Dialled {
                 let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
                 let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
-                Kind::H1 { sender, driver: Driver(tokio::spawn(connection).abort_handle()) }
+                Kind::H1 { sender, driver: Driver(tokio::spawn(connection.with_upgrades()).abort_handle()) }
             }
             Alpn::H2 => {
                 let stream = tls_stream(target, alpn, ca).await?;
@@ -116,8 +117,9 @@ impl Dialled {
                     .initial_connection_window_size(H2_CONNECTION_WINDOW)
                     .enable_push(false)
                     .handshake(stream);
-                let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
-                Kind::H2(sender, Arc::new(Driver(tokio::spawn(connection).abort_handle())))
+                let (sender, mut connection) = handshake.await.map_err(|error| target.failed(&error))?;
+                let pings = Arc::new(Mutex::new(connection.ping_pong()));
+                Kind::H2 { sender, driver: Arc::new(Driver(tokio::spawn(connection).abort_handle())), pings }
             }
             Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, ask).await?),
             Alpn::Quic => return Err(target.failed(&"raw QUIC has no requests")),
@@ -129,7 +131,9 @@ impl Dialled {
     pub fn share(&self) -> Option<Self> {
         let kind = match &self.kind {
             Kind::H1 { .. } => return None,
-            Kind::H2(sender, driver) => Kind::H2(sender.clone(), Arc::clone(driver)),
+            Kind::H2 { sender, driver, pings } => {
+                Kind::H2 { sender: sender.clone(), driver: Arc::clone(driver), pings: Arc::clone(pings) }
+            }
             Kind::H3(connection) => Kind::H3(connection.clone()),
         };
         Some(Self { target: self.target.clone(), kind })
@@ -139,7 +143,7 @@ impl Dialled {
     pub fn is_alive(&self) -> bool {
         match &self.kind {
             Kind::H1 { sender, driver } => !sender.is_closed() && !driver.0.is_finished(),
-            Kind::H2(_, driver) => !driver.0.is_finished(),
+            Kind::H2 { driver, .. } => !driver.0.is_finished(),
             Kind::H3(connection) => connection.is_alive(),
         }
     }
@@ -177,7 +181,7 @@ impl Dialled {
                 let (head, body) = response.into_parts();
                 (head, Body::H1(body))
             }
-            Kind::H2(sender, _) => {
+            Kind::H2 { sender, .. } => {
                 let request = request.body(()).map_err(|error| target.broke(&error))?;
                 let mut sender = sender.clone().ready().await.map_err(|error| target.broke(&error))?;
                 let (response, mut stream) =

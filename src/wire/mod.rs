@@ -7,6 +7,7 @@ pub mod connection;
 pub mod descriptors;
 pub mod dial;
 mod dial_h3;
+mod dial_tunnel;
 pub mod exchange;
 pub mod h3;
 mod h3_streams;
@@ -17,6 +18,7 @@ pub mod session;
 pub mod tcp;
 pub mod tls;
 pub mod traffic;
+mod upgrade;
 
 use std::time::Duration;
 

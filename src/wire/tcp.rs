@@ -1,6 +1,7 @@
 //! HTTP/1.1 and HTTP/2 on TCP and TLS, server side.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,14 +11,16 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::exchange::BodyError;
+use super::upgrade::{self, Tunnels, Wish};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
-    MAX_HEADER_BYTES, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
+    MAX_HEADER_BYTES, Opening, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
 };
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -91,24 +94,34 @@ async fn connection<H: Handler>(
     let alpn = negotiated(&tls, &options)?;
     let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
     let asked = Arc::clone(&connection);
+    let (tunnels, mut granted) = mpsc::channel(1);
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (handler, connection) = (handler.clone(), Arc::clone(&connection));
-        async move { Ok::<_, Infallible>(answer(request, handler, connection).await) }
+        let (handler, connection, tunnels) = (handler.clone(), Arc::clone(&connection), tunnels.clone());
+        async move { Ok::<_, Infallible>(answer(request, handler, connection, tunnels).await) }
     });
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
-            let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let http2 = http2
                 .timer(TokioTimer::new())
+                .enable_connect_protocol()
                 .max_concurrent_streams(options.max_concurrent_streams)
                 .max_send_buf_size(H2_SEND_BUFFER_BYTES)
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
-                .initial_connection_window_size(H2_CONNECTION_WINDOW)
-                .serve_connection(io, service);
-            tokio::select! {
-                served = served => served?,
-                () = silence(&asked) => return Err("no request in time".into()),
+                .initial_connection_window_size(H2_CONNECTION_WINDOW);
+            let mut served = pin!(http2.serve_connection(io, service));
+            let mut silence = pin!(silence(&asked));
+            // Tasks of the connection's own: they end with it.
+            let mut open = JoinSet::new();
+            loop {
+                tokio::select! {
+                    served = &mut served => return Ok(served?),
+                    () = &mut silence => return Err("no request in time".into()),
+                    Some(tunnel) = granted.recv() => drop(open.spawn(tunnel.run())),
+                    Some(_) = open.join_next(), if !open.is_empty() => {}
+                }
             }
         }
         Alpn::H1 | Alpn::H3 | Alpn::Quic => {
@@ -117,10 +130,15 @@ async fn connection<H: Handler>(
                 .header_read_timeout(HEADER_TIMEOUT)
                 .max_buf_size(H1_BUFFER_BYTES)
                 .serve_connection(io, service)
+                .with_upgrades()
                 .await?;
+            // HTTP/1.1 is over once there is a tunnel, which has all of the connection.
+            if let Ok(tunnel) = granted.try_recv() {
+                tunnel.run().await;
+            }
+            Ok(())
         }
     }
-    Ok(())
 }
 
 /// Ends when a client has asked for nothing in time: hyper waits for HTTP/2's preface for ever.
@@ -142,15 +160,28 @@ fn negotiated(stream: &TlsStream<Counted<TcpStream>>, options: &TcpOptions) -> R
 }
 
 async fn answer<H: Handler>(
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
     handler: H,
     connection: Arc<Connection>,
+    tunnels: Tunnels,
 ) -> http::Response<ResponseBody> {
     connection.asked();
     let alt_svc = connection.alt_svc.clone();
+    let wish = Wish::of(&request);
+    let opening = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.unwrap_or(Err(BodyError::CutShort));
-    let mut response = handler.answer(Exchange::Request(Request { head, body, connection })).await;
+    let mut response = match wish {
+        Ok(Some(wish)) => {
+            let protocol = wish.protocol.clone();
+            let response = handler.answer(Exchange::Tunnel(Opening { head, protocol, connection })).await;
+            upgrade::settle(wish, opening, response, &tunnels).await
+        }
+        Ok(None) => {
+            let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.unwrap_or(Err(BodyError::CutShort));
+            handler.answer(Exchange::Request(Request { head, body, connection })).await
+        }
+        Err(refused) => refused.response(),
+    };
     if let Some(value) = alt_svc {
         response.headers_mut().insert(http::header::ALT_SVC, value);
     }

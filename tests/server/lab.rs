@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use transport_lab::certs::Certs;
 use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
 use transport_lab::trial::settings::FaultKind;
-use transport_lab::trial::{Alpn, Settings};
+use transport_lab::trial::{Alpn, Fact, Settings};
 
 /// How long anything that must happen is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,6 +62,8 @@ pub(crate) struct Lab {
     pub(crate) ca: PathBuf,
     folder: TempDir,
     files: AtomicU32,
+    /// What a trial's server has observed so far.
+    saw: Arc<Mutex<Vec<Fact>>>,
 }
 
 impl Drop for Lab {
@@ -115,17 +118,23 @@ impl Lab {
         let Ok(Up::Listening { ports, .. }) = serde_json::from_slice(&output.recv_timeout(PATIENCE).unwrap()) else {
             panic!("it does not listen")
         };
-        // What it observes is of no interest here, but it must be able to say it.
-        thread::spawn(move || output.iter().count());
         let ports = Alpn::HTTP.map(|alpn| ports[&alpn][0]);
         let mut lab = Self::of(child, Some(input), ports, 0, folder);
         lab.ca = certs.join("ca.pem");
+        let saw = Arc::clone(&lab.saw);
+        thread::spawn(move || {
+            for line in output {
+                if let Ok(Up::Saw(fact)) = serde_json::from_slice(&line) {
+                    saw.lock().unwrap().push(fact);
+                }
+            }
+        });
         lab
     }
 
     fn of(child: Child, input: Option<ChildStdin>, ports: [u16; 3], base: u16, folder: TempDir) -> Self {
         let ca = folder.path().join("ca.pem");
-        Self { child, input, ports, base, ca, folder, files: AtomicU32::new(0) }
+        Self { child, input, ports, base, ca, folder, files: AtomicU32::new(0), saw: Arc::default() }
     }
 
     /// Has the server of a trial end every stream that is open.
@@ -165,6 +174,23 @@ impl Lab {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// How often a trial's server has reached this bound, by its own count.
+    pub(crate) fn reached(&self, wanted: &str) -> u64 {
+        let saw = self.saw.lock().unwrap();
+        let times = saw.iter().rev().find_map(|fact| match fact {
+            Fact::BoundReached { bound, times, .. } if bound == wanted => Some(*times),
+            _ => None,
+        });
+        times.unwrap_or(0)
+    }
+
+    /// How many subscriptions of a trial's server began and haven't ended.
+    pub(crate) fn attached(&self) -> usize {
+        let saw = self.saw.lock().unwrap();
+        let began = saw.iter().filter(|fact| matches!(fact, Fact::Attached { .. })).count();
+        began - saw.iter().filter(|fact| matches!(fact, Fact::Detached { .. })).count()
+    }
+
     #[track_caller]
     pub(crate) fn assert_alive(&mut self) {
         assert!(self.child.try_wait().unwrap().is_none(), "the server has ended");
@@ -176,6 +202,13 @@ pub(crate) fn python() -> PathBuf {
     let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python").join("bin/python");
     assert!(python.exists(), "there is no {}; `tools/install.sh test` makes it", python.display());
     python
+}
+
+/// Where `tools/install.sh test` puts Node's packages.
+pub(crate) fn node_modules() -> PathBuf {
+    let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("node").join("node_modules");
+    assert!(modules.exists(), "there is no {}; `tools/install.sh test` makes it", modules.display());
+    modules
 }
 
 fn log(folder: &TempDir) -> File {

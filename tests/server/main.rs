@@ -1,5 +1,5 @@
-//! The server against clients that others wrote (curl, aioquic, nghttp, h2load, openssl, eventsource), and against input that
-//! nobody should send.
+//! The server against clients that others wrote (curl, aioquic, nghttp, h2load, openssl, npm's eventsource and ws,
+//! Python's websockets), and against input that nobody should send.
 
 mod asking;
 mod door;
@@ -14,3 +14,6 @@ mod raw;
 mod stream;
 mod streaming;
 mod stuck;
+mod websocket;
+mod websocket_frames;
+mod websocket_opening;

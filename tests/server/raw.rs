@@ -13,7 +13,7 @@ use transport_lab::wire::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, tls};
 
 use crate::lab::{Lab, PATIENCE};
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 impl Lab {
     fn tcp(&self, alpn: Alpn) -> TcpStream {
@@ -23,7 +23,7 @@ impl Lab {
     }
 
     /// A TLS connection, its handshake finished.
-    fn tls(&self, alpn: Alpn) -> Tls {
+    pub(crate) fn tls(&self, alpn: Alpn) -> Tls {
         let config = Arc::new(tls::client(self.authority(), alpn).unwrap());
         let client = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
         let mut tls = StreamOwned::new(client, self.tcp(alpn));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -13,10 +14,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use transport_lab::transport::sse::Parser;
 use transport_lab::trial::Alpn;
 use transport_lab::wire::dial::{Dialled, Response, Target};
-use transport_lab::wire::tls;
+use transport_lab::wire::{Tunnel, tls};
 
 use crate::lab::{Lab, PATIENCE};
 
@@ -38,8 +42,8 @@ impl Lab {
 
 const EVENT_BYTES: usize = 64 * 1024;
 const EVENTS: u64 = 3200;
-/// What 200 MiB of events may cost in memory while three readers are stuck: the log's 8 MiB twice over (as text, and
-/// as the bytes that all readers share), and what TLS, HTTP and the allocator keep for a handful of connections.
+/// What 200 MiB of events may cost in memory while five readers are stuck: the log's 8 MiB thrice over (as text, and
+/// in the two forms that readers share), and what TLS, HTTP and the allocator keep for a handful of connections.
 const GROWTH: u64 = 48 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,6 +56,14 @@ async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
         let response = dialled.get("/feeds/news/sse", &[]).await.unwrap();
         assert_eq!(response.status, 200);
         stuck.push((alpn, response));
+    }
+    let mut stuck_sockets = Vec::new();
+    for alpn in [Alpn::H1, Alpn::H2] {
+        let target = Target { host: "localhost".to_owned(), port: lab.port(alpn) };
+        let dialled = Dialled::connect(&target, alpn, &lab.authority()).await.unwrap();
+        let version = [("sec-websocket-version", "13")];
+        let (_, tunnel) = dialled.tunnel("/feeds/news/websocket", "websocket", &version).await.unwrap();
+        stuck_sockets.push((alpn, WebSocketStream::from_raw_socket(tunnel.unwrap(), Role::Client, None).await));
     }
     let mut reader = lab.subscribe(Alpn::H2, "/feeds/news/sse", &[]);
     let before = lab.resident();
@@ -79,6 +91,28 @@ async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
         assert!(missed > EVENTS / 2, "{alpn} was told of {missed} missed events");
         assert_eq!(received + missed, EVENTS, "{alpn}");
     }
+    for (alpn, socket) in stuck_sockets {
+        let (received, missed) = timeout(PATIENCE, read_socket_to_end(socket)).await.expect("it reads on");
+        assert!(missed > EVENTS / 2, "{alpn}, WebSocket: was told of {missed} missed events");
+        assert_eq!(received + missed, EVENTS, "{alpn}, WebSocket");
+    }
+}
+
+/// Reads messages until the last event, likewise.
+async fn read_socket_to_end(mut socket: WebSocketStream<Tunnel>) -> (u64, u64) {
+    let (mut last, mut received, mut missed) = (0, 0, 0);
+    while last < EVENTS {
+        let Message::Text(text) = socket.next().await.expect("it goes on").unwrap() else { continue };
+        let told: Value = serde_json::from_str(&text).unwrap();
+        if let Some(id) = told["id"].as_str() {
+            last = id.split_once('-').unwrap().1.parse().unwrap();
+            received += 1;
+            assert_eq!(received + missed, last, "nothing is missing that the server doesn't say");
+        } else {
+            missed += told["missed"].as_u64().unwrap();
+        }
+    }
+    (received, missed)
 }
 
 /// Reads until the last event; how many were received, and how many the server says were missed.

@@ -9,3 +9,4 @@ mod refused;
 mod requests;
 mod run;
 mod script;
+mod websocket;

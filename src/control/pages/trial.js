@@ -150,10 +150,12 @@ function microseconds(span) {
 function subscriptionOf(plan) {
   const { settings, protocol, seed } = message;
   const { reconnect, workload } = settings;
+  const [transport, alpn] = protocol.split("/");
   const milliseconds = (span) => microseconds(span) / 1000;
   const how = {
+    alpn,
     credentials: credentials(plan.sub),
-    settings: settings[protocol.split("/")[0]] ?? {},
+    settings: settings[transport] ?? {},
     // 32 bits for whatever is drawn for this subscription.
     seed: (seed ^ Math.imul(plan.sub + 1, 0x9e3779b1)) >>> 0,
     size: bytes(workload.events.size),

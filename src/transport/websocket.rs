@@ -1,0 +1,344 @@
+//! WebSocket (RFC 6455): on HTTP/1.1 by an Upgrade, on HTTP/2 and HTTP/3 by an extended CONNECT (RFC 8441, RFC 9220).
+//!
+//! The server sends each event as a JSON object in a message; what a reader sends is published.
+
+mod fault;
+mod metered;
+mod socket;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+
+use self::fault::Fault;
+use self::socket::{Socket, Turn, WRITE_BUFFER_BYTES};
+use super::{
+    FeedReader, Opens, Publishing, Reading, Receipts, Subscribing, Told, Transport, Upstream, json, with_query,
+};
+use crate::feed::Next;
+use crate::trial::Alpn;
+use crate::units::Size;
+use crate::wire::{ResponseBody, Tunnel};
+
+/// The row.
+pub static TRANSPORT: Transport = Transport {
+    name: "websocket",
+    title: "WebSocket",
+    alpns: &Alpn::HTTP,
+    opens: Opens::Tunnel,
+    upstream: Upstream::InBand,
+    page: |alpn| match alpn {
+        Alpn::H1 | Alpn::H2 => Ok(()),
+        Alpn::H3 | Alpn::Quic => Err("no browser opens a WebSocket on HTTP/3 by default (RFC 9220)"),
+    },
+    script: include_str!("websocket.js"),
+    modules: &[],
+    check: |table| serde_json::to_value(Settings::deserialize(table)?),
+    serve: |reading| Box::pin(async { serve(reading) }),
+    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+};
+
+/// The one version that there is (RFC 6455 section 4.1).
+const VERSION: &str = "13";
+/// What is spoken in the messages (RFC 6455 section 1.9); chosen where a client offers it.
+pub const SUBPROTOCOL: &str = "transport-lab.v1";
+/// The shortest fragment that can be asked for, in bytes: shorter ones would be mostly headers.
+const MIN_FRAGMENT_BYTES: u64 = 16;
+
+/// The table `[websocket]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// What kind of message the server sends. It takes both.
+    pub frames: Frames,
+    /// Whether the server sends messages in fragments.
+    pub fragment: Fragment,
+    /// How many pings in a row may go unanswered; there is one for each `server.heartbeat` of silence. When the next
+    /// is due, the reader is closed.
+    pub missed_pongs: std::num::NonZeroU32,
+}
+
+/// What kind of message the server sends (RFC 6455 section 5.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Frames {
+    /// Text, whose encoding a browser checks.
+    Text,
+    /// Binary.
+    Binary,
+}
+
+/// Whether the server sends messages in fragments (RFC 6455 section 5.4): `"off"`, or how long each is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragment {
+    /// Each message in one frame.
+    Off,
+    /// Each frame this long at most.
+    Every(Size),
+}
+
+impl Fragment {
+    fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Off => None,
+            Self::Every(size) => usize::try_from(size.bytes()).ok(),
+        }
+    }
+}
+
+impl Serialize for Fragment {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Every(size) => size.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fragment {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match (text.as_str(), text.parse::<Size>()) {
+            ("off", _) => Ok(Self::Off),
+            (_, Ok(size)) if size.bytes() >= MIN_FRAGMENT_BYTES => Ok(Self::Every(size)),
+            _ => Err(serde::de::Error::custom(format!(
+                "`{text}` is no length of fragments; write \"off\" or \"1 KiB\", {MIN_FRAGMENT_BYTES} B at least"
+            ))),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let missed_pongs = std::num::NonZeroU32::MIN.saturating_add(2);
+        Self { frames: Frames::Text, fragment: Fragment::Off, missed_pongs }
+    }
+}
+
+fn serve(reading: Reading<'_>) -> Response<ResponseBody> {
+    let fields = &reading.exchange.head().headers;
+    if fields.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+        return other_version();
+    }
+    let offered = offers(fields, SUBPROTOCOL);
+    let settings = Settings::deserialize(reading.table).unwrap_or_default();
+    let (reader, publishing) = (reading.beginning.after(reading.after), reading.publishing);
+    let mut response =
+        Response::new(ResponseBody::tunnel(move |tunnel| converse(tunnel, reader, publishing, settings)));
+    if offered {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+/// RFC 6455 section 4.2.2: says which version there is.
+fn other_version() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::whole(r#"{"error":"`Sec-WebSocket-Version` must be 13"}"#));
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+    response
+}
+
+/// Whether a client offers this subprotocol (RFC 6455 section 4.1).
+fn offers(fields: &HeaderMap, subprotocol: &str) -> bool {
+    let values = fields.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|offered| offered.trim() == subprotocol)
+}
+
+/// The server's side, from the tunnel's opening to its end.
+async fn converse(tunnel: Tunnel, mut reader: FeedReader, publishing: Publishing, settings: Settings) {
+    let mut socket = Socket::new(tunnel, Role::Server).await;
+    // Pings that were not answered yet.
+    let mut unanswered = 0;
+    let ended = loop {
+        let turn = tokio::select! {
+            turn = socket.turn() => turn,
+            next = reader.next(), if socket.is_flushed() => {
+                match tell(&mut socket, next, &mut reader, settings, &mut unanswered) {
+                    Ok(()) => continue,
+                    Err(ended) => break ended,
+                }
+            }
+        };
+        match turn {
+            Turn::Flushed => {}
+            Turn::Pong => unanswered = 0,
+            Turn::Message(data) => {
+                if let Err(error) = publishing.publish("message", &data) {
+                    break Ended::Failed(error.into());
+                }
+            }
+            other => break other.into(),
+        }
+    };
+    // The subscription is over, however long the peer takes to close.
+    drop(reader);
+    match ended {
+        Ended::Gone => {}
+        Ended::Closed => socket.close(None, true).await,
+        Ended::Fed => socket.close(Some(going_away()), true).await,
+        Ended::Failed(fault) => {
+            fault.count(&publishing.sink);
+            socket.close(Some(fault.frame()), false).await;
+        }
+    }
+}
+
+/// How the server's side ends.
+enum Ended {
+    /// The peer is gone.
+    Gone,
+    /// The peer closes.
+    Closed,
+    /// The feed ends its readers.
+    Fed,
+    /// The peer did something wrong.
+    Failed(Fault),
+}
+
+impl From<Turn> for Ended {
+    fn from(turn: Turn) -> Self {
+        match turn {
+            Turn::Closing(_) => Self::Closed,
+            Turn::Failed(fault) => Self::Failed(fault),
+            _ => Self::Gone,
+        }
+    }
+}
+
+/// Writes what is next, and what is ready after it, as far as the buffer goes.
+fn tell(
+    socket: &mut Socket,
+    next: Next,
+    reader: &mut FeedReader,
+    settings: Settings,
+    unanswered: &mut u32,
+) -> Result<(), Ended> {
+    let (mut next, mut written) = (Some(next), 0);
+    while let Some(told) = next.take() {
+        let object: Bytes = match told {
+            Next::Event(event) => json::object(&event),
+            Next::Gap(gap) => json::gap_object(gap),
+            Next::Beat if *unanswered >= settings.missed_pongs.get() => return Err(Ended::Failed(Fault::NoPong)),
+            Next::Beat => {
+                *unanswered += 1;
+                return Ok(socket.ping()?);
+            }
+            Next::End => return Err(Ended::Fed),
+        };
+        socket.write(&object, settings.frames, settings.fragment)?;
+        written += object.len();
+        if written < WRITE_BUFFER_BYTES {
+            next = reader.ready();
+        }
+    }
+    Ok(())
+}
+
+fn going_away() -> CloseFrame {
+    CloseFrame { code: CloseCode::Away, reason: "the feed ended its readers".into() }
+}
+
+async fn subscribe(subscribing: Subscribing<'_>) -> String {
+    let Subscribing { pool, target, path, receipts, mut outgoing, .. } = subscribing;
+    let path = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
+    let fields = [("sec-websocket-version", VERSION), ("sec-websocket-protocol", SUBPROTOCOL)];
+    let asked = match pool.connect(target).await {
+        Ok(dialled) => dialled.tunnel(&path, TRANSPORT.name, &fields).await,
+        Err(error) => return error.to_string(),
+    };
+    let tunnel = match asked {
+        Ok((head, Some(_))) if head.headers.get(SEC_WEBSOCKET_PROTOCOL).is_none_or(|chosen| chosen != SUBPROTOCOL) => {
+            return format!("the server did not choose the subprotocol {SUBPROTOCOL}");
+        }
+        Ok((_, Some(tunnel))) => tunnel,
+        Ok((head, None)) => return format!("the server answered {}", head.status),
+        Err(error) => return error.to_string(),
+    };
+    receipts.opened();
+    let mut socket = Socket::new(tunnel, Role::Client).await;
+    loop {
+        let turn = tokio::select! {
+            turn = socket.turn() => turn,
+            data = due(&mut outgoing), if socket.is_flushed() => {
+                match socket.write(&data.into(), Frames::Text, Fragment::Off) {
+                    Ok(()) => continue,
+                    Err(turn) => turn,
+                }
+            }
+        };
+        match turn {
+            Turn::Flushed | Turn::Pong => {}
+            Turn::Message(data) => {
+                if let Err(error) = note(receipts, &data) {
+                    socket.close(Some(Fault::NotText.frame()), false).await;
+                    return error;
+                }
+            }
+            Turn::Closing(frame) => {
+                socket.close(None, true).await;
+                return frame.map_or_else(
+                    || "the server closed it".to_owned(),
+                    |frame| format!("the server closed it: {} {}", u16::from(frame.code), frame.reason),
+                );
+            }
+            Turn::Failed(fault) => {
+                socket.close(Some(fault.frame()), false).await;
+                return format!("the server did something wrong: {fault:?}");
+            }
+            Turn::Gone(reason) => return reason,
+        }
+    }
+}
+
+/// The next event to publish; waits for ever where there is none.
+async fn due(outgoing: &mut Option<mpsc::Receiver<String>>) -> String {
+    if let Some(outgoing) = outgoing
+        && let Some(data) = outgoing.recv().await
+    {
+        return data;
+    }
+    std::future::pending().await
+}
+
+fn note(receipts: &mut Receipts, data: &[u8]) -> Result<(), String> {
+    Told::read(data).map_err(|error| format!("the server sent what is no event: {error}"))?.note(receipts);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_say_what_they_take() {
+        let read = |text: &str| serde_json::from_str::<Settings>(text);
+        assert_eq!(read("{}").unwrap(), Settings::default());
+        let settings = read(r#"{"frames": "binary", "fragment": "1 KiB", "missed-pongs": 1}"#).unwrap();
+        assert_eq!((settings.frames, settings.fragment.bytes()), (Frames::Binary, Some(1024)));
+        let again = serde_json::to_string(&settings).unwrap();
+        assert_eq!(read(&again).unwrap(), settings);
+        for text in [r#"{"fragment": "1 B"}"#, r#"{"fragment": 1024}"#, r#"{"missed-pongs": 0}"#, r#"{"ping": "1s"}"#] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_subprotocol_is_chosen_only_where_it_is_offered() {
+        let offered = |values: &[&str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(SEC_WEBSOCKET_PROTOCOL, value.parse().unwrap());
+            }
+            offers(&fields, SUBPROTOCOL)
+        };
+        assert!(offered(&["transport-lab.v1"]) && offered(&["chat, transport-lab.v1"]));
+        assert!(offered(&["chat", "transport-lab.v1"]));
+        assert!(!offered(&[]) && !offered(&["transport-lab.v2", "Transport-Lab.v1"]));
+    }
+}

@@ -1,0 +1,70 @@
+//! What a peer can do wrong: a name to count it under, and the close code that says so (RFC 6455 section 7.4.1).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::transport::PublishError;
+use crate::trial::Fact;
+use crate::trial::clock::monotonic_nanos;
+use crate::wire::Sink;
+
+/// What a peer did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Bytes that are no frames, or frames that don't belong here.
+    Protocol,
+    /// A message that is not UTF-8.
+    NotText,
+    /// A message, or a frame of it, that is longer than an event may be.
+    TooLong,
+    /// A message that was begun and not finished in time.
+    TooSlow,
+    /// Pings that were not answered.
+    NoPong,
+}
+
+/// How often each happened in this process, in the order above.
+static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+impl Fault {
+    /// Tells of it.
+    pub(super) fn count(self, sink: &Sink) {
+        let times = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: self.bound().to_owned(), times });
+    }
+
+    /// The name that it is counted under.
+    fn bound(self) -> &'static str {
+        match self {
+            Self::Protocol => "websocket-protocol-error",
+            Self::NotText => "websocket-not-text",
+            Self::TooLong => "websocket-message-too-long",
+            Self::TooSlow => "websocket-message-too-slow",
+            Self::NoPong => "websocket-missed-pongs",
+        }
+    }
+
+    /// What the peer is told.
+    pub(super) fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::Protocol => (CloseCode::Protocol, "not as RFC 6455 has it"),
+            Self::NotText => (CloseCode::Invalid, "a message must be UTF-8"),
+            Self::TooLong => (CloseCode::Size, "a message is longer than an event may be"),
+            Self::TooSlow => (CloseCode::Policy, "a message took too long"),
+            // The standard has no code for it; the unexpected condition is a peer that doesn't answer.
+            Self::NoPong => (CloseCode::Error, "pings were not answered"),
+        };
+        CloseFrame { code, reason: reason.into() }
+    }
+}
+
+impl From<PublishError> for Fault {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::TooLong => Self::TooLong,
+            PublishError::NotText | PublishError::Name => Self::NotText,
+        }
+    }
+}

@@ -65,7 +65,7 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
 pub fn expected_time(plan: &Plan) -> Span {
     let millis = |trial: &PlannedTrial| {
         let settings = &trial.settings;
-        let row = client::ALL.iter().find(|row| row.name == settings.client);
+        let row = client::find(&settings.client);
         if supports(settings).is_err() || row.is_some_and(|row| (row.supports)(settings).is_err()) {
             return 0;
         }
@@ -122,8 +122,9 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
     }
 }
 
+/// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.
 fn is_native(settings: &Settings) -> bool {
-    settings.client == "native"
+    settings.client == "native" || client::exec::path(&settings.client).is_some()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Running<'_> {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
             port: ports[0],
-            ca: certs.ca_path().to_owned(),
+            ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
             token: None,
             cert_sha256,
             spki_sha256,

@@ -191,6 +191,7 @@ pub struct CertsArgs {
 #[command(after_help = "\
 Examples:
   transport-lab list clients
+  transport-lab list transports         which client speaks which protocol?
   transport-lab list experiments --json")]
 pub struct ListArgs {
     /// Of what.
@@ -206,7 +207,7 @@ pub struct ListArgs {
 pub enum Listing {
     /// Experiments that can be run by name.
     Experiments,
-    /// Ways in which a feed reaches a reader, and what they ride on.
+    /// Ways in which a feed reaches a reader, what they ride on, and which client speaks which.
     Transports,
     /// Who can subscribe, with version and path, or why it can't be used here.
     Clients,

@@ -12,7 +12,9 @@ import { Parser } from "./sse-parser.js";
  *   called as it happens; each takes its own time first thing
  * @returns {{close: () => void}}
  */
-export function subscribe({ url, credentials, settings }, on) {
+export function subscribe({ url, credentials, settings, after }, on) {
+  // Not as `Last-Event-ID`: a page may only send that after a preflight.
+  if (after) url += `${url.includes("?") ? "&" : "?"}after=${after}`;
   return settings.reader === "fetch"
     ? fetched(url, { credentials, cache: settings.cache ?? "no-store" }, on)
     : eventSource(url, credentials, on);

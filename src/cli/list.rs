@@ -67,7 +67,7 @@ fn transports() -> Vec<Spoken> {
         let why_not = |client: &client::Client| {
             // All other settings are as they are when nobody says anything.
             let mut settings = Settings::deserialize(json!({ "protocol": protocol })).ok()?;
-            settings.client = client.name.to_owned();
+            client.name.clone_into(&mut settings.client);
             plan::supports(&settings).and_then(|()| (client.supports)(&settings)).err()
         };
         let clients = client::ALL.iter().map(|client| (client.name, why_not(client))).collect();

@@ -14,12 +14,16 @@ import time
 from importlib.metadata import version
 from platform import python_version
 
-from aioquic.asyncio.client import connect
-from aioquic.asyncio.protocol import QuicConnectionProtocol
-from aioquic.h3.connection import H3_ALPN, H3Connection
-from aioquic.h3.events import DatagramReceived, DataReceived, HeadersReceived, WebTransportStreamDataReceived
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, StreamReset
+try:
+    from aioquic.asyncio.client import connect
+    from aioquic.asyncio.protocol import QuicConnectionProtocol
+    from aioquic.h3.connection import H3_ALPN, H3Connection
+    from aioquic.h3.events import DatagramReceived, DataReceived, HeadersReceived, WebTransportStreamDataReceived
+    from aioquic.quic.configuration import QuicConfiguration
+    from aioquic.quic.events import ConnectionTerminated, StreamReset
+except ImportError as error:
+    print(json.dumps({"type": "unsupported", "reason": f"{error}: pip install aioquic, for {sys.executable}"}), flush=True)
+    sys.exit()
 
 # How many receipts one line holds at most.
 RECEIPTS = 100_000
@@ -224,6 +228,12 @@ class Trial:
             return "this client shares one connection"
         if workload.get("direction", "down") != "down":
             return "this client publishes nothing"
+        if workload.get("stuck", 0) > 0:
+            return "this client reads whatever comes"
+        if self.message["settings"].get("reconnect", {}).get("tries", 0) > 0:
+            return "this client doesn't come back"
+        if not self.message["settings"].get("webtransport", {}).get("finish", True):
+            return "this client reads an event where its stream ends"
         if self.message["settings"]["beside"]:
             return "this client does nothing beside subscribing"
         return None

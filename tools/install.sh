@@ -74,13 +74,14 @@ give_up() {
     exit 1
 }
 
-# Tests ask over HTTP/3 with aioquic, which Debian doesn't have.
+# Tests ask over HTTP/3 with aioquic, which Debian doesn't have, and open WebSockets with websockets.
 python_packages() {
     [ "$needed" != "$for_run" ] || return 0
-    "$venv/bin/python" -c 'import aioquic' 2>/dev/null && return 0
-    say "installing Python's aioquic in $venv"
-    if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2'; }; then
-        say "aioquic could not be installed in $venv"
+    "$venv/bin/python" -c 'import aioquic, websockets' 2>/dev/null && return 0
+    say "installing Python's aioquic and websockets in $venv"
+    if ! { python3 -m venv "$venv" &&
+        "$venv/bin/pip" install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'websockets>=15'; }; then
+        say "aioquic and websockets could not be installed in $venv"
         exit 1
     fi
 }

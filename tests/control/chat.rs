@@ -163,3 +163,39 @@ async fn an_exposed_chat_carries_the_token_to_the_data_ports() {
     let token = served.said.split("/?token=").nth(1).unwrap().split_whitespace().next().unwrap();
     assert!(page.contains(&format!("data-token=\"{token}\"")));
 }
+
+/// Goes through all that can be chosen, says a line over each and sees it.
+fn tries_every_transport(kind: Kind) {
+    let served = Served::start(&[]);
+    let mut ann = open(&served, kind, "?who=Ann");
+    ann.until(FOCUS, &json!("over"));
+    // What is on HTTP/3 by its address alone is only for a browser that was put there, but a session asks for it.
+    let reached = "[...document.querySelectorAll('#over option:enabled')] \
+                   .filter((option) => option.dataset.alpn !== 'h3' || option.dataset.transport === 'webtransport') \
+                   .map((option) => option.value)";
+    let ways = ann.eval(reached);
+    let mut said = Vec::new();
+    for way in ways.as_array().unwrap().iter().map(|way| way.as_str().unwrap()) {
+        ann.eval(&format!(
+            "(document.querySelector('#over').value = '{way}', document.querySelector('#enter').click())"
+        ));
+        ann.until(STATE, &json!("in"));
+        ann.eval(&format!(
+            "(document.querySelector('#says').value = 'over {way}', document.querySelector('#say').click())"
+        ));
+        said.push(format!("Ann: over {way}"));
+        ann.until(SAID, &json!(said));
+    }
+    println!("{said:?}");
+    assert!(said.len() >= 3, "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_chats_over_every_transport_that_it_reaches() {
+    tries_every_transport(Kind::Chromium);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firefox_chats_over_every_transport_that_it_reaches() {
+    tries_every_transport(Kind::Firefox);
+}

@@ -248,4 +248,4 @@ if (wanted) wanted.selected = true;
 else if (query.has("over")) tell(`Not possible here: ${query.get("over")}.`);
 if (query.has("who")) who.value = cut(query.get("who").trim(), NAME_LENGTH);
 if (wanted && who.value) begin();
-else who.focus();
+else (who.value ? over : who).focus();

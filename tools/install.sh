@@ -89,26 +89,15 @@ python_packages() {
     fi
 }
 
-# And WebSockets with npm's ws.
+# And open WebSockets with npm's ws, and read event streams with its eventsource, whose version 3 is the last for the
+# Node that Debian has.
 node_packages() {
     [ "$needed" != "$for_run" ] || return 0
-    [ -e "$modules/node_modules/ws/package.json" ] && return 0
-    say "installing Node's ws in $modules"
+    [ -e "$modules/node_modules/ws/package.json" ] && [ -e "$modules/node_modules/eventsource/package.json" ] && return 0
+    say "installing Node's ws and eventsource in $modules"
     mkdir -p "$modules"
-    if ! npm install --silent --no-fund --no-audit --prefix "$modules" ws@8; then
-        say "ws could not be installed in $modules"
-        exit 1
-    fi
-}
-
-# And read event streams with npm's eventsource, whose version 3 is the last for the Node that Debian has.
-node_packages() {
-    [ "$needed" != "$for_run" ] || return 0
-    [ -e "$modules/node_modules/eventsource/package.json" ] && return 0
-    say "installing Node's eventsource in $modules"
-    mkdir -p "$modules"
-    if ! npm install --silent --no-fund --no-audit --prefix "$modules" eventsource@3; then
-        say "eventsource could not be installed in $modules"
+    if ! npm install --silent --no-fund --no-audit --prefix "$modules" ws@8 eventsource@3; then
+        say "ws and eventsource could not be installed in $modules"
         exit 1
     fi
 }

@@ -67,7 +67,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Changing the experiment")]
 pub struct ChangeArgs {
-    /// Use these clients instead of the experiment's: native, chromium, firefox, webkit.
+    /// Use these clients instead of the experiment's: native, chromium, firefox, webkit, exec:PATH.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub client: Vec<String>,
     /// Replace the setting or factor of that name; several levels make it a factor. May be given several times.
@@ -99,6 +99,7 @@ Examples:
   transport-lab run six-vs-hundred --client chromium,firefox --repeats 10
   transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
   transport-lab run --set workload.hold=5s --open
+  transport-lab run --client exec:clients/aioquic_client.py --allow-exec --set protocol=sse/h3
   transport-lab run --json --strict > summary.json")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
@@ -123,6 +124,9 @@ pub struct RunArgs {
     /// Open the report in a browser when it is done.
     #[arg(long)]
     pub open: bool,
+    /// Allow clients that are programs of your own (`exec:PATH`): they run with all your rights.
+    #[arg(long)]
+    pub allow_exec: bool,
     /// Make one end lie, to see that the lab notices.
     #[arg(long, value_name = "WORD", value_enum)]
     pub rig: Option<Rig>,
@@ -187,6 +191,7 @@ pub struct CertsArgs {
 #[command(after_help = "\
 Examples:
   transport-lab list clients
+  transport-lab list transports         which client speaks which protocol?
   transport-lab list experiments --json")]
 pub struct ListArgs {
     /// Of what.
@@ -202,7 +207,7 @@ pub struct ListArgs {
 pub enum Listing {
     /// Experiments that can be run by name.
     Experiments,
-    /// Ways in which a feed reaches a reader, and what they ride on.
+    /// Ways in which a feed reaches a reader, what they ride on, and which client speaks which.
     Transports,
     /// Who can subscribe, with version and path, or why it can't be used here.
     Clients,

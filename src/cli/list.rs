@@ -1,19 +1,26 @@
 //! `list`: what there is, as aligned columns or JSON.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{CliError, Exit, ListArgs, Listing};
-use crate::experiment::builtin;
+use crate::experiment::{builtin, plan};
 use crate::stats::metric;
+use crate::trial::{Alpn, Protocol, Settings};
 use crate::{client, transport};
 
 /// Prints one row for each thing there is.
 pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let rows = match args.what {
         Listing::Experiments => experiments(),
-        Listing::Transports => transports(),
+        Listing::Transports if args.json => transports().iter().map(|row| (Vec::new(), json!(row))).collect(),
+        Listing::Transports => {
+            write_transports(&transports(), out)?;
+            return Ok(Exit::Good);
+        }
         Listing::Clients => clients(),
         Listing::Metrics => metrics(),
     };
@@ -38,13 +45,70 @@ fn experiments() -> Vec<Row> {
     builtin::list().into_iter().map(row).collect()
 }
 
-fn transports() -> Vec<Row> {
-    let row = |transport: &&transport::Transport| {
-        let alpns: Vec<&str> = transport.alpns.iter().map(|alpn| alpn.name()).collect();
-        let json = json!({ "name": transport.name, "title": transport.title, "alpns": alpns });
-        (vec![transport.name.to_owned(), alpns.join(" "), transport.title.to_owned()], json)
+/// A transport, and who speaks it on what.
+#[derive(Debug, Serialize)]
+struct Spoken {
+    name: &'static str,
+    title: &'static str,
+    alpns: Vec<Alpn>,
+    protocols: Vec<Speakers>,
+}
+
+/// One protocol: by each client's name, in the order of [`client::ALL`], why it can't speak it; `None` where it can.
+#[derive(Debug, Serialize)]
+struct Speakers {
+    protocol: Protocol,
+    clients: BTreeMap<&'static str, Option<String>>,
+}
+
+fn transports() -> Vec<Spoken> {
+    let on = |transport: &transport::Transport, alpn: Alpn| {
+        let protocol = Protocol::new(transport.name, alpn);
+        let why_not = |client: &client::Client| {
+            // All other settings are as they are when nobody says anything.
+            let mut settings = Settings::deserialize(json!({ "protocol": protocol })).ok()?;
+            client.name.clone_into(&mut settings.client);
+            plan::supports(&settings).and_then(|()| (client.supports)(&settings)).err()
+        };
+        let clients = client::ALL.iter().map(|client| (client.name, why_not(client))).collect();
+        Speakers { protocol, clients }
+    };
+    let row = |transport: &&transport::Transport| Spoken {
+        name: transport.name,
+        title: transport.title,
+        alpns: transport.alpns.to_vec(),
+        protocols: transport.alpns.iter().map(|alpn| on(transport, *alpn)).collect(),
     };
     transport::ALL.iter().map(row).collect()
+}
+
+/// A line for each protocol with a column for each client, and below them each reason once.
+fn write_transports(transports: &[Spoken], out: &mut dyn Write) -> std::io::Result<()> {
+    let names = client::ALL.iter().map(|client| client.name.to_owned());
+    let mut rows = vec![["protocol".to_owned()].into_iter().chain(names).chain(["transport".to_owned()]).collect()];
+    let mut reasons: Vec<&str> = Vec::new();
+    for transport in transports {
+        for Speakers { protocol, clients } in &transport.protocols {
+            let cell = |client: &&client::Client| match clients.get(client.name).and_then(Option::as_deref) {
+                None => "yes".to_owned(),
+                Some(reason) => {
+                    let known = reasons.iter().position(|known| *known == reason);
+                    let number = known.unwrap_or_else(|| {
+                        reasons.push(reason);
+                        reasons.len() - 1
+                    });
+                    format!("no ({})", number + 1)
+                }
+            };
+            let cells: Vec<String> = client::ALL.iter().map(cell).collect();
+            rows.push([vec![protocol.to_string()], cells, vec![transport.title.to_owned()]].concat());
+        }
+    }
+    write_columns(&rows, out)?;
+    for (number, reason) in (1..).zip(&reasons) {
+        writeln!(out, "{}({number}) {reason}", if number == 1 { "\n" } else { "" })?;
+    }
+    Ok(())
 }
 
 fn clients() -> Vec<Row> {
@@ -102,12 +166,32 @@ mod tests {
         for (what, name) in
             [(Listing::Experiments, "six-vs-hundred"), (Listing::Transports, "sse"), (Listing::Metrics, "open-streams")]
         {
-            assert!(listed(what, false).lines().any(|line| line.split_whitespace().next() == Some(name)), "{what:?}");
+            let first = |line: &str| line.split([' ', '/']).next() == Some(name);
+            assert!(listed(what, false).lines().any(first), "{what:?}");
             let rows: Vec<Value> = serde_json::from_str(&listed(what, true)).unwrap();
             assert!(rows.iter().any(|row| row["name"] == name), "{what:?}");
         }
         assert!(listed(Listing::Experiments, false).contains("How many event streams can one browser hold open"));
-        assert!(listed(Listing::Transports, false).contains("h1 h2 h3"));
+    }
+
+    #[test]
+    fn a_transport_says_of_every_client_whether_it_speaks_it_and_if_not_why() {
+        let text = listed(Listing::Transports, false);
+        let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+        let columns = |start: &str| {
+            line(start).split("  ").map(str::trim).filter(|c| !c.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(columns("protocol"), ["protocol", "chromium", "firefox", "webkit", "native", "transport"]);
+        assert_eq!(columns("sse/h2"), ["sse/h2", "yes", "yes", "yes", "yes", "Server-sent events"]);
+        let h3 = columns("sse/h3");
+        assert!(h3[3].starts_with("no ("), "{h3:?}");
+        let reason = line(h3[3].strip_prefix("no ").unwrap());
+        let json: Value = serde_json::from_str(&listed(Listing::Transports, true)).unwrap();
+        let sse = json.as_array().unwrap().iter().find(|row| row["name"] == "sse").unwrap();
+        let h3 = sse["protocols"].as_array().unwrap().iter().find(|row| row["protocol"] == "sse/h3").unwrap();
+        assert!(reason.ends_with(h3["clients"]["webkit"].as_str().unwrap()), "{reason}");
+        assert_eq!(h3["clients"]["native"], Value::Null);
+        assert_eq!(sse["alpns"], json!(["h1", "h2", "h3"]));
     }
 
     #[test]

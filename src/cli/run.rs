@@ -1,5 +1,6 @@
 //! `run`: experiments, one after another, with progress on standard error and the answer on standard output.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use super::{CliError, Exit, RunArgs, signals, wanted};
+use crate::client;
 use crate::experiment::results::{Results, title};
 use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
-use crate::experiment::{Experiment, Overrides, plan};
+use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, plan};
 use crate::report::{self, Look};
 use crate::stats::Verdict;
 use crate::trial::observation::Outcome;
@@ -29,6 +31,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
             Err(error) => errors.push(error),
         }
     }
+    errors.extend(experiments.iter().flat_map(|experiment| programs(experiment, args.allow_exec)));
     if !errors.is_empty() {
         return Err(CliError::Experiments(errors));
     }
@@ -41,6 +44,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
             out: args.out.clone(),
             certs: args.certs.clone(),
             rig: args.rig,
+            allow_exec: args.allow_exec,
             calibration: !args.no_calibration,
             interrupt: interrupt.clone(),
         };
@@ -81,6 +85,17 @@ pub(super) fn print(results: &Results, out: &mut dyn Write) -> Result<(), CliErr
 pub(super) fn look() -> Look {
     let width = Term::stdout().size_checked().map_or(WIDTHS.1, |(_, columns)| columns.max(WIDTHS.0));
     Look { width, colour: console::colors_enabled() && std::io::stdout().is_terminal() }
+}
+
+/// What is wrong with the programs that an experiment would run: not allowed, or not there.
+fn programs(experiment: &Experiment, allowed: bool) -> Vec<ExperimentError> {
+    let clients: BTreeSet<&str> = experiment.combinations.iter().map(|settings| settings.client.as_str()).collect();
+    let wrong = |client: &str| {
+        let path = client::exec::path(client)?;
+        let says = if allowed { client::exec::locate(path).err()? } else { NOT_ALLOWED.to_owned() };
+        Some(ExperimentError::Invalid { place: format!("client {client}"), says })
+    };
+    clients.into_iter().filter_map(wrong).collect()
 }
 
 fn judged(results: &Results, strict: bool) -> Exit {

@@ -59,6 +59,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let (wishes, visitors) = mpsc::channel(VISITS);
     let serving = Serving {
         ca: args.certs.join("ca.pem"),
+        cert_sha256: base64(&certs.cert_sha256()),
         ports: data_ports(base),
         token: token.clone(),
         permitted: certs.permitted(),
@@ -167,6 +168,7 @@ fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> 
     let ca = serving.ca.display();
     let base = serving.ports.first().map_or(0, |port| port.port);
     writeln!(out, "Lab page         {origin}/   measures the browser that opens it")?;
+    writeln!(out, "Chat             {origin}/chat   one feed, every transport")?;
     writeln!(out, "Ledger           {origin}/ledger")?;
     for DataPort { port, alpns, note } in &serving.ports {
         let spoken: Vec<_> = alpns.iter().map(|alpn| alpn.title()).collect();

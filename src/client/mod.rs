@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod chromium;
+pub mod exec;
 mod firefox;
 mod native;
 pub(crate) mod program;
@@ -25,9 +26,17 @@ use crate::trial::settings::Connections;
 /// Every client, browsers first.
 pub static ALL: &[&Client] = &[&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT, &native::CLIENT];
 
-/// The client of this name.
+/// The client of this name; of an `exec:PATH`, the row that all programs share.
 pub fn find(name: &str) -> Option<&'static Client> {
+    if exec::path(name).is_some() {
+        return Some(&exec::CLIENT);
+    }
     ALL.iter().copied().find(|client| client.name == name)
+}
+
+/// How a client is called where a person reads it: by its row's title, a program by its path.
+pub fn title(name: &str) -> &str {
+    if exec::path(name).is_some() { name } else { find(name).map_or(name, |row| row.title) }
 }
 
 /// A client: a constant row of [`ALL`].
@@ -80,6 +89,8 @@ pub struct Visit<'a> {
 pub enum Launch {
     /// A process that speaks the trial contract on its standard input and output: program and arguments.
     Process(Vec<String>),
+    /// The same of a program that isn't the lab's own, and is trusted less.
+    Program(Vec<String>),
     /// A browser in its cage, whose page speaks the contract over the control origin.
     Browser(Cage),
 }
@@ -155,7 +166,7 @@ mod tests {
         };
         match (client.command)(&found, &visit) {
             Launch::Browser(cage) => cage,
-            Launch::Process(argv) => panic!("{argv:?} is no browser"),
+            Launch::Process(argv) | Launch::Program(argv) => panic!("{argv:?} is no browser"),
         }
     }
 

@@ -36,11 +36,13 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// Name, type, content.
-const ASSETS: [(&str, &str, &str); 12] = [
+const ASSETS: [(&str, &str, &str); 14] = [
     ("lab.css", STYLE, include_str!("pages/lab.css")),
     ("lab.js", SCRIPT, include_str!("pages/lab.js")),
     ("lanes.js", SCRIPT, include_str!("pages/lanes.js")),
     ("counts.js", SCRIPT, include_str!("pages/counts.js")),
+    ("chat.css", STYLE, include_str!("pages/chat.css")),
+    ("chat.js", SCRIPT, include_str!("pages/chat.js")),
     ("trial.js", SCRIPT, include_str!("pages/trial.js")),
     ("agenda.js", SCRIPT, include_str!("pages/agenda.js")),
     ("subscription.js", SCRIPT, include_str!("pages/subscription.js")),

@@ -24,6 +24,8 @@ const DOWNLOADED: &str = "transport-lab-ca.pem";
 pub struct Serving {
     /// The lab's CA, as a PEM file, as a person would type it.
     pub ca: PathBuf,
+    /// SHA-256 of the certificate that the data ports show, base64, as `serverCertificateHashes` wants it.
+    pub cert_sha256: String,
     /// The data ports.
     pub ports: Vec<DataPort>,
     /// What other machines have to show, when they can reach it.

@@ -8,6 +8,7 @@
 mod answer;
 mod assets;
 mod carrier;
+mod chat;
 mod contract;
 mod door;
 mod lab_page;
@@ -163,6 +164,7 @@ fn routes(shared: Shared, door: Arc<Admission>) -> Router {
         .route("/", get(lab_page::page))
         .route("/ca.pem", get(lab_page::ca))
         .route("/visits", post(visit::ask))
+        .route("/chat", get(chat::page))
         .route("/runs", get(runs::list))
         .route("/runs/{run}/report.html", get(runs::show))
         .route("/ping", get(answer::nothing))

@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::source::{Source, Span};
 use super::tree::{self, Value};
 use super::{ExperimentError, judge, plan, words};
-use crate::transport;
 use crate::trial::{Alpn, Settings};
+use crate::{client, transport};
 
 /// The combinations of one experiment at most: more than a day of trials.
 const MAX_COMBINATIONS: usize = 10_000;
@@ -174,8 +174,10 @@ impl<'i> Draft<'i> {
             && let Some(name) = value.get_ref().as_str()
         {
             let clients = words::clients();
-            if !clients.contains(&name) {
-                let says = format!("unknown client `{}`{}", words::short(name), words::hint(name, &clients));
+            if !clients.contains(&name) && client::exec::path(name).is_none() {
+                let program = name == "exec" || name.starts_with(client::exec::PREFIX);
+                let hint = if program { "; write exec:PATH".to_owned() } else { words::hint(name, &clients) };
+                let says = format!("unknown client `{}`{hint}", words::short(name));
                 return Err(self.source.error(value.span(), says));
             }
         }

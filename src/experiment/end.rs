@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::cage::Caged;
@@ -18,7 +19,15 @@ use crate::trial::{Down, Up};
 /// Lines that wait to be taken; the child's writing thread waits while it is full.
 const WAITING: usize = 4096;
 /// How long a line may be, in bytes: the receipts of one subscription are one line.
-const MAX_LINE: usize = 64 * 1024 * 1024;
+const MAX_LINE: u64 = 64 * 1024 * 1024;
+/// How many lines a program may say in a trial: it keeps its receipts together.
+const MAX_LINES: u64 = 1 << 18;
+/// How much it may say in a trial, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+/// How much of what it prints is kept, in bytes.
+const MAX_LOG: u64 = 16 * 1024 * 1024;
+/// How much of a line is shown that can't be used, in bytes.
+const SHOWN: usize = 200;
 /// How long a process may take to exit once its input is closed, before it is killed.
 const EXIT: Duration = Duration::from_secs(2);
 
@@ -30,6 +39,8 @@ const AFTER_PAGE: Duration = Duration::from_millis(500);
 pub(super) struct End {
     carrier: Carrier,
     life: Life,
+    /// Writes what a program prints.
+    log: Option<JoinHandle<()>>,
     gone: bool,
 }
 
@@ -38,7 +49,7 @@ pub(super) struct End {
 enum Carrier {
     Stdio {
         down: Option<mpsc::Sender<Down>>,
-        up: mpsc::Receiver<Up>,
+        up: mpsc::Receiver<Result<Up, String>>,
     },
     Page(PageCarrier),
     /// A task of this process.
@@ -62,14 +73,29 @@ enum Life {
 pub(super) enum Heard {
     /// A line.
     Said(Up),
+    /// What it said can't be used, and why; nothing more is read of it: `said a line that …`.
+    Garbled(String),
     /// It ended by itself: `exit 0`, `signal 9`. Said once.
     Exited(String),
 }
 
 impl End {
-    /// Starts a process that speaks the contract on its standard input and output; what it prints on its standard
-    /// error goes to `log`.
+    /// Starts a process of the lab's own that speaks the contract on its standard input and output; what it prints on
+    /// its standard error goes to `log`.
     pub(super) fn process(argv: &[String], log: File) -> std::io::Result<Self> {
+        Self::start(argv, log.into(), Budget { lines: u64::MAX, bytes: u64::MAX })
+    }
+
+    /// Starts a program that isn't the lab's: what it may say and print has an end.
+    pub(super) fn program(argv: &[String], log: File) -> std::io::Result<Self> {
+        let mut end = Self::start(argv, Stdio::piped(), Budget { lines: MAX_LINES, bytes: MAX_BYTES })?;
+        if let Life::Process(child) = &mut end.life {
+            end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
+        }
+        Ok(end)
+    }
+
+    fn start(argv: &[String], log: Stdio, mut budget: Budget) -> std::io::Result<Self> {
         let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
         let mut child = Command::new(program)
             .args(arguments)
@@ -97,28 +123,34 @@ impl End {
         let (lines, up) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let mut reader = BufReader::new(stdout);
-            while let Some(said) = line(&mut reader).await {
-                if lines.send(said).await.is_err() {
+            while let Some(said) = line(&mut reader, &mut budget).await {
+                let garbled = said.is_err();
+                if lines.send(said).await.is_err() || garbled {
                     return;
                 }
             }
         });
-        Ok(Self { carrier: Carrier::Stdio { down: Some(down), up }, life: Life::Process(child), gone: false })
+        Ok(Self {
+            carrier: Carrier::Stdio { down: Some(down), up },
+            life: Life::Process(child),
+            log: None,
+            gone: false,
+        })
     }
 
     /// A browser in its cage, whose pages speak the contract over the control origin.
     pub(super) fn browser(carrier: PageCarrier, caged: Caged) -> Self {
-        Self { carrier: Carrier::Page(carrier), life: Life::Browser(caged), gone: false }
+        Self { carrier: Carrier::Page(carrier), life: Life::Browser(caged), log: None, gone: false }
     }
 
     /// A visitor's browser, whose page speaks the contract over the control origin.
     pub(super) fn visitor(carrier: PageCarrier) -> Self {
-        Self { carrier: Carrier::Page(carrier), life: Life::Visitor, gone: false }
+        Self { carrier: Carrier::Page(carrier), life: Life::Visitor, log: None, gone: false }
     }
 
     /// A task of this process that speaks the contract.
     pub(super) fn within(down: mpsc::Sender<Down>, up: mpsc::Receiver<Up>) -> Self {
-        Self { carrier: Carrier::Within { down, up }, life: Life::Visitor, gone: false }
+        Self { carrier: Carrier::Within { down, up }, life: Life::Visitor, log: None, gone: false }
     }
 
     /// Its process; a browser's main one; 0 where the lab started none.
@@ -141,18 +173,19 @@ impl End {
 
     /// What it says next; waits for it. Cancelling loses nothing.
     pub(super) async fn hear(&mut self) -> Heard {
-        let Self { carrier, life, gone } = self;
+        let Self { carrier, life, gone, .. } = self;
         let said = async {
             match carrier {
-                Carrier::Stdio { up, .. } | Carrier::Within { up, .. } => up.recv().await,
-                Carrier::Page(page) => page.up.recv().await,
+                Carrier::Stdio { up, .. } => up.recv().await.map(|said| said.map_or_else(Heard::Garbled, Heard::Said)),
+                Carrier::Within { up, .. } => up.recv().await.map(Heard::Said),
+                Carrier::Page(page) => page.up.recv().await.map(Heard::Said),
             }
         };
         match life {
             // A process has said all once its output is closed; only then does its end count.
             Life::Process(child) => {
-                if let Some(up) = said.await {
-                    return Heard::Said(up);
+                if let Some(heard) = said.await {
+                    return heard;
                 }
                 if !*gone {
                     let status = child.wait().await;
@@ -163,15 +196,15 @@ impl End {
             Life::Browser(caged) if !*gone => {
                 let exited = tokio::select! {
                     biased;
-                    Some(up) = said => return Heard::Said(up),
+                    Some(heard) = said => return heard,
                     exited = caged.exited() => exited,
                 };
                 *gone = true;
                 return Heard::Exited(exited);
             }
             Life::Browser(_) | Life::Visitor => {
-                if let Some(up) = said.await {
-                    return Heard::Said(up);
+                if let Some(heard) = said.await {
+                    return heard;
                 }
             }
         }
@@ -203,7 +236,7 @@ impl End {
     /// Waits for its end and cleans up: closes its input, and kills it when it doesn't exit in time. Says how it
     /// ended, unless [`End::hear`] has said so.
     pub(super) async fn finish(self) -> Option<String> {
-        let Self { carrier, life, gone } = self;
+        let Self { carrier, life, log, gone } = self;
         let how = match life {
             Life::Visitor => "let go".to_owned(),
             Life::Browser(caged) => {
@@ -215,33 +248,73 @@ impl End {
                 Self::exit(&mut child).await
             }
         };
+        if let Some(log) = log {
+            let _ = timeout(EXIT, log).await;
+        }
         (!gone).then_some(how)
     }
 
     async fn exit(child: &mut Child) -> String {
+        let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         if let Ok(status) = timeout(EXIT, child.wait()).await {
+            end_group(group);
             return status.map_or_else(|error| error.to_string(), describe);
         }
         let _ = child.start_kill();
         let how = child.wait().await.map_or_else(|error| error.to_string(), describe);
+        end_group(group);
         format!("{how}, as it did not exit within {} s", EXIT.as_secs())
     }
 }
 
-/// The next line that is one of the contract's; `None` at the end. Others are logged and passed over.
-async fn line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Option<Up> {
-    use tokio::io::AsyncReadExt;
+/// What a process may still say.
+#[derive(Debug)]
+struct Budget {
+    lines: u64,
+    bytes: u64,
+}
+
+/// The next line; `None` at the end. The error says what is wrong with it: it isn't one of the contract's, or it is
+/// one too many.
+async fn line(reader: &mut (impl AsyncBufRead + Unpin), budget: &mut Budget) -> Option<Result<Up, String>> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let mut bounded = (&mut *reader).take(MAX_LINE as u64);
-        if bounded.read_until(b'\n', &mut line).await.ok()? == 0 {
+        let mut bounded = (&mut *reader).take(MAX_LINE);
+        let read = bounded.read_until(b'\n', &mut line).await.ok()?;
+        if read == 0 {
             return None;
         }
-        match serde_json::from_slice(&line) {
-            Ok(said) => return Some(said),
-            Err(error) => tracing::warn!(%error, "a line that is not of the trial contract"),
+        let left = budget.lines.checked_sub(1).zip(budget.bytes.checked_sub(read as u64));
+        let Some((lines, bytes)) = left else {
+            return Some(Err(format!("said more than {MAX_LINES} lines or {MAX_BYTES} bytes: keep receipts together")));
+        };
+        *budget = Budget { lines, bytes };
+        if !line.trim_ascii().is_empty() {
+            return Some(serde_json::from_slice(&line).map_err(|error| garbled(&line, &error)));
         }
+    }
+}
+
+fn garbled(line: &[u8], error: &serde_json::Error) -> String {
+    let text = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+    format!("said a line that is not of the trial contract ({error}): {:?}", text.trim_end())
+}
+
+/// Writes what a program prints to a file, as far as there is room, and reads the rest for nobody.
+async fn keep(mut printed: ChildStderr, log: File) {
+    let mut log = tokio::fs::File::from_std(log);
+    let kept = tokio::io::copy(&mut (&mut printed).take(MAX_LOG), &mut log).await;
+    let _ = log.flush().await;
+    if kept.is_ok_and(|kept| kept == MAX_LOG) {
+        let _ = tokio::io::copy(&mut printed, &mut tokio::io::sink()).await;
+    }
+}
+
+/// Ends whatever a process left running in its group.
+fn end_group(group: Option<Pid>) {
+    if let Some(group) = group {
+        let _ = killpg(group, Signal::SIGKILL);
     }
 }
 

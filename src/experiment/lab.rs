@@ -9,11 +9,14 @@ use tokio::sync::watch;
 
 use super::RunError;
 use crate::certs::Certs;
-use crate::client::{Client, Found};
+use crate::client::{self, Client, Found};
 use crate::control::Control;
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
 use crate::trial::rig::Rig;
+
+/// Why a program isn't run.
+pub const NOT_ALLOWED: &str = "it is a program of your own, which runs with all your rights; --allow-exec allows it";
 
 /// What all trials of a run share.
 #[derive(Debug)]
@@ -30,13 +33,18 @@ pub(super) struct Lab {
     /// The run's folder.
     pub(super) folder: PathBuf,
     pub(super) rig: Option<Rig>,
+    /// Whether programs of `exec:` may be run.
+    pub(super) allow_exec: bool,
     /// Clients looked for so far: asking a browser for its version takes a while.
     pub(super) found: HashMap<&'static str, Result<Found, String>>,
 }
 
 impl Lab {
-    /// The client on this machine, or why it can't be used.
-    pub(super) fn find(&mut self, row: &'static Client) -> Result<Found, String> {
+    /// The client of this name on this machine, or why it can't be used.
+    pub(super) fn find(&mut self, name: &str, row: &'static Client) -> Result<Found, String> {
+        if let Some(path) = client::exec::path(name) {
+            return if self.allow_exec { client::exec::locate(path) } else { Err(NOT_ALLOWED.to_owned()) };
+        }
         self.found.entry(row.name).or_insert_with(|| (row.find)()).clone()
     }
 

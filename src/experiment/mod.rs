@@ -29,6 +29,7 @@ mod words;
 
 use std::path::PathBuf;
 
+pub use self::lab::NOT_ALLOWED;
 use crate::trial::{Claim, Settings};
 
 /// What can be wrong with an experiment before anything runs.

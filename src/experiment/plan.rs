@@ -74,7 +74,7 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
 pub fn expected_time(plan: &Plan) -> Span {
     let millis = |trial: &PlannedTrial| {
         let settings = &trial.settings;
-        let row = client::ALL.iter().find(|row| row.name == settings.client);
+        let row = client::find(&settings.client);
         if supports(settings).is_err() || row.is_some_and(|row| (row.supports)(settings).is_err()) {
             return 0;
         }
@@ -141,8 +141,9 @@ fn is_event_source(settings: &Settings) -> bool {
     settings.protocol.transport == "sse" && reader.is_none_or(|reader| reader == "eventsource")
 }
 
+/// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.
 fn is_native(settings: &Settings) -> bool {
-    settings.client == "native"
+    settings.client == "native" || client::exec::path(&settings.client).is_some()
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
 
 /// How a client is called where a person reads it.
 pub fn title(name: &str) -> String {
-    client::find(name).map_or(name, |row| row.title).to_owned()
+    client::title(name).to_owned()
 }
 
 /// `latest`, a folder, or a folder's name within `out`.

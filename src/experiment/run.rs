@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub certs: PathBuf,
     /// How one end lies, if it does.
     pub rig: Option<Rig>,
+    /// Whether programs of `exec:` may be run.
+    pub allow_exec: bool,
     /// Whether two trials that differ in nothing come first.
     pub calibration: bool,
     /// Becomes true when the run should end early.
@@ -90,6 +92,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         journal,
         folder: folder.clone(),
         rig: options.rig,
+        allow_exec: options.allow_exec,
         found: HashMap::new(),
     };
     let mut interrupted = false;

@@ -163,7 +163,7 @@ impl<'a> Running<'a> {
             return failed(format!("no client `{}`", settings.client));
         };
         (row.supports)(settings).map_err(unsupported)?;
-        let found = self.lab.find(row).map_err(unsupported)?;
+        let found = self.lab.find(&settings.client, row).map_err(unsupported)?;
 
         let folder = self.lab.trial_folder(planned.trial)?;
         let ports = self.start_server(&folder).await?;
@@ -227,6 +227,9 @@ impl<'a> Running<'a> {
         match heard {
             None => Err(Early::Interrupted),
             Some((which, Heard::Said(said))) => Ok((which, Some(said))),
+            // Whoever is killed may be cut short in the middle of a line.
+            Some((which, Heard::Garbled(_))) if self.killed[which as usize] => Ok((which, None)),
+            Some((which, Heard::Garbled(how))) => failed(format!("the {} {how}", which.word())),
             Some((which, Heard::Exited(status))) => {
                 let role = which.word();
                 self.gone[which as usize] = true;
@@ -242,6 +245,9 @@ impl<'a> Running<'a> {
     /// Takes what an end said.
     async fn take(&mut self, which: Which, said: Up) -> Result<(), Early> {
         match said {
+            Up::Saw(fact) if which == Which::Client && !fact.can_be_a_clients() => {
+                failed("the client said a fact that is not a client's to say; see clients/README.md")
+            }
             Up::Saw(fact) => {
                 self.came[which as usize] += 1;
                 let fact = if which == Which::Server { fact.in_life(self.life) } else { fact };

@@ -129,6 +129,7 @@ impl Reception {
             journal,
             folder: folder.clone(),
             rig: None,
+            allow_exec: false,
             found: HashMap::new(),
         };
         let closing = carrier.closing.clone();

@@ -101,7 +101,7 @@ pub enum Fact {
     },
 
     // --- the lab's
-    /// A process was started.
+    /// A process was started. A program that only says its version itself is told of again when it has.
     Started { t: u64, role: String, pid: u32, version: Option<String> },
     /// A fault was injected.
     Fault { t: u64, fault: String },
@@ -138,6 +138,27 @@ impl Fact {
             _ => {}
         }
         self
+    }
+
+    /// Whether a client may say it. What the server and the lab observe, nobody says in their place.
+    pub fn can_be_a_clients(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connected { .. }
+                | Self::Disconnected { .. }
+                | Self::Attached { .. }
+                | Self::Detached { .. }
+                | Self::Published { .. }
+                | Self::Written { .. }
+                | Self::Usage { .. }
+                | Self::Started { .. }
+                | Self::Fault { .. }
+                | Self::FaultEnded { .. }
+                | Self::Machine { .. }
+                | Self::Recorded { .. }
+                | Self::Exited { .. }
+                | Self::Outcome { .. }
+        )
     }
 
     /// When it was observed; of receipts, the last.

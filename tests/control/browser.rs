@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 pub(crate) struct Browser {
     /// Ended in this order.
     groups: Vec<Child>,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
@@ -39,15 +39,35 @@ impl Browser {
         certificate: &Certificate,
         quic: Option<u16>,
     ) -> Result<Self, String> {
+        Self::launch(kind, url, certificate, quic, &[])
+    }
+
+    /// The same, to be driven by `drive.py` (Chromium and Firefox).
+    pub(crate) fn open_driven(kind: Kind, url: &str, certificate: &Certificate) -> Result<Self, String> {
+        Self::launch(kind, url, certificate, None, &["--remote-debugging-port=0"])
+    }
+
+    fn launch(
+        kind: Kind,
+        url: &str,
+        certificate: &Certificate,
+        quic: Option<u16>,
+        more: &[&str],
+    ) -> Result<Self, String> {
         let profile = tempfile::Builder::new().prefix("transport-lab-test-").tempdir().unwrap();
         let mut groups = Vec::new();
-        let command = match kind {
+        let mut command = match kind {
             Kind::Chromium => chromium(&profile, url, certificate, quic)?,
             Kind::Firefox => firefox(&profile, url, certificate)?,
             Kind::WebKit => webkit(&profile, url, &mut groups)?,
         };
+        command.args(more);
         groups.insert(0, start(command, &profile));
-        Ok(Self { groups, _profile: profile })
+        Ok(Self { groups, profile })
+    }
+
+    pub(crate) fn profile(&self) -> &std::path::Path {
+        self.profile.path()
     }
 
     /// Ends it as `kill -9` does.

@@ -112,6 +112,7 @@ impl Lab {
             ledger: counts,
             serving: Some(Serving {
                 ca: certificate.ca().to_owned(),
+                cert_sha256: String::new(),
                 ports,
                 token: None,
                 permitted: certificate.certs.permitted(),

@@ -1,6 +1,8 @@
 //! The control origin, from outside: real TLS, real requests, real browsers.
 
 mod browser;
+mod chat;
+mod driven;
 mod feed_server;
 mod lab;
 mod pages;

@@ -52,8 +52,15 @@ impl Lab {
     /// A program of that name which takes the place of a browser: it says its version, or else does what the script
     /// says. Its arguments are the browser's, the last of them the page.
     pub(crate) fn browser(&self, name: &str, script: &str) -> String {
+        self.program(
+            name,
+            &format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo Chromium 1.2.3.4; exit; fi\n{script}\n"),
+        )
+    }
+
+    /// A program of that name; gives its path.
+    pub(crate) fn program(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
-        let text = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo Chromium 1.2.3.4; exit; fi\n{script}\n");
         let mut file = fs::File::create(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         file.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();

@@ -4,6 +4,7 @@
 mod browsers;
 mod calibration;
 mod compare;
+mod exec;
 mod faults;
 mod folders;
 mod interrupts;

@@ -16,6 +16,8 @@ use crate::trial::rig::Rig;
 use crate::trial::settings::CertificateUse;
 use crate::trial::{Down, Fact, PlannedTrial, Role, Up};
 
+/// What is kept of the version that a program says, in characters.
+const MAX_VERSION: usize = 100;
 /// How long a server may take until it listens.
 const LISTEN: Duration = Duration::from_secs(10);
 
@@ -76,7 +78,7 @@ impl Running<'_> {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
             port: ports[0],
-            ca: certs.ca_path().to_owned(),
+            ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
             token: None,
             cert_sha256,
             spki_sha256,
@@ -108,6 +110,13 @@ impl Running<'_> {
                     Err(error) => return failed(format!("the client could not be started: {error}")),
                 }
             }
+            Launch::Program(argv) => match End::program(&argv, log) {
+                Ok(client) => {
+                    client.order(Down::Trial(message)).await;
+                    client
+                }
+                Err(error) => return failed(format!("the client could not be started: {error}")),
+            },
             Launch::Browser(_) => {
                 let carrier = match self.lab.control.open(*message, settings.workload.pages) {
                     Ok(carrier) => carrier,
@@ -123,8 +132,14 @@ impl Running<'_> {
                 }
             }
         };
-        self.started(Which::Client, client, Some(found.version.clone()))?;
-        self.ready().await.map(drop)
+        let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
+        self.started(Which::Client, client, known.clone())?;
+        let version = self.ready().await?;
+        if known.is_none() {
+            let version = Some(version.chars().take(MAX_VERSION).collect());
+            self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid, version })?;
+        }
+        Ok(())
     }
 
     /// Takes ends that are there already; a visitor's version is what its page says.

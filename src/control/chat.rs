@@ -1,0 +1,89 @@
+//! The chat: one feed that people read over whichever transport they choose, and see each other's lines at once. It
+//! is a feed and nothing else; the page reads it with the transports' own scripts.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::answer::Refusal;
+use super::lab_page::DataPort;
+use super::{Shared, assets};
+use crate::transport::{self, Transport};
+use crate::trial::Alpn;
+
+/// The feed's name.
+const FEED: &str = "chat";
+/// What is chosen until a person chooses: every browser can, without being told to.
+const FIRST: (&str, Alpn) = ("sse", Alpn::H2);
+
+#[derive(Template)]
+#[template(path = "chat.html", config = "src/control/pages/askama.toml")]
+struct Page {
+    feed: &'static str,
+    /// What other machines have to show; empty where there are none.
+    token: String,
+    /// SHA-256 of the certificates that data ports show, base64, separated by commas.
+    certificates: String,
+    groups: Vec<Group>,
+}
+
+/// What can be chosen at one port.
+struct Group {
+    label: String,
+    /// What is spoken there: `HTTP/2`.
+    title: String,
+    port: u16,
+    alpn: &'static str,
+    /// What to say when nothing is reached there; may be empty.
+    hint: &'static str,
+    ways: Vec<Way>,
+}
+
+/// A transport at a port.
+struct Way {
+    transport: &'static str,
+    title: &'static str,
+    /// Why no page can; empty where one can.
+    cannot: &'static str,
+    is_first: bool,
+}
+
+/// `GET /chat`.
+pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refusal> {
+    let serving = shared.serving.as_ref().as_ref();
+    let serving = serving.ok_or_else(|| Refusal::missing("this control origin belongs to a run"))?;
+    let page = Page {
+        feed: FEED,
+        token: serving.token.as_ref().map(|token| token.text().to_owned()).unwrap_or_default(),
+        certificates: serving.cert_sha256.clone(),
+        groups: serving.ports.iter().filter_map(group).collect(),
+    };
+    let page = page.render().map_err(|_| Refusal::full("the page could not be written"))?;
+    Ok(assets::html(page, assets::Framing::Alone))
+}
+
+/// What can be chosen at a port; where it speaks several, the first, which browsers begin with.
+fn group(port: &DataPort) -> Option<Group> {
+    let &alpn = port.alpns.first()?;
+    let offers = port.alpns.iter().skip(1).any(|alpn| *alpn == Alpn::H3);
+    let title = if offers { format!("{}, HTTP/3 by Alt-Svc", alpn.title()) } else { alpn.title().to_owned() };
+    let on = transport::ALL.iter().filter(|transport| transport.alpns.contains(&alpn));
+    let ways: Vec<Way> = on.map(|transport| way(transport, alpn, offers)).collect();
+    (!ways.is_empty()).then(|| Group {
+        label: format!("{title}, port {}", port.port),
+        title,
+        port: port.port,
+        alpn: alpn.name(),
+        hint: if alpn == Alpn::H3 { "Only a browser that was put on HTTP/3 for that port gets there." } else { "" },
+        ways,
+    })
+}
+
+fn way(transport: &'static Transport, alpn: Alpn, offers: bool) -> Way {
+    Way {
+        transport: transport.name,
+        title: transport.title,
+        cannot: (transport.page)(alpn).err().unwrap_or_default(),
+        is_first: (transport.name, alpn) == FIRST && !offers,
+    }
+}

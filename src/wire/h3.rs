@@ -180,7 +180,7 @@ async fn request_task<H: Handler>(
     }
     connection.asked();
     let (head, ()) = request.into_parts();
-    // Read to its end even when it is refused: h3-quinn would send STOP_SENDING for what is left unread, and
+    // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
     let body = match tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream)).await {
         Ok(body) => body,

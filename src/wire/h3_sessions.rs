@@ -1,6 +1,7 @@
 //! The WebTransport sessions of one connection: which stream and which datagram belongs to whom, at either end.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -86,6 +87,12 @@ enum Slot {
 impl Default for Slot {
     fn default() -> Self {
         Self::Waiting { streams: Vec::new(), datagrams: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sessions")
     }
 }
 

@@ -161,7 +161,7 @@ impl H3Connection {
             reader.stop(H3_REQUEST_CANCELLED);
             return Ok((head, None));
         }
-        let tunnel = H3Tunnel::new(self.owner.quic.clone(), send, reader, Arc::clone(&self.owner));
+        let tunnel = H3Tunnel::new(self.owner.quic.clone(), send, reader, self);
         Ok((head, Some(Box::new(tunnel))))
     }
 
@@ -181,13 +181,13 @@ impl H3Connection {
             reader.stop(H3_REQUEST_CANCELLED);
             return Ok((head, None));
         }
-        let (owner, id) = (Arc::clone(&self.owner), waiting.id);
-        let (session, driver) = Session::new(owner.quic.clone(), prefixes(id));
-        // It lasts as long as the session does, and keeps its connection meanwhile.
+        let (quic, id) = (self.owner.quic.clone(), waiting.id);
+        let (session, driver) = Session::new(quic.clone(), prefixes(id));
+        // It lasts as long as the session does, and keeps its connection meanwhile: `h3` closes one whose last
+        // sender of requests is dropped.
         tokio::spawn(async move {
-            let streams = Streams { quic: owner.quic.clone(), send, reader };
-            drive(streams, id, driver, &owner.sessions).await;
-            drop(waiting);
+            drive(Streams { quic, send, reader }, id, driver, &self.owner.sessions).await;
+            drop((waiting, self));
         });
         Ok((head, Some(session)))
     }

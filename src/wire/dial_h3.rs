@@ -20,6 +20,7 @@ use super::h3_begin::Takers;
 use super::h3_connect::{DRAFT_ASKED, Streams, drive};
 use super::h3_frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, read_headers};
 use super::h3_sessions::{Sessions, prefixes};
+use super::h3_settings::ENABLE_WEBTRANSPORT;
 use super::h3_streams::{Arrivals, BidiStream, Opener};
 use super::h3_tunnel::H3Tunnel;
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, h3_qpack, tls};
@@ -104,7 +105,7 @@ impl H3Connection {
         let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: None };
         let mut builder = h3::client::builder();
         builder.max_field_section_size(u64::from(MAX_HEADER_BYTES)).enable_datagram(true).enable_extended_connect(true);
-        let built = builder.build::<_, _, Bytes>(Arrivals::new(takers)).await;
+        let built = builder.build::<_, _, Bytes>(Arrivals::new(takers, &[(ENABLE_WEBTRANSPORT, 1)])).await;
         let (mut driver, sender) = built.map_err(|error| target.failed(&error))?;
         let (offering, offer) = watch::channel(None);
         let (datagrams, datagrams_of) = (Arc::clone(&sessions), quic.clone());

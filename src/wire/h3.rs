@@ -19,6 +19,7 @@ use super::h3_begin::Takers;
 use super::h3_connect::{self, Shared};
 use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use super::h3_sessions::{MAX_SESSIONS, Sessions};
+use super::h3_settings::{Settings, WEBTRANSPORT_MAX_SESSIONS};
 use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
@@ -41,6 +42,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(8);
 const UNI_STREAMS: u32 = 64;
 /// What waits of datagrams to be read, and to be sent, per connection, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
+
+/// What the settings say beside what `h3` knows of.
+const SETTINGS: Settings = &[(WEBTRANSPORT_MAX_SESSIONS, MAX_SESSIONS as u64)];
 
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
@@ -115,7 +119,7 @@ async fn connection<H: Handler>(
     let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
     let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink), mpsc::unbounded_channel());
     let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: Some(connects) };
-    let arrivals = Arrivals::new(takers);
+    let arrivals = Arrivals::new(takers, SETTINGS);
     let gone = arrivals.gone();
     let mut h3 = h3::server::builder()
         .max_field_section_size(u64::from(MAX_HEADER_BYTES))

@@ -17,6 +17,7 @@ use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, Wri
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
 use super::h3_begin::{self, BidiBegun, Takers, UniBegun};
+use super::h3_settings::{self, Settings};
 
 /// How much is read from a stream at once, in bytes.
 const CHUNK_BYTES: usize = 4096;
@@ -34,10 +35,12 @@ pub(super) struct Arrivals {
     uni: Accepting<quinn::RecvStream>,
     uni_beginning: Beginnings<UniBegun>,
     gone: Gone,
+    /// What the settings say that `h3` can't, until they are sent.
+    settings: Option<Settings>,
 }
 
 impl Arrivals {
-    pub(super) fn new(takers: Takers) -> Self {
+    pub(super) fn new(takers: Takers, settings: Settings) -> Self {
         let quic = takers.quic.clone();
         let bidi = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_bi().await, quic)) });
         let uni = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_uni().await, quic)) });
@@ -49,6 +52,7 @@ impl Arrivals {
             uni: Box::pin(uni),
             uni_beginning: FuturesUnordered::new(),
             gone: Gone::default(),
+            settings: Some(settings),
         }
     }
 
@@ -126,7 +130,9 @@ impl quic::OpenStreams<Bytes> for Arrivals {
     }
 
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
-        self.opener.poll_open_send(cx)
+        let opened = ready!(self.opener.poll_open_send(cx));
+        // The first is the control stream.
+        Poll::Ready(opened.map(|stream| SendStream { settings: self.settings.take(), ..stream }))
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
@@ -191,18 +197,25 @@ impl quic::OpenStreams<Bytes> for Opener {
 /// What this end writes.
 pub(super) struct SendStream {
     send: quinn::SendStream,
-    /// What was handed over and isn't written yet.
+    /// What was handed over and isn't written yet: first these bytes, then those.
+    front: Bytes,
     writing: Option<WriteBuf<Bytes>>,
+    /// A control stream's, until it is written to.
+    settings: Option<Settings>,
 }
 
 impl SendStream {
     fn new(send: quinn::SendStream) -> Self {
-        Self { send, writing: None }
+        Self { send, front: Bytes::new(), writing: None, settings: None }
     }
 }
 
 impl quic::SendStream<Bytes> for SendStream {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
+        while self.front.has_remaining() {
+            let written = ready!(Pin::new(&mut self.send).poll_write(cx, &self.front)).map_err(write_error)?;
+            self.front.advance(written);
+        }
         if let Some(writing) = &mut self.writing {
             while writing.has_remaining() {
                 let written = ready!(Pin::new(&mut self.send).poll_write(cx, writing.chunk())).map_err(write_error)?;
@@ -214,11 +227,15 @@ impl quic::SendStream<Bytes> for SendStream {
     }
 
     fn send_data<T: Into<WriteBuf<Bytes>>>(&mut self, data: T) -> Result<(), StreamErrorIncoming> {
-        if self.writing.is_some() {
+        if self.writing.is_some() || self.front.has_remaining() {
             // `h3` waits for `poll_ready` first.
             return Err(StreamErrorIncoming::Unknown("data while there is still some to write".into()));
         }
-        self.writing = Some(data.into());
+        let mut data = data.into();
+        match self.settings.take() {
+            Some(settings) => self.front = h3_settings::add(settings, data.copy_to_bytes(data.remaining())),
+            None => self.writing = Some(data),
+        }
         Ok(())
     }
 

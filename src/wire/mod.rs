@@ -16,6 +16,7 @@ mod h3_connect;
 mod h3_frames;
 mod h3_qpack;
 mod h3_sessions;
+mod h3_settings;
 mod h3_streams;
 mod h3_tunnel;
 pub mod listen;

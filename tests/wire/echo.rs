@@ -56,7 +56,6 @@ impl Drop for Echo {
 
 impl Echo {
     pub(crate) fn start() -> Self {
-        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).try_init();
         let folder = tempfile::tempdir().unwrap();
         let (certs, _) = Certs::ensure(folder.path(), &[]).unwrap();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -75,3 +75,72 @@ pub(super) fn close_frame(ended: &Ended) -> BytesMut {
     frame.extend_from_slice(&capsule);
     frame
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::super::h3_frames::Frames;
+    use super::*;
+
+    fn capsule(kind: u64, payload: &[u8]) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        put_head(&mut bytes, kind, payload.len());
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn what_one_end_says_the_other_reads_however_it_is_cut() {
+        for seed in 0..500 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let letters = random.random_range(0..=512);
+            let ended = Ended { code: random.random(), reason: "ö".repeat(letters) };
+            let mut bytes = BytesMut::new();
+            for _ in 0..random.random_range(0..4) {
+                let kind = random.random_range(0..CLOSE);
+                bytes.extend_from_slice(&capsule(kind, &vec![0x28; random.random_range(0..3000)]));
+            }
+            let mut frame = close_frame(&ended);
+            bytes.extend_from_slice(&Frames::default().next(&mut frame).unwrap().unwrap());
+            let (mut capsules, mut rest) = (Capsules::default(), &bytes[..]);
+            loop {
+                let (piece, others) = rest.split_at(random.random_range(1..=rest.len().min(1500)));
+                rest = others;
+                let read = capsules.push(piece).unwrap();
+                assert!(capsules.front.len() < 1500 + 1028 + 16, "it keeps no more than the one that matters");
+                if rest.is_empty() {
+                    assert_eq!(read.as_ref(), Some(&ended), "seed {seed}");
+                    break;
+                }
+                assert_eq!(read, None, "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_capsules_or_malformed() {
+        for seed in 0..2000 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let mut bytes: Vec<u8> = (0..random.random_range(0..64)).map(|_| random.random()).collect();
+            if random.random() {
+                bytes.splice(0..0, [0x68, 0x43]);
+            }
+            let whole = Capsules::default().push(&bytes);
+            let mut capsules = Capsules::default();
+            let each = bytes.iter().map(|byte| capsules.push(&[*byte])).find(|read| *read != Ok(None));
+            assert_eq!(whole, each.unwrap_or(Ok(None)), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_text_of_at_most_1024_bytes() {
+        for payload in [&b""[..], b"123", b"\0\0\0\0\xff", &[b'x'; 4 + 1025]] {
+            assert_eq!(Capsules::default().push(&capsule(CLOSE, payload)), Err(Malformed));
+        }
+        let longest = Ended { code: 0, reason: "x".repeat(1024) };
+        let read = Capsules::default().push(&capsule(CLOSE, &[&[0; 4][..], longest.reason.as_bytes()].concat()));
+        assert_eq!(read, Ok(Some(longest)));
+    }
+}

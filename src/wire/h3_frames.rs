@@ -243,3 +243,96 @@ pub(super) async fn read_headers(recv: &mut RecvStream) -> Result<Bytes, Fault> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// All data that comes in these pieces, and whether the stream may end then.
+    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, bool), Fault> {
+        let (mut frames, mut front, mut data) = (Frames::default(), BytesMut::new(), Vec::new());
+        for piece in pieces {
+            front.extend_from_slice(piece);
+            while let Some(piece) = frames.next(&mut front)? {
+                assert!(!piece.is_empty());
+                data.extend_from_slice(&piece);
+            }
+        }
+        Ok((data, frames.is_between(&front)))
+    }
+
+    /// The same bytes in pieces of random lengths.
+    fn pieces<'a>(bytes: &'a [u8], random: &mut SmallRng) -> Vec<&'a [u8]> {
+        let (mut pieces, mut rest) = (Vec::new(), bytes);
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at(random.random_range(1..=rest.len().min(9)));
+            pieces.push(piece);
+            rest = others;
+        }
+        pieces
+    }
+
+    #[test]
+    fn data_is_the_same_however_it_is_cut_and_whatever_stands_between() {
+        for seed in 0..500 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let (mut bytes, mut wanted) = (BytesMut::new(), Vec::new());
+            for _ in 0..random.random_range(0..8) {
+                let payload: Vec<u8> = (0..random.random_range(0..200)).map(|_| random.random()).collect();
+                let kind = if random.random() { DATA } else { random.random_range(0x0e..1 << 40) };
+                put_head(&mut bytes, kind, payload.len());
+                bytes.extend_from_slice(&payload);
+                if kind == DATA {
+                    wanted.extend(payload);
+                }
+            }
+            assert_eq!(read(pieces(&bytes, &mut random)), Ok((wanted, true)), "seed {seed}");
+            let cut = random.random_range(0..bytes.len().max(1));
+            let (data, _) = read([&bytes[..cut.min(bytes.len())]]).unwrap();
+            assert!(data.len() <= cut);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_data_or_a_fault_and_never_more_than_came() {
+        for seed in 0..2000 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let bytes: Vec<u8> = (0..random.random_range(0..64)).map(|_| random.random()).collect();
+            let whole = read([&bytes[..]]);
+            assert_eq!(whole, read(pieces(&bytes, &mut random)), "seed {seed}");
+            match whole {
+                Ok((data, _)) => assert!(data.len() < bytes.len().max(1)),
+                Err(fault) => assert_eq!(fault, Fault::Frames(H3_FRAME_UNEXPECTED)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_http_3_knows_is_unexpected() {
+        for kind in (1..=9).chain([0xd]) {
+            assert_eq!(read([&[kind, 0][..]]), Err(Fault::Frames(H3_FRAME_UNEXPECTED)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_integer_is_read_as_it_is_written() {
+        // RFC 9000 appendix A.1.
+        let samples: [(&[u8], u64); 4] = [
+            (&[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c], 151_288_809_941_952_652),
+            (&[0x9d, 0x7f, 0x3e, 0x7d], 494_878_333),
+            (&[0x7b, 0xbd], 15_293),
+            (&[0x25], 37),
+        ];
+        for (bytes, value) in samples {
+            assert_eq!(varint(bytes), Some((value, bytes.len())));
+            assert_eq!(varint(&bytes[..bytes.len() - 1]), None, "cut short");
+            let mut written = BytesMut::new();
+            put_varint(&mut written, VarInt::from_u64(value).unwrap());
+            assert_eq!(written, bytes);
+        }
+        assert_eq!(varint(&[0x40, 0x25]), Some((37, 2)), "longer than needed");
+    }
+}

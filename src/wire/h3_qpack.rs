@@ -328,3 +328,6 @@ impl quic::RecvStream for Only {
         quic::SendStream::send_id(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

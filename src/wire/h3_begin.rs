@@ -162,11 +162,9 @@ pub(super) async fn uni(takers: Takers, mut recv: RecvStream) -> Option<UniBegun
             }
             None
         }
-        // Of a session, and it ended before it said of which.
-        Ok(Ok((Some(UNI), None))) => None,
+        // Of a session, and it ended before it said of which; or reset, which it may be (RFC 9114 section 6.2).
+        Ok(Ok((Some(UNI), None)) | Err(_)) => None,
         Ok(Ok(_)) => Some((front.freeze(), recv)),
-        // RFC 9114 section 6.2: it may be reset before it says anything.
-        Ok(Err(_)) => None,
         Err(_) => {
             let _ = recv.stop(H3_REQUEST_INCOMPLETE);
             None

@@ -64,10 +64,10 @@ pub(super) fn take_protocol(section: &[u8]) -> Option<Result<(Protocol, Bytes), 
     while lines.at < section.len() {
         let start = lines.at;
         match lines.line()? {
-            Some(value) if found.is_none() => found = Some(Protocol::of(value)),
+            Line::Protocol(value) if found.is_none() => found = Some(Protocol::of(value)),
             // RFC 9114 section 4.3: no pseudo-header field comes twice.
-            Some(_) => return Some(Err(H3_MESSAGE_ERROR)),
-            None => rest.extend_from_slice(&section[start..lines.at]),
+            Line::Protocol(_) => return Some(Err(H3_MESSAGE_ERROR)),
+            Line::Other => rest.extend_from_slice(&section[start..lines.at]),
         }
     }
     found.map(|protocol| Ok((protocol, rest.freeze())))
@@ -83,6 +83,13 @@ impl Text<'_> {
     }
 }
 
+/// A field line.
+enum Line<'a> {
+    /// The `:protocol`, with its value.
+    Protocol(Text<'a>),
+    Other,
+}
+
 /// Walks over field line representations (RFC 9204 section 4.5).
 struct Lines<'a> {
     section: &'a [u8],
@@ -90,29 +97,29 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The value of the next line, if it is the `:protocol`; outer `None`: the line can't be read.
-    fn line(&mut self) -> Option<Option<Text<'a>>> {
+    /// The next line; `None`: it can't be read.
+    fn line(&mut self) -> Option<Line<'a>> {
         let first = *self.section.get(self.at)?;
         if first & 0x80 != 0 {
             self.number(6)?;
-            return Some(None);
+            return Some(Line::Other);
         }
         if first & 0x40 != 0 {
             self.number(4)?;
             self.text(7)?;
-            return Some(None);
+            return Some(Line::Other);
         }
         if first & 0x20 != 0 {
             let name = self.text(3)?;
             let value = self.text(7)?;
-            return Some(name.is(NAME).then_some(value));
+            return Some(if name.is(NAME) { Line::Protocol(value) } else { Line::Other });
         }
         // References past the base: to the dynamic table, which is empty.
         self.number(if first & 0x10 != 0 { 4 } else { 3 })?;
         if first & 0x10 == 0 {
             self.text(7)?;
         }
-        Some(None)
+        Some(Line::Other)
     }
 
     /// A string literal whose length has a prefix of so many bits.

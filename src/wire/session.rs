@@ -218,10 +218,14 @@ impl Session {
 /// A QUIC variable-length integer (RFC 9000 section 16), written after what is there.
 pub(super) fn put_varint(out: &mut BytesMut, value: VarInt) {
     let value = value.into_inner();
-    match value {
-        0..=0x3f => out.extend_from_slice(&[value as u8]),
-        0x40..=0x3fff => out.extend_from_slice(&(value as u16 | 0x4000).to_be_bytes()),
-        0x4000..=0x3fff_ffff => out.extend_from_slice(&(value as u32 | 0x8000_0000).to_be_bytes()),
-        _ => out.extend_from_slice(&(value | 0xc000_0000_0000_0000).to_be_bytes()),
-    }
+    let (length, mark) = match value {
+        0..=0x3f => (1, 0),
+        0x40..=0x3fff => (2, 0x40),
+        0x4000..=0x3fff_ffff => (4, 0x80),
+        _ => (8, 0xc0),
+    };
+    let mut bytes = value.to_be_bytes();
+    let start = bytes.len() - length;
+    bytes[start] |= mark;
+    out.extend_from_slice(&bytes[start..]);
 }

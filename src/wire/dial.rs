@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dial_h3::{H3Connection, H3Response};
-use super::{Session, Tunnel, WireError, tls};
+use super::{Session, WireError, tls};
 use crate::trial::Alpn;
 
 /// What a server may send ahead on HTTP/2, per stream and per connection, in bytes.
@@ -202,41 +202,27 @@ impl Dialled {
         Ok(Response { status: head.status, head, body, dialled: self })
     }
 
-    /// Asks for a tunnel of this protocol; none: refused, and the head says how. The tunnel keeps its connection.
-    pub async fn tunnel(
-        self,
-        path: &str,
-        protocol: &str,
-        fields: &[(&str, &str)],
-    ) -> Result<(http::response::Parts, Option<Tunnel>), WireError> {
-        let request = self.connect_request(path, fields)?;
-        match self.kind {
-            Kind::H1 { .. } | Kind::H2(..) => Err(self.target.broke(&"no tunnels here")),
-            Kind::H3(connection) => connection.tunnel(&self.target, request, protocol).await,
-        }
-    }
-
-    /// Asks for a session of this protocol, likewise.
+    /// Asks for a session of this protocol, and waits for the answer as long as it takes. No session: refused. The
+    /// session keeps its connection alive.
     pub async fn session(
         self,
         path: &str,
         protocol: &str,
         fields: &[(&str, &str)],
     ) -> Result<(http::response::Parts, Option<Session>), WireError> {
-        let request = self.connect_request(path, fields)?;
-        match self.kind {
-            Kind::H1 { .. } | Kind::H2(..) => Err(self.target.broke(&"only QUIC has sessions")),
-            Kind::H3(connection) => connection.session(&self.target, request, protocol).await,
+        let Self { target, kind } = self;
+        match kind {
+            Kind::H3(connection) => {
+                let uri = format!("https://{}{path}", target.authority());
+                let mut asking = http::Request::builder().method(http::Method::CONNECT).uri(uri);
+                for (name, value) in fields {
+                    asking = asking.header(*name, *value);
+                }
+                let request = asking.body(()).map_err(|error| target.broke(&error))?;
+                connection.session(&target, request, protocol).await
+            }
+            Kind::H1 { .. } | Kind::H2 { .. } => Err(target.broke(&format!("there is no {protocol} without QUIC"))),
         }
-    }
-
-    fn connect_request(&self, path: &str, fields: &[(&str, &str)]) -> Result<http::Request<()>, WireError> {
-        let uri = format!("https://{}{path}", self.target.authority());
-        let mut request = http::Request::builder().method(http::Method::CONNECT).uri(uri);
-        for (name, value) in fields {
-            request = request.header(*name, *value);
-        }
-        request.body(()).map_err(|error| self.target.broke(&error))
     }
 }
 

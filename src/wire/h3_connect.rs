@@ -224,12 +224,13 @@ pub(super) async fn drive(streams: Streams, id: VarInt, driver: Driver, sessions
     };
     // One that is reset needs no end; nobody may be left to be told.
     let _ = send.finish();
-    reader.stop(H3_NO_ERROR);
     if !ours {
         let _ = ended.send(Some(how.clone()));
     }
     // Whoever closes the connection next must not outrun this.
     let _ = tokio::time::timeout(PARTING, send.stopped()).await;
+    // Not before: it would come in front of the capsule, and browsers take it for the loss of the session.
+    reader.stop(H3_NO_ERROR);
     if ours {
         let _ = ended.send(Some(how));
     }

@@ -75,6 +75,7 @@ impl Dialled {
                 let tunnel: Option<Tunnel> = head.status.is_success().then(|| Box::new(tunnel) as Tunnel);
                 Ok((head, tunnel))
             }
+            Kind::Quic(_) => Err(target.broke(&"raw QUIC has sessions, and no tunnels")),
             Kind::H3(connection) => {
                 let uri = format!("https://{}{path}", target.authority());
                 let request = asking.method(Method::CONNECT).uri(uri).body(()).map_err(|error| target.broke(&error))?;

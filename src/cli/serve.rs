@@ -49,7 +49,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     });
     let feeds = (0..VISITS).map(|visit| server.reserve_feed(&format!("visit-{visit}"))).collect();
     let base = args.port;
-    for alpn in Alpn::HTTP {
+    for alpn in Alpn::ALL {
         server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
     }
     server.listen_both(base + 5).await.map_err(at(base))?;
@@ -156,6 +156,7 @@ fn data_ports(base: u16) -> Vec<DataPort> {
         port(Alpn::H1, "HTTP/1.1 and 1.0 only"),
         port(Alpn::H2, "HTTP/2 only"),
         port(Alpn::H3, "UDP only: nothing on TCP, so nothing can fall back unseen"),
+        port(Alpn::Quic, "UDP, ALPN transport-lab; the first stream begins with the line /feeds/news/quic"),
         DataPort {
             port: base + 5,
             alpns: vec![Alpn::H2, Alpn::H3],
@@ -172,7 +173,12 @@ fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> 
     writeln!(out, "Ledger           {origin}/ledger")?;
     for DataPort { port, alpns, note } in &serving.ports {
         let spoken: Vec<_> = alpns.iter().map(|alpn| alpn.title()).collect();
-        writeln!(out, "{:<15}  https://localhost:{port}/feeds/news/sse   {note}", spoken.join(" + "))?;
+        let spoken = spoken.join(" + ");
+        if alpns == &[Alpn::Quic] {
+            writeln!(out, "{spoken:<15}  localhost:{port}   {note}")?;
+        } else {
+            writeln!(out, "{spoken:<15}  https://localhost:{port}/feeds/news/sse   {note}")?;
+        }
     }
     writeln!(out)?;
     writeln!(out, "Read a feed, and publish to it from another terminal:")?;

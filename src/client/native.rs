@@ -24,9 +24,13 @@ fn supports(settings: &Settings) -> Result<(), String> {
     if workload.visibility == Visibility::Hidden {
         return Err("the native client has no page to hide".to_owned());
     }
-    let alone = workload.connections == Connections::Separate && settings.protocol.alpn != Alpn::H1;
+    let raw = settings.protocol.alpn == Alpn::Quic;
+    let alone = raw || workload.connections == Connections::Separate && settings.protocol.alpn != Alpn::H1;
     if workload.open == Opening::AfterSettings && alone {
         return Err("a connection for each subscription is not there before it: nothing can be waited for".to_owned());
+    }
+    if raw && !settings.beside.is_empty() {
+        return Err("raw QUIC has sessions and no requests: nothing can be fetched beside them".to_owned());
     }
     match settings.beside.iter().find(|beside| beside.kind != BesideKind::Fetch) {
         Some(_) => Err("the native client has no <img>, no WebSocket and no <iframe>; it can only fetch".to_owned()),

@@ -18,7 +18,7 @@ use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, Opening};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Down, Role, SubscriptionPlan, TrialMessage, Up};
+use crate::trial::{Alpn, Down, Role, SubscriptionPlan, TrialMessage, Up};
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink, WireError};
 use errand::{Errand, What};
@@ -98,8 +98,11 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
                     Errand { target: target.clone(), at: go + at.nanos(), what: What::Beside { trial, actor } };
                 tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
-            let errand = Errand { target, at: probe_at, what: What::Probe { trial } };
-            tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+            // Raw QUIC has no requests to probe with.
+            if pool.alpn != Alpn::Quic {
+                let errand = Errand { target, at: probe_at, what: What::Probe { trial } };
+                tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+            }
         }
         let table = settings.transports.get(transport.name).cloned();
         let table = Arc::new(table.unwrap_or_else(|| serde_json::json!({})));

@@ -13,7 +13,7 @@ use super::answer::Refusal;
 use super::visit::{VISIT_SUBSCRIPTIONS, Wish};
 use super::{Shared, assets};
 use crate::server::Token;
-use crate::transport;
+use crate::transport::{self, Opens};
 use crate::trial::Alpn;
 
 /// What the CA's file is called where it was downloaded.
@@ -79,10 +79,10 @@ struct Row {
     port: u16,
     speaks: String,
     note: String,
-    /// URLs to subscribe at.
+    /// URLs to subscribe at with curl, which opens requests only.
     examples: Vec<String>,
-    /// curl's option for this protocol.
-    curl: &'static str,
+    /// curl's option for this protocol; none where it doesn't speak it.
+    curl: Option<&'static str>,
 }
 
 /// What is open on one ALPN, as the page shows it before its script runs.
@@ -149,7 +149,7 @@ fn choices(port: &DataPort) -> Vec<Choice> {
         (Alpn::H3, true) => "for a browser that follows the offer from HTTP/2",
         _ => "",
     };
-    let on = transport::ALL.iter().filter(|transport| transport.alpns.contains(&alpn));
+    let on = transport::ALL.iter().filter(|row| row.alpns.contains(&alpn) && (row.page)(alpn).is_ok());
     on.map(|transport| Choice {
         protocol: format!("{}/{alpn}", transport.name),
         title: format!("{} over {}", transport.title, alpn.title()),
@@ -161,7 +161,9 @@ fn choices(port: &DataPort) -> Vec<Choice> {
 }
 
 fn row(port: &DataPort) -> Row {
-    let on = |alpn: Alpn| transport::ALL.iter().filter(move |transport| transport.alpns.contains(&alpn));
+    let by_request = |row: &&&transport::Transport| row.opens == Opens::Request;
+    let on =
+        |alpn: Alpn| transport::ALL.iter().filter(by_request).filter(move |transport| transport.alpns.contains(&alpn));
     let mut names: Vec<_> = port.alpns.iter().flat_map(|alpn| on(*alpn)).map(|transport| transport.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -171,11 +173,10 @@ fn row(port: &DataPort) -> Row {
         note: port.note.clone(),
         examples: names.iter().map(|name| format!("https://localhost:{}/feeds/news/{name}", port.port)).collect(),
         curl: match port.alpns.first() {
-            Some(Alpn::H1) => "--http1.1",
-            Some(Alpn::H2) | None => "--http2",
-            Some(Alpn::H3) => "--http3-only",
-            // Not HTTP: the page shows none.
-            Some(Alpn::Quic) => "",
+            Some(Alpn::H1) => Some("--http1.1"),
+            Some(Alpn::H2) | None => Some("--http2"),
+            Some(Alpn::H3) => Some("--http3-only"),
+            Some(Alpn::Quic) => None,
         },
     }
 }

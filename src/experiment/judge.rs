@@ -6,7 +6,7 @@ mod faults;
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{long_polling, polling};
 use crate::trial::Settings;
-use crate::trial::settings::{Arrival, Direction, Events, HostOrder};
+use crate::trial::settings::{Arrival, Counts, Delivery, Direction, Events, HostOrder};
 use crate::units::{Size, Span};
 
 /// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
@@ -43,6 +43,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
     check_events(settings)?;
     check_drain(settings)?;
     check_besides(settings)?;
+    check_datagrams(settings)?;
     check_reconnect(settings)?;
     faults::check(settings)
 }
@@ -109,6 +110,30 @@ fn check_besides(settings: &Settings) -> Result<(), Complaint> {
             );
             return complain(&format!("beside.{index}.at"), says);
         }
+    }
+    Ok(())
+}
+
+/// A datagram may be lost on its way, the census's like any other (RFC 9221 section 5): nobody may expect each to
+/// arrive.
+fn check_datagrams(settings: &Settings) -> Result<(), Complaint> {
+    let transport = &settings.protocol.transport;
+    let mode = settings.transports.get(transport).and_then(|table| table.get("mode"));
+    if mode.is_none_or(|mode| mode != "datagrams") {
+        return Ok(());
+    }
+    let setting = format!("{transport}.mode");
+    let says = |what: &str, instead: &str| {
+        Err(Complaint {
+            setting: setting.clone(),
+            says: format!("datagrams may be lost on their way: {what} can't be expected; write {instead}"),
+        })
+    };
+    if settings.expect.delivery == Delivery::ExactlyOnce {
+        return says("`expect.delivery = \"exactly-once\"`", "\"at-most-once\" or \"observe\"");
+    }
+    if settings.expect.counts == Counts::Equal {
+        return says("`expect.counts = \"equal\"`", "\"observe\"");
     }
     Ok(())
 }
@@ -274,6 +299,23 @@ mod tests {
         );
         let many = complaint(json!({ "beside": vec![json!({ "at": "0s", "kind": "fetch" }); 17] }));
         assert_eq!(many, "beside: `beside` can't have 17 entries: write 16 or fewer");
+    }
+
+    #[test]
+    fn nobody_expects_every_datagram_to_arrive() {
+        let with = |mode: &str, delivery: &str, counts: &str| {
+            complaint(json!({ "protocol": "quic/quic", "quic": { "mode": mode },
+                "expect": { "delivery": delivery, "counts": counts } }))
+        };
+        assert_eq!(with("stream", "exactly-once", "equal"), "fine");
+        assert_eq!(with("streams", "exactly-once", "equal"), "fine");
+        assert_eq!(
+            with("datagrams", "exactly-once", "observe"),
+            "quic.mode: datagrams may be lost on their way: `expect.delivery = \"exactly-once\"` can't be expected; \
+             write \"at-most-once\" or \"observe\""
+        );
+        assert!(with("datagrams", "at-most-once", "equal").contains("`expect.counts = \"equal\"` can't be expected"));
+        assert_eq!(with("datagrams", "at-most-once", "observe"), "fine");
     }
 
     #[test]

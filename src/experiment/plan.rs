@@ -53,7 +53,8 @@ pub fn plan(experiment: &Experiment) -> Plan {
 /// What no client at all can do. A client's own limits are its row's to say.
 pub fn supports(settings: &Settings) -> Result<(), String> {
     // RFC 9000 section 18.2: without initial_max_streams_bidi a peer may open none; there is no "no limit".
-    if settings.protocol.alpn == Alpn::H3 && settings.server.max_concurrent_streams == Settable::Unset {
+    let on_quic = matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic);
+    if on_quic && settings.server.max_concurrent_streams == Settable::Unset {
         return Err("QUIC can't leave server.max-concurrent-streams unset: initial_max_streams_bidi left out means 0 \
                     (RFC 9000 section 18.2)"
             .to_owned());
@@ -104,10 +105,11 @@ fn levels(experiment: &Experiment, settings: &Settings) -> Levels {
 /// Whether a trial with this client and protocol is any different for this setting.
 pub(super) fn reads(settings: &Settings, name: &str) -> bool {
     let multiplexed = settings.protocol.alpn != Alpn::H1;
+    // On HTTP/1.1 and on raw QUIC every subscription has a connection of its own, whatever is set.
+    let shares = matches!(settings.protocol.alpn, Alpn::H2 | Alpn::H3);
     match name {
         "server.max-concurrent-streams" => multiplexed,
-        // On HTTP/1.1 every subscription has a connection of its own, whatever is set.
-        "workload.connections" => is_native(settings) && multiplexed,
+        "workload.connections" => is_native(settings) && shares,
         "workload.pages" | "workload.credentials" | "workload.visibility" | "sse.reader" => !is_native(settings),
         // Only the native client asks, and only QUIC leaves a silent peer to be asked.
         "reconnect.ping" => is_native(settings) && matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic),
@@ -118,9 +120,17 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
         }
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
-        "workload.open" => !is_native(settings) || multiplexed,
+        "workload.open" => !is_native(settings) || shares,
         // One host comes first and has its own certificate whatever is set.
         "workload.host-order" | "server.certificate" => settings.workload.hosts > 1,
+        // Whether a stream ends behind its event is asked only where each event has one.
+        "webtransport.finish" | "quic.finish" => {
+            let own = settings.transports.get(&settings.protocol.transport);
+            let mode = own.and_then(|table| table.get("mode"));
+            name.split('.').next() == Some(settings.protocol.transport.as_str())
+                && mode.is_some_and(|mode| mode == "streams")
+        }
+        "webtransport.trust" => !is_native(settings) && settings.protocol.transport == "webtransport",
         // An `EventSource` has no cache mode to choose.
         "sse.cache" => settings.protocol.transport == "sse" && !is_native(settings) && !is_event_source(settings),
         _ if name.starts_with("beside.") && name.ends_with(".credentials") => {

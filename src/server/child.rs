@@ -68,7 +68,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         sink: sink.clone(),
     });
     let mut ports = BTreeMap::new();
-    for alpn in Alpn::HTTP {
+    for alpn in Alpn::ALL {
         let wanted = role.ports.get(&alpn).map_or(&[][..], Vec::as_slice);
         for number in 0..settings.workload.ports as usize {
             let port = wanted.get(number).copied().unwrap_or(0);

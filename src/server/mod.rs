@@ -31,9 +31,9 @@ use crate::trial::Alpn;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
 use crate::units::Settable;
-use crate::wire::h3::{QuicOptions, endpoint};
+use crate::wire::h3::QuicOptions;
 use crate::wire::tcp::TcpOptions;
-use crate::wire::{ResetKey, Sink, Traffic, WireError, h3, listen, tcp, tls};
+use crate::wire::{ResetKey, Sink, Traffic, WireError, h3, listen, quic, tcp, tls};
 use routes::Routes;
 
 /// The QUIC limit where the setting is unset: QUIC can't leave it out (RFC 9000 section 18.2: absent means 0).
@@ -75,7 +75,8 @@ pub struct Server {
     options: Options,
     routes: Arc<Routes>,
     tasks: JoinSet<()>,
-    endpoints: Vec<quinn::Endpoint>,
+    /// With the code that says to their peers that the server closes and nothing went wrong.
+    endpoints: Vec<(quinn::Endpoint, u32)>,
     traffic: Traffic,
 }
 
@@ -100,16 +101,18 @@ impl Server {
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
     pub async fn listen(&mut self, alpn: Alpn, port: u16) -> Result<u16, WireError> {
         let port = match alpn {
-            Alpn::H3 => self.listen_quic(port)?,
-            _ => self.listen_tcp(alpn, port, None).await?,
+            Alpn::H3 | Alpn::Quic => self.listen_quic(alpn, port)?,
+            Alpn::H1 | Alpn::H2 => self.listen_tcp(alpn, port, None).await?,
         };
-        self.routes.admission.add_port(port);
+        if alpn != Alpn::Quic {
+            self.routes.admission.add_port(port);
+        }
         Ok(port)
     }
 
     /// Listens for HTTP/2 on TCP, whose answers carry `Alt-Svc` (RFC 7838), and for HTTP/3 on UDP, both at this port.
     pub async fn listen_both(&mut self, port: u16) -> Result<u16, WireError> {
-        let port = self.listen_quic(port)?;
+        let port = self.listen_quic(Alpn::H3, port)?;
         let alt_svc = http::HeaderValue::try_from(format!("h3=\":{port}\"; ma=3600")).ok();
         self.listen_tcp(Alpn::H2, port, alt_svc).await?;
         self.routes.admission.add_port(port);
@@ -152,11 +155,11 @@ impl Server {
 
     /// Closes all ports and connections, and waits for the tasks that served them.
     pub async fn stop(mut self) {
-        for endpoint in &self.endpoints {
-            endpoint.close(quinn::VarInt::from_u32(0x100), b"");
+        for (endpoint, code) in &self.endpoints {
+            endpoint.close(quinn::VarInt::from_u32(*code), b"the server stops");
         }
         self.tasks.shutdown().await;
-        for endpoint in &self.endpoints {
+        for (endpoint, _) in &self.endpoints {
             // The peers are told; a peer that is gone needn't be waited for.
             let _ = tokio::time::timeout(std::time::Duration::from_millis(200), endpoint.wait_idle()).await;
         }
@@ -194,7 +197,7 @@ impl Server {
         Ok(port)
     }
 
-    fn listen_quic(&mut self, port: u16) -> Result<u16, WireError> {
+    fn listen_quic(&mut self, alpn: Alpn, port: u16) -> Result<u16, WireError> {
         let (sockets, port) = listen::udp(&self.options.addresses, port)?;
         let max_concurrent_streams = match self.options.settings.max_concurrent_streams {
             Settable::Set(streams) => streams,
@@ -202,11 +205,19 @@ impl Server {
         };
         let reset_key = ResetKey::of(self.options.certs.key().secret_der());
         let traffic = self.traffic.clone();
-        let options = QuicOptions { tls: self.tls(Alpn::H3)?, max_concurrent_streams, reset_key, traffic };
+        let options = QuicOptions { tls: self.tls(alpn)?, max_concurrent_streams, reset_key, traffic };
         for socket in sockets {
-            let endpoint = endpoint(socket, &options)?;
-            self.endpoints.push(endpoint.clone());
-            self.tasks.spawn(h3::serve(endpoint, Arc::clone(&self.routes), self.options.sink.clone()));
+            let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
+            if alpn == Alpn::Quic {
+                let endpoint = quic::endpoint(socket, &options)?;
+                self.endpoints.push((endpoint.clone(), 0));
+                self.tasks.spawn(quic::serve(endpoint, handler, sink));
+            } else {
+                let endpoint = h3::endpoint(socket, &options)?;
+                // H3_NO_ERROR (RFC 9114 section 8.1).
+                self.endpoints.push((endpoint.clone(), 0x100));
+                self.tasks.spawn(h3::serve(endpoint, handler, sink));
+            }
         }
         Ok(port)
     }

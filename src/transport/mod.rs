@@ -9,12 +9,15 @@ pub mod long_polling;
 mod poller;
 pub mod polling;
 mod publishing;
+pub mod quic;
 mod reader;
 mod receipts;
 mod rigged;
+mod session;
 pub mod sse;
 pub mod streaming;
 pub mod websocket;
+pub mod webtransport;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -130,8 +133,15 @@ pub struct Subscribing<'a> {
 }
 
 /// Every transport.
-pub static ALL: &[&Transport] =
-    &[&polling::TRANSPORT, &long_polling::TRANSPORT, &streaming::TRANSPORT, &sse::TRANSPORT, &websocket::TRANSPORT];
+pub static ALL: &[&Transport] = &[
+    &polling::TRANSPORT,
+    &long_polling::TRANSPORT,
+    &streaming::TRANSPORT,
+    &sse::TRANSPORT,
+    &websocket::TRANSPORT,
+    &webtransport::TRANSPORT,
+    &quic::TRANSPORT,
+];
 
 /// The transport of this name.
 pub fn find(name: &str) -> Option<&'static Transport> {

@@ -15,7 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dial_h3::{H3Connection, H3Response};
-use super::{WireError, tls};
+use super::dial_quic::QuicConnection;
+use super::{Session, WireError, tls};
 use crate::trial::Alpn;
 
 /// What a server may send ahead on HTTP/2, per stream and per connection, in bytes.
@@ -78,6 +79,7 @@ pub(super) enum Kind {
     H1 { sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>, driver: Driver },
     H2 { sender: h2::client::SendRequest<Bytes>, driver: Arc<Driver>, pings: Arc<Mutex<Option<h2::PingPong>>> },
     H3(H3Connection),
+    Quic(QuicConnection),
 }
 
 /// The task that drives a connection; it ends when the last user of the connection lets go.
@@ -122,15 +124,16 @@ impl Dialled {
                 Kind::H2 { sender, driver: Arc::new(Driver(tokio::spawn(connection).abort_handle())), pings }
             }
             Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, ask).await?),
-            Alpn::Quic => return Err(target.failed(&"raw QUIC has no requests")),
+            Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, ask).await?),
         };
         Ok(Self { target: target.clone(), kind })
     }
 
-    /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time.
+    /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time, nor on raw QUIC,
+    /// which is one session.
     pub fn share(&self) -> Option<Self> {
         let kind = match &self.kind {
-            Kind::H1 { .. } => return None,
+            Kind::H1 { .. } | Kind::Quic(_) => return None,
             Kind::H2 { sender, driver, pings } => {
                 Kind::H2 { sender: sender.clone(), driver: Arc::clone(driver), pings: Arc::clone(pings) }
             }
@@ -145,6 +148,7 @@ impl Dialled {
             Kind::H1 { sender, driver } => !sender.is_closed() && !driver.0.is_finished(),
             Kind::H2 { driver, .. } => !driver.0.is_finished(),
             Kind::H3(connection) => connection.is_alive(),
+            Kind::Quic(connection) => connection.is_alive(),
         }
     }
 
@@ -198,8 +202,34 @@ impl Dialled {
                 let (head, response) = connection.request(request, body).await.map_err(|error| target.broke(&error))?;
                 (head, Body::H3(Box::new(response)))
             }
+            Kind::Quic(_) => return Err(target.broke(&"raw QUIC has no requests")),
         };
         Ok(Response { status: head.status, head, body, dialled: self })
+    }
+
+    /// Asks for a session of this protocol, and waits for the answer as long as it takes. No session: refused. The
+    /// session keeps its connection alive.
+    pub async fn session(
+        self,
+        path: &str,
+        protocol: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<(http::response::Parts, Option<Session>), WireError> {
+        let Self { target, kind } = self;
+        match kind {
+            Kind::H3(connection) => {
+                let uri = format!("https://{}{path}", target.authority());
+                let mut asking = http::Request::builder().method(http::Method::CONNECT).uri(uri);
+                for (name, value) in fields {
+                    asking = asking.header(*name, *value);
+                }
+                let request = asking.body(()).map_err(|error| target.broke(&error))?;
+                connection.session(&target, request, protocol).await
+            }
+            // A connection is a session here, of the one kind there is, and the first line has no fields.
+            Kind::Quic(connection) => connection.session(&target, path).await,
+            Kind::H1 { .. } | Kind::H2 { .. } => Err(target.broke(&format!("there is no {protocol} without QUIC"))),
+        }
     }
 }
 

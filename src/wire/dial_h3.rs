@@ -1,28 +1,43 @@
 //! HTTP/3 on QUIC, client side.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use h3::ConnectionState;
 use h3::client::{RequestStream, SendRequest};
+use http::response::Parts;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Endpoint, TransportConfig, VarInt};
+use quinn::{ClientConfig, Endpoint, SendStream, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::dial::Target;
-use super::{WireError, tls};
+use super::h3_begin::Takers;
+use super::h3_connect::{DRAFT_ASKED, Streams, drive};
+use super::h3_frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, read_headers};
+use super::h3_sessions::{Sessions, prefixes};
+use super::h3_settings::ENABLE_WEBTRANSPORT;
+use super::h3_streams::{Arrivals, BidiStream, Opener};
+use super::h3_tunnel::H3Tunnel;
+use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, h3_qpack, tls};
 use crate::trial::Alpn;
 
 /// What a server may send ahead, per stream and per connection, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Streams of the server's own at once, of either kind: a session may send an event on each.
+const SERVER_STREAMS: u32 = 256;
+/// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
+const DATAGRAM_BUFFER: usize = 256 * 1024;
 
 /// A connection that speaks HTTP/3; clones share it, and the last one closes it.
 #[derive(Clone)]
 pub(super) struct H3Connection {
-    sender: SendRequest<h3_quinn::OpenStreams, Bytes>,
+    sender: SendRequest<Opener, Bytes>,
     owner: Arc<Owner>,
 }
 
@@ -32,10 +47,20 @@ impl std::fmt::Debug for H3Connection {
     }
 }
 
+/// What a server's settings say.
+#[derive(Debug, Clone, Copy)]
+struct Offer {
+    extended_connect: bool,
+    webtransport: bool,
+}
+
 #[derive(Debug)]
 struct Owner {
     quic: quinn::Connection,
     driver: AbortHandle,
+    sessions: Arc<Sessions>,
+    /// What the server offers, once it has said so.
+    offer: watch::Receiver<Option<Offer>>,
     /// Kept, since its task is what sends and receives.
     _endpoint: Endpoint,
 }
@@ -43,7 +68,7 @@ struct Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         // H3_NO_ERROR (RFC 9114 section 8.1): the server needn't wait for its idle timeout to know.
-        self.quic.close(VarInt::from_u32(0x100), b"");
+        self.quic.close(H3_NO_ERROR, b"");
         self.driver.abort();
     }
 }
@@ -64,20 +89,43 @@ impl H3Connection {
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         let mut transport = TransportConfig::default();
-        transport.stream_receive_window(STREAM_WINDOW.into()).receive_window(CONNECTION_WINDOW.into());
-        transport.keep_alive_interval(ask);
+        transport
+            .stream_receive_window(STREAM_WINDOW.into())
+            .receive_window(CONNECTION_WINDOW.into())
+            .max_concurrent_uni_streams(SERVER_STREAMS.into())
+            .max_concurrent_bidi_streams(SERVER_STREAMS.into())
+            .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+            .datagram_send_buffer_size(DATAGRAM_BUFFER)
+            .keep_alive_interval(ask);
         config.transport_config(Arc::new(transport));
         let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
         let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
         let quic = connecting.await.map_err(|error| target.failed(&error))?;
-        let (mut driver, sender) =
-            h3::client::new(h3_quinn::Connection::new(quic.clone())).await.map_err(|error| target.failed(&error))?;
+        let sessions = Sessions::of_client();
+        let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: None };
+        let mut builder = h3::client::builder();
+        builder.max_field_section_size(u64::from(MAX_HEADER_BYTES)).enable_datagram(true).enable_extended_connect(true);
+        let built = builder.build::<_, _, Bytes>(Arrivals::new(takers, &[(ENABLE_WEBTRANSPORT, 1)])).await;
+        let (mut driver, sender) = built.map_err(|error| target.failed(&error))?;
+        let (offering, offer) = watch::channel(None);
+        let (datagrams, datagrams_of) = (Arc::clone(&sessions), quic.clone());
         let driver = tokio::spawn(async move {
-            let error = std::future::poll_fn(|cx| driver.poll_close(cx)).await;
+            let driving = std::future::poll_fn(|cx| {
+                let ended = driver.poll_close(cx);
+                if offering.borrow().is_none()
+                    && let Cow::Borrowed(settings) = driver.settings()
+                {
+                    let extended_connect = settings.enable_extended_connect();
+                    let webtransport = extended_connect && settings.enable_datagram();
+                    let _ = offering.send(Some(Offer { extended_connect, webtransport }));
+                }
+                ended
+            });
+            let error = tokio::join!(driving, datagrams.read_datagrams(&datagrams_of)).0;
             tracing::debug!(%error, "an HTTP/3 connection ended");
         });
-        let owner = Arc::new(Owner { quic, driver: driver.abort_handle(), _endpoint: endpoint });
-        Ok(Self { sender, owner })
+        let owner = Owner { quic, driver: driver.abort_handle(), sessions, offer, _endpoint: endpoint };
+        Ok(Self { sender, owner: Arc::new(owner) })
     }
 
     /// Whether it can carry another request.
@@ -99,9 +147,105 @@ impl H3Connection {
         let (head, ()) = stream.recv_response().await?.into_parts();
         Ok((head, H3Response(stream)))
     }
+
+    /// Asks for a tunnel (RFC 9220); none: refused.
+    pub(super) async fn tunnel(
+        self,
+        target: &Target,
+        request: http::Request<()>,
+        protocol: &str,
+    ) -> Result<(Parts, Option<Tunnel>), WireError> {
+        let (head, asking) = self.ask(target, &request, protocol, |offer| offer.extended_connect).await?;
+        let Asking { mut send, mut reader, .. } = asking;
+        if !head.status.is_success() {
+            let _ = send.finish();
+            reader.stop(H3_REQUEST_CANCELLED);
+            return Ok((head, None));
+        }
+        let tunnel = H3Tunnel::new(self.owner.quic.clone(), send, reader, self);
+        Ok((head, Some(Box::new(tunnel))))
+    }
+
+    /// Asks for a session (draft-ietf-webtrans-http3); none: refused.
+    pub(super) async fn session(
+        self,
+        target: &Target,
+        mut request: http::Request<()>,
+        protocol: &str,
+    ) -> Result<(Parts, Option<Session>), WireError> {
+        let value = http::HeaderValue::from_static(DRAFT_ASKED.1);
+        request.headers_mut().insert(DRAFT_ASKED.0, value);
+        let (head, asking) = self.ask(target, &request, protocol, |offer| offer.webtransport).await?;
+        let Asking { mut send, mut reader, waiting } = asking;
+        if !head.status.is_success() {
+            let _ = send.finish();
+            reader.stop(H3_REQUEST_CANCELLED);
+            return Ok((head, None));
+        }
+        let (quic, id) = (self.owner.quic.clone(), waiting.id);
+        let (session, driver) = Session::new(quic.clone(), prefixes(id));
+        // It lasts as long as the session does, and keeps its connection meanwhile: `h3` closes one whose last
+        // sender of requests is dropped.
+        tokio::spawn(async move {
+            drive(Streams { quic, send, reader }, id, driver, &self.owner.sessions).await;
+            drop((waiting, self));
+        });
+        Ok((head, Some(session)))
+    }
+
+    /// Sends an extended CONNECT once the server has said that it takes some (RFC 8441 section 3), and waits for the
+    /// response's header.
+    async fn ask(
+        &self,
+        target: &Target,
+        request: &http::Request<()>,
+        protocol: &str,
+        offered: impl Fn(&Offer) -> bool,
+    ) -> Result<(Parts, Asking), WireError> {
+        let mut offer = self.owner.offer.clone();
+        let settings = tokio::time::timeout(HANDSHAKE_TIMEOUT, offer.wait_for(Option::is_some)).await;
+        let settings = settings.ok().and_then(Result::ok).and_then(|offer| *offer);
+        if !settings.as_ref().is_some_and(offered) {
+            return Err(target.broke(&format!("it does not offer {protocol} on HTTP/3")));
+        }
+        let (mut send, mut recv) = self.owner.quic.open_bi().await.map_err(|error| target.broke(&error))?;
+        // What belongs to the session may come before the answer that opens it.
+        let waiting = Waiting { sessions: Arc::clone(&self.owner.sessions), id: VarInt::from(send.id()) };
+        self.owner.sessions.begins(waiting.id.into_inner());
+        let frame = h3_qpack::connect_frame(request.uri(), protocol, request.headers());
+        send.write_all(&frame).await.map_err(|error| target.broke(&error))?;
+        loop {
+            let section = read_headers(&mut recv).await.map_err(|fault| target.broke(&std::io::Error::from(fault)))?;
+            let head = h3_qpack::response(&section).await;
+            let head = head.map_err(|error| target.broke(&format!("its answer can't be read: {error:?}")))?;
+            // Those before the final one say nothing (RFC 9110 section 15.2).
+            if !head.status.is_informational() {
+                return Ok((head, Asking { send, reader: DataReader::new(recv), waiting }));
+            }
+        }
+    }
 }
 
-pub(super) struct H3Response(RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>);
+/// An extended CONNECT that was answered.
+struct Asking {
+    send: SendStream,
+    reader: DataReader,
+    waiting: Waiting,
+}
+
+/// A session's id, which is forgotten with it.
+struct Waiting {
+    sessions: Arc<Sessions>,
+    id: VarInt,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.sessions.ends(self.id.into_inner());
+    }
+}
+
+pub(super) struct H3Response(RequestStream<BidiStream, Bytes>);
 
 impl std::fmt::Debug for H3Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,4 +1,4 @@
-//! Tunnels to a server: an Upgrade on HTTP/1.1, an extended CONNECT on HTTP/2.
+//! Tunnels to a server: an Upgrade on HTTP/1.1, an extended CONNECT on HTTP/2 and HTTP/3.
 
 use std::io;
 use std::pin::Pin;
@@ -75,7 +75,12 @@ impl Dialled {
                 let tunnel: Option<Tunnel> = head.status.is_success().then(|| Box::new(tunnel) as Tunnel);
                 Ok((head, tunnel))
             }
-            Kind::H3(_) => Err(target.broke(&"a tunnel on HTTP/3 can't be asked for here")),
+            Kind::Quic(_) => Err(target.broke(&"raw QUIC has sessions, and no tunnels")),
+            Kind::H3(connection) => {
+                let uri = format!("https://{}{path}", target.authority());
+                let request = asking.method(Method::CONNECT).uri(uri).body(()).map_err(|error| target.broke(&error))?;
+                connection.tunnel(&target, request, protocol).await
+            }
         }
     }
 }

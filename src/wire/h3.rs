@@ -5,13 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use h3::error::Code;
 use h3::server::RequestStream;
+use http::Method;
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
-use quinn::{Endpoint, TransportConfig, VarInt};
+use quinn::{Endpoint, TransportConfig};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::exchange::BodyError;
+use super::h3_begin::Takers;
+use super::h3_connect::{self, Shared};
+use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
+use super::h3_sessions::{MAX_SESSIONS, Sessions};
+use super::h3_settings::{Settings, WEBTRANSPORT_MAX_SESSIONS};
 use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
@@ -29,10 +37,14 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a quiet peer is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
-/// Unidirectional streams of one client: control, and two of QPACK (RFC 9114 section 6.2), and room for a few more.
-const UNI_STREAMS: u32 = 16;
-/// The connection is closed, and nothing went wrong (RFC 9114 section 8.1).
-const H3_NO_ERROR: u32 = 0x100;
+/// Unidirectional streams of one client at once: control, and two of QPACK (RFC 9114 section 6.2), and what sessions
+/// send an event each on. QUIC keeps 600 bytes for each that may come.
+const UNI_STREAMS: u32 = 64;
+/// What waits of datagrams to be read, and to be sent, per connection, in bytes; beyond it the oldest are dropped.
+const DATAGRAM_BUFFER: usize = 256 * 1024;
+
+/// What the settings say beside what `h3` knows of.
+const SETTINGS: Settings = &[(WEBTRANSPORT_MAX_SESSIONS, MAX_SESSIONS as u64)];
 
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
@@ -61,6 +73,8 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
         .send_window(SEND_WINDOW)
         .stream_receive_window(STREAM_WINDOW.into())
         .receive_window(CONNECTION_WINDOW.into())
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
         .keep_alive_interval(Some(KEEP_ALIVE));
     config.transport_config(Arc::new(transport));
@@ -102,11 +116,22 @@ async fn connection<H: Handler>(
     if handshake.and_then(|data| data.protocol).as_deref() != Some(Alpn::H3.wire()) {
         return Err("an ALPN other than h3".into());
     }
-    let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink);
-    let arrivals = Arrivals::new(&quic);
+    let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
+    let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink), mpsc::unbounded_channel());
+    let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: Some(connects) };
+    let arrivals = Arrivals::new(takers, SETTINGS);
     let gone = arrivals.gone();
-    let mut h3 =
-        h3::server::builder().max_field_section_size(u64::from(MAX_HEADER_BYTES)).build::<_, Bytes>(arrivals).await?;
+    let mut h3 = h3::server::builder()
+        .max_field_section_size(u64::from(MAX_HEADER_BYTES))
+        .enable_extended_connect(true)
+        .enable_datagram(true)
+        .enable_webtransport(true)
+        .max_webtransport_sessions(MAX_SESSIONS as u64)
+        .build::<_, Bytes>(arrivals)
+        .await?;
+    let shared = Shared { handler: handler.clone(), connection: Arc::clone(&connection), quic: quic.clone(), sessions };
+    let datagrams = shared.sessions.read_datagrams(&quic);
+    let mut datagrams = std::pin::pin!(datagrams);
     let mut requests = JoinSet::new();
     loop {
         let resolver = tokio::select! {
@@ -114,6 +139,11 @@ async fn connection<H: Handler>(
                 Some(resolver) => resolver,
                 None => break,
             },
+            Some(connect) = connecting.recv() => {
+                requests.spawn(h3_connect::serve(connect, shared.clone()));
+                continue;
+            }
+            () = &mut datagrams => return Err("the connection is gone".into()),
             Some(_) = requests.join_next(), if !requests.is_empty() => continue,
         };
         let (handler, connection, gone) = (handler.clone(), Arc::clone(&connection), gone.clone());
@@ -132,7 +162,7 @@ async fn connection<H: Handler>(
     }
     // The peer said GOAWAY or closed; responses still under way may end.
     while requests.join_next().await.is_some() {}
-    quic.close(VarInt::from_u32(H3_NO_ERROR), b"");
+    quic.close(H3_NO_ERROR, b"");
     Ok(())
 }
 
@@ -145,9 +175,16 @@ async fn request_task<H: Handler>(
     connection: Arc<Connection>,
     gone: Gone,
 ) -> Result<(), h3::error::StreamError> {
+    if request.method() == Method::CONNECT {
+        // A proxy's (RFC 9114 section 4.4), which this isn't; extended ones don't come here.
+        let code = Code::from(H3_MESSAGE_ERROR.into_inner());
+        stream.stop_stream(code);
+        stream.stop_sending(code);
+        return Ok(());
+    }
     connection.asked();
     let (head, ()) = request.into_parts();
-    // Read to its end even when it is refused: h3-quinn would send STOP_SENDING for what is left unread, and
+    // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
     let body = match tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream)).await {
         Ok(body) => body,

@@ -1,7 +1,8 @@
-//! QUIC's streams for the `h3` crate, server side.
+//! QUIC's streams for the `h3` crate, at either end.
 //!
 //! `h3-quinn` keeps to itself when a client stops a stream. Without knowing, a response that has nothing to write
 //! would stay open until its next event or heartbeat: its reader counted as there, its stream's credit not given back.
+//! And what `h3` must not see is taken out before it does: see `h3_begin`.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -9,28 +10,50 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt, stream};
 use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
-type Accepted = Result<(quinn::SendStream, quinn::RecvStream), ConnectionError>;
+use super::h3_begin::{self, BidiBegun, Takers, UniBegun};
+use super::h3_settings::{self, Settings};
 
 /// How much is read from a stream at once, in bytes.
 const CHUNK_BYTES: usize = 4096;
 
-/// A connection's streams as they are opened. HTTP/3 servers open none in both directions themselves
-/// (RFC 9114 section 6.1); those in one direction are left to `h3-quinn`.
+type Accepting<T> = Pin<Box<dyn Stream<Item = Result<T, ConnectionError>> + Send>>;
+type Beginnings<T> = FuturesUnordered<Pin<Box<dyn Future<Output = Option<T>> + Send>>>;
+
+/// A connection's streams as the peer opens them, those that are for `h3`. Others begin meanwhile: there are as many
+/// as QUIC's limits allow the peer to open.
 pub(super) struct Arrivals {
-    quic: h3_quinn::Connection,
-    accepted: Pin<Box<dyn Stream<Item = Accepted> + Send + Sync>>,
+    opener: Opener,
+    takers: Takers,
+    bidi: Accepting<(quinn::SendStream, quinn::RecvStream)>,
+    bidi_beginning: Beginnings<BidiBegun>,
+    uni: Accepting<quinn::RecvStream>,
+    uni_beginning: Beginnings<UniBegun>,
     gone: Gone,
+    /// What the settings say that `h3` can't, until they are sent.
+    settings: Option<Settings>,
 }
 
 impl Arrivals {
-    pub(super) fn new(quic: &quinn::Connection) -> Self {
-        let accepted = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_bi().await, quic)) });
-        Self { quic: h3_quinn::Connection::new(quic.clone()), accepted: Box::pin(accepted), gone: Gone::default() }
+    pub(super) fn new(takers: Takers, settings: Settings) -> Self {
+        let quic = takers.quic.clone();
+        let bidi = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_bi().await, quic)) });
+        let uni = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_uni().await, quic)) });
+        Self {
+            opener: Opener::new(quic),
+            takers,
+            bidi: Box::pin(bidi),
+            bidi_beginning: FuturesUnordered::new(),
+            uni: Box::pin(uni),
+            uni_beginning: FuturesUnordered::new(),
+            gone: Gone::default(),
+            settings: Some(settings),
+        }
     }
 
     /// Tells of this connection's streams when their clients go.
@@ -63,83 +86,136 @@ impl Gone {
 }
 
 impl quic::Connection<Bytes> for Arrivals {
-    type RecvStream = h3_quinn::RecvStream;
+    type RecvStream = RecvStream;
     type OpenStreams = Opener;
 
-    fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::RecvStream, ConnectionErrorIncoming>> {
-        quic::Connection::<Bytes>::poll_accept_recv(&mut self.quic, cx)
+    fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionErrorIncoming>> {
+        while let Poll::Ready(Some(accepted)) = self.uni.poll_next_unpin(cx) {
+            let recv = accepted.map_err(connection_error)?;
+            self.uni_beginning.push(Box::pin(h3_begin::uni(self.takers.clone(), recv)));
+        }
+        while let Poll::Ready(Some(begun)) = self.uni_beginning.poll_next_unpin(cx) {
+            let Some((front, recv)) = begun else { continue };
+            return Poll::Ready(Ok(RecvStream { front, recv }));
+        }
+        Poll::Pending
     }
 
     fn poll_accept_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream, ConnectionErrorIncoming>> {
-        let Some(accepted) = ready!(self.accepted.poll_next_unpin(cx)) else { return Poll::Pending };
-        let (send, recv) = accepted.map_err(connection_error)?;
-        let id = StreamId::try_from(u64::from(send.id()))
-            .map_err(|error| ConnectionErrorIncoming::InternalError(error.to_string()))?;
-        let stopped = send.stopped();
-        self.gone.expect(id, Box::pin(async move { drop(stopped.await) }));
-        Poll::Ready(Ok(BidiStream { id, send, writing: None, recv, gone: self.gone.clone() }))
+        while let Poll::Ready(Some(accepted)) = self.bidi.poll_next_unpin(cx) {
+            let (send, recv) = accepted.map_err(connection_error)?;
+            self.bidi_beginning.push(Box::pin(h3_begin::bidi(self.takers.clone(), send, recv)));
+        }
+        while let Poll::Ready(Some(begun)) = self.bidi_beginning.poll_next_unpin(cx) {
+            let Some((send, front, recv)) = begun else { continue };
+            let (stopped, id) = (send.stopped(), stream_id(send.id()));
+            self.gone.expect(id, Box::pin(async move { drop(stopped.await) }));
+            let (send, recv) = (SendStream::new(send), RecvStream { front, recv });
+            return Poll::Ready(Ok(BidiStream { send, recv, gone: self.gone.clone() }));
+        }
+        Poll::Pending
     }
 
     fn opener(&self) -> Opener {
-        Opener(quic::Connection::<Bytes>::opener(&self.quic))
+        self.opener.clone()
     }
 }
 
 impl quic::OpenStreams<Bytes> for Arrivals {
     type BidiStream = BidiStream;
-    type SendStream = h3_quinn::SendStream<Bytes>;
+    type SendStream = SendStream;
 
-    fn poll_open_bidi(&mut self, _: &mut Context<'_>) -> Poll<Result<BidiStream, StreamErrorIncoming>> {
-        Poll::Pending
+    fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream, StreamErrorIncoming>> {
+        self.opener.poll_open_bidi(cx)
     }
 
-    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::SendStream, StreamErrorIncoming>> {
-        quic::OpenStreams::<Bytes>::poll_open_send(&mut self.quic, cx)
+    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
+        let opened = ready!(self.opener.poll_open_send(cx));
+        // The first is the control stream.
+        Poll::Ready(opened.map(|stream| SendStream { settings: self.settings.take(), ..stream }))
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
-        quic::OpenStreams::<Bytes>::close(&mut self.quic, code, reason);
+        self.opener.close(code, reason);
     }
 }
 
-/// Opens the server's own streams.
-pub(super) struct Opener(h3_quinn::OpenStreams);
+type Opening<T> = Option<Pin<Box<dyn Future<Output = Result<T, ConnectionError>> + Send + Sync>>>;
+
+/// Opens this end's own streams.
+pub(super) struct Opener {
+    quic: quinn::Connection,
+    bidi: Opening<(quinn::SendStream, quinn::RecvStream)>,
+    uni: Opening<quinn::SendStream>,
+}
+
+impl Opener {
+    fn new(quic: quinn::Connection) -> Self {
+        Self { quic, bidi: None, uni: None }
+    }
+}
+
+impl Clone for Opener {
+    fn clone(&self) -> Self {
+        Self::new(self.quic.clone())
+    }
+}
 
 impl quic::OpenStreams<Bytes> for Opener {
     type BidiStream = BidiStream;
-    type SendStream = h3_quinn::SendStream<Bytes>;
+    type SendStream = SendStream;
 
-    fn poll_open_bidi(&mut self, _: &mut Context<'_>) -> Poll<Result<BidiStream, StreamErrorIncoming>> {
-        Poll::Pending
+    fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream, StreamErrorIncoming>> {
+        let quic = &self.quic;
+        let opening = self.bidi.get_or_insert_with(|| {
+            let quic = quic.clone();
+            Box::pin(async move { quic.open_bi().await })
+        });
+        let opened = ready!(opening.as_mut().poll(cx));
+        self.bidi = None;
+        let (send, recv) = opened.map_err(lost)?;
+        let (send, recv) = (SendStream::new(send), RecvStream { front: Bytes::new(), recv });
+        Poll::Ready(Ok(BidiStream { send, recv, gone: Gone::default() }))
     }
 
-    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::SendStream, StreamErrorIncoming>> {
-        quic::OpenStreams::<Bytes>::poll_open_send(&mut self.0, cx)
+    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
+        let quic = &self.quic;
+        let opening = self.uni.get_or_insert_with(|| {
+            let quic = quic.clone();
+            Box::pin(async move { quic.open_uni().await })
+        });
+        let opened = ready!(opening.as_mut().poll(cx));
+        self.uni = None;
+        Poll::Ready(opened.map(SendStream::new).map_err(lost))
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
-        quic::OpenStreams::<Bytes>::close(&mut self.0, code, reason);
+        self.quic.close(VarInt::from_u64(code.value()).unwrap_or(VarInt::MAX), reason);
     }
 }
 
-/// A request's stream.
-pub(super) struct BidiStream {
-    id: StreamId,
+/// What this end writes.
+pub(super) struct SendStream {
     send: quinn::SendStream,
-    /// What was handed over and isn't written yet.
+    /// What was handed over and isn't written yet: first these bytes, then those.
+    front: Bytes,
     writing: Option<WriteBuf<Bytes>>,
-    recv: quinn::RecvStream,
-    gone: Gone,
+    /// A control stream's, until it is written to.
+    settings: Option<Settings>,
 }
 
-impl Drop for BidiStream {
-    fn drop(&mut self) {
-        self.gone.forget(self.id);
+impl SendStream {
+    fn new(send: quinn::SendStream) -> Self {
+        Self { send, front: Bytes::new(), writing: None, settings: None }
     }
 }
 
-impl quic::SendStream<Bytes> for BidiStream {
+impl quic::SendStream<Bytes> for SendStream {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
+        while self.front.has_remaining() {
+            let written = ready!(Pin::new(&mut self.send).poll_write(cx, &self.front)).map_err(write_error)?;
+            self.front.advance(written);
+        }
         if let Some(writing) = &mut self.writing {
             while writing.has_remaining() {
                 let written = ready!(Pin::new(&mut self.send).poll_write(cx, writing.chunk())).map_err(write_error)?;
@@ -151,11 +227,15 @@ impl quic::SendStream<Bytes> for BidiStream {
     }
 
     fn send_data<T: Into<WriteBuf<Bytes>>>(&mut self, data: T) -> Result<(), StreamErrorIncoming> {
-        if self.writing.is_some() {
+        if self.writing.is_some() || self.front.has_remaining() {
             // `h3` waits for `poll_ready` first.
             return Err(StreamErrorIncoming::Unknown("data while there is still some to write".into()));
         }
-        self.writing = Some(data.into());
+        let mut data = data.into();
+        match self.settings.take() {
+            Some(settings) => self.front = h3_settings::add(settings, data.copy_to_bytes(data.remaining())),
+            None => self.writing = Some(data),
+        }
         Ok(())
     }
 
@@ -169,14 +249,24 @@ impl quic::SendStream<Bytes> for BidiStream {
     }
 
     fn send_id(&self) -> StreamId {
-        self.id
+        stream_id(self.send.id())
     }
 }
 
-impl quic::RecvStream for BidiStream {
+/// What the peer writes.
+pub(super) struct RecvStream {
+    /// What was read of it already.
+    front: Bytes,
+    recv: quinn::RecvStream,
+}
+
+impl quic::RecvStream for RecvStream {
     type Buf = Bytes;
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
+        if !self.front.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut self.front))));
+        }
         let mut chunk = [0; CHUNK_BYTES];
         let length = ready!(self.recv.poll_read(cx, &mut chunk)).map_err(read_error)?;
         Poll::Ready(Ok((length > 0).then(|| Bytes::copy_from_slice(&chunk[..length]))))
@@ -187,8 +277,69 @@ impl quic::RecvStream for BidiStream {
     }
 
     fn recv_id(&self) -> StreamId {
-        self.id
+        stream_id(self.recv.id())
     }
+}
+
+/// A request's stream.
+pub(super) struct BidiStream {
+    send: SendStream,
+    recv: RecvStream,
+    gone: Gone,
+}
+
+impl Drop for BidiStream {
+    fn drop(&mut self) {
+        self.gone.forget(stream_id(self.send.send.id()));
+    }
+}
+
+impl quic::SendStream<Bytes> for BidiStream {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
+        self.send.poll_ready(cx)
+    }
+
+    fn send_data<T: Into<WriteBuf<Bytes>>>(&mut self, data: T) -> Result<(), StreamErrorIncoming> {
+        self.send.send_data(data)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
+        self.send.poll_finish(cx)
+    }
+
+    fn reset(&mut self, code: u64) {
+        self.send.reset(code);
+    }
+
+    fn send_id(&self) -> StreamId {
+        self.send.send_id()
+    }
+}
+
+impl quic::RecvStream for BidiStream {
+    type Buf = Bytes;
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
+        self.recv.poll_data(cx)
+    }
+
+    fn stop_sending(&mut self, code: u64) {
+        self.recv.stop_sending(code);
+    }
+
+    fn recv_id(&self) -> StreamId {
+        self.recv.recv_id()
+    }
+}
+
+fn stream_id(id: quinn::StreamId) -> StreamId {
+    let id = VarInt::from(id).into_inner();
+    // Both hold what QUIC's variable-length integers do.
+    StreamId::from(h3::proto::varint::VarInt::from_u64(id).unwrap_or(h3::proto::varint::VarInt::MAX))
+}
+
+fn lost(error: ConnectionError) -> StreamErrorIncoming {
+    StreamErrorIncoming::ConnectionErrorIncoming { connection_error: connection_error(error) }
 }
 
 fn connection_error(error: ConnectionError) -> ConnectionErrorIncoming {
@@ -204,9 +355,7 @@ fn connection_error(error: ConnectionError) -> ConnectionErrorIncoming {
 fn read_error(error: ReadError) -> StreamErrorIncoming {
     match error {
         ReadError::Reset(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() },
-        ReadError::ConnectionLost(error) => {
-            StreamErrorIncoming::ConnectionErrorIncoming { connection_error: connection_error(error) }
-        }
+        ReadError::ConnectionLost(error) => lost(error),
         error => StreamErrorIncoming::Unknown(error.into()),
     }
 }
@@ -214,9 +363,7 @@ fn read_error(error: ReadError) -> StreamErrorIncoming {
 fn write_error(error: WriteError) -> StreamErrorIncoming {
     match error {
         WriteError::Stopped(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() },
-        WriteError::ConnectionLost(error) => {
-            StreamErrorIncoming::ConnectionErrorIncoming { connection_error: connection_error(error) }
-        }
+        WriteError::ConnectionLost(error) => lost(error),
         error => StreamErrorIncoming::Unknown(error.into()),
     }
 }

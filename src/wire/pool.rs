@@ -23,9 +23,10 @@ pub struct Pool {
 
 impl Pool {
     /// Connections that trust this CA alone. `shared`: one per host and port, for as long as it lives, which
-    /// HTTP/1.1 can't.
+    /// HTTP/1.1 and raw QUIC can't.
     pub fn new(alpn: Alpn, ca: CertificateDer<'static>, shared: bool) -> Self {
-        Self { alpn, ca, shared: shared && alpn != Alpn::H1, ask: None, open: Mutex::default() }
+        let shared = shared && matches!(alpn, Alpn::H2 | Alpn::H3);
+        Self { alpn, ca, shared, ask: None, open: Mutex::default() }
     }
 
     /// The same, but a QUIC connection that was silent for so long is asked whether its peer is still there.

@@ -10,6 +10,11 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 /// How many streams, and how many datagrams, wait for whoever reads the session; more are refused and counted.
 pub const MAX_WAITING: usize = 256;
+/// How long the words may be that a session ends with, in bytes.
+pub const MAX_REASON_BYTES: usize = 1024;
+
+/// The first of the codes that a WebTransport application gives a stream.
+const WEBTRANSPORT_CODES: u64 = 0x52e4_a40f_a8db;
 
 /// Why something in a session failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +40,7 @@ pub enum SessionError {
 pub struct Ended {
     /// The application's code; 0 where nobody gave one.
     pub code: u32,
-    /// The application's words, at most 1024 bytes.
+    /// The application's words, at most [`MAX_REASON_BYTES`].
     pub reason: String,
 }
 
@@ -157,18 +162,43 @@ impl Session {
 
     /// Sends a datagram. Where the connection can't send as fast, the oldest that wait are dropped.
     pub fn send_datagram(&self, data: &[u8]) -> Result<(), SessionError> {
+        self.0.quic.send_datagram(self.whole(data)).map_err(|error| self.not_sent(&error, data.len()))
+    }
+
+    /// Sends a datagram once there is room for it, so that none is dropped at this end.
+    pub async fn send_datagram_in_turn(&self, data: &[u8]) -> Result<(), SessionError> {
+        let sent = self.0.quic.send_datagram_wait(self.whole(data)).await;
+        sent.map_err(|error| self.not_sent(&error, data.len()))
+    }
+
+    fn whole(&self, data: &[u8]) -> Bytes {
         let mut whole = BytesMut::with_capacity(self.0.datagram_prefix.len() + data.len());
         whole.extend_from_slice(&self.0.datagram_prefix);
         whole.extend_from_slice(data);
-        self.0.quic.send_datagram(whole.freeze()).map_err(|error| match error {
+        whole.freeze()
+    }
+
+    fn not_sent(&self, error: &quinn::SendDatagramError, length: usize) -> SessionError {
+        match error {
             quinn::SendDatagramError::TooLarge => {
-                SessionError::TooLong { length: data.len(), most: self.max_datagram().unwrap_or(0) }
+                SessionError::TooLong { length, most: self.max_datagram().unwrap_or(0) }
             }
             quinn::SendDatagramError::ConnectionLost(_) => SessionError::Ended(self.how()),
             quinn::SendDatagramError::UnsupportedByPeer | quinn::SendDatagramError::Disabled => {
                 SessionError::NoDatagrams
             }
-        })
+        }
+    }
+
+    /// The code that a stream of this session is reset or stopped with, for an application's code. On WebTransport
+    /// those have a range of their own among HTTP/3's (draft-ietf-webtrans-http3, "resetting data streams").
+    pub fn stream_code(&self, code: u32) -> VarInt {
+        if self.0.uni_prefix.is_empty() {
+            return VarInt::from_u32(code);
+        }
+        let code = u64::from(code);
+        // Every 0x1f-th code is reserved (RFC 9114 section 8.1).
+        VarInt::from_u64(WEBTRANSPORT_CODES + code + code / 0x1e).unwrap_or(VarInt::MAX)
     }
 
     /// How the connection does: round trip, loss, frames.
@@ -218,10 +248,14 @@ impl Session {
 /// A QUIC variable-length integer (RFC 9000 section 16), written after what is there.
 pub(super) fn put_varint(out: &mut BytesMut, value: VarInt) {
     let value = value.into_inner();
-    match value {
-        0..=0x3f => out.extend_from_slice(&[value as u8]),
-        0x40..=0x3fff => out.extend_from_slice(&(value as u16 | 0x4000).to_be_bytes()),
-        0x4000..=0x3fff_ffff => out.extend_from_slice(&(value as u32 | 0x8000_0000).to_be_bytes()),
-        _ => out.extend_from_slice(&(value | 0xc000_0000_0000_0000).to_be_bytes()),
-    }
+    let (length, mark) = match value {
+        0..=0x3f => (1, 0),
+        0x40..=0x3fff => (2, 0x40),
+        0x4000..=0x3fff_ffff => (4, 0x80),
+        _ => (8, 0xc0),
+    };
+    let mut bytes = value.to_be_bytes();
+    let start = bytes.len() - length;
+    bytes[start] |= mark;
+    out.extend_from_slice(&bytes[start..]);
 }

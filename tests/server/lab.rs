@@ -56,7 +56,7 @@ pub(crate) struct Lab {
     /// What the lab would say to it.
     input: Option<ChildStdin>,
     /// The port of each ALPN.
-    ports: [u16; 3],
+    ports: [u16; 4],
     /// The first port of `serve`, which is the control origin's.
     pub(crate) base: u16,
     pub(crate) ca: PathBuf,
@@ -83,7 +83,7 @@ impl Lab {
             command.args(["serve", "--port", &base.to_string(), "--certs"]).arg(folder.path()).args(options);
             let mut child = command.stdout(Stdio::piped()).stderr(log(&folder)).spawn().unwrap();
             let output = lines(child.stdout.take().unwrap());
-            let mut lab = Self::of(child, None, [base + 1, base + 2, base + 3], base, folder);
+            let mut lab = Self::of(child, None, [base + 1, base + 2, base + 3, base + 4], base, folder);
             loop {
                 match output.recv_timeout(PATIENCE) {
                     Ok(line) if line.starts_with(b"Ctrl-C") => return lab,
@@ -118,7 +118,7 @@ impl Lab {
         let Ok(Up::Listening { ports, .. }) = serde_json::from_slice(&output.recv_timeout(PATIENCE).unwrap()) else {
             panic!("it does not listen")
         };
-        let ports = Alpn::HTTP.map(|alpn| ports[&alpn][0]);
+        let ports = Alpn::ALL.map(|alpn| ports[&alpn][0]);
         let mut lab = Self::of(child, Some(input), ports, 0, folder);
         lab.ca = certs.join("ca.pem");
         let saw = Arc::clone(&lab.saw);
@@ -132,7 +132,7 @@ impl Lab {
         lab
     }
 
-    fn of(child: Child, input: Option<ChildStdin>, ports: [u16; 3], base: u16, folder: TempDir) -> Self {
+    fn of(child: Child, input: Option<ChildStdin>, ports: [u16; 4], base: u16, folder: TempDir) -> Self {
         let ca = folder.path().join("ca.pem");
         Self { child, input, ports, base, ca, folder, files: AtomicU32::new(0), saw: Arc::default() }
     }
@@ -148,7 +148,7 @@ impl Lab {
             Alpn::H1 => self.ports[0],
             Alpn::H2 => self.ports[1],
             Alpn::H3 => self.ports[2],
-            Alpn::Quic => panic!("no port of raw QUIC here"),
+            Alpn::Quic => self.ports[3],
         }
     }
 

@@ -10,6 +10,7 @@ mod ledger;
 mod limits;
 mod polls;
 mod ports;
+mod quic;
 mod raw;
 mod stream;
 mod streaming;

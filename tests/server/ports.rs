@@ -46,7 +46,7 @@ fn each_port_speaks_its_own_protocol_and_no_other() {
         assert!(TcpStream::connect(("127.0.0.1", base + offset)).is_err(), "TCP at +{offset}");
         assert!(TcpStream::connect(("::1", base + offset)).is_err(), "TCP at +{offset}");
     }
-    for offset in [0, 1, 2, 4] {
+    for offset in [0, 1, 2] {
         assert!(UdpSocket::bind(("127.0.0.1", base + offset)).is_ok(), "UDP at +{offset}");
     }
     assert_eq!(lab.ask(Alpn::H3, "/ping", &[]).head.field("alt-svc"), "");

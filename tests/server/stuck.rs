@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use transport_lab::transport::sse::Parser;
 use transport_lab::trial::Alpn;
 use transport_lab::wire::dial::{Dialled, Response, Target};
-use transport_lab::wire::{Tunnel, tls};
+use transport_lab::wire::{Session, Tunnel, tls};
 
 use crate::lab::{Lab, PATIENCE};
 
@@ -65,6 +65,10 @@ async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
         let (_, tunnel) = dialled.tunnel("/feeds/news/websocket", "websocket", &version).await.unwrap();
         stuck_sockets.push((alpn, WebSocketStream::from_raw_socket(tunnel.unwrap(), Role::Client, None).await));
     }
+    let mut sessions = Vec::new();
+    for mode in ["stream", "streams", "datagrams"] {
+        sessions.push(lab.dial_session(&format!("/feeds/news/quic?mode={mode}")).await);
+    }
     let mut reader = lab.subscribe(Alpn::H2, "/feeds/news/sse", &[]);
     let before = lab.resident();
     let mut publisher = lab.publisher().await;
@@ -96,6 +100,29 @@ async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
         assert!(missed > EVENTS / 2, "{alpn}, WebSocket: was told of {missed} missed events");
         assert_eq!(received + missed, EVENTS, "{alpn}, WebSocket");
     }
+    let (received, missed) = timeout(PATIENCE, read_session_to_end(&sessions[0])).await.expect("it reads on");
+    assert!(missed > EVENTS / 2, "a session was told of {missed} missed events");
+    assert_eq!(received + missed, EVENTS, "in a session");
+}
+
+/// The same of a session whose events come on one stream.
+async fn read_session_to_end(session: &Session) -> (u64, u64) {
+    let mut stream = session.accept_uni().await.unwrap();
+    let (mut rest, mut last, mut received, mut missed) = (Vec::new(), 0, 0, 0);
+    while last < EVENTS {
+        let chunk = stream.read_chunk(usize::MAX, true).await.unwrap().expect("it goes on");
+        rest.extend_from_slice(&chunk.bytes);
+        let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
+        let lines: Vec<u8> = rest.drain(..=end).collect();
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let told: Value = serde_json::from_slice(line).unwrap();
+            match told["id"].as_str() {
+                Some(id) => (last, received) = (id.split_once('-').unwrap().1.parse().unwrap(), received + 1),
+                None => missed += told["missed"].as_u64().unwrap(),
+            }
+        }
+    }
+    (received, missed)
 }
 
 /// Reads messages until the last event, likewise.

@@ -10,3 +10,4 @@ mod requests;
 mod run;
 mod script;
 mod websocket;
+mod sessions;

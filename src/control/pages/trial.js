@@ -161,6 +161,7 @@ function subscriptionOf(plan) {
     size: bytes(workload.events.size),
     signal: leaving.signal,
     reconnect: { ...reconnect, delay: milliseconds(reconnect.delay), most: milliseconds(reconnect.most) },
+    certificates: message["cert-sha256"],
   };
   return new Subscription(plan, script, how, {
     saw: (fact) => outbox.saw(fact),

@@ -1,0 +1,96 @@
+//! Sessions on raw QUIC, client side.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Endpoint, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+
+use super::dial::Target;
+use super::quic::{Answer, drive, read_line};
+use super::session::Prefixes;
+use super::{Session, WireError, tls};
+use crate::trial::Alpn;
+
+/// What a server may send ahead, per stream and per connection, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Streams that a server may have open, in one direction and in both.
+const UNI_STREAMS: u32 = 100;
+const BIDI_STREAMS: u32 = 16;
+/// What is kept of datagrams that wait to be read, and of those that wait to be sent, in bytes.
+const DATAGRAMS_IN: usize = 1024 * 1024;
+const DATAGRAMS_OUT: usize = 64 * 1024;
+
+/// A connection that becomes a session.
+#[derive(Debug)]
+pub(super) struct QuicConnection {
+    quic: quinn::Connection,
+    /// Kept, since its task is what sends and receives.
+    endpoint: Endpoint,
+}
+
+impl QuicConnection {
+    /// `ask`: a peer that was silent for so long is asked whether it is still there.
+    pub(super) async fn connect(
+        target: &Target,
+        ca: &CertificateDer<'static>,
+        ask: Option<Duration>,
+    ) -> Result<Self, WireError> {
+        let address = target.address()?;
+        let local = match address {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let crypto = tls::client(ca.clone(), Alpn::Quic)?;
+        let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
+        let mut config = ClientConfig::new(Arc::new(crypto));
+        let mut transport = TransportConfig::default();
+        transport
+            .stream_receive_window(STREAM_WINDOW.into())
+            .receive_window(CONNECTION_WINDOW.into())
+            .max_concurrent_uni_streams(UNI_STREAMS.into())
+            .max_concurrent_bidi_streams(BIDI_STREAMS.into())
+            .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
+            .datagram_send_buffer_size(DATAGRAMS_OUT)
+            .keep_alive_interval(ask);
+        config.transport_config(Arc::new(transport));
+        let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
+        let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
+        let quic = connecting.await.map_err(|error| target.failed(&error))?;
+        Ok(Self { quic, endpoint })
+    }
+
+    /// Whether it can still become a session.
+    pub(super) fn is_alive(&self) -> bool {
+        self.quic.close_reason().is_none()
+    }
+
+    /// Asks for a session; `None`: refused, with the status.
+    pub(super) async fn session(
+        self,
+        target: &Target,
+        path: &str,
+    ) -> Result<(http::response::Parts, Option<Session>), WireError> {
+        let Self { quic, endpoint } = self;
+        let (mut send, mut recv) = quic.open_bi().await.map_err(|error| target.broke(&error))?;
+        send.write_all(format!("{path}\n").as_bytes()).await.map_err(|error| target.broke(&error))?;
+        let line = read_line(&mut recv).await.map_err(|error| target.broke(&error))?;
+        let answer: Answer = serde_json::from_slice(&line).map_err(|error| target.broke(&error))?;
+        let response = http::Response::builder().status(answer.status).body(());
+        let (parts, ()) = response.map_err(|error| target.broke(&error))?.into_parts();
+        if parts.status != http::StatusCode::OK {
+            tracing::debug!(status = %parts.status, error = answer.error, "a session was refused");
+            quic.close(VarInt::from_u32(0), b"");
+            return Ok((parts, None));
+        }
+        let (session, driver) = Session::new(quic.clone(), Prefixes::default());
+        tokio::spawn(async move {
+            drive(quic, (send, recv), driver, |bound| tracing::warn!(bound, "a bound was reached")).await;
+            drop(endpoint);
+        });
+        Ok((parts, Some(session)))
+    }
+}

@@ -1,0 +1,266 @@
+//! Extended CONNECT (RFC 9220): tunnels and sessions on a connection of HTTP/3, beside ordinary requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
+use quinn::{SendStream, VarInt};
+
+use super::h3_begin::Connect;
+use super::h3_capsules::{Capsules, Malformed, close_frame};
+use super::h3_frames::{DATA, DataReader, Fault, H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED, put_head};
+use super::h3_qpack::{self, Protocol, Undecoded};
+use super::h3_sessions::{Feeds, Sessions, prefixes};
+use super::h3_tunnel::{H3Tunnel, give_up};
+use super::session::{Driver, Ended};
+use super::{Connection, Exchange, Handler, Opening, ResponseBody, Session};
+
+/// How long the peer may take to acknowledge a session's end, and a session's user to notice it.
+const PARTING: Duration = Duration::from_secs(2);
+/// How browsers of today say which draft of WebTransport they speak, and how they want to be answered
+/// (draft-ietf-webtrans-http3-02 section 3.3).
+pub(super) const DRAFT_ASKED: (&str, &str) = ("sec-webtransport-http3-draft02", "1");
+const DRAFT_ANSWER: (&str, &str) = ("sec-webtransport-http3-draft", "draft02");
+
+/// What requests on one connection share.
+#[derive(Clone)]
+pub(super) struct Shared<H> {
+    pub(super) handler: H,
+    pub(super) connection: Arc<Connection>,
+    pub(super) quic: quinn::Connection,
+    pub(super) sessions: Arc<Sessions>,
+}
+
+/// Answers an extended CONNECT, and does what it opens until that ends.
+pub(super) async fn serve<H: Handler>(connect: Connect, shared: Shared<H>) {
+    let Connect { mut send, recv, protocol, section } = connect;
+    let (id, quic, sessions) = (VarInt::from(send.id()), shared.quic.clone(), Arc::clone(&shared.sessions));
+    // However this ends: nothing waits any longer for what this stream opens.
+    let mut place = Place { sessions: &sessions, id, counted: false };
+    let mut reader = DataReader::new(recv);
+    let asked = Asked { section: &section, protocol };
+    let (draft, response) = match asked.answer(&shared, &mut place).await {
+        Ok(answered) => answered,
+        Err(Undecoded::TooLong) => (false, refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
+        Err(Undecoded::Stream(code)) => return give_up(&mut send, &mut reader, code),
+        Err(Undecoded::Connection(code)) => return quic.close(code, b"a header that can't be read"),
+    };
+    let (mut head, body) = response.into_parts();
+    if draft && head.status.is_success() {
+        head.headers.insert(DRAFT_ANSWER.0, HeaderValue::from_static(DRAFT_ANSWER.1));
+    }
+    let body = match accepted(protocol, head.status, body) {
+        Accepted::Tunnel(run) => {
+            if send.write_all(&h3_qpack::response_frame(&head)).await.is_ok() {
+                run(Box::new(H3Tunnel::new(quic, send, reader, ()))).await;
+            }
+            return;
+        }
+        Accepted::Session(run) => {
+            if send.write_all(&h3_qpack::response_frame(&head)).await.is_err() {
+                return;
+            }
+            let (session, driver) = Session::new(quic.clone(), prefixes(id));
+            let driving = drive(Streams { quic, send, reader }, id, driver, &sessions);
+            let (mut user, mut driving) = (std::pin::pin!(run(session)), std::pin::pin!(driving));
+            tokio::select! {
+                () = &mut user => driving.await,
+                () = &mut driving => {
+                    if tokio::time::timeout(PARTING, user).await.is_err() {
+                        tracing::debug!("a session's user did not notice its end");
+                    }
+                }
+            }
+            return;
+        }
+        Accepted::Not(body) => body,
+    };
+    if let Err(error) = respond(&mut send, &head, body).await {
+        tracing::debug!(%error, "a refusal broke off");
+    }
+    reader.stop(H3_NO_ERROR);
+}
+
+enum Accepted {
+    Tunnel(super::exchange::OnTunnel),
+    Session(super::exchange::OnSession),
+    Not(ResponseBody),
+}
+
+fn accepted(protocol: Protocol, status: StatusCode, body: ResponseBody) -> Accepted {
+    match protocol {
+        Protocol::WebSocket if status.is_success() => body.into_tunnel().map_or_else(Accepted::Not, Accepted::Tunnel),
+        Protocol::WebTransport if status.is_success() => {
+            body.into_session().map_or_else(Accepted::Not, Accepted::Session)
+        }
+        _ => Accepted::Not(body),
+    }
+}
+
+/// What a connection keeps of a request while it lasts.
+struct Place<'a> {
+    sessions: &'a Sessions,
+    id: VarInt,
+    /// Whether it counts as a session.
+    counted: bool,
+}
+
+impl Place<'_> {
+    fn count(&mut self) -> bool {
+        self.counted = self.sessions.count();
+        self.counted
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.sessions.ends(self.id.into_inner());
+        if self.counted {
+            self.sessions.discount();
+        }
+    }
+}
+
+struct Asked<'a> {
+    section: &'a Bytes,
+    protocol: Protocol,
+}
+
+impl Asked<'_> {
+    /// What the handler says to it, and whether the client wants to be told which draft is spoken.
+    async fn answer<H: Handler>(
+        self,
+        shared: &Shared<H>,
+        place: &mut Place<'_>,
+    ) -> Result<(bool, http::Response<ResponseBody>), Undecoded> {
+        let head = h3_qpack::request(self.section).await?;
+        let uri = &head.uri;
+        // RFC 8441 section 4: a CONNECT with `:scheme` and `:path`, which h3 has no objection to miss.
+        if head.method != Method::CONNECT || uri.scheme().is_none() || uri.path().is_empty() {
+            return Err(Undecoded::Stream(H3_MESSAGE_ERROR));
+        }
+        shared.connection.asked();
+        let draft = head.headers.get(DRAFT_ASKED.0).is_some_and(|value| value == DRAFT_ASKED.1);
+        let opening =
+            || Opening { head, protocol: self.protocol.name().to_owned(), connection: Arc::clone(&shared.connection) };
+        let exchange = match self.protocol {
+            Protocol::WebSocket => Exchange::Tunnel(opening()),
+            Protocol::WebTransport if place.count() => Exchange::Session(opening()),
+            Protocol::WebTransport => return Err(Undecoded::Stream(H3_REQUEST_REJECTED)),
+            // RFC 9220 section 3.
+            Protocol::Other => return Ok((false, refusal(StatusCode::NOT_IMPLEMENTED))),
+        };
+        Ok((draft && self.protocol == Protocol::WebTransport, shared.handler.answer(exchange).await))
+    }
+}
+
+fn refusal(status: StatusCode) -> http::Response<ResponseBody> {
+    let mut response = http::Response::new(ResponseBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+async fn respond(
+    send: &mut SendStream,
+    head: &http::response::Parts,
+    mut body: ResponseBody,
+) -> Result<(), quinn::WriteError> {
+    send.write_all(&h3_qpack::response_frame(head)).await?;
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(data) = frame.into_data() {
+            let mut frame = BytesMut::new();
+            put_head(&mut frame, DATA, data.len());
+            send.write_all(&frame).await?;
+            send.write_all(&data).await?;
+        }
+    }
+    // It is open: nothing else has finished it.
+    let _ = send.finish();
+    Ok(())
+}
+
+/// The stream of a session.
+pub(super) struct Streams {
+    pub(super) quic: quinn::Connection,
+    pub(super) send: SendStream,
+    pub(super) reader: DataReader,
+}
+
+/// Opens a session to all that is for it, and sees it end: by a capsule of either side, by the end of the stream, or
+/// because nobody uses it any more.
+///
+/// Deviation: streams that the session's user holds are not reset here but end when it lets them go, which it does
+/// when it sees the session end; so the peer may read their end before it reads of the session's.
+pub(super) async fn drive(streams: Streams, id: VarInt, driver: Driver, sessions: &Sessions) {
+    let Streams { quic, mut send, mut reader } = streams;
+    let Driver { uni, bi, datagrams, mut ending, ended } = driver;
+    sessions.opens(id.into_inner(), Feeds { uni, bi, datagrams });
+    let how = tokio::select! {
+        how = peer_ends(&mut reader) => how,
+        how = ending.wait_for(Option::is_some) => How::Ours(how.ok().and_then(|how| how.clone())),
+    };
+    sessions.ends(id.into_inner());
+    let ours = matches!(how, How::Ours(_));
+    let how = match how {
+        How::Ours(Some(how)) => {
+            // The stream may be gone meanwhile, and with it who would read it.
+            let _ = send.write_all(&close_frame(&how)).await;
+            how
+        }
+        How::Ours(None) => Ended::default(),
+        How::Theirs(how) => how,
+        How::Malformed => {
+            give_up(&mut send, &mut reader, H3_MESSAGE_ERROR);
+            Ended { code: 0, reason: "the peer sent a malformed capsule".to_owned() }
+        }
+        How::Fault(fault) => {
+            if let Fault::Frames(code) = fault {
+                quic.close(code, b"malformed frames");
+            }
+            Ended { code: 0, reason: std::io::Error::from(fault).to_string() }
+        }
+    };
+    // One that is reset needs no end; nobody may be left to be told.
+    let _ = send.finish();
+    if !ours {
+        let _ = ended.send(Some(how.clone()));
+    }
+    // Whoever closes the connection next must not outrun this.
+    let _ = tokio::time::timeout(PARTING, send.stopped()).await;
+    // Not before: it would come in front of the capsule, and browsers take it for the loss of the session.
+    reader.stop(H3_NO_ERROR);
+    if ours {
+        let _ = ended.send(Some(how));
+    }
+}
+
+/// How a session ends.
+enum How {
+    /// Its user said so, or let go of it.
+    Ours(Option<Ended>),
+    /// The peer said so, or ended the stream.
+    Theirs(Ended),
+    /// What the peer sent is no capsule.
+    Malformed,
+    Fault(Fault),
+}
+
+/// Waits until the peer ends the session.
+async fn peer_ends(reader: &mut DataReader) -> How {
+    let mut capsules = Capsules::default();
+    loop {
+        match reader.data().await {
+            Ok(Some(data)) => match capsules.push(&data) {
+                Ok(Some(how)) => return How::Theirs(how),
+                Ok(None) => {}
+                Err(Malformed) => return How::Malformed,
+            },
+            // The draft's section 6: a stream that ends without a capsule is one with code 0 and no reason.
+            Ok(None) if capsules.is_between() => return How::Theirs(Ended::default()),
+            Ok(None) => return How::Malformed,
+            Err(fault) => return How::Fault(fault),
+        }
+    }
+}

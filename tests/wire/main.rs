@@ -1,0 +1,9 @@
+//! Tunnels and sessions on HTTP/3 without a transport on them: our client, QUIC byte by byte, and Python's aioquic
+//! against a server that sends everything back.
+
+mod bytes;
+mod echo;
+mod faults;
+mod python;
+mod sessions;
+mod tunnels;

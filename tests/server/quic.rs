@@ -12,7 +12,7 @@ use transport_lab::trial::{Alpn, Fact};
 use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::h3::QuicOptions;
 use transport_lab::wire::session::Ended;
-use transport_lab::wire::{Exchange, Handler, ResponseBody, Session, Sink, Traffic, listen, quic, tls};
+use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, listen, quic, tls};
 
 use crate::lab::{Lab, PATIENCE, python};
 
@@ -152,7 +152,12 @@ async fn both_ends(folder: &Path, sink: Sink) -> (tokio::task::JoinHandle<()>, S
     let (mut sockets, port) = listen::udp(&[[127, 0, 0, 1].into()], 0).unwrap();
     let endpoint = quic::endpoint(
         sockets.remove(0),
-        &QuicOptions { tls, max_concurrent_streams: 100, traffic: Traffic::default() },
+        &QuicOptions {
+            tls,
+            max_concurrent_streams: 100,
+            reset_key: ResetKey::of(b"a test's"),
+            traffic: Traffic::default(),
+        },
     )
     .unwrap();
     let (sender, mut sessions) = mpsc::channel(1);

@@ -9,5 +9,5 @@ mod refused;
 mod requests;
 mod run;
 mod script;
-mod websocket;
 mod sessions;
+mod websocket;

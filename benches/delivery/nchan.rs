@@ -25,10 +25,12 @@ impl Nchan {
     pub(crate) async fn start(dir: &Path, certs: &Path, case: &Case) -> Result<Self, String> {
         let (program, module) = find()?;
         // Free now: nginx can't be told to choose, and nothing else on this machine is likely to take them.
-        let ports: Vec<_> = (0..2).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a port")).collect();
-        let ports: Vec<_> = ports.iter().map(|port| port.local_addr().expect("an address").port()).collect();
+        let ports: Vec<_> = {
+            let held: Vec<_> = (0..2).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a port")).collect();
+            held.iter().map(|port| port.local_addr().expect("an address").port()).collect()
+        };
         let port = if case.protocol.alpn == Alpn::H1 { ports[0] } else { ports[1] };
-        let conf = configuration(&module, certs, [ports[0], ports[1]], case.rival.unwrap_or("eventsource"));
+        let conf = configuration(dir, &module, certs, [ports[0], ports[1]], case.rival.unwrap_or("eventsource"));
         std::fs::write(dir.join("nginx.conf"), conf).expect("a file");
         let child = Command::new(program)
             .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
@@ -36,12 +38,14 @@ impl Nchan {
             .stdin(Stdio::null())
             .spawn()
             .map_err(|error| format!("nginx doesn't start: {error}"))?;
-        let nginx = Self { child, control: Target { host: "localhost".to_owned(), port: ports[0] }, port };
-        until(PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_ok()).await.map_err(|()| {
-            let log = std::fs::read_to_string(dir.join("error.log")).unwrap_or_default();
-            format!("nginx doesn't listen: {log}")
-        })?;
-        Ok(nginx)
+        let mut nginx = Self { child, control: Target { host: "localhost".to_owned(), port: ports[0] }, port };
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_ok();
+        let waited = until(PATIENCE, || listens() || matches!(nginx.child.try_wait(), Ok(Some(_)))).await;
+        if waited.is_ok() && listens() {
+            return Ok(nginx);
+        }
+        let log = std::fs::read_to_string(dir.join("error.log")).unwrap_or_default();
+        Err(format!("nginx doesn't listen: {log}"))
     }
 
     /// Master and worker.
@@ -82,8 +86,9 @@ fn find() -> Result<(PathBuf, PathBuf), String> {
 
 /// Tuned for this: no log, no keep-alive limit, TLS records as small as its events (`ssl_buffer_size` is what nginx
 /// keeps for each connection), one channel of nchan's in memory.
-fn configuration(module: &Path, certs: &Path, [h1, h2]: [u16; 2], subscriber: &str) -> String {
-    let (module, certs) = (module.display(), certs.display());
+fn configuration(dir: &Path, module: &Path, certs: &Path, [h1, h2]: [u16; 2], subscriber: &str) -> String {
+    // Debian's nginx takes its folders for bodies to be under /var/lib/nginx unless their paths are absolute.
+    let (dir, module, certs) = (dir.display(), module.display(), certs.display());
     let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
     let common = format!(
         "location = /subscribe {{ nchan_subscriber {subscriber}; nchan_channel_id {CHANNEL}; \
@@ -94,15 +99,15 @@ fn configuration(module: &Path, certs: &Path, [h1, h2]: [u16; 2], subscriber: &s
         "load_module {module};
 {user}
 daemon off;
-pid nginx.pid;
+pid {dir}/nginx.pid;
 worker_processes 1;
 worker_rlimit_nofile 20000;
 error_log error.log warn;
 events {{ worker_connections 16384; }}
 http {{
     access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
     tcp_nodelay on;
     keepalive_timeout 1h;
     keepalive_requests 1000000;
@@ -112,7 +117,6 @@ http {{
     ssl_buffer_size 4k;
     nchan_shared_memory_size 128M;
     nchan_message_buffer_length 100;
-    nchan_websocket_ping_interval 0;
     server {{ listen 127.0.0.1:{h1} ssl; {common} }}
     server {{ listen 127.0.0.1:{h2} ssl http2; http2_max_concurrent_streams 128; {common} }}
 }}

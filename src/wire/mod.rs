@@ -13,6 +13,7 @@ mod h3_streams;
 pub mod listen;
 pub mod pool;
 pub mod session;
+mod streams;
 pub mod tcp;
 pub mod tls;
 pub mod traffic;

@@ -8,13 +8,14 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::exchange::BodyError;
+use super::streams::Streams;
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
     MAX_HEADER_BYTES, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
@@ -98,7 +99,8 @@ async fn connection<H: Handler>(
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
-            let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            let streams = Streams::default();
+            let served = hyper::server::conn::http2::Builder::new(streams.clone())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(options.max_concurrent_streams)
                 .max_send_buf_size(H2_SEND_BUFFER_BYTES)
@@ -107,7 +109,7 @@ async fn connection<H: Handler>(
                 .initial_connection_window_size(H2_CONNECTION_WINDOW)
                 .serve_connection(io, service);
             tokio::select! {
-                served = served => served?,
+                served = streams.run(served) => served?,
                 () = silence(&asked) => return Err("no request in time".into()),
             }
         }

@@ -88,38 +88,39 @@ async fn connection<H: Handler>(
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
     let stream = options.traffic.counted(stream);
-    let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
+    // version of HTTP or a request under way needs: 9 kB of 25.
+    let tls = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??;
     let alpn = negotiated(&tls, &options)?;
     let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
     let asked = Arc::clone(&connection);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (handler, connection) = (handler.clone(), Arc::clone(&connection));
-        async move { Ok::<_, Infallible>(answer(request, handler, connection).await) }
+        Box::pin(async move { Ok::<_, Infallible>(answer(request, handler, connection).await) })
     });
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
             let streams = Streams::default();
-            let served = hyper::server::conn::http2::Builder::new(streams.clone())
+            let mut http2 = hyper::server::conn::http2::Builder::new(streams.clone());
+            let http2 = http2
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(options.max_concurrent_streams)
                 .max_send_buf_size(H2_SEND_BUFFER_BYTES)
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
-                .initial_connection_window_size(H2_CONNECTION_WINDOW)
-                .serve_connection(io, service);
+                .initial_connection_window_size(H2_CONNECTION_WINDOW);
+            let served = Box::pin(http2.serve_connection(io, service));
             tokio::select! {
                 served = streams.run(served) => served?,
                 () = silence(&asked) => return Err("no request in time".into()),
             }
         }
         Alpn::H1 | Alpn::H3 | Alpn::Quic => {
-            hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .max_buf_size(H1_BUFFER_BYTES)
-                .serve_connection(io, service)
-                .await?;
+            let mut http1 = hyper::server::conn::http1::Builder::new();
+            let http1 =
+                http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(H1_BUFFER_BYTES);
+            Box::pin(http1.serve_connection(io, service)).await?;
         }
     }
     Ok(())

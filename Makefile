@@ -4,7 +4,7 @@ LAB := ./target/release/transport-lab
 # Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
 ARGS ?=
 
-.PHONY: help run test matrix soak bench clean
+.PHONY: help run test matrix soak bench bench-delivery clean
 
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
@@ -13,6 +13,8 @@ help:
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
 	@echo '             anything that one hundred trials leave behind'
 	@echo 'make bench   memory that the server takes for each idle stream'
+	@echo 'make bench-delivery'
+	@echo '             what an event costs to deliver to 5,000 TLS subscribers, next to nginx with nchan (some minutes)'
 	@echo 'make clean   remove what was built (results and certificates stay)'
 	@echo
 	@echo 'make run ARGS="--client firefox --repeats 3" passes options on; transport-lab --help has all of them.'
@@ -51,7 +53,12 @@ soak:
 	TRANSPORT_LAB_SOAK=100 cargo test --release --locked --test run -- soak --nocapture
 
 bench:
-	cargo bench --locked
+	cargo bench --locked --bench idle_memory
+
+# make bench-delivery ARGS="--rounds 5 sse/h1 sse/h2"
+bench-delivery:
+	@sh tools/install.sh bench
+	cargo bench --locked --bench delivery -- $(ARGS)
 
 clean:
 	cargo clean

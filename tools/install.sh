@@ -5,6 +5,8 @@
 #                            with the browsers that are there (exit 0)
 #   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own into
 #                            target; all of it must be there (or exit 1)
+#   tools/install.sh bench   nginx with nchan, unpacked into target/nginx rather than installed: Debian's package would
+#                            start a server on port 80
 #
 # It uses apt, as root or through `sudo -n`: it never asks for a password.
 set -eu
@@ -35,16 +37,35 @@ iproute2           ss
 procps             ps
 "
 
+say() { echo "install.sh: $*"; }
+
+# nginx's libraries are there on any Debian that has curl. It takes its folders to be under /var/lib/nginx, whatever its
+# configuration says, once nchan is loaded.
+nginx_with_nchan() {
+    nginx=${CARGO_TARGET_DIR:-target}/nginx
+    if [ ! -e "$nginx/usr/lib/nginx/modules/ngx_nchan_module.so" ]; then
+        say "unpacking nginx with nchan into $nginx"
+        mkdir -p "$nginx"
+        (cd "$nginx" && apt-get -qq download nginx libnginx-mod-nchan 2>/dev/null &&
+            for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done)
+    fi
+    for folder in body proxy fastcgi uwsgi scgi; do
+        [ -d "/var/lib/nginx/$folder" ] || $1 mkdir -p "/var/lib/nginx/$folder"
+    done
+}
+
 case "${1:-}" in
 run) needed=$for_run ;;
 test) needed=$for_run$for_test ;;
+bench)
+    if [ "$(id -u)" -eq 0 ]; then nginx_with_nchan env; else nginx_with_nchan 'sudo -n'; fi
+    exit
+    ;;
 *)
-    echo "usage: tools/install.sh run|test" >&2
+    echo "usage: tools/install.sh run|test|bench" >&2
     exit 2
     ;;
 esac
-
-say() { echo "install.sh: $*"; }
 
 # there SIGN…: whether one of the signs is found. Patterns are expanded by the caller, and stay as they are (and so
 # name no file) where nothing matches.

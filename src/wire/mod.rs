@@ -25,6 +25,7 @@ pub mod pool;
 pub mod quic;
 pub mod reset;
 pub mod session;
+mod streams;
 pub mod tcp;
 pub mod tls;
 pub mod traffic;

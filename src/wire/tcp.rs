@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::exchange::BodyError;
+use super::streams::Streams;
 use super::upgrade::{self, Tunnels, Wish};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
@@ -90,19 +92,22 @@ async fn connection<H: Handler>(
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
     let stream = options.traffic.counted(stream);
-    let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
+    // version of HTTP or a request under way needs: 9 kB of 25.
+    let tls = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??;
     let alpn = negotiated(&tls, &options)?;
     let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
     let asked = Arc::clone(&connection);
     let (tunnels, mut granted) = mpsc::channel(1);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (handler, connection, tunnels) = (handler.clone(), Arc::clone(&connection), tunnels.clone());
-        async move { Ok::<_, Infallible>(answer(request, handler, connection, tunnels).await) }
+        Box::pin(async move { Ok::<_, Infallible>(answer(request, handler, connection, tunnels).await) })
     });
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
-            let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let streams = Streams::default();
+            let mut http2 = hyper::server::conn::http2::Builder::new(streams.clone());
             let http2 = http2
                 .timer(TokioTimer::new())
                 .enable_connect_protocol()
@@ -111,27 +116,21 @@ async fn connection<H: Handler>(
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
                 .initial_connection_window_size(H2_CONNECTION_WINDOW);
-            let mut served = pin!(http2.serve_connection(io, service));
+            let mut served = pin!(streams.clone().run(Box::pin(http2.serve_connection(io, service))));
             let mut silence = pin!(silence(&asked));
-            // Tasks of the connection's own: they end with it.
-            let mut open = JoinSet::new();
             loop {
                 tokio::select! {
                     served = &mut served => return Ok(served?),
                     () = &mut silence => return Err("no request in time".into()),
-                    Some(tunnel) = granted.recv() => drop(open.spawn(tunnel.run())),
-                    Some(_) = open.join_next(), if !open.is_empty() => {}
+                    Some(tunnel) = granted.recv() => streams.execute(tunnel.run()),
                 }
             }
         }
         Alpn::H1 | Alpn::H3 | Alpn::Quic => {
-            hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .max_buf_size(H1_BUFFER_BYTES)
-                .serve_connection(io, service)
-                .with_upgrades()
-                .await?;
+            let mut http1 = hyper::server::conn::http1::Builder::new();
+            let http1 =
+                http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(H1_BUFFER_BYTES);
+            Box::pin(http1.serve_connection(io, service).with_upgrades()).await?;
             // HTTP/1.1 is over once there is a tunnel, which has all of the connection.
             if let Ok(tunnel) = granted.try_recv() {
                 tunnel.run().await;

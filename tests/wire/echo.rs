@@ -13,7 +13,7 @@ use transport_lab::certs::Certs;
 use transport_lab::trial::{Alpn, Fact};
 use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
-use transport_lab::wire::{Exchange, Handler, ResponseBody, Session, Sink, Tunnel, tls};
+use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls};
 
 /// How long anything that must happen is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,7 +61,13 @@ impl Echo {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let tls = Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::H3]).unwrap());
-        let endpoint = endpoint(socket, &QuicOptions { tls, max_concurrent_streams: 100 }).unwrap();
+        let options = QuicOptions {
+            tls,
+            max_concurrent_streams: 100,
+            reset_key: ResetKey::of(b"a test's"),
+            traffic: Traffic::default(),
+        };
+        let endpoint = endpoint(socket, &options).unwrap();
         let (sender, seen) = watch::channel(Seen::default());
         let sender = Arc::new(sender);
         let told = Arc::clone(&sender);

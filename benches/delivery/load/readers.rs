@@ -1,0 +1,251 @@
+//! The subscriptions: as little work per receipt as there can be, the same for every server.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use transport_lab::transport::{self, Receipts, Subscribing};
+use transport_lab::trial::Alpn;
+use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::{Pool, Sink, tls};
+
+use super::super::protocols::Reader;
+use super::super::stamp::Scanner;
+use super::Spec;
+use super::tally::Tally;
+
+/// Handshakes at once: a listener's backlog must not overflow, since a lost SYN is sent again only after a second.
+const OPENING: usize = 64;
+/// What is read at once.
+const BUFFER_BYTES: usize = 4096;
+/// The longest header of a response, and the longest body of a long-polling's.
+const LONGEST: usize = 16 * 1024;
+
+/// All subscriptions.
+pub(super) struct Readers {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Readers {
+    /// Lets native readers tell what they have received.
+    pub(super) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if self.tasks.is_empty() {
+            return;
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// What each connection needs.
+struct Opening {
+    spec: Spec,
+    target: Target,
+    ca: CertificateDer<'static>,
+    connector: TlsConnector,
+    gate: Arc<Semaphore>,
+    tally: Tally,
+    stop: watch::Sender<bool>,
+}
+
+/// Opens them all; returns at once.
+pub(super) fn start(spec: &Spec, tally: &Tally) -> Readers {
+    let ca = CertificateDer::from_pem_file(&spec.ca).expect("the CA");
+    let stop = watch::Sender::new(false);
+    let opening = Arc::new(Opening {
+        spec: spec.clone(),
+        target: Target { host: "localhost".to_owned(), port: spec.port },
+        connector: TlsConnector::from(Arc::new(tls::client(ca.clone(), Alpn::H1).expect("TLS"))),
+        ca,
+        gate: Arc::new(Semaphore::new(OPENING)),
+        tally: tally.clone(),
+        stop: stop.clone(),
+    });
+    let mut tasks = JoinSet::new();
+    for first in (0..spec.subscribers).step_by(spec.per_connection) {
+        let subs = first..spec.subscribers.min(first + spec.per_connection);
+        let opening = Arc::clone(&opening);
+        tasks.spawn(async move {
+            let tally = opening.tally.clone();
+            if let Err(reason) = connection(opening, subs).await {
+                tally.closed(reason);
+            }
+        });
+    }
+    Readers { stop, tasks }
+}
+
+async fn connection(opening: Arc<Opening>, subs: std::ops::Range<usize>) -> Result<(), String> {
+    let mut stop = opening.stop.subscribe();
+    let reading = async {
+        let opening = &opening;
+        match (opening.spec.reader, opening.spec.protocol.alpn) {
+            (Reader::Stream, Alpn::H1) => raw(opening).await,
+            (Reader::Native, _) => native(opening, subs).await,
+            (reader, alpn) => {
+                let pass = opening.gate.acquire().await;
+                let first = Dialled::connect(&opening.target, alpn, &opening.ca).await.map_err(|e| e.to_string())?;
+                drop(pass);
+                let mut dialled: Vec<_> = subs.skip(1).filter_map(|_| first.share()).collect();
+                dialled.push(first);
+                let each = dialled.into_iter().map(|dialled| async {
+                    match reader {
+                        Reader::LongPolling => long_polling(opening, dialled).await,
+                        _ => stream(opening, dialled).await,
+                    }
+                });
+                // From thirty futures on it polls only those that were woken.
+                futures_util::future::try_join_all(each).await.map(drop)
+            }
+        }
+    };
+    if opening.spec.reader == Reader::Native {
+        // They are told to stop themselves, and tell what they received.
+        return reading.await;
+    }
+    tokio::select! {
+        ended = reading => ended,
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+    }
+}
+
+/// A response that goes on, or a WebSocket, on HTTP/1.1.
+async fn raw(opening: &Opening) -> Result<(), String> {
+    let Opening { spec, target, connector, tally, .. } = opening;
+    let pass = opening.gate.acquire().await;
+    let io = |error: std::io::Error| error.to_string();
+    let stream = TcpStream::connect(("127.0.0.1", target.port)).await.map_err(io)?;
+    stream.set_nodelay(true).map_err(io)?;
+    let name = ServerName::try_from("localhost").map_err(|error| error.to_string())?;
+    let mut stream = connector.connect(name, stream).await.map_err(io)?;
+    let more = match spec.protocol.transport.as_str() {
+        // The key is the one of RFC 6455 section 1.3; nobody checks the answer here.
+        "websocket" => {
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        }
+        "sse" => "Accept: text/event-stream\r\n",
+        // nchan sends chunks to those who say that they take them.
+        _ => "TE: chunked\r\n",
+    };
+    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n{more}\r\n", spec.path, target.authority());
+    stream.write_all(request.as_bytes()).await.map_err(io)?;
+    let mut head = Vec::new();
+    let body = loop {
+        if stream.read_buf(&mut head).await.map_err(io)? == 0 || head.len() > LONGEST {
+            return Err("the response broke off".to_owned());
+        }
+        if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    drop(pass);
+    let status = head.get(9..12).unwrap_or_default();
+    if status != b"200" && status != b"101" {
+        return Err(format!("it answered {}", String::from_utf8_lossy(&head[..head.len().min(40)])));
+    }
+    let (mut scanner, mut last) = (Scanner::default(), 0);
+    scanner.push(&head[body..], |stamp| tally.received(stamp, &mut last));
+    drop(head);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match stream.read(&mut buffer).await.map_err(io)? {
+            0 => return Err("the server ended the stream".to_owned()),
+            count => scanner.push(&buffer[..count], |stamp| tally.received(stamp, &mut last)),
+        }
+    }
+}
+
+/// A response that goes on, on HTTP/2.
+async fn stream(opening: &Opening, dialled: Dialled) -> Result<(), String> {
+    let accept = if opening.spec.protocol.transport == "sse" { "text/event-stream" } else { "*/*" };
+    let asked = dialled.get(&opening.spec.path, &[("accept", accept)]).await;
+    let mut response = asked.map_err(|error| error.to_string())?;
+    if response.status != http::StatusCode::OK {
+        return Err(format!("it answered {}", response.status));
+    }
+    let (mut scanner, mut last) = (Scanner::default(), 0);
+    while let Some(chunk) = response.chunk().await {
+        let chunk = chunk.map_err(|error| error.to_string())?;
+        scanner.push(&chunk, |stamp| opening.tally.received(stamp, &mut last));
+    }
+    Err("the server ended the stream".to_owned())
+}
+
+/// One response after another, each from where the last one ended: the lab says so in its body, nchan in its fields.
+async fn long_polling(opening: &Opening, mut dialled: Dialled) -> Result<(), String> {
+    let mut fields: Vec<(&str, String)> = Vec::new();
+    let mut path = opening.spec.path.clone();
+    let mut last = 0;
+    loop {
+        let asked: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let response = dialled.get(&path, &asked).await.map_err(|error| error.to_string())?;
+        if response.status != http::StatusCode::OK {
+            return Err(format!("it answered {}", response.status));
+        }
+        let field = |name: &str| response.head.headers.get(name).and_then(|value| value.to_str().ok());
+        if let (Some(time), Some(tag)) = (field("last-modified"), field("etag")) {
+            fields = vec![("if-modified-since", time.to_owned()), ("if-none-match", tag.to_owned())];
+        }
+        let (body, again) = response.whole(LONGEST).await.map_err(|error| error.to_string())?;
+        dialled = again;
+        Scanner::default().push(&body, |stamp| opening.tally.received(stamp, &mut last));
+        if let Some(id) = last_id(&body) {
+            path = transport::with_query(&opening.spec.path, "after", id);
+        }
+    }
+}
+
+/// The value of `"last"`, which ends the object.
+fn last_id(body: &[u8]) -> Option<&str> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.rsplit_once("\"last\":")?;
+    rest.split('"').nth(1)
+}
+
+/// The transport's own client.
+async fn native(opening: &Arc<Opening>, subs: std::ops::Range<usize>) -> Result<(), String> {
+    let Spec { protocol, .. } = &opening.spec;
+    let row = transport::find(&protocol.transport).ok_or("no such transport")?;
+    let table = (row.check)(&serde_json::json!({})).map_err(|error| error.to_string())?;
+    // Given back when the first of them is open, or is not to be.
+    let pass = Arc::new(Mutex::new(Some(Arc::clone(&opening.gate).acquire_owned().await)));
+    let pool = Arc::new(Pool::new(protocol.alpn, opening.ca.clone(), true));
+    let mut tasks = JoinSet::new();
+    for sub in subs {
+        let (opening, pool, table, pass) = (Arc::clone(opening), Arc::clone(&pool), table.clone(), Arc::clone(&pass));
+        tasks.spawn(async move {
+            let tally = opening.tally.clone();
+            let sink = Sink::new(move |fact| {
+                drop(pass.lock().unwrap_or_else(PoisonError::into_inner).take());
+                tally.told(fact);
+            });
+            let mut receipts = Receipts::new(u32::try_from(sub).unwrap_or(0), sink);
+            let mut stop = opening.stop.subscribe();
+            let subscribing = Subscribing {
+                pool: &pool,
+                target: &opening.target,
+                path: &opening.spec.path,
+                table: &table,
+                receipts: &mut receipts,
+                outgoing: None,
+                seed: sub as u64,
+            };
+            let ended = tokio::select! {
+                reason = (row.subscribe)(subscribing) => Some(reason),
+                _ = stop.wait_for(|stop| *stop) => None,
+            };
+            if let Some(reason) = ended {
+                receipts.closed(reason);
+            }
+            receipts.tell();
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What it costs to deliver an event to thousands of TLS subscribers: the server's CPU time per delivery, its memory
+//! per subscriber, and how late the events are; next to nginx with nchan, where that speaks the same.
+//!
+//! `cargo bench --bench delivery [-- --subscribers 5000 --events 20 --rate 4 --rounds 2 sse/h1 …]`
+//!
+//! Enters: the rows of `transport::ALL`, so that a new transport joins by itself. Leaves: a Markdown table. Server, load
+//! and publisher are three processes; the servers take turns, under the same certificate, before the same load. What
+//! must never happen here: a load that costs one server more than the other, or a number without the count of
+//! deliveries it stands on.
+
+mod lab;
+mod load;
+mod measure;
+mod nchan;
+mod process;
+mod protocols;
+mod stamp;
+mod table;
+
+use transport_lab::wire::descriptors;
+
+use measure::Measured;
+use protocols::Case;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Extent {
+    /// Subscriptions at once.
+    subscribers: usize,
+    /// Events to each.
+    events: usize,
+    /// Events per second.
+    rate: f64,
+    /// How often each is measured where there is something to compare it with; the rest is measured once.
+    rounds: usize,
+    /// Protocols to measure (`sse/h1`); all when empty.
+    only: Vec<String>,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { subscribers: 5000, events: 20, rate: 4.0, rounds: 2, only: Vec::new() }
+    }
+}
+
+impl Extent {
+    fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut extent = Self::default();
+        let mut arguments = arguments.peekable();
+        while let Some(argument) = arguments.next() {
+            let mut number = || {
+                let text = arguments.next().unwrap_or_default();
+                text.parse::<f64>().ok().filter(|n| *n > 0.0).ok_or(format!("{argument} takes a number, not `{text}`"))
+            };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be above 0")]
+            match argument.as_str() {
+                "--subscribers" => extent.subscribers = number()? as usize,
+                "--events" => extent.events = number()? as usize,
+                "--rate" => extent.rate = number()?,
+                "--rounds" => extent.rounds = number()? as usize,
+                // What `cargo bench` itself passes on.
+                "--bench" => {}
+                other if other.starts_with("--") => return Err(format!("no such option: {other}")),
+                _ => extent.only.push(argument),
+            }
+        }
+        Ok(extent)
+    }
+}
+
+fn main() {
+    descriptors::raise_descriptors();
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        // Test runners ask what there is to choose from: nothing.
+        Some("--list") => return,
+        Some(load::ROLE) => return load::run(),
+        _ => {}
+    }
+    let extent = Extent::read(arguments.into_iter()).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        std::process::exit(2);
+    });
+    let cases: Vec<_> = protocols::all()
+        .into_iter()
+        .filter(|case| extent.only.is_empty() || extent.only.contains(&case.protocol.to_string()))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (measured, whole) = runtime.block_on(all(&extent, &cases));
+    table::print(&extent, &cases, &measured);
+    if !whole {
+        eprintln!("some deliveries are missing, or came out of order");
+        std::process::exit(1);
+    }
+}
+
+/// All rounds of all cases: the servers take turns within each. Whether every delivery was received, in order.
+async fn all(extent: &Extent, cases: &[Case]) -> (Vec<Measured>, bool) {
+    let mut measured = Vec::new();
+    let mut whole = true;
+    for case in cases {
+        let rounds = if case.rival.is_some() { extent.rounds } else { 1 };
+        for round in 0..rounds {
+            for subject in case.subjects() {
+                eprint!("{} at {} ({} of {rounds}) … ", case.protocol, subject.title(), round + 1);
+                match measure::measure(extent, case, subject).await {
+                    Ok(one) => {
+                        eprintln!("{one}");
+                        whole &= one.is_whole(extent);
+                        measured.push(one);
+                    }
+                    Err(reason) => {
+                        eprintln!("{reason}");
+                        whole = false;
+                    }
+                }
+            }
+        }
+    }
+    (measured, whole)
+}

@@ -1,0 +1,76 @@
+//! The results as a Markdown table: medians over rounds, and ratios where there are two servers.
+
+use super::measure::Measured;
+use super::protocols::{Case, Subject};
+use super::{Extent, process};
+
+/// Prints it.
+pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
+    let Extent { subscribers, events, rate, rounds, .. } = extent;
+    println!("{subscribers} TLS subscribers, {events} events of 100 B at {rate}/s; {}.", process::machine());
+    println!("nginx with nchan: medians of {rounds} rounds in turn; what it doesn't speak is measured once.");
+    println!();
+    println!(
+        "| protocol | received | CPU per delivery | nchan | ratio | memory per subscriber | nchan | ratio | delay p50, p99 | nchan |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for case in cases {
+        let of = |subject| {
+            let rounds: Vec<_> =
+                measured.iter().filter(|one| one.protocol == case.protocol && one.subject == subject).collect();
+            (!rounds.is_empty()).then_some(rounds)
+        };
+        let (lab, nchan) = (of(Subject::Lab), of(Subject::Nchan));
+        let cpu = |one: &Measured| one.cpu;
+        let memory = |one: &Measured| one.memory / 1000.0;
+        let cells = [
+            format!("`{}`", case.protocol),
+            received(lab.as_deref(), nchan.as_deref()),
+            number(lab.as_deref(), cpu, "µs"),
+            number(nchan.as_deref(), cpu, "µs"),
+            ratio(lab.as_deref(), nchan.as_deref(), cpu),
+            number(lab.as_deref(), memory, "kB"),
+            number(nchan.as_deref(), memory, "kB"),
+            ratio(lab.as_deref(), nchan.as_deref(), memory),
+            delays(lab.as_deref()),
+            delays(nchan.as_deref()),
+        ];
+        println!("| {} |", cells.join(" | "));
+    }
+}
+
+type Rounds<'a> = Option<&'a [&'a Measured]>;
+
+fn received(lab: Rounds<'_>, nchan: Rounds<'_>) -> String {
+    let total = |rounds: Rounds<'_>| rounds.map(|rounds| rounds.iter().map(|one| one.report.received).sum::<usize>());
+    match (total(lab), total(nchan)) {
+        (Some(lab), Some(nchan)) if lab != nchan => format!("{lab}, {nchan}"),
+        (Some(count), _) | (None, Some(count)) => count.to_string(),
+        (None, None) => "failed".to_owned(),
+    }
+}
+
+fn median(rounds: Rounds<'_>, value: impl Fn(&Measured) -> f64) -> Option<f64> {
+    let mut values: Vec<_> = rounds?.iter().map(|one| value(one)).collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    Some(if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) })
+}
+
+fn number(rounds: Rounds<'_>, value: impl Fn(&Measured) -> f64, unit: &str) -> String {
+    median(rounds, value).map_or_else(|| "–".to_owned(), |value| format!("{value:.1} {unit}"))
+}
+
+fn ratio(lab: Rounds<'_>, nchan: Rounds<'_>, value: impl Fn(&Measured) -> f64 + Copy) -> String {
+    match (median(lab, value), median(nchan, value)) {
+        (Some(lab), Some(nchan)) if nchan > 0.0 => format!("**{:.2}**", lab / nchan),
+        _ => "–".to_owned(),
+    }
+}
+
+fn delays(rounds: Rounds<'_>) -> String {
+    match (median(rounds, |one| one.report.p50), median(rounds, |one| one.report.p99)) {
+        (Some(p50), Some(p99)) => format!("{p50:.0}, {p99:.0} ms"),
+        _ => "–".to_owned(),
+    }
+}

@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::Receipts;
-use crate::feed::{Event, Form, Gap};
+use crate::feed::{Event, EventId, Form, Gap};
 use crate::wire::ResponseBody;
 
 /// An event or a gap, as a reader gets it.
@@ -34,6 +34,12 @@ pub enum Told {
         /// The first that comes instead.
         first: Option<String>,
     },
+    /// Where the reader is, without an event: `{"last": "k3f9-18"}`. A stream that begins with what is next says it
+    /// first, so that a reader whose stream breaks before any event still knows where to go on.
+    At {
+        /// The id after which to go on.
+        last: String,
+    },
 }
 
 /// The name that a gap goes by, and no event can have.
@@ -55,6 +61,7 @@ impl Told {
         match self {
             Self::Event { id, data, .. } => receipts.received(&id, &data),
             Self::Gap { missed, first, .. } => receipts.gap(missed, first),
+            Self::At { last } => receipts.is_at(last),
         }
     }
 }
@@ -87,6 +94,11 @@ pub(super) fn object(event: &Event) -> Bytes {
     let mut line = line(event);
     line.truncate(line.len() - 1);
     line
+}
+
+/// A place as one line.
+pub(super) fn place_line(last: EventId) -> Bytes {
+    format!("{{\"last\":\"{last}\"}}\n").into()
 }
 
 /// A gap as one line.
@@ -138,6 +150,8 @@ mod tests {
             let first = first.map(str::to_owned);
             assert_eq!(Told::read(&gap_object(gap)).unwrap(), Told::Gap { name: GapName::Gap, missed, first });
         }
+        let last: EventId = "k3f9-18".parse().unwrap();
+        assert_eq!(Told::read(&place_line(last)).unwrap(), Told::At { last: last.to_string() });
         assert!(Told::read(b"{\"id\": 1}").is_err());
     }
 

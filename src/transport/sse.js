@@ -9,7 +9,8 @@ import { Parser } from "./sse-parser.js";
  *          after?: string, settings: {reader?: "eventsource" | "fetch", cache?: "no-store" | "default"}}} subscription
  * @param {{opened: () => void, received: (id: string, data: string) => void,
  *          gap: (missed: number | null, first: string | null) => void, at?: (id: string) => void,
- *          retry?: (milliseconds: number) => void, finished?: () => void, closed: (reason: string) => void}} on
+ *          retry?: (milliseconds: number) => void,
+ *          closed: (reason: string, how?: {finished: boolean}) => void}} on
  *   called as it happens; each takes its own time first thing. `at`: the place in the feed, without an event; `retry`:
  *   how long the server wants a reader to wait before it comes back; `finished`: it shouldn't come back at all
  * @returns {{close: () => void}}
@@ -41,13 +42,14 @@ function eventSource(url, credentials, on) {
 /** The same by fetch(). It doesn't reconnect. */
 function fetched(url, { credentials, cache }, on) {
   const leaving = new AbortController();
+  let finished = false;
   const read = async () => {
     const headers = { accept: "text/event-stream" };
     const answer = await fetch(url, { mode: "cors", credentials, cache, headers, signal: leaving.signal });
     const kind = answer.headers.get("content-type") ?? "";
     const isStream = kind.split(";")[0].trim().toLowerCase() === "text/event-stream";
     // Section 9.2.3: neither is tried again.
-    if (answer.status === 204 || (answer.status === 200 && !isStream)) on.finished?.();
+    finished = answer.status === 204 || (answer.status === 200 && !isStream);
     if (answer.status !== 200) return `the server answered ${answer.status}`;
     if (!isStream) return `the answer is no event stream but \`${kind}\``;
     on.opened();
@@ -67,7 +69,9 @@ function fetched(url, { credentials, cache }, on) {
   read()
     .catch((error) => String(error?.message ?? error))
     .then((reason) => {
-      if (!leaving.signal.aborted) on.closed(reason);
+      if (!leaving.signal.aborted) on.closed(reason, { finished });
+      // What is still to come is of no use to anyone.
+      leaving.abort();
     });
   return { close: () => leaving.abort() };
 }

@@ -7,8 +7,9 @@ import { Lines } from "./lines.js";
  *
  * @param {{url: string, credentials: "omit" | "include", after?: string}} subscription
  * @param {{opened: () => void, received: (id: string, data: string) => void,
- *          gap: (missed: number | null, first: string | null) => void, closed: (reason: string) => void}} on
- *   called as it happens; each takes its own time first thing
+ *          gap: (missed: number | null, first: string | null) => void, at?: (id: string) => void,
+ *          closed: (reason: string) => void}} on called as it happens; each takes its own time first thing. `at`: the
+ *   place in the feed, without an event
  * @returns {{close: () => void}}
  */
 export function subscribe({ url, credentials, after }, on) {
@@ -26,7 +27,8 @@ export function subscribe({ url, credentials, after }, on) {
       if (done) return "the server ended the stream";
       lines.push(value, (line) => {
         const event = JSON.parse(line);
-        if (event.name === "gap" && event.id === undefined) on.gap(event.missed, event.first);
+        if (event.last !== undefined) on.at?.(event.last);
+        else if (event.name === "gap" && event.id === undefined) on.gap(event.missed, event.first);
         else on.received(event.id, event.data);
       });
     }

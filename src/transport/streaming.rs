@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use lines::{LineTooLong, Lines};
 
 use super::{FeedReader, Opens, Reading, Subscribing, Told, Transport, Upstream, json, with_query};
-use crate::feed::Next;
+use crate::feed::{After, Next};
 use crate::trial::Alpn;
 use crate::wire::ResponseBody;
 
@@ -34,8 +34,9 @@ pub static TRANSPORT: Transport = Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
-    /// Whether the server writes an empty line at once. Without it a page's `fetch()` may be answered only when the
-    /// first event comes: some browsers wait for a byte of the body, not for the header.
+    /// Whether the server writes a line at once: the place in the feed to who has none yet, an empty one to others.
+    /// Without it a page's `fetch()` may be answered only when the first event comes, as Firefox, and WebKitGTK on
+    /// HTTP/2, wait for a byte of the body; and who is cut off before that doesn't know where to go on.
     pub greeting: bool,
 }
 
@@ -51,7 +52,9 @@ const EMPTY_LINE: Bytes = Bytes::from_static(b"\n");
 fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     let settings = Settings::deserialize(reading.table).unwrap_or_default();
     let reader = reading.beginning.after(reading.after);
-    let greeting = settings.greeting.then_some(EMPTY_LINE);
+    // Who says where it is knows its place, and who is to be told of a gap has none yet.
+    let first = if reading.after == After::Now { json::place_line(reader.last()) } else { EMPTY_LINE };
+    let greeting = settings.greeting.then_some(first);
     let mut response = http::Response::new(ResponseBody::chunks(stream::unfold((greeting, reader), chunk)));
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
     // `no-transform` keeps proxies from holding the stream back to compress it.

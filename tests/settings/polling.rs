@@ -71,16 +71,27 @@ fn a_browser_does_not_let_a_page_take_a_new_connection_for_each_poll() {
     assert_eq!(run.trials()[0]["reason"], "a browser decides its own connections, and keeps one for the next fetch");
 }
 
+/// A stream that ends before its first event, which is published before its reader is back, and the census after.
+const CUT_OFF: &str = "[workload]\nopen = 'after-settings'\nsettle = '900ms'\nhold = '2200ms'\ndrain = '500ms'\n\
+                       events = { count = 1, rate = '10/s' }\n[reconnect]\ntries = 3\ndelay = '1s'\njitter = 'none'\n[sse]\n\
+                       retry = '1s'\n[expect]\ndelivery = 'observe'\n[[fault]]\nat = '500ms'\nkind = 'close-streams'\n";
+
 #[test]
 fn an_id_without_an_event_is_a_place_to_go_on_from_in_chromium() {
-    let run = completed(
-        "client = 'chromium'\nprotocol = 'sse/h2'\n[factors]\n\"sse.greeting\" = [true, false]\n[workload]\n\
-         open = 'after-settings'\nsettle = '900ms'\nhold = '2200ms'\ndrain = '500ms'\n\
-         events = { count = 1, rate = '10/s' }\n[sse]\nretry = '1s'\n[[fault]]\nat = '500ms'\nkind = 'close-streams'\n",
-    );
-    // What was published while it was away, and the census.
+    let run = completed(&format!(
+        "client = 'chromium'\nprotocol = 'sse/h2'\n[factors]\n\"sse.greeting\" = [true, false]\n{CUT_OFF}"
+    ));
     for trial in run.trials() {
-        let expected = if trial["levels"]["sse.greeting"] == true { 2.0 } else { 1.0 };
-        assert_eq!(trial["metrics"]["events-received"]["median"], expected, "{}", trial["levels"]);
+        let lost = if trial["levels"]["sse.greeting"] == true { 0.0 } else { 1.0 };
+        assert_eq!(trial["metrics"]["lost"]["median"], lost, "{}", trial["levels"]);
+    }
+}
+
+#[test]
+fn a_native_reader_that_is_cut_off_before_any_event_knows_its_place() {
+    let run = completed(&format!("[factors]\nprotocol = ['sse/h2', 'streaming/h2', 'long-polling/h2']\n{CUT_OFF}"));
+    for trial in run.trials() {
+        assert_eq!(trial["metrics"]["lost"]["median"], 0.0, "{}", trial["levels"]);
+        assert_eq!(trial["metrics"]["events-received"]["median"], 2.0, "{}", trial["levels"]);
     }
 }

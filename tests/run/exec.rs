@@ -147,7 +147,7 @@ fn every_line_of_the_contracts_document_is_of_the_contract() {
             kinds.insert(serde_json::to_value(fact).unwrap()["kind"].as_str().unwrap().to_owned());
         }
     }
-    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    assert_eq!(kinds.len(), 8, "{kinds:?}");
 }
 
 /// Runs the small experiment with a client of Python's, by the interpreter that has what the tests need.

@@ -147,7 +147,7 @@ fn every_line_of_the_contracts_document_is_of_the_contract() {
             kinds.insert(serde_json::to_value(fact).unwrap()["kind"].as_str().unwrap().to_owned());
         }
     }
-    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    assert_eq!(kinds.len(), 8, "{kinds:?}");
 }
 
 /// Runs the small experiment with a client of Python's, by the interpreter that has what the tests need.
@@ -206,4 +206,20 @@ fn aioquic_counts_what_the_server_counts_over_http_3() {
     assert_eq!(ran.metric(0, "connections"), 1.0, "one connection is shared");
     assert!(ran.metric(0, "blocked-request") > 0.0, "the probe was answered");
     assert!(ran.outcomes()[1].starts_with("unsupported: this client speaks sse/h3"), "{:?}", ran.outcomes());
+}
+
+#[test]
+fn aioquic_counts_what_the_server_counts_in_every_mode_of_webtransport() {
+    let client = clients("aioquic_client.py");
+    let modes = ["--set", "protocol=webtransport/h3", "--set", "webtransport.mode=stream,streams,datagrams"];
+    let observed = ["--set", "expect.delivery=at-most-once", "--set", "expect.counts=observe"];
+    let ran = python(client.to_str().unwrap(), &[modes, observed].concat()).exits(0);
+    for trial in 0..3 {
+        assert_eq!(ran.outcomes()[trial], "completed");
+        for (metric, count) in
+            [("connections", 1.0), ("open-streams", 3.0), ("server-open-streams", 3.0), ("events-received", 12.0)]
+        {
+            assert_eq!(ran.metric(trial, metric), count, "{metric} of trial {trial}");
+        }
+    }
 }

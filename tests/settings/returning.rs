@@ -36,7 +36,8 @@ fn a_script_comes_back_after_its_wait_with_what_it_missed_and_not_after_a_204() 
         for sub in 0..2 {
             let life = life(&run, trial, sub);
             // A browser may open so late that it was cut off before: then it comes back once and not twice.
-            let (asked, ends) = kinds(&life).split_at(life.len() - 2);
+            let kinds = kinds(&life);
+            let (asked, ends) = kinds.split_at(life.len() - 2);
             assert_eq!(ends, ["requested", "closed"], "{}: {life:?}", trial["levels"]);
             assert!(
                 asked.chunks(3).all(|one| one == ["requested", "opened", "closed"]),

@@ -13,7 +13,7 @@ const OBSERVE: &str = "[expect]\ndelivery = 'observe'\ncounts = 'observe'\n";
 const PERSISTENT: &str = "[reconnect]\ntries = 100\ndelay = '20ms'\nfactor = 1\njitter = 'none'\nping = '50ms'\n";
 
 fn workload(more: &str) -> String {
-    format!("[workload]\nsubscribers = {SUBSCRIPTIONS}\ndrain = '300ms'\n{more}\n")
+    format!("[workload]\nsubscribers = {SUBSCRIPTIONS}\ndrain = '500ms'\n{more}\n")
 }
 
 /// Nothing came twice, and nothing was lost or overtaken but what may be.
@@ -37,7 +37,7 @@ fn ends_cleanly(trial: &Trial) {
 
 #[test]
 fn a_thousand_events_arrive_once_and_in_order_and_the_client_leaves_cleanly() {
-    let events = "settle = '400ms'\nhold = '800ms'\nevents = { count = 1000, rate = '5000/s' }";
+    let events = "settle = '1s'\nhold = '1400ms'\nevents = { count = 1000, rate = '5000/s' }";
     for trial in over_every_protocol(&format!("{}{OBSERVE}", workload(events))) {
         delivers(&trial);
         // The census is one more.
@@ -84,7 +84,7 @@ fn a_neighbour_that_never_reads_is_not_noticed_and_the_server_ends_its_streams_c
     let events =
         "settle = '300ms'\nhold = '700ms'\nstuck = 3\nevents = { count = 100, rate = '500/s', size = '4 KiB' }";
     // Into the drain: the census has been taken.
-    let fault = "[[fault]]\nat = '850ms'\nkind = 'close-streams'\n";
+    let fault = "[[fault]]\nat = '750ms'\nkind = 'close-streams'\n";
     for trial in over_every_protocol(&format!("{}{OBSERVE}{fault}", workload(events))) {
         if !trial.transport().holds() {
             assert!(trial.is_unsupported() && trial.reason().contains("unread"), "{}", trial.name());

@@ -92,6 +92,20 @@ fn settings_of_pages_are_dropped_for_the_native_client() {
 }
 
 #[test]
+fn how_to_come_back_is_read_by_scripts_that_do_and_never_by_an_eventsource() {
+    let plan = planned(
+        "[factors]\nclient = ['native', 'webkit']\n\"sse.reader\" = ['fetch', 'eventsource']\n\
+         \"reconnect.tries\" = [0, 5]\n\"reconnect.delay\" = ['1s', '2s']\n",
+    );
+    let (none, tries) = (json!(null), [json!(0), json!(5)]);
+    let scripts = [&tries[0], &tries[1], &tries[1]];
+    let expected: Vec<_> = [&scripts[..], &scripts[..], &[&none]].concat().into_iter().cloned().collect();
+    assert_eq!(column(&plan, "reconnect.tries"), expected);
+    let ping = planned("[factors]\nprotocol = ['sse/h2', 'sse/h3']\n\"reconnect.ping\" = ['off', '1s']\n");
+    assert_eq!(ping.trials.len(), 1 + 2, "the kernel says what became of TCP");
+}
+
+#[test]
 fn only_a_fetch_has_a_credentials_mode_to_choose() {
     let plan = planned(
         "client = 'webkit'\n[[beside]]\nat = '1s'\n[factors]\n\"beside.0.kind\" = ['image', 'fetch']\n\

@@ -48,8 +48,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     let sink = {
         let (output, live) = (output.clone(), live.clone());
         Sink::new(move |fact| {
-            live.count(&fact);
+            // Told before it counts: the last end is what `done` waits for, and after `done` nothing is told.
+            let change = Live::change(&fact);
             output.saw(fact);
+            live.count(change);
         })
     };
     let TrialMessage { seed, settings, role: Role::Server(role), .. } = *trial else {
@@ -117,13 +119,18 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
 struct Live(watch::Sender<i64>);
 
 impl Live {
-    fn count(&self, fact: &Fact) {
-        let change = match fact {
+    fn change(fact: &Fact) -> i64 {
+        match fact {
             Fact::Connected { .. } | Fact::Attached { .. } => 1,
             Fact::Disconnected { .. } | Fact::Detached { .. } => -1,
-            _ => return,
-        };
-        self.0.send_modify(|live| *live += change);
+            _ => 0,
+        }
+    }
+
+    fn count(&self, change: i64) {
+        if change != 0 {
+            self.0.send_modify(|live| *live += change);
+        }
     }
 
     /// Waits for the last to end, so that the lab is told of every end.

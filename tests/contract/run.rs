@@ -103,6 +103,13 @@ impl Trial {
         entry["median"].as_f64().unwrap_or_else(|| panic!("{}: no {name}: {entry}", self.name()))
     }
 
+    /// The same of a metric that counts something.
+    #[track_caller]
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let value = self.metric(name);
+        value.to_string().parse().unwrap_or_else(|_| panic!("{}: {name} is {value}, which is no count", self.name()))
+    }
+
     /// The facts of a kind, in the order in which they were written down.
     pub(crate) fn facts(&self, kind: &str) -> Vec<&Value> {
         self.facts.iter().filter(|fact| fact["kind"] == kind).collect()

@@ -44,6 +44,33 @@ fn streams_closed_on_purpose_are_noted_and_leave_the_server_alive() {
 }
 
 #[test]
+fn a_server_started_anew_is_another_process_with_other_numbers_at_the_same_ports() {
+    let lab = Lab::new();
+    let fault = "[[fault]]\nkind = 'restart-server'\nat = '300ms'\nfor = '50ms'\n";
+    let back = "[reconnect]\ntries = 100\ndelay = '10ms'\nfactor = 1\n";
+    lab.experiment("anew", &format!("{OBSERVE}{fault}{back}"));
+    let slow = ["--set", "workload.hold=1s", "--set", "protocol=sse/h1,sse/h2"];
+    let ran = Started::new(&mut lab.running("anew", &slow)).end().exits(0);
+    assert_eq!(ran.outcomes(), ["completed"; 2]);
+    assert_eq!(noted(&lab, "fault"), ["restart-server"; 2]);
+    assert_eq!(noted(&lab, "fault-ended"), ["restart-server"; 2]);
+    let exited = noted(&lab, "exited");
+    for status in ["server signal 9", "server exit 0", "client exit 0"] {
+        assert_eq!(exited.iter().filter(|text| *text == status).count(), 2, "{exited:?}");
+    }
+    for trial in 0..2 {
+        let attached: Vec<_> = facts(&lab.only_run())
+            .into_iter()
+            .filter(|fact| fact["trial"] == trial && fact["kind"] == "attached")
+            .map(|fact| fact["stream"].as_u64().unwrap())
+            .collect();
+        let distinct: std::collections::BTreeSet<_> = attached.iter().collect();
+        assert_eq!((attached.len(), distinct.len()), (6, 6), "each came back, on a stream of its own: {attached:?}");
+    }
+    lab.has_nothing_left();
+}
+
+#[test]
 fn a_fault_that_makes_the_expectations_impossible_is_refused_before_anything_runs() {
     let lab = Lab::new();
     lab.experiment("kill", "[[fault]]\nkind = 'kill-server'\nat = '300ms'\n");

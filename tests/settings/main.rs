@@ -3,10 +3,12 @@
 mod beginning;
 mod certificates;
 mod coming_back;
+mod direction;
 mod hosts;
 mod polling;
 mod refused;
 mod requests;
+mod returning;
 mod run;
 mod script;
 mod sessions;

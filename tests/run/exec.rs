@@ -180,7 +180,7 @@ fn counts_like_native(ran: &Ran, trial: usize, version: &str) {
         ("lost", 0.0),
         ("reordered", 0.0),
     ] {
-        assert_eq!(ran.metric(trial, metric), count, "{metric}");
+        assert!((ran.metric(trial, metric) - count).abs() < 0.5, "{metric}");
     }
     let latency = ran.metric(trial, "latency");
     assert!(latency > 0.0 && latency < 1000.0, "{latency} ms");
@@ -203,7 +203,7 @@ fn aioquic_counts_what_the_server_counts_over_http_3() {
     let client = clients("aioquic_client.py");
     let ran = python(client.to_str().unwrap(), &["--set", "protocol=sse/h3,sse/h2"]).exits(0);
     counts_like_native(&ran, 0, "aioquic 1.");
-    assert_eq!(ran.metric(0, "connections"), 1.0, "one connection is shared");
+    assert!((ran.metric(0, "connections") - 1.0).abs() < 0.5, "one connection is shared");
     assert!(ran.metric(0, "blocked-request") > 0.0, "the probe was answered");
     assert!(ran.outcomes()[1].starts_with("unsupported: this client speaks sse/h3"), "{:?}", ran.outcomes());
 }
@@ -219,7 +219,7 @@ fn aioquic_counts_what_the_server_counts_in_every_mode_of_webtransport() {
         for (metric, count) in
             [("connections", 1.0), ("open-streams", 3.0), ("server-open-streams", 3.0), ("events-received", 12.0)]
         {
-            assert_eq!(ran.metric(trial, metric), count, "{metric} of trial {trial}");
+            assert!((ran.metric(trial, metric) - count).abs() < 0.5, "{metric} of trial {trial}");
         }
     }
 }

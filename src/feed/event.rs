@@ -113,6 +113,7 @@ impl Event {
     }
 
     /// The same event with other data: for a server that lies.
+    #[must_use]
     pub fn with_data(&self, data: String) -> Self {
         Self::new(self.id, self.name.clone(), data, self.time, self.census)
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Experiment;
 use super::draft::level_of;
 use crate::transport::Opens;
-use crate::trial::settings::{Beside, BesideKind, FaultKind};
+use crate::trial::settings::{Beside, BesideKind, Direction, FaultKind};
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
 use crate::{client, transport};
@@ -129,6 +129,11 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
             let mode = own.and_then(|table| table.get("mode"));
             name.split('.').next() == Some(settings.protocol.transport.as_str())
                 && mode.is_some_and(|mode| mode == "streams")
+        }
+        // How a client sends is asked only of one that does.
+        "webtransport.publish" | "quic.publish" => {
+            let own = name.split('.').next() == Some(settings.protocol.transport.as_str());
+            own && settings.workload.direction != Direction::Down
         }
         "webtransport.trust" => !is_native(settings) && settings.protocol.transport == "webtransport",
         // An `EventSource` has no cache mode to choose.

@@ -26,7 +26,8 @@ export class Subscription {
   /**
    * @param {{sub: number, host: string, port: number, path: string}} plan
    * @param {{subscribe: Function, reconnects?: (settings: object) => boolean}} script the transport's module
-   * @param {{alpn: string, credentials: "omit" | "include", settings: object, seed: number, size: number, signal: AbortSignal,
+   * @param {{alpn: string, credentials: "omit" | "include", settings: object, certificates: string, seed: number, size: number,
+   *          signal: AbortSignal,
    *          reconnect: {tries: number, delay: number, factor: number, most: number, jitter: string}}} how
    *   waits in milliseconds; `size` is that of what it sends, in bytes
    * @param {{saw: (fact: object) => void, received: (sub: number, t: number, id: string, data: string) => void,
@@ -41,10 +42,10 @@ export class Subscription {
   open() {
     if (this.#ended) return;
     const { sub, host, port, path } = this.#plan;
-    const { alpn, credentials, settings, seed } = this.#how;
+    const { alpn, credentials, settings, certificates, seed } = this.#how;
     this.#on.saw({ kind: "requested", t: now(), sub });
     const url = `https://${host}:${port}${path}`;
-    const subscription = { url, alpn, credentials, settings, seed, after: this.#last };
+    const subscription = { url, alpn, credentials, settings, certificates, seed, after: this.#last };
     let over = false;
     let finished = false;
     const heard = (act) => (...told) => {

@@ -88,6 +88,11 @@ impl Trial {
         self.name().contains("datagrams")
     }
 
+    /// Whether what it sends may be overtaken, by its own rules: an event that is a datagram or has a stream of its own.
+    pub(crate) fn may_reorder(&self) -> bool {
+        self.may_lose() || self.name().contains(" streams")
+    }
+
     pub(crate) fn is_unsupported(&self) -> bool {
         self.result["outcome"] == "unsupported"
     }

@@ -39,7 +39,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
 /// Unidirectional streams of one client at once: control, and two of QPACK (RFC 9114 section 6.2), and what sessions
 /// send an event each on. QUIC keeps 600 bytes for each that may come.
-const UNI_STREAMS: u32 = 64;
+const UNI_STREAMS: u32 = 32;
 /// What waits of datagrams to be read, and to be sent, per connection, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
 

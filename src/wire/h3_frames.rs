@@ -213,11 +213,13 @@ pub(super) async fn read_head(recv: &mut RecvStream, read: &mut BytesMut) -> Res
 pub(super) async fn read_more(recv: &mut RecvStream, read: &mut BytesMut, length: usize) -> Result<bool, Fault> {
     let end = read.len() + length;
     while read.len() < end {
-        let mut chunk = [0; CHUNK_BYTES];
-        let most = chunk.len().min(end - read.len());
-        match recv.read(&mut chunk[..most]).await? {
-            Some(length) => read.extend_from_slice(&chunk[..length]),
-            None => return Ok(false),
+        // In pieces: what a peer only says that it will send takes no memory.
+        let start = read.len();
+        read.resize(end.min(start + CHUNK_BYTES), 0);
+        let got = recv.read(&mut read[start..]).await;
+        read.truncate(start + got.as_ref().map_or(0, |got| got.unwrap_or(0)));
+        if got?.is_none() {
+            return Ok(false);
         }
     }
     Ok(true)

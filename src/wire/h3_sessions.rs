@@ -19,7 +19,7 @@ use crate::trial::clock::monotonic_nanos;
 pub(super) const MAX_SESSIONS: usize = 16;
 /// How many streams, and how many datagrams, of a connection wait for sessions that aren't open yet; more are refused
 /// and counted.
-pub(super) const MAX_PARKED_STREAMS: usize = 32;
+pub(super) const MAX_PARKED_STREAMS: usize = 16;
 pub(super) const MAX_PARKED_DATAGRAMS: usize = 64;
 /// What a session's own streams begin with, by kind; its id comes next (draft-ietf-webtrans-http3 section 4).
 pub(super) const UNI: u64 = 0x54;

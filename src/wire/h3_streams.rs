@@ -96,7 +96,7 @@ impl quic::Connection<Bytes> for Arrivals {
         }
         while let Poll::Ready(Some(begun)) = self.uni_beginning.poll_next_unpin(cx) {
             let Some((front, recv)) = begun else { continue };
-            return Poll::Ready(Ok(RecvStream { front, recv }));
+            return Poll::Ready(Ok(RecvStream::new(front, recv)));
         }
         Poll::Pending
     }
@@ -110,7 +110,7 @@ impl quic::Connection<Bytes> for Arrivals {
             let Some((send, front, recv)) = begun else { continue };
             let (stopped, id) = (send.stopped(), stream_id(send.id()));
             self.gone.expect(id, Box::pin(async move { drop(stopped.await) }));
-            let (send, recv) = (SendStream::new(send), RecvStream { front, recv });
+            let (send, recv) = (SendStream::new(send), RecvStream::new(front, recv));
             return Poll::Ready(Ok(BidiStream { send, recv, gone: self.gone.clone() }));
         }
         Poll::Pending
@@ -132,7 +132,11 @@ impl quic::OpenStreams<Bytes> for Arrivals {
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
         let opened = ready!(self.opener.poll_open_send(cx));
         // The first is the control stream.
-        Poll::Ready(opened.map(|stream| SendStream { settings: self.settings.take(), ..stream }))
+        let control = self.settings.take().map(|settings| {
+            let beginning = Bytes::new();
+            Box::new(Control { settings: Some(settings), beginning })
+        });
+        Poll::Ready(opened.map(|stream| SendStream { control, ..stream }))
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
@@ -174,7 +178,7 @@ impl quic::OpenStreams<Bytes> for Opener {
         let opened = ready!(opening.as_mut().poll(cx));
         self.bidi = None;
         let (send, recv) = opened.map_err(lost)?;
-        let (send, recv) = (SendStream::new(send), RecvStream { front: Bytes::new(), recv });
+        let (send, recv) = (SendStream::new(send), RecvStream::new(Bytes::new(), recv));
         Poll::Ready(Ok(BidiStream { send, recv, gone: Gone::default() }))
     }
 
@@ -197,24 +201,31 @@ impl quic::OpenStreams<Bytes> for Opener {
 /// What this end writes.
 pub(super) struct SendStream {
     send: quinn::SendStream,
-    /// What was handed over and isn't written yet: first these bytes, then those.
-    front: Bytes,
+    /// What was handed over and isn't written yet.
     writing: Option<WriteBuf<Bytes>>,
-    /// A control stream's, until it is written to.
+    /// Of a control stream; requests, of which there are many, have none.
+    control: Option<Box<Control>>,
+}
+
+/// What a control stream begins with.
+struct Control {
+    /// Until something is handed over.
     settings: Option<Settings>,
+    /// What isn't written yet of it.
+    beginning: Bytes,
 }
 
 impl SendStream {
     fn new(send: quinn::SendStream) -> Self {
-        Self { send, front: Bytes::new(), writing: None, settings: None }
+        Self { send, writing: None, control: None }
     }
 }
 
 impl quic::SendStream<Bytes> for SendStream {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
-        while self.front.has_remaining() {
-            let written = ready!(Pin::new(&mut self.send).poll_write(cx, &self.front)).map_err(write_error)?;
-            self.front.advance(written);
+        while let Some(control) = self.control.as_mut().filter(|control| control.beginning.has_remaining()) {
+            let written = ready!(Pin::new(&mut self.send).poll_write(cx, &control.beginning)).map_err(write_error)?;
+            control.beginning.advance(written);
         }
         if let Some(writing) = &mut self.writing {
             while writing.has_remaining() {
@@ -227,13 +238,16 @@ impl quic::SendStream<Bytes> for SendStream {
     }
 
     fn send_data<T: Into<WriteBuf<Bytes>>>(&mut self, data: T) -> Result<(), StreamErrorIncoming> {
-        if self.writing.is_some() || self.front.has_remaining() {
+        if self.writing.is_some() {
             // `h3` waits for `poll_ready` first.
             return Err(StreamErrorIncoming::Unknown("data while there is still some to write".into()));
         }
         let mut data = data.into();
-        match self.settings.take() {
-            Some(settings) => self.front = h3_settings::add(settings, data.copy_to_bytes(data.remaining())),
+        let unsaid = self.control.as_mut().and_then(|control| Some((control.settings.take()?, control)));
+        match unsaid {
+            Some((settings, control)) => {
+                control.beginning = h3_settings::add(settings, data.copy_to_bytes(data.remaining()));
+            }
             None => self.writing = Some(data),
         }
         Ok(())
@@ -255,17 +269,23 @@ impl quic::SendStream<Bytes> for SendStream {
 
 /// What the peer writes.
 pub(super) struct RecvStream {
-    /// What was read of it already.
-    front: Bytes,
+    /// What was read of it already; boxed, since that is soon over, and a stream may be idle for long.
+    front: Option<Box<Bytes>>,
     recv: quinn::RecvStream,
+}
+
+impl RecvStream {
+    fn new(front: Bytes, recv: quinn::RecvStream) -> Self {
+        Self { front: (!front.is_empty()).then(|| Box::new(front)), recv }
+    }
 }
 
 impl quic::RecvStream for RecvStream {
     type Buf = Bytes;
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
-        if !self.front.is_empty() {
-            return Poll::Ready(Ok(Some(std::mem::take(&mut self.front))));
+        if let Some(front) = self.front.take() {
+            return Poll::Ready(Ok(Some(*front)));
         }
         let mut chunk = [0; CHUNK_BYTES];
         let length = ready!(self.recv.poll_read(cx, &mut chunk)).map_err(read_error)?;

@@ -35,7 +35,7 @@ async fn streams_that_wait_for_a_session_beyond_the_bound_are_refused_and_counte
     let echo = Echo::start();
     let raw = Raw::dial(&echo).await;
     let mut early = Vec::new();
-    for k in 0..40 {
+    for k in 0..24 {
         early.push(raw.uni(0, &[k]).await);
     }
     // It is told when the count has doubled: at 1, 2, 4 and 8. Which of them came first is the network's to say.
@@ -51,7 +51,7 @@ async fn streams_that_wait_for_a_session_beyond_the_bound_are_refused_and_counte
         }
     }
     assert_eq!(refused, 8);
-    for _ in 0..32 {
+    for _ in 0..16 {
         assert_eq!(raw.accept().await.read_to_end(100).await.unwrap().len(), 1);
     }
     // Those of a request that turns out to open no session are refused too.

@@ -46,6 +46,7 @@ impl PageClock {
             | Fact::Opened { t, .. }
             | Fact::Closed { t, .. }
             | Fact::Gap { t, .. }
+            | Fact::Buffered { t, .. }
             | Fact::ProbeSent { t }
             | Fact::ProbeAnswered { t, .. }
             | Fact::BesideSent { t, .. }

@@ -46,6 +46,7 @@ pub static ALL: &[&Metric] = &[
     &delivery::LOST,
     &delivery::DUPLICATED,
     &delivery::REORDERED,
+    &delivery::BUFFERED,
     &timing::LATENCY,
     &timing::STALL,
     &recovery::RECONNECT_INTERVAL,

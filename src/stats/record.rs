@@ -27,6 +27,8 @@ pub(super) struct Record<'a> {
     pub(super) received: BTreeMap<u32, Vec<Receipt<'a>>>,
     /// Receipts whose content was not what was published: subscription and id.
     pub(super) wrong: Vec<(u32, &'a str)>,
+    /// Per subscription, the most bytes that waited to be sent at once.
+    pub(super) buffered: BTreeMap<u32, u64>,
     /// When probes were sent, in order.
     pub(super) probes_sent: Vec<u64>,
     /// When they were answered, and with what status, in order.
@@ -205,6 +207,10 @@ impl<'a> Record<'a> {
                 let receipts = ids.iter().zip(t).map(|(id, &t)| Receipt { t, id });
                 self.received.entry(*sub).or_default().extend(receipts);
                 self.wrong.extend(wrong.iter().map(|id| (*sub, id.as_str())));
+            }
+            Fact::Buffered { sub, most, .. } => {
+                let buffered = self.buffered.entry(*sub).or_default();
+                *buffered = (*most).max(*buffered);
             }
             Fact::ProbeSent { t } => self.probes_sent.push(*t),
             Fact::ProbeAnswered { t, status } => self.probes_answered.push((*t, *status)),

@@ -125,6 +125,10 @@ impl Rig {
         self.saw(Source::Client, |t| Fact::Clock { t, page: 0, uncertainty, step: 5_000, visibility, isolated: true })
     }
 
+    pub(crate) fn buffered(&mut self, sub: u32, most: u64) -> &mut Self {
+        self.saw(Source::Client, |t| Fact::Buffered { t, sub, most })
+    }
+
     pub(crate) fn probe_sent(&mut self) -> &mut Self {
         self.saw(Source::Client, |t| Fact::ProbeSent { t })
     }

@@ -56,6 +56,9 @@ pub enum Fact {
     /// An event of the client's own was handed to what sends it. `event` counts from 0 over the trial; `scheduled`
     /// is when it was due.
     Sent { t: u64, sub: u32, event: u32, scheduled: u64 },
+    /// The most bytes of a subscription's own that waited to be sent at once, right after one was sent
+    /// (`bufferedAmount` of a page's WebSocket).
+    Buffered { t: u64, sub: u32, most: u64 },
     /// The plain GET of mid-hold was sent.
     ProbeSent { t: u64 },
     /// It was answered.
@@ -170,6 +173,7 @@ impl Fact {
             | Self::Closed { t, .. }
             | Self::Gap { t, .. }
             | Self::Sent { t, .. }
+            | Self::Buffered { t, .. }
             | Self::ProbeSent { t }
             | Self::ProbeAnswered { t, .. }
             | Self::BesideSent { t, .. }

@@ -16,7 +16,7 @@ use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 
 /// How many sessions a connection carries at once; more are refused (draft-ietf-webtrans-http3 section 5.2).
-pub(super) const MAX_SESSIONS: usize = 2000;
+pub(super) const MAX_SESSIONS: usize = 1000;
 /// How many streams, and how many datagrams, of a connection wait for sessions that aren't open yet; more are refused
 /// and counted.
 pub(super) const MAX_PARKED_STREAMS: usize = 16;

@@ -56,6 +56,11 @@ impl Drop for Echo {
 
 impl Echo {
     pub(crate) fn start() -> Self {
+        Self::with_streams(100)
+    }
+
+    /// One that lets a connection have so many streams at once.
+    pub(crate) fn with_streams(max_concurrent_streams: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (certs, _) = Certs::ensure(folder.path(), &[]).unwrap();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -63,7 +68,7 @@ impl Echo {
         let tls = Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::H3]).unwrap());
         let options = QuicOptions {
             tls,
-            max_concurrent_streams: 100,
+            max_concurrent_streams,
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
         };

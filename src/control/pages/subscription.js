@@ -22,6 +22,8 @@ export class Subscription {
   #tried = 0;
   #timer = 0;
   #waiting = [];
+  /** The most bytes that waited to be sent at once. */
+  #buffered = undefined;
 
   /**
    * @param {{sub: number, host: string, port: number, path: string}} plan
@@ -70,6 +72,9 @@ export class Subscription {
       retry: heard((_, wait) => {
         this.#retry = wait;
       }),
+      buffered: heard((_, bytes) => {
+        this.#buffered = Math.max(bytes, this.#buffered ?? 0);
+      }),
       finished: heard(() => {
         finished = true;
       }),
@@ -95,6 +100,8 @@ export class Subscription {
 
   /** Ends it. Nothing more is told of it. */
   close() {
+    const [sub, most] = [this.#plan.sub, this.#buffered];
+    if (most !== undefined && !this.#ended) this.#on.saw({ kind: "buffered", t: now(), sub, most });
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#handle?.close();

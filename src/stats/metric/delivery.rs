@@ -134,6 +134,21 @@ pub(in crate::stats) fn reordered<'a>(record: &Record<'a>) -> Ids<'a> {
     some(record.received.iter().map(|(sub, receipts)| (*sub, late(receipts))))
 }
 
+/// Per subscription that sends on what it reads from, the most bytes that waited to be sent at once, right after a
+/// send; known of a page's WebSocket (`bufferedAmount`).
+pub(super) static BUFFERED: Metric = Metric {
+    name: "buffered-amount",
+    unit: "B",
+    definition: "Per subscription that sends on what it reads from, the most bytes that waited to be sent at once, \
+                 right after a send; known of a page's WebSocket (`bufferedAmount`).",
+    phrase: "had {} waiting to be sent",
+    compute: |record| {
+        let values = record.buffered.values().map(|&most| most as f64).collect();
+        Sample::values(values, || "nobody sent on a page's WebSocket".to_owned())
+    },
+    ..PLAIN
+};
+
 fn some<'a>(all: impl Iterator<Item = (u32, Vec<&'a str>)>) -> Ids<'a> {
     all.filter(|(_, ids)| !ids.is_empty()).collect()
 }
@@ -156,6 +171,16 @@ mod tests {
 
     fn counts(rig: &Rig) -> [Option<f64>; 4] {
         [&RECEIVED, &LOST, &DUPLICATED, &REORDERED].map(|metric| rig.metric(metric).median)
+    }
+
+    #[test]
+    fn what_waited_to_be_sent_is_known_of_those_who_sent() {
+        let mut rig = Rig::new();
+        rig.request(0);
+        assert!(rig.metric(&BUFFERED).absent.unwrap().contains("nobody sent"));
+        rig.buffered(0, 10).buffered(0, 4).buffered(1, 0);
+        let entry = rig.metric(&BUFFERED);
+        assert_eq!((entry.n, entry.min, entry.max), (2, Some(0.0), Some(10.0)));
     }
 
     #[test]

@@ -62,6 +62,9 @@ impl Spec {
 /// What it says.
 #[derive(Debug, Serialize, Deserialize)]
 enum Said {
+    /// All native readers are open.
+    Opened,
+    /// All receipts are there; native readers keep theirs to themselves.
     Finished,
     Report(Report),
 }
@@ -71,6 +74,7 @@ pub(crate) struct Load {
     child: Child,
     stdin: ChildStdin,
     said: Receiver<Said>,
+    opened: bool,
     finished: bool,
 }
 
@@ -93,13 +97,26 @@ impl Load {
                 let _ = sender.send(one);
             }
         });
-        Ok(Self { child, stdin, said, finished: false })
+        Ok(Self { child, stdin, said, opened: false, finished: false })
+    }
+
+    /// Whether all native readers are open.
+    pub(crate) fn has_opened(&mut self) -> bool {
+        self.listen();
+        self.opened
     }
 
     /// Whether all receipts are there.
     pub(crate) fn has_finished(&mut self) -> bool {
-        self.finished |= matches!(self.said.try_recv(), Ok(Said::Finished));
+        self.listen();
         self.finished
+    }
+
+    fn listen(&mut self) {
+        while let Ok(said) = self.said.try_recv() {
+            self.opened |= matches!(said, Said::Opened);
+            self.finished |= matches!(said, Said::Finished);
+        }
     }
 
     /// Whether the process is gone.
@@ -118,7 +135,7 @@ impl Load {
         loop {
             match self.said.recv_timeout(PATIENCE) {
                 Ok(Said::Report(report)) => return Ok(report),
-                Ok(Said::Finished) => {}
+                Ok(Said::Opened | Said::Finished) => {}
                 Err(error) => return Err(format!("the load said nothing: {error}")),
             }
         }
@@ -149,9 +166,10 @@ pub(crate) fn run() {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let report = runtime.block_on(async {
-        let tally = tally::Tally::new(spec.receipts, || {
-            let _ = say(&mut std::io::stdout(), &Said::Finished);
-        });
+        let tally = tally::Tally::new(
+            (spec.subscribers, Box::new(|| drop(say(&mut std::io::stdout(), &Said::Opened)))),
+            (spec.receipts, Box::new(|| drop(say(&mut std::io::stdout(), &Said::Finished)))),
+        );
         let readers = readers::start(&spec, &tally);
         let published: BTreeMap<String, u64> = stopped.await.unwrap_or_default();
         readers.stop().await;

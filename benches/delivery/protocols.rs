@@ -5,7 +5,9 @@ use transport_lab::transport;
 use transport_lab::trial::{Alpn, Protocol};
 
 /// Streams on each connection that carries many.
-pub(crate) const STREAMS: usize = 100;
+const STREAMS: usize = 100;
+/// Sessions of WebTransport on each: as many as the server lets one hold.
+const SESSIONS: usize = 16;
 
 /// A protocol to measure.
 #[derive(Debug, Clone)]
@@ -51,7 +53,11 @@ impl Case {
 
     /// Subscriptions on each connection.
     pub(crate) fn per_connection(&self) -> usize {
-        if self.protocol.alpn == Alpn::H1 { 1 } else { STREAMS }
+        match (self.protocol.transport.as_str(), self.protocol.alpn) {
+            (_, Alpn::H1 | Alpn::Quic) => 1,
+            ("webtransport", _) => SESSIONS,
+            _ => STREAMS,
+        }
     }
 }
 

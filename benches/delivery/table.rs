@@ -8,7 +8,11 @@ use super::{Extent, process};
 pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
     let Extent { subscribers, events, rate, rounds, .. } = extent;
     println!("{subscribers} TLS subscribers, {events} events of 100 B at {rate}/s; {}.", process::machine());
-    println!("nginx with nchan: medians of {rounds} rounds in turn; what it doesn't speak is measured once.");
+    if cfg!(debug_assertions) {
+        println!("Not optimised: `cargo bench` is.");
+    }
+    println!("nginx with nchan: medians of {rounds} rounds in turn; what it doesn't speak is measured once, each");
+    println!("subscriber then being the lab's own client. Polling asks every second.");
     println!();
     println!(
         "| protocol | received | CPU per delivery | nchan | ratio | memory per subscriber | nchan | ratio | delay p50, p99 | nchan |"
@@ -50,8 +54,12 @@ fn received(lab: Rounds<'_>, nchan: Rounds<'_>) -> String {
     }
 }
 
-fn median(rounds: Rounds<'_>, value: impl Fn(&Measured) -> f64) -> Option<f64> {
-    let mut values: Vec<_> = rounds?.iter().map(|one| value(one)).collect();
+/// The median of the rounds in which there was such a value.
+fn median<V: Into<Option<f64>>>(rounds: Rounds<'_>, value: impl Fn(&Measured) -> V) -> Option<f64> {
+    let mut values: Vec<f64> = rounds?.iter().filter_map(|one| value(one).into()).collect();
+    if values.is_empty() {
+        return None;
+    }
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     Some(if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) })

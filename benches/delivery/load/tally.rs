@@ -14,20 +14,24 @@ pub(crate) struct Report {
     pub(crate) received: usize,
     /// Deliveries of an event that was there already, or after a later one.
     pub(crate) disordered: usize,
-    /// From publishing to receipt, in milliseconds.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
+    /// From publishing to receipt, in milliseconds; absent without a receipt.
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
     /// Why subscriptions ended that should have gone on.
     pub(crate) closed: Vec<String>,
 }
+
+type Then = Box<dyn FnOnce() + Send>;
 
 /// Counts receipts. The load has one thread, so that its lock is never waited for.
 #[derive(Clone)]
 pub(super) struct Tally(Arc<Mutex<State>>);
 
 struct State {
-    expected: usize,
-    finished: Option<Box<dyn FnOnce() + Send>>,
+    /// Receipts, and what to do once they are all there.
+    finished: (usize, Option<Then>),
+    /// Native readers that are yet to open, and what to do once they have.
+    opened: (usize, Option<Then>),
     /// In nanoseconds.
     delays: Vec<u64>,
     /// Ids and times of what native readers received, one entry per subscription.
@@ -37,12 +41,12 @@ struct State {
 }
 
 impl Tally {
-    /// Calls `finished` once that many receipts are there.
-    pub(super) fn new(expected: usize, finished: impl FnOnce() + Send + 'static) -> Self {
+    /// Calls `opened` once that many native readers are open, and `finished` once that many receipts are there.
+    pub(super) fn new((readers, opened): (usize, Then), (receipts, finished): (usize, Then)) -> Self {
         Self(Arc::new(Mutex::new(State {
-            expected,
-            finished: Some(Box::new(finished)),
-            delays: Vec::with_capacity(expected),
+            finished: (receipts, Some(finished)),
+            opened: (readers, Some(opened)),
+            delays: Vec::with_capacity(receipts),
             native: Vec::new(),
             disordered: 0,
             closed: Vec::new(),
@@ -56,8 +60,8 @@ impl Tally {
         state.disordered += usize::from(stamp <= *last);
         *last = stamp;
         state.delays.push(delay);
-        if state.delays.len() == state.expected
-            && let Some(finished) = state.finished.take()
+        if state.delays.len() == state.finished.0
+            && let Some(finished) = state.finished.1.take()
         {
             finished();
         }
@@ -69,6 +73,14 @@ impl Tally {
         match fact {
             Fact::Received { t, ids, .. } => state.native.push((ids, t)),
             Fact::Closed { reason, .. } => state.closed.push(reason),
+            Fact::Opened { .. } => {
+                state.opened.0 -= 1;
+                if state.opened.0 == 0
+                    && let Some(opened) = state.opened.1.take()
+                {
+                    opened();
+                }
+            }
             _ => {}
         }
     }
@@ -94,7 +106,7 @@ impl Tally {
         state.delays.sort_unstable();
         let at = |percent: usize| {
             let index = (state.delays.len() * percent / 100).min(state.delays.len().saturating_sub(1));
-            state.delays.get(index).map_or(f64::NAN, |nanos| *nanos as f64 / 1e6)
+            state.delays.get(index).map(|nanos| *nanos as f64 / 1e6)
         };
         Report {
             received: state.delays.len(),

@@ -305,7 +305,8 @@ class Trial:
     def begin(self, go):
         plans = self.message["subscriptions"]
         tasks = [asyncio.ensure_future(self.subscribe(plan, go)) for plan in plans]
-        return tasks + ([asyncio.ensure_future(self.probe(go))] if plans else [])
+        probing = plans and self.message["settings"]["workload"]["probe"]
+        return tasks + ([asyncio.ensure_future(self.probe(go))] if probing else [])
 
     async def close(self):
         for context in self.open:

@@ -99,7 +99,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
                 tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
             // Raw QUIC has no requests to probe with.
-            if pool.alpn != Alpn::Quic {
+            if workload.probe && pool.alpn != Alpn::Quic {
                 let errand = Errand { target, at: probe_at, what: What::Probe { trial } };
                 tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }

@@ -13,12 +13,21 @@ use super::{ExperimentError, words};
 static BUILT_IN: &[(&str, &str)] = &[
     ("advertised-limit", include_str!("../../experiments/advertised-limit.toml")),
     ("credential-pools", include_str!("../../experiments/credential-pools.toml")),
+    ("duplex", include_str!("../../experiments/duplex.toml")),
+    ("echo-latency", include_str!("../../experiments/echo-latency.toml")),
+    ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),
+    ("header-overhead", include_str!("../../experiments/header-overhead.toml")),
     ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),
     ("ramp-or-burst", include_str!("../../experiments/ramp-or-burst.toml")),
+    ("reconnect", include_str!("../../experiments/reconnect.toml")),
     ("same-url", include_str!("../../experiments/same-url.toml")),
     ("saturation", include_str!("../../experiments/saturation.toml")),
+    ("server-load", include_str!("../../experiments/server-load.toml")),
     ("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml")),
+    ("stuck-neighbour", include_str!("../../experiments/stuck-neighbour.toml")),
     ("tabs-hosts-ports", include_str!("../../experiments/tabs-hosts-ports.toml")),
+    ("websocket-limits", include_str!("../../experiments/websocket-limits.toml")),
+    ("webtransport-limits", include_str!("../../experiments/webtransport-limits.toml")),
 ];
 
 /// An experiment that can be run by name.

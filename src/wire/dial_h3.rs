@@ -29,8 +29,8 @@ use crate::trial::Alpn;
 /// What a server may send ahead, per stream and per connection, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// Streams of the server's own at once, of either kind: a session may send an event on each.
-const SERVER_STREAMS: u32 = 256;
+/// Streams of the server's own at once, of either kind: each of a thousand sessions has one, and some an event on each.
+const SERVER_STREAMS: u32 = 2048;
 /// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
 

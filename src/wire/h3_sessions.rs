@@ -20,6 +20,8 @@ pub(super) const MAX_SESSIONS: usize = 1000;
 /// How many streams, and how many datagrams, of a connection wait for sessions that aren't open yet; more are refused
 /// and counted.
 pub(super) const MAX_PARKED_STREAMS: usize = 16;
+/// The same at a client, which asked for them: a server's first stream may overtake its answer, in each session.
+const MAX_PARKED_AT_CLIENT: usize = MAX_SESSIONS;
 pub(super) const MAX_PARKED_DATAGRAMS: usize = 64;
 /// What a session's own streams begin with, by kind; its id comes next (draft-ietf-webtrans-http3 section 4).
 pub(super) const UNI: u64 = 0x54;
@@ -62,6 +64,8 @@ pub(super) struct Sessions {
     table: Mutex<Table>,
     /// Says that there is a session, and so datagrams.
     begun: Notify,
+    /// How many streams may wait for sessions that aren't open yet.
+    parking: usize,
     /// A server's: where bounds that are reached are told of.
     sink: Option<Sink>,
 }
@@ -99,12 +103,12 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     /// Of a server's connection.
     pub(super) fn of_server(sink: Sink) -> Arc<Self> {
-        Arc::new(Self { table: Table::from(0), begun: Notify::new(), sink: Some(sink) })
+        Arc::new(Self { table: Table::from(0), begun: Notify::new(), parking: MAX_PARKED_STREAMS, sink: Some(sink) })
     }
 
     /// Of a client's connection, which knows all its own requests.
     pub(super) fn of_client() -> Arc<Self> {
-        Arc::new(Self { table: Table::from(u64::MAX), begun: Notify::new(), sink: None })
+        Arc::new(Self { table: Table::from(u64::MAX), begun: Notify::new(), parking: MAX_PARKED_AT_CLIENT, sink: None })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -184,7 +188,7 @@ impl Sessions {
             return stream.refuse(SESSION_GONE);
         };
         let back = match slot {
-            Slot::Waiting { .. } if parked >= MAX_PARKED_STREAMS => Some((stream, "parked-streams")),
+            Slot::Waiting { .. } if parked >= self.parking => Some((stream, "parked-streams")),
             Slot::Waiting { streams, .. } => {
                 streams.push(stream);
                 parked += 1;

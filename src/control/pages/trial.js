@@ -133,7 +133,8 @@ function go(at) {
     }
   }
   if (page === 0 && subscriptions.length > 0) {
-    items.push({ at: at + microseconds(workload.ramp) + microseconds(workload.hold) / 2, act: probe });
+    const middle = at + microseconds(workload.ramp) + microseconds(workload.hold) / 2;
+    if (workload.probe) items.push({ at: middle, act: probe });
     settings.beside.forEach((beside, actor) => {
       items.push({ at: at + microseconds(beside.at), act: () => doBeside(beside, actor) });
     });

@@ -28,6 +28,9 @@ pub struct Workload {
     pub host_order: HostOrder,
     /// Whether a browser's page is in front.
     pub visibility: Visibility,
+    /// Whether a plain GET is sent at mid-hold, to see if it gets through. Over HTTP/1.1 it takes a connection of its
+    /// own, whose handshake would count where bytes and connections are what is measured.
+    pub probe: bool,
     /// How long the opening is spread over; 0 is a burst.
     pub ramp: Span,
     /// From the end of the ramp to the first event.
@@ -60,6 +63,7 @@ impl Default for Workload {
             urls: Urls::Distinct,
             host_order: HostOrder::Forward,
             visibility: Visibility::Visible,
+            probe: true,
             ramp: Span::default(),
             settle: Span::default(),
             hold: Span::from_secs(3),

@@ -14,6 +14,7 @@ use quinn::{Endpoint, TransportConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::accept::accept;
 use super::exchange::BodyError;
 use super::h3_begin::Takers;
 use super::h3_connect::{self, Shared};
@@ -22,11 +23,10 @@ use super::h3_sessions::{MAX_SESSIONS, Sessions};
 use super::h3_settings::{Settings, WEBTRANSPORT_MAX_SESSIONS};
 use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
-    BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES,
-    Request, ResetKey, Sink, Traffic, WireError,
+    BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_HEADER_BYTES, Request,
+    ResetKey, Sink, Traffic, WireError,
 };
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Alpn, Fact};
+use crate::trial::Alpn;
 
 /// What a connection keeps for retransmission and sends ahead, in bytes.
 const SEND_WINDOW: u64 = 256 * 1024;
@@ -83,27 +83,7 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
 
 /// Serves connections until it is dropped, which closes them all.
 pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
-    let mut connections = JoinSet::new();
-    let mut refused = 0;
-    loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-        };
-        let Some(incoming) = incoming else { return };
-        if connections.len() >= MAX_CONNECTIONS {
-            incoming.refuse();
-            refused += 1;
-            sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times: refused });
-            continue;
-        }
-        let (handler, sink) = (handler.clone(), sink.clone());
-        connections.spawn(async move {
-            if let Err(error) = connection(incoming, handler, sink).await {
-                tracing::debug!(%error, "a QUIC connection ended");
-            }
-        });
-    }
+    accept(&endpoint, &sink, |incoming| connection(incoming, handler.clone(), sink.clone())).await;
 }
 
 async fn connection<H: Handler>(

@@ -3,6 +3,7 @@
 //! Enters: sockets, certificates, a [`Handler`]. Leaves: [`Exchange`]s and facts about connections. What must
 //! never happen here: a transport's or a trial's business, or anything without a bound.
 
+mod accept;
 pub mod connection;
 pub mod descriptors;
 pub mod dial;

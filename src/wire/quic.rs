@@ -16,14 +16,12 @@ use http_body_util::BodyExt;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::accept::accept;
 use super::h3::QuicOptions;
 use super::session::{Driver, Ended, MAX_REASON_BYTES, Prefixes};
-use super::{
-    Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_CONNECTIONS, Opening, ResponseBody, Session, Sink, WireError,
-};
+use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, Opening, ResponseBody, Session, Sink, WireError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
 
@@ -83,32 +81,13 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
 
 /// Serves connections until it is dropped, which closes them all.
 pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
-    let mut connections = JoinSet::new();
-    let bounds = Arc::new(Bounds { sink: sink.clone(), connections: AtomicU64::new(0), session: AtomicU64::new(0) });
-    loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-        };
-        let Some(incoming) = incoming else { return };
-        if connections.len() >= MAX_CONNECTIONS {
-            incoming.refuse();
-            bounds.reached("connections", &bounds.connections);
-            continue;
-        }
-        let (handler, sink, bounds) = (handler.clone(), sink.clone(), Arc::clone(&bounds));
-        connections.spawn(async move {
-            if let Err(error) = connection(incoming, handler, sink, bounds).await {
-                tracing::debug!(%error, "a QUIC connection ended");
-            }
-        });
-    }
+    let bounds = Arc::new(Bounds { sink: sink.clone(), session: AtomicU64::new(0) });
+    accept(&endpoint, &sink, |incoming| connection(incoming, handler.clone(), sink.clone(), Arc::clone(&bounds))).await;
 }
 
 /// How often the bounds of an endpoint were reached.
 struct Bounds {
     sink: Sink,
-    connections: AtomicU64,
     /// Streams and datagrams that sessions refused.
     session: AtomicU64,
 }

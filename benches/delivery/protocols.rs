@@ -6,8 +6,6 @@ use transport_lab::trial::{Alpn, Protocol};
 
 /// Streams on each connection that carries many.
 const STREAMS: usize = 100;
-/// Sessions of WebTransport on each: as many as the server lets one hold.
-const SESSIONS: usize = 16;
 
 /// A protocol to measure.
 #[derive(Debug, Clone)]
@@ -53,10 +51,9 @@ impl Case {
 
     /// Subscriptions on each connection.
     pub(crate) fn per_connection(&self) -> usize {
-        match (self.protocol.transport.as_str(), self.protocol.alpn) {
-            (_, Alpn::H1 | Alpn::Quic) => 1,
-            ("webtransport", _) => SESSIONS,
-            _ => STREAMS,
+        match self.protocol.alpn {
+            Alpn::H1 | Alpn::Quic => 1,
+            Alpn::H2 | Alpn::H3 => STREAMS,
         }
     }
 }

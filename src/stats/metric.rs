@@ -52,6 +52,7 @@ pub static ALL: &[&Metric] = &[
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
     &usage::CPU_PER_EVENT,
+    &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,
     &usage::BYTES_PER_EVENT,
 ];

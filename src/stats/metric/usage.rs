@@ -11,7 +11,19 @@ pub(super) static CPU_PER_EVENT: Metric = Metric {
     definition: "The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below \
                  200 ms of it.",
     phrase: "cost the server {} of CPU an event",
-    compute: cpu_per_event,
+    compute: |record| cpu(record, UsageAt::Go, LEAST_CPU_MICROS),
+    ..PLAIN
+};
+
+/// The server's CPU time, user and system, from just before the first event was due to the end ÷ `events-received`:
+/// without what connecting cost. Absent below 20 ms of it.
+pub(super) static CPU_PER_DELIVERY: Metric = Metric {
+    name: "server-cpu-per-delivery",
+    unit: "µs",
+    definition: "The server's CPU time, user and system, from just before the first event was due to the end ÷ \
+                 `events-received`: without what connecting cost. Absent below 20 ms of it.",
+    phrase: "cost the server {} of CPU a delivery",
+    compute: |record| cpu(record, UsageAt::First, LEAST_STEADY_MICROS),
     ..PLAIN
 };
 
@@ -39,16 +51,20 @@ pub(super) static BYTES_PER_EVENT: Metric = Metric {
 
 /// Less CPU than this is mostly start-up and the clock's step.
 const LEAST_CPU_MICROS: u64 = 200_000;
+/// Once everybody is connected, less than this is mostly what the process does without being asked.
+const LEAST_STEADY_MICROS: u64 = 20_000;
 
-fn cpu_per_event(record: &Record<'_>) -> Sample {
-    let (Some(go), Some(end)) = (record.usage(UsageAt::Go), record.usage(UsageAt::End)) else {
+/// CPU from then to the end, for each event received.
+fn cpu(record: &Record<'_>, from: UsageAt, least: u64) -> Sample {
+    let (Some(go), Some(end)) = (record.usage(from), record.usage(UsageAt::End)) else {
         return Sample::absent("the server's CPU time was not read at both ends");
     };
     let Some(micros) = end.cpu.checked_sub(go.cpu) else {
         return Sample::absent("the server's CPU time fell: it was restarted");
     };
-    if micros < LEAST_CPU_MICROS {
-        return Sample::absent(format!("the server used {} ms of CPU, too little to divide (200 ms)", micros / 1000));
+    if micros < least {
+        let (used, least) = (micros / 1000, least / 1000);
+        return Sample::absent(format!("the server used {used} ms of CPU, too little to divide ({least} ms)"));
     }
     match delivery::received(record) {
         0 => Sample::absent("no event was received"),
@@ -97,6 +113,17 @@ mod tests {
         assert!(little.metric(&CPU_PER_EVENT).absent.unwrap().contains("199 ms"));
         rig.usage(UsageAt::End, 450_000, 0);
         assert_eq!(rig.metric(&CPU_PER_EVENT).median, Some(200_000.0));
+    }
+
+    #[test]
+    fn what_connecting_cost_is_no_part_of_a_delivery() {
+        let mut rig = Rig::new();
+        rig.usage(UsageAt::Go, 0, 0).attach(0, 1).open(0).usage(UsageAt::First, 900_000, 0).publish(0).receive(0, 0);
+        let mut little = rig.clone();
+        little.usage(UsageAt::End, 919_000, 0);
+        assert!(little.metric(&CPU_PER_DELIVERY).absent.unwrap().contains("19 ms"));
+        rig.usage(UsageAt::End, 930_000, 0);
+        assert_eq!(rig.metric(&CPU_PER_DELIVERY).median, Some(30_000.0));
     }
 
     #[test]

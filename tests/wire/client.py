@@ -122,7 +122,7 @@ async def main(ca, port):
     async with connect("localhost", port, configuration=configuration, create_protocol=Client) as client:
         settings = await client.until(lambda: client.http.received_settings)
         assert settings[ENABLE_CONNECT_PROTOCOL] == settings[H3_DATAGRAM] == settings[ENABLE_WEBTRANSPORT] == 1
-        assert settings[MAX_SESSIONS] == 16
+        assert settings[MAX_SESSIONS] == 1000
         await tunnel(client)
         await closed_by_the_server(client)
         await closed_by_the_client(client)

@@ -49,7 +49,6 @@ export class Subscription {
     const url = `https://${host}:${port}${path}`;
     const subscription = { url, alpn, credentials, settings, certificates, seed, after: this.#last };
     let over = false;
-    let finished = false;
     const heard = (act) => (...told) => {
       const t = now();
       if (!this.#ended && !over) act(t, ...told);
@@ -75,10 +74,7 @@ export class Subscription {
       buffered: heard((_, bytes) => {
         this.#buffered = Math.max(bytes, this.#buffered ?? 0);
       }),
-      finished: heard(() => {
-        finished = true;
-      }),
-      closed: heard((t, reason) => {
+      closed: heard((t, reason, { finished = false } = {}) => {
         this.#set(false);
         this.#on.saw({ kind: "closed", t, sub, reason });
         // An `EventSource` comes back by itself.

@@ -53,6 +53,7 @@ pub async fn serve<H: Handler>(listener: TcpListener, options: TcpOptions, handl
     let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
     let mut connections = JoinSet::new();
     let refused = AtomicU64::new(0);
+    let calmed = Arc::new(AtomicU64::new(0));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -72,10 +73,15 @@ pub async fn serve<H: Handler>(listener: TcpListener, options: TcpOptions, handl
                 continue;
             }
         };
-        let (acceptor, options, handler, sink) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
+        let (acceptor, options, handler, facts) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
+        let (sink, calmed) = (sink.clone(), Arc::clone(&calmed));
         connections.spawn(async move {
-            if let Err(error) = connection(stream, acceptor, options, handler, sink).await {
+            if let Err(error) = connection(stream, acceptor, options, handler, facts).await {
                 tracing::debug!(%error, "a connection ended");
+                if is_calm_wanted(&*error) {
+                    let times = calmed.fetch_add(1, Ordering::Relaxed) + 1;
+                    sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "rapid-reset".to_owned(), times });
+                }
             }
         });
     }
@@ -138,6 +144,13 @@ async fn connection<H: Handler>(
             Ok(())
         }
     }
+}
+
+/// Whether a connection was ended because its client opened streams and reset them faster than they could be looked at
+/// (CVE-2023-44487), which the client is told as `ENHANCE_YOUR_CALM` (RFC 9113 section 7).
+fn is_calm_wanted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let http2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    http2.is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// Ends when a client has asked for nothing in time: hyper waits for HTTP/2's preface for ever.

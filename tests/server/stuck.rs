@@ -22,7 +22,7 @@ use transport_lab::trial::Alpn;
 use transport_lab::wire::dial::{Dialled, Response, Target};
 use transport_lab::wire::{Session, Tunnel, tls};
 
-use crate::lab::{Lab, PATIENCE};
+use crate::lab::{Lab, PATIENCE, until};
 
 impl Lab {
     async fn dial(&self) -> TlsStream<TcpStream> {
@@ -164,6 +164,37 @@ async fn read_to_end(mut response: Response) -> (u64, u64) {
 }
 
 const VISITS: u32 = 1000;
+
+/// How many streams are opened and reset as fast as it goes.
+const RESETS: u32 = 10_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_resets_ten_thousand_streams_as_fast_as_it_goes_is_told_to_calm_down() {
+    let mut lab = Lab::trial(&serde_json::json!({}));
+    let url = lab.url(Alpn::H2, "/feeds/news/sse");
+    let (mut opened, mut calmed) = (0, 0);
+    while opened < RESETS {
+        let (sender, connection) = h2::client::handshake(lab.dial().await).await.unwrap();
+        let driver = tokio::spawn(connection);
+        while opened < RESETS {
+            let Ok(mut ready) = sender.clone().ready().await else { break };
+            let request = http::Request::get(&url).body(()).unwrap();
+            let Ok((_, mut stream)) = ready.send_request(request, true) else { break };
+            stream.send_reset(h2::Reason::CANCEL);
+            opened += 1;
+        }
+        drop(sender);
+        let ended = timeout(PATIENCE, driver).await.expect("the connection ends").unwrap();
+        // A reset connection may lose the server's last words.
+        calmed += u32::from(ended.is_err_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)));
+    }
+    assert!(calmed > 0, "ENHANCE_YOUR_CALM was never said");
+    lab.assert_alive();
+    tokio::task::block_in_place(|| {
+        until("it to be counted", || lab.reached("rapid-reset") > 0);
+        until("all of them to be gone", || lab.attached() == 0);
+    });
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_streams_opened_and_cancelled_on_h2_leave_none_attached() {

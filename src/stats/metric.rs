@@ -48,6 +48,7 @@ pub static ALL: &[&Metric] = &[
     &delivery::REORDERED,
     &delivery::BUFFERED,
     &timing::LATENCY,
+    &timing::ROUND_TRIP,
     &timing::STALL,
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,

@@ -53,6 +53,18 @@ pub(super) static STALL: Metric = Metric {
     ..PLAIN
 };
 
+/// Per event that a subscription sent, its own first receipt of it − when it was sent: one clock, and however late it
+/// was sent.
+pub(super) static ROUND_TRIP: Metric = Metric {
+    name: "round-trip",
+    unit: "ms",
+    definition: "Per event that a subscription sent, its own first receipt of it − when it was sent: one clock, and \
+                 however late it was sent.",
+    phrase: "had what it sent back after {}",
+    compute: round_trip,
+    ..PLAIN
+};
+
 fn blocked_request(record: &Record<'_>) -> Sample {
     if record.probes_sent.is_empty() {
         return Sample::absent("no plain GET was sent");
@@ -95,6 +107,15 @@ fn time_to_open(record: &Record<'_>) -> Sample {
     }
 }
 
+/// Per event that a subscription sent, its own first receipt of it − when it was sent.
+fn round_trip(record: &Record<'_>) -> Sample {
+    let receipts = record.live_receipts();
+    let all = receipts.iter().flat_map(|(sub, receipts)| receipts.iter().map(move |receipt| (*sub, receipt)));
+    let own = all.filter(|(sub, (_, publication))| publication.by == Some(*sub));
+    let values = own.filter_map(|(_, (receipt, event))| Some(millis(record.sent.get(&event.event)?.t, receipt.t)));
+    Sample::values(values.collect(), || "nobody received what it sent".to_owned())
+}
+
 fn latency(record: &Record<'_>) -> Sample {
     let echo = record.direction == Direction::Echo;
     let receipts = record.live_receipts();
@@ -131,6 +152,7 @@ fn in_domain(values: Vec<f64>, otherwise: &str) -> Sample {
 mod tests {
     use super::*;
     use crate::stats::rig::{MS, Rig};
+    use crate::trial::Fact;
 
     #[test]
     fn a_probe_without_an_answer_by_the_census_is_above_what_it_waited() {
@@ -222,6 +244,20 @@ mod tests {
         rig.send(1, 1).wait(4).publish(2).wait(3).receive(1, 2).wait(2).receive(0, 2);
         rig.census().write(&[0, 1]).receive_all_census(&[0, 1]);
         rig
+    }
+
+    #[test]
+    fn a_round_trip_runs_from_when_an_event_was_sent_to_where_it_was_sent() {
+        let mut rig = sent_by_clients(Direction::Echo);
+        let entry = rig.metric(&ROUND_TRIP);
+        assert_eq!((entry.n, entry.min, entry.max, entry.uncertainty), (2, Some(7.0), Some(7.0), None));
+        // One that was due 5 ms before it was sent.
+        let (t, now) = (rig.now(), 5 * MS);
+        rig.fact(Fact::Sent { t, sub: 0, event: 7, scheduled: t - now }).wait(1).publish(8).receive(0, 8);
+        assert_eq!((rig.metric(&ROUND_TRIP).min, rig.metric(&LATENCY).min), (Some(1.0), Some(6.0)));
+        let mut none = Rig::new();
+        none.attach(0, 1).open(0).publish(0).receive(0, 0);
+        assert_eq!(none.metric(&ROUND_TRIP).absent.as_deref(), Some("nobody received what it sent"));
     }
 
     #[test]

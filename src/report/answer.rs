@@ -2,14 +2,14 @@
 
 use super::Title;
 use super::table::{client, protocol, protocol_title};
-use crate::stats::claim::{self, Reference, short};
+use crate::stats::claim::{Reference, short};
 use crate::stats::{Group, Summary};
 use crate::trial::Plan;
 use crate::trial::observation::Outcome;
 
-/// The value that the run is about: what its first claim compares that is no ratio, or how many streams were open.
+/// The value that the run is about: what its first claim compares, or how many streams were open.
 pub(super) fn subject(plan: &Plan) -> Option<Reference> {
-    let claimed = plan.claims.iter().find_map(claim::line).map(|line| line.reference);
+    let claimed = plan.claims.iter().find_map(|claim| Reference::parse(&claim.metric).ok());
     claimed.or_else(|| Reference::parse("open-streams").ok())
 }
 

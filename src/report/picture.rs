@@ -34,7 +34,7 @@ pub(super) struct Shape {
 impl Shape {
     /// For a desk or a sheet of paper.
     pub(super) const WIDE: Self =
-        Self { width: 760.0, left: 216.0, right: 690.0, step: 27.0, names_above: false, ticks: 4.0 };
+        Self { width: 760.0, left: 248.0, right: 690.0, step: 27.0, names_above: false, ticks: 4.0 };
     /// For a phone.
     pub(super) const NARROW: Self =
         Self { width: 360.0, left: 4.0, right: 308.0, step: 44.0, names_above: true, ticks: 2.0 };

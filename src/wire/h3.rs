@@ -129,7 +129,8 @@ async fn connection<H: Handler>(
         let (handler, connection, gone) = (handler.clone(), Arc::clone(&connection), gone.clone());
         requests.spawn(async move {
             // A task per request: a header that is slow to come delays no other.
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, resolver.resolve_request()).await {
+            // Each stage in a box of its own, that an open response doesn't hold what only its request needed.
+            match Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, resolver.resolve_request())).await {
                 Ok(Ok((request, stream))) => {
                     if let Err(error) = request_task(request, stream, handler, connection, gone).await {
                         tracing::debug!(%error, "a response broke off");
@@ -166,18 +167,18 @@ async fn request_task<H: Handler>(
     let (head, ()) = request.into_parts();
     // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
-    let body = match tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream)).await {
+    let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream))).await {
         Ok(body) => body,
         Err(_) => Err(BodyError::CutShort),
     };
     let mut gone = gone.of(stream.id());
     // An answer may take minutes, to a long poll: who has gone by then must not be waited for.
     let response = tokio::select! {
-        response = handler.answer(Exchange::Request(Request { head, body, connection })) => response,
+        response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
         () = &mut gone => return Ok(()),
     };
     let (parts, mut body) = response.into_parts();
-    stream.send_response(http::Response::from_parts(parts, ())).await?;
+    Box::pin(stream.send_response(http::Response::from_parts(parts, ()))).await?;
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,

@@ -1,7 +1,6 @@
 //! HTTP/3 on QUIC, client side.
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +8,7 @@ use bytes::{Buf, Bytes};
 use h3::ConnectionState;
 use h3::client::{RequestStream, SendRequest};
 use http::response::Parts;
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Endpoint, SendStream, TransportConfig, VarInt};
+use quinn::{Endpoint, SendStream, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -23,7 +21,7 @@ use super::h3_sessions::{Sessions, prefixes};
 use super::h3_settings::ENABLE_WEBTRANSPORT;
 use super::h3_streams::{Arrivals, BidiStream, Opener};
 use super::h3_tunnel::H3Tunnel;
-use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, h3_qpack, tls};
+use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, endpoint, h3_qpack};
 use crate::trial::Alpn;
 
 /// What a server may send ahead, per stream and per connection, in bytes.
@@ -80,14 +78,6 @@ impl H3Connection {
         ca: &CertificateDer<'static>,
         ask: Option<Duration>,
     ) -> Result<Self, WireError> {
-        let address = target.address()?;
-        let local = match address {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        let crypto = tls::client(ca.clone(), Alpn::H3)?;
-        let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
-        let mut config = ClientConfig::new(Arc::new(crypto));
         let mut transport = TransportConfig::default();
         transport
             .stream_receive_window(STREAM_WINDOW.into())
@@ -97,10 +87,7 @@ impl H3Connection {
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER)
             .keep_alive_interval(ask);
-        config.transport_config(Arc::new(transport));
-        let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
-        let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
-        let quic = connecting.await.map_err(|error| target.failed(&error))?;
+        let (quic, endpoint) = endpoint::connect(target, Alpn::H3, ca, transport).await?;
         let sessions = Sessions::of_client();
         let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: None };
         let mut builder = h3::client::builder();

@@ -1,17 +1,14 @@
 //! Sessions on raw QUIC, client side.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Endpoint, TransportConfig, VarInt};
+use quinn::{Endpoint, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
 use super::dial::Target;
 use super::quic::{Answer, drive, read_line};
 use super::session::Prefixes;
-use super::{Session, WireError, tls};
+use super::{Session, WireError, endpoint};
 use crate::trial::Alpn;
 
 /// What a server may send ahead, per stream and per connection, in bytes.
@@ -39,14 +36,6 @@ impl QuicConnection {
         ca: &CertificateDer<'static>,
         ask: Option<Duration>,
     ) -> Result<Self, WireError> {
-        let address = target.address()?;
-        let local = match address {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        let crypto = tls::client(ca.clone(), Alpn::Quic)?;
-        let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
-        let mut config = ClientConfig::new(Arc::new(crypto));
         let mut transport = TransportConfig::default();
         transport
             .stream_receive_window(STREAM_WINDOW.into())
@@ -56,10 +45,7 @@ impl QuicConnection {
             .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
             .datagram_send_buffer_size(DATAGRAMS_OUT)
             .keep_alive_interval(ask);
-        config.transport_config(Arc::new(transport));
-        let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
-        let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
-        let quic = connecting.await.map_err(|error| target.failed(&error))?;
+        let (quic, endpoint) = endpoint::connect(target, Alpn::Quic, ca, transport).await?;
         Ok(Self { quic, endpoint })
     }
 

@@ -9,12 +9,12 @@ use h3::error::Code;
 use h3::server::RequestStream;
 use http::Method;
 use http_body_util::BodyExt;
-use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{Endpoint, TransportConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::accept::accept;
+use super::endpoint::{accept, bind};
 use super::exchange::BodyError;
 use super::h3_begin::Takers;
 use super::h3_connect::{self, Shared};
@@ -61,11 +61,6 @@ pub struct QuicOptions {
 
 /// An endpoint on this socket, listening.
 pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
-    let address = socket.local_addr().unwrap_or_else(|_| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
-    let listen = |source: std::io::Error| WireError::Listen { address, source };
-    let crypto =
-        QuicServerConfig::try_from(Arc::clone(&options.tls)).map_err(|error| listen(std::io::Error::other(error)))?;
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
@@ -77,8 +72,7 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
         .keep_alive_interval(Some(KEEP_ALIVE));
-    config.transport_config(Arc::new(transport));
-    Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
+    bind(socket, options, transport)
 }
 
 /// Serves connections until it is dropped, which closes them all.

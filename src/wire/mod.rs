@@ -3,13 +3,13 @@
 //! Enters: sockets, certificates, a [`Handler`]. Leaves: [`Exchange`]s and facts about connections. What must
 //! never happen here: a transport's or a trial's business, or anything without a bound.
 
-mod accept;
 pub mod connection;
 pub mod descriptors;
 pub mod dial;
 mod dial_h3;
 mod dial_quic;
 mod dial_tunnel;
+mod endpoint;
 pub mod exchange;
 pub mod h3;
 mod h3_begin;

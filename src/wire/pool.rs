@@ -35,11 +35,6 @@ impl Pool {
         Self { ask, ..self }
     }
 
-    /// The lab's CA.
-    pub fn ca(&self) -> &CertificateDer<'static> {
-        &self.ca
-    }
-
     /// A connection to this host and port: the shared one, or a new one.
     pub async fn connect(&self, target: &Target) -> Result<Dialled, WireError> {
         if !self.shared {

@@ -201,11 +201,6 @@ impl Session {
         VarInt::from_u64(WEBTRANSPORT_CODES + code + code / 0x1e).unwrap_or(VarInt::MAX)
     }
 
-    /// How the connection does: round trip, loss, frames.
-    pub fn stats(&self) -> quinn::ConnectionStats {
-        self.0.quic.stats()
-    }
-
     /// Ends the session, and waits until it has.
     pub async fn close(&self, code: u32, reason: &str) {
         let ended = Ended { code, reason: reason.to_owned() };

@@ -1,11 +1,13 @@
 //! The server as a child of the lab: it speaks the trial contract on its standard input and output.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::publisher::Publisher;
 use super::usage::usage;
@@ -116,7 +118,13 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
 
 /// How many connections and subscriptions there still are.
 #[derive(Debug, Clone, Default)]
-struct Live(watch::Sender<i64>);
+struct Live(Arc<LiveCount>);
+
+#[derive(Debug, Default)]
+struct LiveCount {
+    count: AtomicI64,
+    none: Notify,
+}
 
 impl Live {
     fn change(fact: &Fact) -> i64 {
@@ -128,15 +136,26 @@ impl Live {
     }
 
     fn count(&self, change: i64) {
-        if change != 0 {
-            self.0.send_modify(|live| *live += change);
+        // Each poll comes by here twice: the last end is all that anyone waits for.
+        if change != 0 && self.0.count.fetch_add(change, Ordering::AcqRel) + change <= 0 {
+            self.0.none.notify_waiters();
         }
     }
 
     /// Waits for the last to end, so that the lab is told of every end.
     async fn ended(&self) {
-        let mut live = self.0.subscribe();
-        if tokio::time::timeout(END, live.wait_for(|live| *live <= 0)).await.is_err() {
+        let ended = async {
+            loop {
+                // Listens before it looks: an end in between is not missed.
+                let mut none = pin!(self.0.none.notified());
+                none.as_mut().enable();
+                if self.0.count.load(Ordering::Acquire) <= 0 {
+                    return;
+                }
+                none.await;
+            }
+        };
+        if tokio::time::timeout(END, ended).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
     }

@@ -4,13 +4,17 @@
 
 use std::io::Write;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{Down, Fact, Up};
 
-/// How much is written at once, in bytes; a line that begins below it is written whole.
-const WRITE_BYTES: usize = 16 * 1024;
+/// How much is written at once, in bytes; a line that begins below it is written whole. As much as a pipe holds.
+const WRITE_BYTES: usize = 64 * 1024;
+/// How long after each writing more is collected. To wake the thread for each fact, and the lab for each line, would
+/// cost a server that answers polls a quarter of its CPU time; facts carry their own time, and can wait that long.
+const COLLECT: Duration = Duration::from_millis(5);
 
 /// Reads the lab's lines. A line that isn't one of the contract's is logged and passed over.
 #[derive(Debug)]
@@ -88,7 +92,6 @@ fn write_all(messages: &mpsc::Receiver<Up>) {
                 Ok(()) => lines.push(b'\n'),
                 Err(_) => lines.truncate(begun),
             }
-            // What has come meanwhile goes along: a system call for each poll's two facts would be the server's CPU time.
             if !done && lines.len() < WRITE_BYTES {
                 next = messages.try_recv().ok();
             }
@@ -97,6 +100,11 @@ fn write_all(messages: &mpsc::Receiver<Up>) {
         if stdout.write_all(&lines).and_then(|()| stdout.flush()).is_err() || done {
             return;
         }
+        let full = lines.len() >= WRITE_BYTES;
         lines.clear();
+        if !full {
+            // Nobody is woken for what is sent meanwhile.
+            std::thread::sleep(COLLECT);
+        }
     }
 }

@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use transport_lab::cli::{self, Cli, CliError, Exit};
 
+/// An answer to a poll is a dozen small pieces of memory, which any thread asks for and another gives back; and a
+/// connection's buffers are to take as much as they hold.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // TRANSPORT_LAB_LOG=debug says more; a trial's processes write theirs into the trial's folder.
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRANSPORT_LAB_LOG");

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn attached(conn: u64, stream: u64, trial: u32) -> Fact {
-        let (feed, alpn) = ("visit-0".to_owned(), Alpn::H2);
+        let (feed, alpn) = ("visit-0".into(), Alpn::H2);
         Fact::Attached { t: 9, conn, stream, alpn, tag: Some(trial), sub: Some(0), feed }
     }
 

@@ -80,10 +80,12 @@ pub enum Form {
     Sse,
     /// A JSON object and a line feed.
     Json,
+    /// The answer to a poll that brings this event alone.
+    Answer,
 }
 
 impl Form {
-    const COUNT: usize = 2;
+    const COUNT: usize = 3;
 }
 
 /// One event of a feed.

@@ -19,7 +19,7 @@ pub const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
 /// that was wanted. Only the publisher takes a lock, and only publishers wait for it.
 #[derive(Debug)]
 pub struct Feed {
-    name: String,
+    name: Arc<str>,
     pub(super) epoch: Epoch,
     /// The event with sequence number `seq` is in slot `seq % slots.len()` while the log holds it.
     slots: Box<[ArcSwapOption<Event>]>,
@@ -39,7 +39,7 @@ impl Feed {
     /// A feed whose log holds at most `capacity` events (at least 1).
     pub fn new(name: &str, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
-            name: name.to_owned(),
+            name: name.into(),
             epoch: Epoch::draw(),
             slots: (0..capacity.max(1)).map(|_| ArcSwapOption::empty()).collect(),
             head: AtomicU64::new(0),
@@ -51,7 +51,7 @@ impl Feed {
     }
 
     /// Its name.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 

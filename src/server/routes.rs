@@ -1,11 +1,10 @@
 //! The data routes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
@@ -13,7 +12,9 @@ use super::Options;
 use super::admission::{Admission, allow, allow_preflight};
 use super::feeds::Feeds;
 use crate::feed::{After, Feed};
-use crate::transport::{self, Beginning, Opens, PublishError, Publishing, Query, Reading, Transport};
+use crate::transport::{
+    self, Beginning, Opens, PublishError, Publishing, Query, QueryError, Reading, Reply, Serve, Transport,
+};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::rig::Rig;
@@ -30,12 +31,17 @@ const PING_SVG: (&str, &str) = ("image/svg+xml", r#"<svg xmlns="http://www.w3.or
 const PING_HTML: (&str, &str) =
     ("text/html; charset=utf-8", "<!doctype html><title>Here</title><script>parent.postMessage('here', '*')</script>");
 
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
+/// How many fields an answer gets in all, to make room for them at once.
+const FIELDS: usize = 12;
+
 /// What the routes share.
 #[derive(Debug)]
 pub(super) struct Routes {
     pub(super) admission: Admission,
     pub(super) feeds: Feeds,
-    tables: BTreeMap<String, serde_json::Value>,
+    serving: Vec<(&'static Transport, Serve)>,
     rig: Option<Rig>,
     sink: Sink,
     requests: AtomicU64,
@@ -50,7 +56,10 @@ impl Routes {
         Self {
             admission: Admission::new(&options.hosts, &options.origins, options.token.clone()),
             feeds: Feeds::new(options.settings.log as usize),
-            tables: options.tables.clone(),
+            serving: transport::ALL
+                .iter()
+                .map(|row| (*row, (row.serve)(options.tables.get(row.name).unwrap_or(&json!({})))))
+                .collect(),
             rig: options.rig,
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
@@ -64,38 +73,47 @@ impl Routes {
         self.requests.load(Ordering::Relaxed)
     }
 
-    async fn dispatch(&self, exchange: Exchange) -> Result<Response<ResponseBody>, Error> {
+    /// Lets an exchange in, and begins to answer it; gives back its origin, where it has one that is let in.
+    fn begin(&self, exchange: Exchange) -> (Option<HeaderValue>, Reply) {
         let head = exchange.head();
-        let path = head.uri.path().to_owned();
-        let method = &head.method;
-        if method == Method::OPTIONS {
-            let mut response = Response::new(ResponseBody::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
+        let (origin, reply) = match self.admission.admit(exchange.connection().peer, &head.uri, &head.headers) {
+            Ok(origin) => (origin, self.dispatch(exchange)),
+            Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
+        };
+        (origin, reply.unwrap_or_else(|error| error.response().into()))
+    }
+
+    fn dispatch(&self, exchange: Exchange) -> Result<Reply, Error> {
+        let head = exchange.head();
+        // What is read of it outlives the exchange, which its route takes.
+        let uri = head.uri.clone();
+        if head.method == Method::OPTIONS {
+            let mut response = no_content();
             allow_preflight(response.headers_mut());
-            return Ok(response);
+            return Ok(response.into());
         }
-        let mut parts = path.strip_prefix('/').unwrap_or(&path).split('/');
+        let path = uri.path();
+        let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
         match (parts.next(), parts.next(), parts.next(), parts.next(), exchange) {
             (Some("ping"), None, None, None, Exchange::Request(request)) => {
                 only(&request.head.method, &Method::GET)?;
-                let mut response = Response::new(ResponseBody::empty());
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                Ok(response)
+                Ok(no_content().into())
             }
             (Some(name @ ("ping.svg" | "ping.html")), None, None, None, Exchange::Request(request)) => {
                 only(&request.head.method, &Method::GET)?;
                 let (kind, content) = if name == "ping.svg" { PING_SVG } else { PING_HTML };
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-                Ok(response)
+                Ok(response.into())
             }
             (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
                 only(&request.head.method, &Method::POST)?;
-                self.publish(feed, &request)
+                Ok(self.publish(feed, &request)?.into())
             }
             (Some("feeds"), Some(feed), Some(name), None, exchange) => {
-                let transport = transport::find(name).ok_or_else(|| Error::no_transport(name))?;
-                self.subscribe(feed, transport, exchange).await
+                let serving = self.serving.iter().find(|(row, _)| row.name == name);
+                let (row, serve) = serving.ok_or_else(|| Error::no_transport(name))?;
+                self.subscribe(feed, (row, serve), Query::read(uri.query().unwrap_or_default())?, exchange)
             }
             _ => Err(Error::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")),
         }
@@ -103,13 +121,13 @@ impl Routes {
 
     fn publish(&self, feed: &str, request: &Request) -> Result<Response<ResponseBody>, Error> {
         let feed = self.feed(feed)?;
-        let query = query(&request.head.uri)?;
+        let query = Query::read(request.head.uri.query().unwrap_or_default())?;
         let body = match &request.body {
             Ok(body) => body,
             Err(BodyError::TooLong) => return Err(PublishError::TooLong.into()),
             Err(error @ BodyError::CutShort) => return Err(Error::new(StatusCode::BAD_REQUEST, error.to_string())),
         };
-        let name = query.get("name").map_or("message", AsRef::as_ref);
+        let name = query.get("name").unwrap_or("message");
         let id = self.publishing(feed, number(&query, "trial")).publish(name, body)?;
         Ok(json_response(StatusCode::CREATED, &json!({"id": id.to_string()})))
     }
@@ -118,47 +136,38 @@ impl Routes {
         Publishing { feed, sink: self.sink.clone(), tag }
     }
 
-    async fn subscribe(
+    fn subscribe(
         &self,
         feed: &str,
-        transport: &Transport,
+        (transport, serve): (&Transport, &Serve),
+        query: Query<'_>,
         exchange: Exchange,
-    ) -> Result<Response<ResponseBody>, Error> {
+    ) -> Result<Reply, Error> {
         fits(transport, &exchange)?;
         if let Some(turned_away) = self.turned_away() {
-            return turned_away;
+            return turned_away.map(Reply::Now);
         }
         let feed = self.feed(feed)?;
-        let head = exchange.head();
-        // What is read of it outlives the exchange, which the transport takes.
-        let uri = head.uri.clone();
-        let query = query(&uri)?;
-        let after = After::parse(query.get("after").map(AsRef::as_ref))
+        let after = After::parse(query.get("after"))
             .map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let (tag, sub) = (number(&query, "trial"), number(&query, "sub"));
         let attaching = Attaching {
             connection: Arc::clone(exchange.connection()),
-            feed: feed.name().to_owned(),
+            feed: Arc::clone(feed.name()),
             tag,
             sub,
             silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
             place: self.place()?,
         };
-        let empty = json!({});
-        let table = self.tables.get(transport.name).unwrap_or(&empty);
         let publishing = self.publishing(Arc::clone(&feed), tag);
         let beginning = Beginning { feed, attaching, rig: self.rig };
-        Ok((transport.serve)(Reading { exchange, after, query: &query, table, beginning, publishing }).await)
+        Ok(serve.answer(Reading { exchange, after, query: &query, beginning, publishing }))
     }
 
     /// What a reader is answered with while the server turns all away: a fault that was asked for.
     fn turned_away(&self) -> Option<Result<Response<ResponseBody>, Error>> {
         match StatusCode::from_u16(self.turned_away.load(Ordering::Acquire)).ok()? {
-            StatusCode::NO_CONTENT => {
-                let mut response = Response::new(ResponseBody::empty());
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                Some(Ok(response))
-            }
+            StatusCode::NO_CONTENT => Some(Ok(no_content())),
             status => Some(Err(Error::new(status, "no subscription is let in at the moment"))),
         }
     }
@@ -185,19 +194,19 @@ impl Routes {
 impl Handler for Arc<Routes> {
     async fn answer(&self, exchange: Exchange) -> Response<ResponseBody> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let head = exchange.head();
-        let (origin, answer) = match self.admission.admit(exchange.connection().peer, &head.uri, &head.headers) {
-            Ok(origin) => (origin, self.dispatch(exchange).await),
-            Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
+        let (origin, reply) = self.begin(exchange);
+        let mut response = match reply {
+            Reply::Now(response) => response,
+            Reply::Later(response) => response.await,
         };
-        let mut response = answer.unwrap_or_else(Error::response);
         let headers = response.headers_mut();
+        headers.reserve(FIELDS);
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // For pages that are cross-origin isolated and load it without CORS, such as an image, or in a frame (WHATWG
         // HTML, "cross-origin embedder policies": what is embedded must have one as well).
-        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
-        headers.insert("cross-origin-embedder-policy", HeaderValue::from_static("require-corp"));
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+        headers.insert(EMBEDDER_POLICY, HeaderValue::from_static("require-corp"));
         allow(headers, origin);
         response
     }
@@ -268,18 +277,20 @@ fn fits(transport: &Transport, exchange: &Exchange) -> Result<(), Error> {
     }
 }
 
-fn number(query: &Query<'_>, name: &str) -> Option<u32> {
-    query.get(name).and_then(|text| text.parse().ok())
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.to_string())
+    }
 }
 
-fn query(uri: &http::Uri) -> Result<Query<'_>, Error> {
-    let mut query = Query::new();
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()) {
-        if query.insert(name, value).is_some() {
-            return Err(Error::new(StatusCode::BAD_REQUEST, "the query names something twice"));
-        }
-    }
-    Ok(query)
+fn no_content() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn number(query: &Query<'_>, name: &str) -> Option<u32> {
+    query.get(name).and_then(|text| text.parse().ok())
 }
 
 fn json_response(status: StatusCode, value: &serde_json::Value) -> Response<ResponseBody> {

@@ -175,19 +175,19 @@ impl Rig {
     pub(crate) fn attach_nameless(&mut self, stream: u64, conn: u64) -> &mut Self {
         self.now += 1000;
         let (tag, alpn) = (Some(self.planned.trial), self.planned.settings.protocol.alpn);
-        let feed = "f0".to_owned();
+        let feed = "f0".into();
         self.saw(Source::Server, |t| Fact::Attached { t, conn, stream, alpn, tag, sub: None, feed })
     }
 
     fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
         self.now += 1000;
-        let feed = feed.to_owned();
+        let feed = feed.into();
         self.saw(Source::Server, |t| Fact::Attached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     pub(crate) fn detach(&mut self, sub: u32, conn: u64) -> &mut Self {
         self.now += 1000;
-        let (tag, alpn, feed) = (Some(self.planned.trial), self.planned.settings.protocol.alpn, "f0".to_owned());
+        let (tag, alpn, feed) = (Some(self.planned.trial), self.planned.settings.protocol.alpn, "f0".into());
         self.saw(Source::Server, |t| Fact::Detached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
@@ -212,15 +212,16 @@ impl Rig {
     /// Publishes event `event` of `f0` under this id, due now.
     pub(crate) fn publish_as(&mut self, id: &str, event: u32) -> &mut Self {
         self.now += 1000;
-        let (feed, id) = ("f0".to_owned(), id.to_owned());
+        let (feed, id) = ("f0".into(), id.to_owned());
         self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled: t, census: false })
     }
 
     fn published(&mut self, feed: &str, event: u32, late: u64, census: bool) -> &mut Self {
         // `wait` counts whole milliseconds from here: no microsecond is added before what waits.
         let scheduled = self.now - late;
-        let (feed, id) = (feed.to_owned(), format!("k3{feed}-{}", event + 1));
-        self.published.push((feed.clone(), id.clone(), scheduled));
+        let id = format!("k3{feed}-{}", event + 1);
+        self.published.push((feed.to_owned(), id.clone(), scheduled));
+        let feed = feed.into();
         self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled, census })
     }
 

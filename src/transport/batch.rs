@@ -3,6 +3,7 @@
 //! `last` is the id after which to go on. An answer that was cut at its bound says `"more": true` as well: the rest is
 //! there already, for whoever asks again at once.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::{FeedReader, Receipts, Told, json};
-use crate::feed::{EventId, Next};
+use crate::feed::{EventId, Form, Next};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::wire::{ResponseBody, Sink};
@@ -25,68 +26,83 @@ pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// How often an answer was full while there was more.
 static CUT: AtomicU64 = AtomicU64::new(0);
 
-/// An answer as the server gathers it.
+/// An answer as the server gathers it: events and gaps.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    events: BytesMut,
-    count: usize,
+    nexts: Vec<Next>,
+    /// How long they are together as JSON.
+    bytes: usize,
 }
 
 impl Batch {
     /// Adds an event or a gap.
-    pub(super) fn add(&mut self, next: &Next) {
-        let object = match next {
-            Next::Event(event) => json::object(event),
-            Next::Gap(gap) => json::gap_object(*gap),
-            Next::Beat | Next::End => return,
-        };
-        if self.count > 0 {
-            self.events.put_u8(b',');
+    pub(super) fn add(&mut self, next: Next) {
+        if let Some(object) = object(&next) {
+            self.bytes += object.len();
+            self.nexts.push(next);
         }
-        self.events.put(object);
-        self.count += 1;
     }
 
     /// Adds what is there already, as far as there is room.
     pub(super) fn add_ready(&mut self, reader: &mut FeedReader) {
         while !self.is_full() {
             let Some(next) = reader.ready() else { return };
-            self.add(&next);
+            self.add(next);
         }
     }
 
     /// Whether nothing was added yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.nexts.is_empty()
     }
 
     /// Whether nothing more has room.
     pub(super) fn is_full(&self) -> bool {
-        self.count >= ANSWER_EVENTS || self.events.len() >= ANSWER_BYTES
+        self.nexts.len() >= ANSWER_EVENTS || self.bytes >= ANSWER_BYTES
     }
 
     /// The answer. One that is full may have left something: that is told, and counted.
-    pub(super) fn response(self, last: EventId, sink: &Sink) -> http::Response<ResponseBody> {
+    pub(super) fn response(&self, last: EventId, sink: &Sink) -> http::Response<ResponseBody> {
         let full = self.is_full();
         if full {
             let times = CUT.fetch_add(1, Ordering::Relaxed) + 1;
             sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "answer".to_owned(), times });
         }
-        let mut response = http::Response::new(ResponseBody::whole(self.encode(last, full)));
+        let body = match &*self.nexts {
+            // What all who waited for this event are answered.
+            [Next::Event(event)] if event.id == last && !full => event.encoded(Form::Answer, |_| self.encode(last, false)),
+            _ => self.encode(last, full),
+        };
+        let mut response = http::Response::new(ResponseBody::whole(body));
         response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         response
     }
 
-    fn encode(self, last: EventId, more: bool) -> Bytes {
-        let mut whole = BytesMut::with_capacity(self.events.len() + 64);
+    fn encode(&self, last: EventId, more: bool) -> Bytes {
+        let mut whole = BytesMut::with_capacity(self.bytes + self.nexts.len() + 80);
         whole.put_slice(b"{\"events\":[");
-        whole.put(self.events);
-        whole.put_slice(format!("],\"last\":\"{last}\"").as_bytes());
+        for (number, object) in self.nexts.iter().filter_map(object).enumerate() {
+            if number > 0 {
+                whole.put_u8(b',');
+            }
+            whole.put(object);
+        }
+        // Memory takes it all.
+        let _ = write!(whole, "],\"last\":\"{last}\"");
         if more {
             whole.put_slice(b",\"more\":true");
         }
         whole.put_u8(b'}');
         whole.freeze()
+    }
+}
+
+/// An event or a gap as JSON.
+fn object(next: &Next) -> Option<Bytes> {
+    match next {
+        Next::Event(event) => Some(json::object(event)),
+        Next::Gap(gap) => Some(json::gap_object(*gap)),
+        Next::Beat | Next::End => None,
     }
 }
 
@@ -126,12 +142,12 @@ mod tests {
     fn an_answer_reads_back_as_written() {
         let feed = Feed::new("f0", 8);
         let mut batch = Batch::default();
-        batch.add(&Next::Gap(Gap { missed: Some(3), first: None }));
+        batch.add(Next::Gap(Gap { missed: Some(3), first: None }));
         let mut last = None;
         for data in ["one", "\"two\"\n"] {
             let event = feed.publish("message", data.to_owned(), 7, false);
             last = Some(event.id);
-            batch.add(&Next::Event(event));
+            batch.add(Next::Event(event));
         }
         let last = last.unwrap();
         let polled = Polled::read(&batch.encode(last, false)).unwrap();
@@ -146,9 +162,9 @@ mod tests {
         let filled = |data: &str| {
             let mut batch = Batch::default();
             while !batch.is_full() {
-                batch.add(&Next::Event(feed.publish("message", data.to_owned(), 0, false)));
+                batch.add(Next::Event(feed.publish("message", data.to_owned(), 0, false)));
             }
-            (batch.count, batch.events.len())
+            (batch.nexts.len(), batch.bytes)
         };
         assert_eq!(filled("").0, ANSWER_EVENTS);
         let (count, bytes) = filled(&"x".repeat(64 * 1024));

@@ -4,18 +4,17 @@
 //! requests nothing is lost. A client that waits at once would not know its place, nor count as opened, until the first
 //! event; so the native client and the script first ask with `wait=0s`, which is a poll.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::poller::Poller;
-use super::{Opens, Reading, Subscribing, Transport, Upstream, json, with_query};
+use super::{FeedReader, Opens, Reading, Reply, Serve, Subscribing, Transport, Upstream, json, with_query};
 use crate::feed::Next;
 use crate::trial::Alpn;
 use crate::units::Span;
-use crate::wire::ResponseBody;
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
@@ -28,7 +27,7 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("long-polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
     check,
-    serve: |reading| Box::pin(serve(reading)),
+    serve: |table| Serve::new(table, serve),
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
@@ -77,36 +76,53 @@ fn check(table: &serde_json::Value) -> Result<serde_json::Value, serde_json::Err
     serde_json::to_value(settings)
 }
 
-async fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
-    let settings = Settings::of(reading.table);
-    let wait = match reading.query.get("wait").map(|text| text.parse::<Span>()) {
+fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
+    let wait = match reading.query.get("wait").map(str::parse::<Span>) {
         None => settings.wait,
         Some(Ok(wait)) if wait <= MOST_WAIT => wait,
-        Some(_) => return json::refusal(&format!("`wait` is a time from 0s to {MOST_WAIT}, such as 30s or 500ms")),
+        Some(_) => {
+            return json::refusal(&format!("`wait` is a time from 0s to {MOST_WAIT}, such as 30s or 500ms")).into();
+        }
     };
     let mut reader = reading.beginning.after(reading.after);
     let mut batch = Batch::default();
     batch.add_ready(&mut reader);
-    let mut deadline = Instant::now() + wait.duration();
-    let mut gathering = false;
-    while !batch.is_full() {
-        // From the first event on it is no longer the wait that counts.
-        let patience = if batch.is_empty() { wait } else { settings.gather };
-        // A timer would take a millisecond or two to tell that no time has passed.
-        if patience.nanos() == 0 {
-            break;
-        }
-        if !batch.is_empty() && !std::mem::replace(&mut gathering, true) {
-            deadline = Instant::now() + patience.duration();
-        }
-        match tokio::time::timeout_at(deadline, reader.next()).await {
-            Ok(Next::Beat) => {}
-            Ok(Next::End) | Err(_) => break,
-            Ok(next) => batch.add(&next),
-        }
-        batch.add_ready(&mut reader);
+    // A timer would take a millisecond or two to tell that no time has passed.
+    let patience = if batch.is_empty() { wait } else { settings.gather };
+    if patience.nanos() == 0 || batch.is_full() {
+        return batch.response(reader.last(), &reading.publishing.sink).into();
     }
-    batch.response(reader.last(), &reading.publishing.sink)
+    let sink = reading.publishing.sink;
+    Reply::Later(Box::pin(async move {
+        if batch.is_empty() {
+            gather(&mut batch, &mut reader, wait, true).await;
+        }
+        if !batch.is_empty() && settings.gather.nanos() > 0 {
+            gather(&mut batch, &mut reader, settings.gather, false).await;
+        }
+        batch.response(reader.last(), &sink)
+    }))
+}
+
+/// Collects what comes within this time, up to the first event or all of it.
+async fn gather(batch: &mut Batch, reader: &mut FeedReader, time: Span, first: bool) {
+    let mut end = pin!(tokio::time::sleep(time.duration()));
+    while !batch.is_full() {
+        let next = tokio::select! {
+            biased;
+            next = reader.next() => next,
+            () = &mut end => return,
+        };
+        match next {
+            Next::Beat => continue,
+            Next::End => return,
+            next => batch.add(next),
+        }
+        batch.add_ready(reader);
+        if first {
+            return;
+        }
+    }
 }
 
 async fn subscribe(subscribing: Subscribing<'_>) -> String {

@@ -9,36 +9,35 @@ pub mod long_polling;
 mod poller;
 pub mod polling;
 mod publishing;
+mod query;
 pub mod quic;
 mod reader;
 mod receipts;
 mod rigged;
+mod serving;
 mod session;
 pub mod sse;
 pub mod streaming;
 pub mod websocket;
 pub mod webtransport;
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::pin::Pin;
 
 pub use json::Told;
 pub use publishing::{PublishError, Publishing};
+pub use query::{Query, QueryError};
 pub use reader::{Beginning, FeedReader};
 pub use receipts::Receipts;
+pub use serving::{Reply, Serve};
 use tokio::sync::mpsc;
 
 use crate::feed::After;
 use crate::trial::Alpn;
 use crate::wire::dial::Target;
-use crate::wire::{Exchange, Pool, ResponseBody};
+use crate::wire::{Exchange, Pool};
 
-/// What a transport's functions give back: they wait.
+/// What a transport's functions give back that wait.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// A query's names and values, each name once.
-pub type Query<'a> = HashMap<Cow<'a, str>, Cow<'a, str>>;
 
 /// A transport: a constant row of [`ALL`].
 #[derive(Debug)]
@@ -62,8 +61,8 @@ pub struct Transport {
     pub modules: &'static [(&'static str, &'static str)],
     /// Checks its table of settings, and gives it back with the defaults filled in.
     pub check: fn(&serde_json::Value) -> Result<serde_json::Value, serde_json::Error>,
-    /// The server's side: answers a reader.
-    pub serve: for<'a> fn(Reading<'a>) -> Answer<'a, http::Response<ResponseBody>>,
+    /// The server's side, with a table of settings that was checked: what answers readers.
+    pub serve: fn(&serde_json::Value) -> Serve,
     /// The native client's side: reads until the subscription ends, and says why it did.
     pub subscribe: for<'a> fn(Subscribing<'a>) -> Answer<'a, String>,
 }
@@ -105,8 +104,6 @@ pub struct Reading<'a> {
     pub after: After,
     /// All of the query.
     pub query: &'a Query<'a>,
-    /// The transport's table of settings, checked.
-    pub table: &'a serde_json::Value,
     /// Begins the subscription.
     pub beginning: Beginning,
     /// Publishes what the reader sends.

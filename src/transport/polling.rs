@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::poller::Poller;
-use super::{Opens, Reading, Subscribing, Transport, Upstream, with_query};
+use super::{Opens, Reading, Reply, Serve, Subscribing, Transport, Upstream, with_query};
 use crate::feed::EventId;
 use crate::trial::Alpn;
 use crate::units::Span;
@@ -33,7 +33,7 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
     check,
-    serve: |reading| Box::pin(async { serve(reading) }),
+    serve: |table| Serve::new(table, serve),
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
@@ -98,7 +98,7 @@ fn check(table: &serde_json::Value) -> Result<serde_json::Value, serde_json::Err
     serde_json::to_value(settings)
 }
 
-fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
+fn serve(reading: Reading<'_>, _: Settings) -> Reply {
     let Reading { exchange, after, beginning, publishing, .. } = reading;
     let mut reader = beginning.after(after);
     let mut batch = Batch::default();
@@ -114,7 +114,7 @@ fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     if let Ok(tag) = HeaderValue::from_str(&tag(last)) {
         response.headers_mut().insert(ETAG, tag);
     }
-    response
+    response.into()
 }
 
 /// An answer's entity tag: two answers to one address differ in it whenever they differ at all.

@@ -48,7 +48,7 @@ impl Publishing {
         let event = self.tag.map(|_| payload::number(data).unwrap_or(0));
         let id = self.feed.publish(name, data.to_owned(), unix_micros(), false).id;
         if let Some(event) = event {
-            let (feed, id) = (self.feed.name().to_owned(), id.to_string());
+            let (feed, id) = (Arc::clone(self.feed.name()), id.to_string());
             self.sink.saw(Fact::Published { t, feed, id, event, scheduled: t, census: false });
         }
         Ok(id)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::session::{self, Mode, Publish};
-use super::{Opens, Transport, Upstream};
+use super::{Opens, Serve, Transport, Upstream};
 use crate::trial::Alpn;
 
 /// The row.
@@ -17,7 +17,7 @@ pub static TRANSPORT: Transport = Transport {
     script: "",
     modules: &[],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |reading| Box::pin(async { session::serve(reading) }),
+    serve: |table| Serve::new(table, session::serve),
     subscribe: |subscribing| Box::pin(session::subscribe("quic", subscribing)),
 };
 

@@ -70,7 +70,7 @@ pub enum Publish {
 /// What both tables of settings have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-struct Table {
+pub(super) struct Table {
     mode: Mode,
     finish: bool,
     publish: Publish,

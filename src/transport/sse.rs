@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
 
-use super::{FeedReader, Opens, Reading, Receipts, Subscribing, Transport, Upstream};
+use super::{FeedReader, Opens, Reading, Receipts, Reply, Serve, Subscribing, Transport, Upstream};
 use crate::feed::{After, Event, EventId, Form, Gap, Next};
 use crate::trial::Alpn;
 use crate::units::{Settable, Span};
@@ -31,7 +31,7 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("sse.js"),
     modules: &[("sse-parser.js", include_str!("sse/parser.js"))],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |reading| Box::pin(async { serve(reading) }),
+    serve: |table| Serve::new(table, serve),
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
@@ -80,8 +80,7 @@ impl Default for Settings {
 /// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
-fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
-    let settings = Settings::deserialize(reading.table).unwrap_or_default();
+fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
     let after = after(&reading);
     let reader = reading.beginning.after(after);
     // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
@@ -91,7 +90,7 @@ fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
     // `no-transform` keeps proxies from holding the stream back to compress it.
     response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
-    response
+    response.into()
 }
 
 /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that

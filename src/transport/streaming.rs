@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use lines::{LineTooLong, Lines};
 
-use super::{FeedReader, Opens, Reading, Subscribing, Told, Transport, Upstream, json, with_query};
+use super::{FeedReader, Opens, Reading, Reply, Serve, Subscribing, Told, Transport, Upstream, json, with_query};
 use crate::feed::{After, Next};
 use crate::trial::Alpn;
 use crate::wire::ResponseBody;
@@ -26,7 +26,7 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("streaming.js"),
     modules: &[("lines.js", include_str!("streaming/lines.js"))],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |reading| Box::pin(async { serve(reading) }),
+    serve: |table| Serve::new(table, serve),
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
@@ -49,8 +49,7 @@ impl Default for Settings {
 /// Says that the stream is alive, and nothing else.
 const EMPTY_LINE: Bytes = Bytes::from_static(b"\n");
 
-fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
-    let settings = Settings::deserialize(reading.table).unwrap_or_default();
+fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
     let reader = reading.beginning.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let first = if reading.after == After::Now { json::place_line(reader.last()) } else { EMPTY_LINE };
@@ -59,7 +58,7 @@ fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
     // `no-transform` keeps proxies from holding the stream back to compress it.
     response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
-    response
+    response.into()
 }
 
 type State = (Option<Bytes>, FeedReader);

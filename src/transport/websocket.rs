@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use self::fault::Fault;
 use self::socket::{Socket, Turn, WRITE_BUFFER_BYTES};
 use super::{
-    FeedReader, Opens, Publishing, Reading, Receipts, Subscribing, Told, Transport, Upstream, json, with_query,
+    FeedReader, Opens, Publishing, Reading, Receipts, Reply, Serve, Subscribing, Told, Transport, Upstream, json, with_query,
 };
 use crate::feed::Next;
 use crate::trial::Alpn;
@@ -38,7 +38,7 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("websocket.js"),
     modules: &[],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |reading| Box::pin(async { serve(reading) }),
+    serve: |table| Serve::new(table, serve),
     subscribe: |subscribing| Box::pin(subscribe(subscribing)),
 };
 
@@ -119,20 +119,19 @@ impl Default for Settings {
     }
 }
 
-fn serve(reading: Reading<'_>) -> Response<ResponseBody> {
+fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
     let fields = &reading.exchange.head().headers;
     if fields.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        return other_version();
+        return other_version().into();
     }
     let offered = offers(fields, SUBPROTOCOL);
-    let settings = Settings::deserialize(reading.table).unwrap_or_default();
     let (reader, publishing) = (reading.beginning.after(reading.after), reading.publishing);
     let mut response =
         Response::new(ResponseBody::tunnel(move |tunnel| converse(tunnel, reader, publishing, settings)));
     if offered {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    response
+    response.into()
 }
 
 /// RFC 6455 section 4.2.2: says which version there is.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::session::{self, Mode, Publish};
-use super::{Opens, Transport, Upstream};
+use super::{Opens, Serve, Transport, Upstream};
 use crate::trial::Alpn;
 
 /// The row.
@@ -20,7 +20,7 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("webtransport.js"),
     modules: &[],
     check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |reading| Box::pin(async { session::serve(reading) }),
+    serve: |table| Serve::new(table, session::serve),
     subscribe: |subscribing| Box::pin(session::subscribe("webtransport", subscribing)),
 };
 

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn stream(conn: u64, stream: u64, sub: u32, begins: bool) -> Fact {
-        let (t, alpn, tag, sub, feed) = (0, Alpn::H2, Some(7), Some(sub), "f0".to_owned());
+        let (t, alpn, tag, sub, feed) = (0, Alpn::H2, Some(7), Some(sub), "f0".into());
         if begins {
             Fact::Attached { t, conn, stream, alpn, tag, sub, feed }
         } else {
@@ -98,7 +98,7 @@ mod tests {
     fn what_closes_after_the_census_was_held() {
         let mut lanes = Lanes::default();
         lanes.apply(&stream(4, 1, 0, true));
-        let (feed, id) = ("f0".to_owned(), "k3f9-1".to_owned());
+        let (feed, id) = ("f0".into(), "k3f9-1".to_owned());
         lanes.apply(&Fact::Published { t: 1, feed, id, event: 0, scheduled: 1, census: true });
         let held = lanes.clone();
         lanes.apply(&stream(4, 1, 0, false));

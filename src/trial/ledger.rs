@@ -109,7 +109,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let stream = |sub, attach: bool| {
             let stream = u64::from(sub);
-            let (t, conn, alpn, tag, sub, feed) = (0, 1, Alpn::H2, Some(7), Some(sub), "f0".to_owned());
+            let (t, conn, alpn, tag, sub, feed) = (0, 1, Alpn::H2, Some(7), Some(sub), "f0".into());
             if attach {
                 Fact::Attached { t, conn, stream, alpn, tag, sub, feed }
             } else {

@@ -1,5 +1,7 @@
 //! Observations: one raw fact each, with its time. They are all that metrics are computed from.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Alpn;
@@ -78,13 +80,13 @@ pub enum Fact {
     Disconnected { t: u64, conn: u64, requests: u64 },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
     /// is the server's own number for it, for URLs that say nothing.
-    Attached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
+    Attached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
     /// It ended.
-    Detached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: String },
+    Detached { t: u64, conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
     /// `census` marks the one at T. Of one that a client sent, `event` is the number in its data, which is one more
     /// than that of `sent` and 0 where there is none, and `scheduled` is when it came.
-    Published { t: u64, feed: String, id: String, event: u32, scheduled: u64, census: bool },
+    Published { t: u64, feed: Arc<str>, id: String, event: u32, scheduled: u64, census: bool },
     /// The census event was handed to this stream.
     Written { t: u64, stream: u64, sub: Option<u32>, id: String },
     /// A bound was reached: its name, and how often so far.

@@ -82,7 +82,7 @@ pub struct Attaching {
     /// The connection that it came on.
     pub connection: Arc<Connection>,
     /// The feed that it reads.
-    pub feed: String,
+    pub feed: Arc<str>,
     /// What the subscription's URL says of itself: `?trial=7`.
     pub tag: Option<u32>,
     /// Likewise: `&sub=0`.
@@ -118,7 +118,7 @@ impl Attaching {
         let Self { ref connection, tag, sub, ref feed, .. } = self;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
-        connection.sink.saw(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: feed.clone() });
+        connection.sink.saw(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
         Attachment { stream, of: self }
     }
 }
@@ -142,10 +142,9 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let Attaching { connection, feed, tag, sub, .. } = &mut self.of;
+        let Attaching { ref connection, ref feed, tag, sub, .. } = self.of;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
-        let (tag, sub, feed) = (*tag, *sub, std::mem::take(feed));
-        let stream = self.stream;
+        let (stream, feed) = (self.stream, Arc::clone(feed));
         connection.sink.saw(Fact::Detached { t, conn, stream, alpn, tag, sub, feed });
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -180,16 +180,17 @@ async fn answer<H: Handler>(
     connection.asked();
     let alt_svc = connection.alt_svc.clone();
     let wish = Wish::of(&request);
-    let opening = hyper::upgrade::on(&mut request);
-    let (head, body) = request.into_parts();
     let mut response = match wish {
         Ok(Some(wish)) => {
+            let opening = hyper::upgrade::on(&mut request);
+            let (head, _) = request.into_parts();
             let protocol = wish.protocol.clone();
             let response = handler.answer(Exchange::Tunnel(Opening { head, protocol, connection })).await;
             upgrade::settle(wish, opening, response, &tunnels).await
         }
         Ok(None) => {
-            let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.unwrap_or(Err(BodyError::CutShort));
+            let (head, body) = request.into_parts();
+            let body = if body.is_end_stream() { Ok(Bytes::new()) } else { in_time(body).await };
             handler.answer(Exchange::Request(Request { head, body, connection })).await
         }
         Err(refused) => refused.response(),
@@ -198,6 +199,10 @@ async fn answer<H: Handler>(
         response.headers_mut().insert(http::header::ALT_SVC, value);
     }
     response
+}
+
+async fn in_time(body: Incoming) -> Result<Bytes, BodyError> {
+    Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(body))).await.unwrap_or(Err(BodyError::CutShort))
 }
 
 /// Reads it to its end even when it is refused: what is left unread would make HTTP/2 reset the stream and HTTP/1.1

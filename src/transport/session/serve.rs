@@ -15,7 +15,7 @@ use serde_json::json;
 use super::publish::receive;
 use super::{Mode, Table};
 use crate::feed::{Gap, Next};
-use crate::transport::{FeedReader, Reading, json};
+use crate::transport::{FeedReader, Reading, Reply, json};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::wire::session::SessionError;
@@ -29,13 +29,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What a line says that isn't there for an event.
 const HEARTBEAT: Bytes = Bytes::from_static(b"\n");
 
-pub(in crate::transport) fn serve(reading: Reading<'_>) -> http::Response<ResponseBody> {
-    let Table { mode, finish, .. } = Table::of(reading.table);
+pub(in crate::transport) fn serve(reading: Reading<'_>, table: Table) -> Reply {
+    let Table { mode, finish, .. } = table;
     let mode = match reading.query.get("mode") {
         None => mode,
         Some(word) => match Mode::find(word) {
             Some(mode) => mode,
-            None => return unknown(word),
+            None => return unknown(word).into(),
         },
     };
     let reader = reading.beginning.after(reading.after);
@@ -59,6 +59,7 @@ pub(in crate::transport) fn serve(reading: Reading<'_>) -> http::Response<Respon
             () = receive(&session, &publishing) => {}
         }
     }))
+    .into()
 }
 
 fn unknown(word: &str) -> http::Response<ResponseBody> {

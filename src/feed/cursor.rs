@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::event::{Event, EventId, EventIdError};
 use super::log::Feed;
 
@@ -72,7 +70,8 @@ pub struct Cursor {
     next: u64,
     /// A gap to be told first.
     gap: Option<Gap>,
-    news: watch::Receiver<u64>,
+    /// Where it waits.
+    room: usize,
     /// Heartbeats seen.
     beats: u64,
     /// Whether something was given out since the last heartbeat.
@@ -84,9 +83,8 @@ pub struct Cursor {
 impl Cursor {
     /// A reader that begins there.
     pub fn new(feed: &Arc<Feed>, after: After) -> Self {
-        // Subscribed before the head is read: what is published in between wakes the reader for nothing, at worst.
-        let news = feed.subscribe();
-        let (beats, ends) = (*news.borrow(), feed.ends());
+        let room = feed.enter();
+        let (beats, ends) = (feed.beats(), feed.ends());
         let (head, first) = (feed.head(), feed.first());
         let oldest = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
         let (next, gap) = match after {
@@ -99,7 +97,7 @@ impl Cursor {
             }
             After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: oldest() })),
         };
-        Self { feed: Arc::clone(feed), next, gap, news, beats, busy: false, ends }
+        Self { feed: Arc::clone(feed), next, gap, room, beats, busy: false, ends }
     }
 
     /// What is next; waits for it. Cancelling loses nothing.
@@ -109,7 +107,9 @@ impl Cursor {
                 self.busy = true;
                 return next;
             }
-            let beats = *self.news.borrow_and_update();
+            // Listens before it looks: what is published in between wakes it.
+            let news = self.feed.news(self.room);
+            let beats = self.feed.beats();
             if beats != self.beats {
                 self.beats = beats;
                 if !std::mem::take(&mut self.busy) {
@@ -119,14 +119,10 @@ impl Cursor {
             if self.feed.ends() != self.ends {
                 return Next::End;
             }
-            // An event may have come between `try_next` and `borrow_and_update`, which marked its news as seen.
             if self.next <= self.feed.head() {
                 continue;
             }
-            if self.news.changed().await.is_err() {
-                // The cursor holds the feed, and the feed the sender: this can't happen, and waiting is harmless.
-                std::future::pending::<()>().await;
-            }
+            news.await;
         }
     }
 
@@ -152,6 +148,12 @@ impl Cursor {
         let missed = first - self.next;
         self.next = first;
         Some(Next::Gap(Gap { missed: Some(missed), first: Some(EventId { epoch: self.feed.epoch, seq: first }) }))
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.feed.leave();
     }
 }
 

@@ -1,10 +1,11 @@
 //! A feed's log: the last events in a ring, read by any number of cursors without a lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::event::{Epoch, Event, EventId};
 
@@ -12,6 +13,12 @@ use super::event::{Epoch, Event, EventId};
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// How much all events of a log may hold together; older ones go first.
 pub const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// In how many rooms readers wait: each has a lock, which only those who enter or are woken take.
+const ROOMS: usize = 8;
+/// How many readers in a row wait in the same room. They are woken in the order in which they began to wait: what
+/// lies side by side in memory, here and in their clients, is then used side by side.
+const NEIGHBOURS: usize = 64;
 
 /// A named, bounded log of events.
 ///
@@ -29,8 +36,13 @@ pub struct Feed {
     first: AtomicU64,
     /// The bytes that the log holds.
     publishing: Mutex<usize>,
-    /// Wakes the readers; its value counts heartbeats.
-    news: watch::Sender<u64>,
+    /// Wakes the readers.
+    news: [Notify; ROOMS],
+    /// How many cursors were made, and how many there are.
+    drawn: AtomicUsize,
+    readers: AtomicUsize,
+    /// Heartbeats so far.
+    beats: AtomicU64,
     /// How often all readers were ended.
     ends: AtomicU64,
 }
@@ -45,7 +57,10 @@ impl Feed {
             head: AtomicU64::new(0),
             first: AtomicU64::new(1),
             publishing: Mutex::new(0),
-            news: watch::Sender::new(0),
+            news: std::array::from_fn(|_| Notify::new()),
+            drawn: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+            beats: AtomicU64::new(0),
             ends: AtomicU64::new(0),
         })
     }
@@ -81,19 +96,26 @@ impl Feed {
         self.slot(seq).store(Some(Arc::clone(&event)));
         self.head.store(seq, Ordering::Release);
         drop(held);
-        self.news.send_modify(|_| {});
+        self.wake();
         event
     }
 
     /// Wakes the readers for a sign of life.
     pub fn beat(&self) {
-        self.news.send_modify(|beats| *beats += 1);
+        self.beats.fetch_add(1, Ordering::Release);
+        self.wake();
     }
 
     /// Ends every cursor that there is now.
     pub fn end_readers(&self) {
         self.ends.fetch_add(1, Ordering::Release);
-        self.news.send_modify(|_| {});
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for room in &self.news {
+            room.notify_waiters();
+        }
     }
 
     pub(super) fn ends(&self) -> u64 {
@@ -102,7 +124,7 @@ impl Feed {
 
     /// How many cursors there are.
     pub fn readers(&self) -> usize {
-        self.news.receiver_count()
+        self.readers.load(Ordering::Relaxed)
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -118,8 +140,24 @@ impl Feed {
         self.slot(seq).load_full().filter(|event| event.id.seq == seq)
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+    pub(super) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Acquire)
+    }
+
+    /// Lets a cursor in; gives back the room that it is to wait in.
+    pub(super) fn enter(&self) -> usize {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        self.drawn.fetch_add(1, Ordering::Relaxed) / NEIGHBOURS % ROOMS
+    }
+
+    /// A cursor is gone.
+    pub(super) fn leave(&self) {
+        self.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What wakes a room's readers. Whoever looks for news after this was called, and finds none, may wait for it.
+    pub(super) fn news(&self, room: usize) -> Notified<'_> {
+        self.news[room % ROOMS].notified()
     }
 
     fn slot(&self, seq: u64) -> &ArcSwapOption<Event> {

@@ -33,8 +33,6 @@ const PING_HTML: (&str, &str) =
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
-/// How many fields an answer gets in all, to make room for them at once.
-const FIELDS: usize = 12;
 
 /// What the routes share.
 #[derive(Debug)]
@@ -83,52 +81,50 @@ impl Routes {
         (origin, reply.unwrap_or_else(|error| error.response().into()))
     }
 
-    fn dispatch(&self, exchange: Exchange) -> Result<Reply, Error> {
-        let head = exchange.head();
-        // What is read of it outlives the exchange, which its route takes.
-        let uri = head.uri.clone();
-        if head.method == Method::OPTIONS {
+    fn dispatch(&self, mut exchange: Exchange) -> Result<Reply, Error> {
+        let uri = exchange.take_uri();
+        if exchange.head().method == Method::OPTIONS {
             let mut response = no_content();
             allow_preflight(response.headers_mut());
             return Ok(response.into());
         }
         let path = uri.path();
+        let query = || Query::read(uri.query().unwrap_or_default());
         let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
         match (parts.next(), parts.next(), parts.next(), parts.next(), exchange) {
             (Some("ping"), None, None, None, Exchange::Request(request)) => {
                 only(&request.head.method, &Method::GET)?;
-                Ok(no_content().into())
+                Ok(embeddable(no_content()).into())
             }
             (Some(name @ ("ping.svg" | "ping.html")), None, None, None, Exchange::Request(request)) => {
                 only(&request.head.method, &Method::GET)?;
                 let (kind, content) = if name == "ping.svg" { PING_SVG } else { PING_HTML };
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-                Ok(response.into())
+                Ok(embeddable(response).into())
             }
             (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
                 only(&request.head.method, &Method::POST)?;
-                Ok(self.publish(feed, &request)?.into())
+                Ok(self.publish(feed, &query()?, &request)?.into())
             }
             (Some("feeds"), Some(feed), Some(name), None, exchange) => {
                 let serving = self.serving.iter().find(|(row, _)| row.name == name);
                 let (row, serve) = serving.ok_or_else(|| Error::no_transport(name))?;
-                self.subscribe(feed, (row, serve), Query::read(uri.query().unwrap_or_default())?, exchange)
+                self.subscribe(feed, (row, serve), &query()?, exchange)
             }
             _ => Err(Error::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")),
         }
     }
 
-    fn publish(&self, feed: &str, request: &Request) -> Result<Response<ResponseBody>, Error> {
+    fn publish(&self, feed: &str, query: &Query<'_>, request: &Request) -> Result<Response<ResponseBody>, Error> {
         let feed = self.feed(feed)?;
-        let query = Query::read(request.head.uri.query().unwrap_or_default())?;
         let body = match &request.body {
             Ok(body) => body,
             Err(BodyError::TooLong) => return Err(PublishError::TooLong.into()),
             Err(error @ BodyError::CutShort) => return Err(Error::new(StatusCode::BAD_REQUEST, error.to_string())),
         };
         let name = query.get("name").unwrap_or("message");
-        let id = self.publishing(feed, number(&query, "trial")).publish(name, body)?;
+        let id = self.publishing(feed, number(query, "trial")).publish(name, body)?;
         Ok(json_response(StatusCode::CREATED, &json!({"id": id.to_string()})))
     }
 
@@ -140,7 +136,7 @@ impl Routes {
         &self,
         feed: &str,
         (transport, serve): (&Transport, &Serve),
-        query: Query<'_>,
+        query: &Query<'_>,
         exchange: Exchange,
     ) -> Result<Reply, Error> {
         fits(transport, &exchange)?;
@@ -148,9 +144,9 @@ impl Routes {
             return turned_away.map(Reply::Now);
         }
         let feed = self.feed(feed)?;
-        let after = After::parse(query.get("after"))
-            .map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let (tag, sub) = (number(&query, "trial"), number(&query, "sub"));
+        let after =
+            After::parse(query.get("after")).map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let (tag, sub) = (number(query, "trial"), number(query, "sub"));
         let attaching = Attaching {
             connection: Arc::clone(exchange.connection()),
             feed: Arc::clone(feed.name()),
@@ -161,7 +157,7 @@ impl Routes {
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
         let beginning = Beginning { feed, attaching, rig: self.rig };
-        Ok(serve.answer(Reading { exchange, after, query: &query, beginning, publishing }))
+        Ok(serve.answer(Reading { exchange, after, query, beginning, publishing }))
     }
 
     /// What a reader is answered with while the server turns all away: a fault that was asked for.
@@ -192,24 +188,34 @@ impl Routes {
 }
 
 impl Handler for Arc<Routes> {
-    async fn answer(&self, exchange: Exchange) -> Response<ResponseBody> {
+    fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (origin, reply) = self.begin(exchange);
-        let mut response = match reply {
-            Reply::Now(response) => response,
-            Reply::Later(response) => response.await,
-        };
-        let headers = response.headers_mut();
-        headers.reserve(FIELDS);
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // For pages that are cross-origin isolated and load it without CORS, such as an image, or in a frame (WHATWG
-        // HTML, "cross-origin embedder policies": what is embedded must have one as well).
-        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-        headers.insert(EMBEDDER_POLICY, HeaderValue::from_static("require-corp"));
-        allow(headers, origin);
-        response
+        async {
+            let response = match reply {
+                Reply::Now(response) => response,
+                Reply::Later(response) => response.await,
+            };
+            dressed(response, origin)
+        }
     }
+}
+
+/// With the fields that every answer has.
+fn dressed(mut response: Response<ResponseBody>, origin: Option<HeaderValue>) -> Response<ResponseBody> {
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    allow(headers, origin);
+    response
+}
+
+/// For pages that are cross-origin isolated and load it without CORS, such as an image, or in a frame (WHATWG HTML,
+/// "cross-origin embedder policies": what is embedded must have one as well). Whoever reads a feed does it with CORS.
+fn embeddable(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    response.headers_mut().insert(EMBEDDER_POLICY, HeaderValue::from_static("require-corp"));
+    response
 }
 
 /// An answer that says what was wrong.

@@ -20,6 +20,8 @@ use crate::wire::{ResponseBody, Sink};
 const ANSWER_EVENTS: usize = 1024;
 /// After how many bytes of events an answer is full: it is at most that long and one event more.
 const ANSWER_BYTES: usize = 256 * 1024;
+/// How many fields an answer has room for.
+const ANSWER_FIELDS: usize = 6;
 /// How long an answer a reader takes, in bytes: a full one, and what a trial's largest event takes (1 MiB, escaped).
 pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
 
@@ -70,10 +72,14 @@ impl Batch {
         }
         let body = match &*self.nexts {
             // What all who waited for this event are answered.
-            [Next::Event(event)] if event.id == last && !full => event.encoded(Form::Answer, |_| self.encode(last, false)),
+            [Next::Event(event)] if event.id == last && !full => {
+                event.encoded(Form::Answer, |_| self.encode(last, false))
+            }
             _ => self.encode(last, full),
         };
         let mut response = http::Response::new(ResponseBody::whole(body));
+        // At once for all fields that the answer gets.
+        *response.headers_mut() = http::HeaderMap::with_capacity(ANSWER_FIELDS);
         response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         response
     }

@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use self::fault::Fault;
 use self::socket::{Socket, Turn, WRITE_BUFFER_BYTES};
 use super::{
-    FeedReader, Opens, Publishing, Reading, Receipts, Reply, Serve, Subscribing, Told, Transport, Upstream, json, with_query,
+    FeedReader, Opens, Publishing, Reading, Receipts, Reply, Serve, Subscribing, Told, Transport, Upstream, json,
+    with_query,
 };
 use crate::feed::Next;
 use crate::trial::Alpn;

@@ -55,9 +55,9 @@ impl Connection {
         Arc::new(Self { id, peer, alpn, alt_svc, requests: AtomicU64::new(0), sink })
     }
 
-    /// Whether there was a request yet.
-    pub fn was_asked(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) > 0
+    /// How many requests there were yet.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Counts a request.
@@ -68,7 +68,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let requests = self.requests.load(Ordering::Relaxed);
+        let requests = self.requests();
         self.sink.saw(Fact::Disconnected { t: monotonic_nanos(), conn: self.id, requests });
     }
 }

@@ -35,6 +35,14 @@ impl Exchange {
         }
     }
 
+    /// Takes the target out of it, and leaves `/`.
+    pub fn take_uri(&mut self) -> http::Uri {
+        std::mem::take(match self {
+            Self::Request(request) => &mut request.head.uri,
+            Self::Tunnel(opening) | Self::Session(opening) => &mut opening.head.uri,
+        })
+    }
+
     /// The connection that it came on.
     pub fn connection(&self) -> &Arc<Connection> {
         match self {
@@ -81,8 +89,8 @@ pub enum BodyError {
 
 /// Answers exchanges.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// The answer.
-    fn answer(&self, exchange: Exchange) -> impl Future<Output = http::Response<ResponseBody>> + Send;
+    /// The answer. What is looked at in the request is looked at before this waits.
+    fn answer(&self, exchange: Exchange) -> impl Future<Output = http::Response<ResponseBody>> + Send + use<Self>;
 }
 
 /// A two-way byte stream.

@@ -1,9 +1,10 @@
 //! HTTP/1.1 and HTTP/2 on TCP and TLS, server side.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -105,10 +106,7 @@ async fn connection<H: Handler>(
     let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
     let asked = Arc::clone(&connection);
     let (tunnels, mut granted) = mpsc::channel(1);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let (handler, connection, tunnels) = (handler.clone(), Arc::clone(&connection), tunnels.clone());
-        Box::pin(async move { Ok::<_, Infallible>(answer(request, handler, connection, tunnels).await) })
-    });
+    let service = service_fn(move |request| answer(request, &handler, Arc::clone(&connection), &tunnels));
     let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
@@ -134,9 +132,14 @@ async fn connection<H: Handler>(
         }
         Alpn::H1 | Alpn::H3 | Alpn::Quic => {
             let mut http1 = hyper::server::conn::http1::Builder::new();
-            let http1 =
-                http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(H1_BUFFER_BYTES);
-            Box::pin(http1.serve_connection(io, service).with_upgrades()).await?;
+            // Its own limit on the time for a header would be a timer begun and ended for each request.
+            let http1 = http1.header_read_timeout(None).max_buf_size(H1_BUFFER_BYTES);
+            let served = Box::pin(http1.serve_connection(io, service).with_upgrades());
+            tokio::select! {
+                biased;
+                served = served => served?,
+                () = idleness(&asked) => return Err("no request in time".into()),
+            }
             // HTTP/1.1 is over once there is a tunnel, which has all of the connection.
             if let Ok(tunnel) = granted.try_recv() {
                 tunnel.run().await;
@@ -156,8 +159,23 @@ fn is_calm_wanted(error: &(dyn std::error::Error + 'static)) -> bool {
 /// Ends when a client has asked for nothing in time: hyper waits for HTTP/2's preface for ever.
 async fn silence(connection: &Connection) {
     tokio::time::sleep(HEADER_TIMEOUT).await;
-    if connection.was_asked() {
+    if connection.requests() > 0 {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when nothing was asked for [`HEADER_TIMEOUT`] and nothing is being answered: for a client that asks for nothing
+/// more, or takes too long over its header, after one to two times that.
+async fn idleness(connection: &Arc<Connection>) {
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(HEADER_TIMEOUT).await;
+        let now = connection.requests();
+        // The service and this hold the connection, and so does whatever is being answered.
+        if now == before && Arc::strong_count(connection) <= 2 {
+            return;
+        }
+        before = now;
     }
 }
 
@@ -171,38 +189,66 @@ fn negotiated(stream: &TlsStream<Counted<TcpStream>>, options: &TcpOptions) -> R
     }
 }
 
-async fn answer<H: Handler>(
+type Answered = Result<http::Response<ResponseBody>, Infallible>;
+
+/// An answer under way.
+struct Answering(Pin<Box<dyn Future<Output = Answered> + Send>>);
+
+impl Future for Answering {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// Begins to answer. What waits afterwards is as small as it can be: it is a poll's cost.
+fn answer<H: Handler>(
     mut request: http::Request<Incoming>,
-    handler: H,
+    handler: &H,
     connection: Arc<Connection>,
-    tunnels: Tunnels,
-) -> http::Response<ResponseBody> {
+    tunnels: &Tunnels,
+) -> Answering {
     connection.asked();
     let alt_svc = connection.alt_svc.clone();
-    let wish = Wish::of(&request);
-    let mut response = match wish {
+    Answering(match Wish::of(&request) {
+        Ok(None) if request.body().is_end_stream() => {
+            let (head, _) = request.into_parts();
+            let response = handler.answer(Exchange::Request(Request { head, body: Ok(Bytes::new()), connection }));
+            Box::pin(async move { Ok(with_alt_svc(response.await, alt_svc)) })
+        }
+        Ok(None) => {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let (head, body) = request.into_parts();
+                let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await;
+                let body = body.unwrap_or(Err(BodyError::CutShort));
+                let response = handler.answer(Exchange::Request(Request { head, body, connection }));
+                Ok(with_alt_svc(response.await, alt_svc))
+            })
+        }
         Ok(Some(wish)) => {
             let opening = hyper::upgrade::on(&mut request);
             let (head, _) = request.into_parts();
             let protocol = wish.protocol.clone();
-            let response = handler.answer(Exchange::Tunnel(Opening { head, protocol, connection })).await;
-            upgrade::settle(wish, opening, response, &tunnels).await
+            let response = handler.answer(Exchange::Tunnel(Opening { head, protocol, connection }));
+            let tunnels = tunnels.clone();
+            Box::pin(async move {
+                Ok(with_alt_svc(upgrade::settle(wish, opening, response.await, &tunnels).await, alt_svc))
+            })
         }
-        Ok(None) => {
-            let (head, body) = request.into_parts();
-            let body = if body.is_end_stream() { Ok(Bytes::new()) } else { in_time(body).await };
-            handler.answer(Exchange::Request(Request { head, body, connection })).await
-        }
-        Err(refused) => refused.response(),
-    };
+        Err(refused) => Box::pin(std::future::ready(Ok(with_alt_svc(refused.response(), alt_svc)))),
+    })
+}
+
+fn with_alt_svc(
+    mut response: http::Response<ResponseBody>,
+    alt_svc: Option<http::HeaderValue>,
+) -> http::Response<ResponseBody> {
     if let Some(value) = alt_svc {
         response.headers_mut().insert(http::header::ALT_SVC, value);
     }
     response
-}
-
-async fn in_time(body: Incoming) -> Result<Bytes, BodyError> {
-    Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(body))).await.unwrap_or(Err(BodyError::CutShort))
 }
 
 /// Reads it to its end even when it is refused: what is left unread would make HTTP/2 reset the stream and HTTP/1.1

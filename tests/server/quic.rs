@@ -136,12 +136,12 @@ async fn a_connection_that_says_no_first_line_is_sent_away() {
 struct Keeping(mpsc::Sender<Session>);
 
 impl Handler for Keeping {
-    async fn answer(&self, _: Exchange) -> http::Response<ResponseBody> {
+    fn answer(&self, _: Exchange) -> impl Future<Output = http::Response<ResponseBody>> + Send + use<> {
         let Self(sender) = self.clone();
-        http::Response::new(ResponseBody::session(move |session| async move {
+        std::future::ready(http::Response::new(ResponseBody::session(move |session| async move {
             sender.send(session.clone()).await.unwrap();
             session.ended().await;
-        }))
+        })))
     }
 }
 

@@ -131,7 +131,13 @@ impl Drop for Open {
 struct Back(Arc<watch::Sender<Seen>>);
 
 impl Handler for Back {
-    async fn answer(&self, exchange: Exchange) -> Response<ResponseBody> {
+    fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
+        std::future::ready(self.respond(exchange))
+    }
+}
+
+impl Back {
+    fn respond(&self, exchange: Exchange) -> Response<ResponseBody> {
         let head = exchange.head();
         assert_eq!(head.uri.scheme_str(), Some("https"));
         assert!(head.uri.authority().is_some_and(|authority| authority.host() == "localhost"));

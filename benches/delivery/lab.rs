@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use transport_lab::trial::contract::{CONTRACT, ServerRole};
-use transport_lab::trial::{Alpn, Down, Fact, Role, Settings, TrialMessage, Up};
+use transport_lab::trial::{Alpn, Down, Role, Settings, TrialMessage, Up};
 use transport_lab::wire::dial::Target;
 
 use super::measure::PATIENCE;
+use super::process;
 use super::protocols::Case;
 
 pub(crate) struct Lab {
@@ -26,11 +27,10 @@ pub(crate) struct Lab {
 impl Lab {
     /// Starts it with the certificate in this folder.
     pub(crate) fn start(certs: &Path, case: &Case) -> Result<Self, String> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
-            .args(["child", "server"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_transport-lab"));
+        // As nginx has one worker.
+        command.args(["child", "server"]).env("TOKIO_WORKER_THREADS", "1");
+        let mut child = process::start_server(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
             .map_err(|error| format!("the server doesn't start: {error}"))?;
         let settings = serde_json::json!({"server": {"max-concurrent-streams": 128, "heartbeat": "off"}});
         let settings: Settings = serde_json::from_value(settings).expect("settings");
@@ -48,15 +48,19 @@ impl Lab {
         let attached = Arc::new(AtomicUsize::new(0));
         let (sender, listening) = mpsc::channel();
         let counted = Arc::clone(&attached);
-        let stdout = BufReader::new(child.stdout.take().expect("its output"));
+        let mut stdout = BufReader::with_capacity(1 << 16, child.stdout.take().expect("its output"));
         std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                match serde_json::from_str(&line) {
-                    Ok(Up::Listening { ports, .. }) => drop(sender.send(ports)),
-                    Ok(Up::Saw(Fact::Attached { .. })) => drop(counted.fetch_add(1, Ordering::Relaxed)),
-                    Ok(Up::Saw(Fact::Detached { .. })) => drop(counted.fetch_sub(1, Ordering::Relaxed)),
-                    _ => {}
+            let mut line = Vec::new();
+            while stdout.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                // Ten thousand facts for each event to long polling: to parse them would be the load's CPU time.
+                if line.starts_with(br#"{"type":"saw","kind":"attached""#) {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                } else if line.starts_with(br#"{"type":"saw","kind":"detached""#) {
+                    counted.fetch_sub(1, Ordering::Relaxed);
+                } else if let Ok(Up::Listening { ports, .. }) = serde_json::from_slice(&line) {
+                    let _ = sender.send(ports);
                 }
+                line.clear();
             }
         });
         let ports: BTreeMap<Alpn, Vec<u16>> = listening.recv_timeout(PATIENCE).map_err(|error| error.to_string())?;

@@ -36,6 +36,8 @@ pub(crate) struct Spec {
     path: String,
     subscribers: usize,
     per_connection: usize,
+    /// How long a long poller waits with its next request, in milliseconds.
+    pause: u64,
     /// Receipts after which it has finished.
     receipts: usize,
 }
@@ -54,6 +56,7 @@ impl Spec {
             path,
             subscribers: extent.subscribers,
             per_connection: case.per_connection(),
+            pause: extent.pause,
             receipts: extent.subscribers * extent.events,
         }
     }

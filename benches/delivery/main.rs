@@ -1,10 +1,11 @@
 //! What it costs to deliver an event to thousands of TLS subscribers: the server's CPU time per delivery, its memory
 //! per subscriber, and how late the events are; next to nginx with nchan, where that speaks the same.
 //!
-//! `cargo bench --bench delivery [-- --subscribers 5000 --events 20 --rate 4 --rounds 2 sse/h1 …]`
+//! `cargo bench --bench delivery [-- --subscribers 5000 --events 20 --rate 4 --pause 100 --rounds 3 sse/h1 …]`
 //!
 //! Enters: the rows of `transport::ALL`, so that a new transport joins by itself. Leaves: a Markdown table. Server, load
-//! and publisher are three processes; the servers take turns, under the same certificate, before the same load. What
+//! and publisher are three processes; the servers take turns, under the same certificate, before the same load, each
+//! with one thread on a processor of its own. What
 //! must never happen here: a load that costs one server more than the other, or a number without the count of
 //! deliveries it stands on.
 
@@ -31,6 +32,9 @@ pub(crate) struct Extent {
     events: usize,
     /// Events per second.
     rate: f64,
+    /// How long a long poller waits with its next request, in milliseconds, as one does who is far away. Where they ask
+    /// at once, five thousand of them on one processor fall behind, and how late events are is the load's own doing.
+    pause: u64,
     /// How often each is measured where there is something to compare it with; the rest is measured once.
     rounds: usize,
     /// Protocols to measure (`sse/h1`); all when empty.
@@ -39,7 +43,7 @@ pub(crate) struct Extent {
 
 impl Default for Extent {
     fn default() -> Self {
-        Self { subscribers: 5000, events: 20, rate: 4.0, rounds: 2, only: Vec::new() }
+        Self { subscribers: 5000, events: 20, rate: 4.0, pause: 100, rounds: 3, only: Vec::new() }
     }
 }
 
@@ -50,12 +54,17 @@ impl Extent {
         while let Some(argument) = arguments.next() {
             let mut number = || {
                 let text = arguments.next().unwrap_or_default();
-                text.parse::<f64>().ok().filter(|n| *n > 0.0).ok_or(format!("{argument} takes a number, not `{text}`"))
+                let least = if argument == "--pause" { 0.0 } else { f64::MIN_POSITIVE };
+                text.parse::<f64>()
+                    .ok()
+                    .filter(|n| *n >= least)
+                    .ok_or(format!("{argument} takes a number, not `{text}`"))
             };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be above 0")]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be 0 or above")]
             match argument.as_str() {
                 "--subscribers" => extent.subscribers = number()? as usize,
                 "--events" => extent.events = number()? as usize,
+                "--pause" => extent.pause = number()? as u64,
                 "--rate" => extent.rate = number()?,
                 "--rounds" => extent.rounds = number()? as usize,
                 // What `cargo bench` itself passes on.
@@ -85,6 +94,7 @@ fn main() {
         .into_iter()
         .filter(|case| extent.only.is_empty() || extent.only.contains(&case.protocol.to_string()))
         .collect();
+    process::stay_on(process::Processor::Last);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (measured, whole) = runtime.block_on(all(&extent, &cases));
     table::print(&extent, &cases, &measured);

@@ -32,12 +32,9 @@ impl Nchan {
         let port = if case.protocol.alpn == Alpn::H1 { ports[0] } else { ports[1] };
         let conf = configuration(dir, &module, certs, [ports[0], ports[1]], case.rival.unwrap_or("eventsource"));
         std::fs::write(dir.join("nginx.conf"), conf).expect("a file");
-        let child = Command::new(program)
-            .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
-            .arg(dir)
-            .stdin(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("nginx doesn't start: {error}"))?;
+        let mut command = Command::new(program);
+        command.args(["-e", "error.log", "-c", "nginx.conf", "-p"]).arg(dir).stdin(Stdio::null());
+        let child = process::start_server(&mut command).map_err(|error| format!("nginx doesn't start: {error}"))?;
         let mut nginx = Self { child, control: Target { host: "localhost".to_owned(), port: ports[0] }, port };
         let listens = || std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_ok();
         let waited = until(PATIENCE, || listens() || matches!(nginx.child.try_wait(), Ok(Some(_)))).await;

@@ -6,13 +6,15 @@ use super::{Extent, process};
 
 /// Prints it.
 pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
-    let Extent { subscribers, events, rate, rounds, .. } = extent;
+    let Extent { subscribers, events, rate, pause, rounds, .. } = extent;
     println!("{subscribers} TLS subscribers, {events} events of 100 B at {rate}/s; {}.", process::machine());
     if cfg!(debug_assertions) {
         println!("Not optimised: `cargo bench` is.");
     }
     println!("nginx with nchan: medians of {rounds} rounds in turn; what it doesn't speak is measured once, each");
-    println!("subscriber then being the lab's own client. Polling asks every second.");
+    println!(
+        "subscriber then being the lab's own client. Polling asks every second; who polls long asks again after {pause} ms."
+    );
     println!();
     println!(
         "| protocol | received | CPU per delivery | nchan | ratio | memory per subscriber | nchan | ratio | delay p50, p99 | nchan |"

@@ -1,7 +1,9 @@
 //! The subscriptions: as little work per receipt as there can be, the same for every server.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use transport_lab::transport::{self, Receipts, Subscribing};
 use transport_lab::trial::Alpn;
 use transport_lab::wire::dial::{Dialled, Target};
@@ -54,6 +57,15 @@ struct Opening {
     stop: watch::Sender<bool>,
 }
 
+impl Opening {
+    /// What lies between an answer and the next request.
+    async fn pause(&self) {
+        if self.spec.pause > 0 {
+            tokio::time::sleep(Duration::from_millis(self.spec.pause)).await;
+        }
+    }
+}
+
 /// Opens them all; returns at once.
 pub(super) fn start(spec: &Spec, tally: &Tally) -> Readers {
     let ca = CertificateDer::from_pem_file(&spec.ca).expect("the CA");
@@ -87,6 +99,7 @@ async fn connection(opening: Arc<Opening>, subs: std::ops::Range<usize>) -> Resu
         let opening = &opening;
         match (opening.spec.reader, opening.spec.protocol.alpn) {
             (Reader::Stream, Alpn::H1) => raw(opening).await,
+            (Reader::LongPolling, Alpn::H1) => raw_long_polling(opening).await,
             (Reader::Native, _) => native(opening, subs).await,
             (reader, alpn) => {
                 let pass = opening.gate.acquire().await;
@@ -117,14 +130,10 @@ async fn connection(opening: Arc<Opening>, subs: std::ops::Range<usize>) -> Resu
 
 /// A response that goes on, or a WebSocket, on HTTP/1.1.
 async fn raw(opening: &Opening) -> Result<(), String> {
-    let Opening { spec, target, connector, tally, .. } = opening;
+    let Opening { spec, tally, .. } = opening;
     let pass = opening.gate.acquire().await;
-    let io = |error: std::io::Error| error.to_string();
-    let stream = TcpStream::connect(("127.0.0.1", target.port)).await.map_err(io)?;
-    stream.set_nodelay(true).map_err(io)?;
-    let name = ServerName::try_from("localhost").map_err(|error| error.to_string())?;
-    let mut stream = connector.connect(name, stream).await.map_err(io)?;
-    let more = match spec.protocol.transport.as_str() {
+    let mut wire = Wire::connect(opening).await?;
+    wire.ask(match spec.protocol.transport.as_str() {
         // The key is the one of RFC 6455 section 1.3; nobody checks the answer here.
         "websocket" => {
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -133,31 +142,110 @@ async fn raw(opening: &Opening) -> Result<(), String> {
         "sse" => "Accept: text/event-stream\r\n",
         // nchan sends chunks to those who say that they take them.
         _ => "TE: chunked\r\n",
-    };
-    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n{more}\r\n", spec.path, target.authority());
-    stream.write_all(request.as_bytes()).await.map_err(io)?;
-    let mut head = Vec::new();
-    let body = loop {
-        if stream.read_buf(&mut head).await.map_err(io)? == 0 || head.len() > LONGEST {
-            return Err("the response broke off".to_owned());
-        }
-        if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at + 4;
-        }
-    };
+    })
+    .await?;
+    wire.head().await?;
     drop(pass);
-    let status = head.get(9..12).unwrap_or_default();
-    if status != b"200" && status != b"101" {
-        return Err(format!("it answered {}", String::from_utf8_lossy(&head[..head.len().min(40)])));
-    }
     let (mut scanner, mut last) = (Scanner::default(), 0);
-    scanner.push(&head[body..], |stamp| tally.received(stamp, &mut last));
-    drop(head);
-    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        match stream.read(&mut buffer).await.map_err(io)? {
-            0 => return Err("the server ended the stream".to_owned()),
-            count => scanner.push(&buffer[..count], |stamp| tally.received(stamp, &mut last)),
+        scanner.push(&wire.read, |stamp| tally.received(stamp, &mut last));
+        wire.read.clear();
+        wire.more().await?;
+    }
+}
+
+/// One answer after another, on HTTP/1.1.
+async fn raw_long_polling(opening: &Opening) -> Result<(), String> {
+    let pass = opening.gate.acquire().await;
+    let mut wire = Wire::connect(opening).await?;
+    drop(pass);
+    let (mut fields, mut last) = (String::new(), 0);
+    loop {
+        wire.ask(&fields).await?;
+        let head = wire.head().await?;
+        if let (Some(time), Some(tag)) = (head.modified, head.tag) {
+            fields = format!("If-Modified-Since: {time}\r\nIf-None-Match: {tag}\r\n");
+        }
+        while wire.read.len() < head.length {
+            wire.more().await?;
+        }
+        let body = wire.read.split_to(head.length);
+        Scanner::default().push(&body, |stamp| opening.tally.received(stamp, &mut last));
+        if let Some(id) = last_id(&body) {
+            wire.path = transport::with_query(&opening.spec.path, "after", id);
+        }
+        opening.pause().await;
+    }
+}
+
+/// What counts of an answer's header.
+#[derive(Default)]
+struct Head {
+    length: usize,
+    modified: Option<String>,
+    tag: Option<String>,
+}
+
+/// A connection that speaks HTTP/1.1, with what was read and not looked at yet.
+struct Wire {
+    stream: TlsStream<TcpStream>,
+    host: String,
+    path: String,
+    read: BytesMut,
+}
+
+impl Wire {
+    async fn connect(opening: &Opening) -> Result<Self, String> {
+        let Opening { spec, target, connector, .. } = opening;
+        let io = |error: std::io::Error| error.to_string();
+        let stream = TcpStream::connect(("127.0.0.1", target.port)).await.map_err(io)?;
+        stream.set_nodelay(true).map_err(io)?;
+        let name = ServerName::try_from("localhost").map_err(|error| error.to_string())?;
+        let stream = connector.connect(name, stream).await.map_err(io)?;
+        let read = BytesMut::with_capacity(BUFFER_BYTES);
+        Ok(Self { stream, host: target.authority(), path: spec.path.clone(), read })
+    }
+
+    async fn ask(&mut self, fields: &str) -> Result<(), String> {
+        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.path, self.host);
+        self.stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())
+    }
+
+    /// Takes the header of an answer.
+    async fn head(&mut self) -> Result<Head, String> {
+        loop {
+            let mut fields = [httparse::EMPTY_HEADER; 32];
+            let mut response = httparse::Response::new(&mut fields);
+            let parsed = response.parse(&self.read).map_err(|error| error.to_string())?;
+            if let httparse::Status::Complete(end) = parsed {
+                let mut head = Head::default();
+                for field in &*response.headers {
+                    let value = || std::str::from_utf8(field.value).unwrap_or_default().to_owned();
+                    match field.name {
+                        name if name.eq_ignore_ascii_case("content-length") => {
+                            head.length = value().parse().map_err(|_| "a length that is none")?;
+                        }
+                        name if name.eq_ignore_ascii_case("last-modified") => head.modified = Some(value()),
+                        name if name.eq_ignore_ascii_case("etag") => head.tag = Some(value()),
+                        _ => {}
+                    }
+                }
+                let status = response.code.unwrap_or_default();
+                self.read.advance(end);
+                return if matches!(status, 200 | 101) { Ok(head) } else { Err(format!("it answered {status}")) };
+            }
+            if self.read.len() > LONGEST {
+                return Err("a header without end".to_owned());
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> Result<(), String> {
+        match self.stream.read_buf(&mut self.read).await {
+            Ok(0) => Err("the server ended the connection".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
         }
     }
 }
@@ -178,7 +266,7 @@ async fn stream(opening: &Opening, dialled: Dialled) -> Result<(), String> {
     Err("the server ended the stream".to_owned())
 }
 
-/// One response after another, each from where the last one ended: the lab says so in its body, nchan in its fields.
+/// One response after another, on HTTP/2, each from where the last one ended: the lab says so in its body, nchan in its fields.
 async fn long_polling(opening: &Opening, mut dialled: Dialled) -> Result<(), String> {
     let mut fields: Vec<(&str, String)> = Vec::new();
     let mut path = opening.spec.path.clone();
@@ -199,13 +287,13 @@ async fn long_polling(opening: &Opening, mut dialled: Dialled) -> Result<(), Str
         if let Some(id) = last_id(&body) {
             path = transport::with_query(&opening.spec.path, "after", id);
         }
+        opening.pause().await;
     }
 }
 
-/// The value of `"last"`, which ends the object.
+/// The value of `"last"`, which ends the object; nchan's answer is the event's data, which has no quotes.
 fn last_id(body: &[u8]) -> Option<&str> {
-    let (_, rest) = std::str::from_utf8(body).ok()?.rsplit_once("\"last\":")?;
-    rest.split('"').nth(1)
+    std::str::from_utf8(body.rsplit(|byte| *byte == b'"').nth(1)?).ok()
 }
 
 /// The transport's own client.

@@ -38,7 +38,7 @@ impl Lab {
 fn closed_after(mut connection: impl Read + Write, begun: Instant, byte: Option<u8>, sock: &TcpStream) -> Duration {
     sock.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut buffer = [0; 4096];
-    while begun.elapsed() < HEADER_TIMEOUT + PATIENCE {
+    while begun.elapsed() < 2 * HEADER_TIMEOUT + PATIENCE {
         match connection.read(&mut buffer) {
             Ok(0) => return begun.elapsed(),
             // A farewell, or HTTP/2's SETTINGS.
@@ -87,6 +87,37 @@ fn who_takes_for_ever_to_ask_is_sent_away() {
         // Meanwhile others are answered.
         assert_eq!(lab.ask(Alpn::H1, "/ping", &[]).head.status, 204);
         assert_eq!(lab.ask(Alpn::H2, "/ping", &[]).head.status, 204);
+    });
+}
+
+#[test]
+fn a_connection_that_was_asked_is_let_go_once_it_is_quiet_and_not_while_it_is_answered() {
+    let lab = Lab::serve(&[]);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for (what, next) in [("an idle connection", ""), ("a slow second header", "GET /ping HTTP/1.1\r\nx-slow: ")] {
+            let lab = &lab;
+            scope.spawn(move || {
+                let mut tls = lab.tls(Alpn::H1);
+                write!(tls, "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n{next}").unwrap();
+                let sock = tls.sock.try_clone().unwrap();
+                let byte = (!next.is_empty()).then_some(b'x');
+                // It is looked at once in that time, and let go when nothing was asked since the last look.
+                let took = closed_after(tls, begun, byte, &sock);
+                assert!((HEADER_TIMEOUT..2 * HEADER_TIMEOUT + PATIENCE).contains(&took), "{what}: after {took:?}");
+            });
+        }
+        let mut tls = lab.tls(Alpn::H1);
+        write!(tls, "GET /feeds/news/sse HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        tls.sock.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut buffer = [0; 4096];
+        while begun.elapsed() < 2 * HEADER_TIMEOUT + Duration::from_secs(3) {
+            match tls.read(&mut buffer) {
+                Ok(0) => panic!("a stream was ended after {:?}", begun.elapsed()),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                other => drop(other.unwrap()),
+            }
+        }
     });
 }
 

@@ -138,7 +138,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
 
 /// How many tasks in a row run before the runtime looks at sockets and timers again: when thousands of readers are told
 /// of an event, what they ask for next waits until most have been told.
-const EVENT_INTERVAL: u32 = 8192;
+const EVENT_INTERVAL: u32 = 1024;
 
 fn threads() -> Result<Runtime, CliError> {
     Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build().map_err(CliError::Runtime)

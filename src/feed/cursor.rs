@@ -119,6 +119,7 @@ impl Cursor {
             if self.feed.ends() != self.ends {
                 return Next::End;
             }
+            // An event may have come between `try_next` and `news`, which wakes for later ones only.
             if self.next <= self.feed.head() {
                 continue;
             }

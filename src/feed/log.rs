@@ -23,7 +23,7 @@ const NEIGHBOURS: usize = 64;
 /// A named, bounded log of events.
 ///
 /// Readers look at `head` and at one slot each; the slot's event says by its own id whether it is still the one
-/// that was wanted. Only the publisher takes a lock, and only publishers wait for it.
+/// that was wanted. To read takes no lock: publishers take one that only they wait for, and who waits takes its room's.
 #[derive(Debug)]
 pub struct Feed {
     name: Arc<str>,
@@ -157,7 +157,7 @@ impl Feed {
 
     /// What wakes a room's readers. Whoever looks for news after this was called, and finds none, may wait for it.
     pub(super) fn news(&self, room: usize) -> Notified<'_> {
-        self.news[room % ROOMS].notified()
+        self.news[room].notified()
     }
 
     fn slot(&self, seq: u64) -> &ArcSwapOption<Event> {

@@ -12,6 +12,7 @@
 //!
 //! | room | what it is about |
 //! |---|---|
+//! | [`text`] | text that others wrote, made fit to be shown |
 //! | [`units`] | quantities as people write them |
 //! | [`feed`] | bounded logs of events, cursors into them, schedules |
 //! | [`trial`] | settings, contract, observations, journal, ledger: data without sockets |
@@ -38,6 +39,7 @@ pub mod feed;
 pub mod report;
 pub mod server;
 pub mod stats;
+pub mod text;
 pub mod transport;
 pub mod trial;
 pub mod units;

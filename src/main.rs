@@ -1,10 +1,11 @@
 //! Parses, calls, prints the error chain, exits.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use transport_lab::cli::{self, Cli, CliError, Exit};
+use transport_lab::text::Log;
 
 /// An answer to a poll is a dozen small pieces of memory, which any thread asks for and another gives back; and a
 /// connection's buffers are to take as much as they hold.
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     // TRANSPORT_LAB_LOG=debug says more; a trial's processes write theirs into the trial's folder.
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRANSPORT_LAB_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log(std::io::stderr())).init();
     let cli = Cli::parse();
     // Not locked: a child of the lab writes to it from a thread of its own.
     let mut out = std::io::stdout();
@@ -26,8 +27,8 @@ fn main() -> ExitCode {
         Err(error) => {
             let exit = error.exit();
             if exit != Exit::Good {
-                let label = if std::io::stderr().is_terminal() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
-                for line in cli::chain(&error).lines() {
+                let label = console::style("error:").for_stderr().red().bold();
+                for line in error.lines() {
                     // Nothing is left to do when standard error is closed too.
                     let _ = writeln!(std::io::stderr(), "{label} {line}");
                 }

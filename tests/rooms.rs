@@ -12,7 +12,7 @@ const LINES: usize = 400;
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
 /// other, nor do `certs` and `wire`.
 const FLOORS: [&[&str]; 8] = [
-    &["units"],
+    &["text", "units"],
     &["feed"],
     &["trial"],
     &["certs", "wire"],
@@ -23,7 +23,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// The rooms beside the stairs: what they may know is all listed, and only `experiment` and `cli` know them.
-const BESIDE: [(&str, &[&str]); 2] = [("stats", &["trial", "units"]), ("report", &["stats", "trial", "units"])];
+const BESIDE: [(&str, &[&str]); 2] = [("stats", &["trial", "units"]), ("report", &["stats", "text", "trial", "units"])];
 
 /// What breaks the order: a room, one that it knows all the same, and why that is right.
 const EXCEPTIONS: [(&str, &str, &str); 2] = [

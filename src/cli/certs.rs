@@ -6,17 +6,18 @@ use time::macros::format_description;
 
 use super::{CertsArgs, CliError, Exit};
 use crate::certs::{Certs, base64, hex};
+use crate::text::visible;
 
 /// Does it.
 pub(super) fn certs(args: &CertsArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let (certs, notices) = Certs::ensure(&args.certs, &args.host)?;
     for notice in notices {
-        writeln!(out, "{notice}")?;
+        writeln!(out, "{}", visible(&notice))?;
     }
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let until = certs.not_after().format(format).unwrap_or_default();
-    writeln!(out, "CA           {}", certs.ca_path().display())?;
-    writeln!(out, "names        {}", certs.names().join(", "))?;
+    writeln!(out, "CA           {}", visible(&certs.ca_path().display().to_string()))?;
+    writeln!(out, "names        {}", visible(&certs.names().join(", ")))?;
     writeln!(out, "valid until  {until}")?;
     for (what, digest) in [("certificate", certs.cert_sha256()), ("public key (SPKI)", certs.spki_sha256())] {
         writeln!(out, "SHA-256 of the {what}")?;

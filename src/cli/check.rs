@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::{CheckArgs, CliError, Exit};
 use crate::experiment::{Experiment, Overrides, plan};
+use crate::text::visible;
 use crate::trial::Plan;
 use crate::units::Span;
 
@@ -30,14 +31,15 @@ fn describe(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
         1 => "1 claim".to_owned(),
         claims => format!("{claims} claims"),
     };
-    writeln!(out, "{}: {trials}, about {}, {claims}", plan.experiment, rounded(plan::expected_time(plan)))?;
+    let name = visible(&plan.experiment);
+    writeln!(out, "{name}: {trials}, about {}, {claims}", rounded(plan::expected_time(plan)))?;
     let width = plan.factors.iter().map(String::len).max().unwrap_or(0);
     for factor in &plan.factors {
         let mut seen = BTreeSet::new();
         let levels = plan.trials.iter().filter_map(|trial| trial.levels.get(factor)).filter(|level| !level.is_null());
         let shown = |level: &serde_json::Value| level.as_str().map_or_else(|| level.to_string(), str::to_owned);
         let levels: Vec<String> = levels.map(shown).filter(|level| seen.insert(level.clone())).collect();
-        writeln!(out, "  {factor:width$}  {}", levels.join(", "))?;
+        writeln!(out, "  {factor:width$}  {}", visible(&levels.join(", ")))?;
     }
     Ok(())
 }

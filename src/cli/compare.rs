@@ -7,6 +7,7 @@ use crate::experiment::results::{self, Results, title};
 use crate::experiment::run::locate;
 use crate::report;
 use crate::stats::compare::{Side, compare as changes};
+use crate::text::visible;
 
 /// Does it. Neither run is written to.
 pub(super) fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
@@ -24,13 +25,12 @@ pub(super) fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<Exit, C
         std::fs::write(path, page).map_err(|source| CliError::Page { path: path.clone(), source })?;
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&comparison).map_err(report::ReportError::from)?;
-        writeln!(out, "{text}")?;
+        write!(out, "{}", report::json(&comparison)?)?;
         return Ok(Exit::Good);
     }
     write!(out, "{}", report::compare_terminal(&comparison, &title, run::look()))?;
     if let Some(path) = &args.html {
-        writeln!(out, "\nPage: {}", path.display())?;
+        writeln!(out, "\nPage: {}", visible(&path.display().to_string()))?;
     }
     Ok(Exit::Good)
 }

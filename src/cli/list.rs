@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::{CliError, Exit, ListArgs, Listing};
 use crate::experiment::{builtin, plan};
+use crate::report;
 use crate::stats::metric;
+use crate::text::visible;
 use crate::trial::{Alpn, Protocol, Settings};
 use crate::{client, transport};
 
@@ -26,7 +28,7 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
     };
     if args.json {
         let rows: Vec<Value> = rows.into_iter().map(|(_, json)| json).collect();
-        writeln!(out, "{:#}", Value::Array(rows))?;
+        write!(out, "{}", report::json(&rows)?)?;
     } else {
         let rows: Vec<Vec<String>> = rows.into_iter().map(|(columns, _)| columns).collect();
         write_columns(&rows, out)?;
@@ -106,7 +108,7 @@ fn write_transports(transports: &[Spoken], out: &mut dyn Write) -> std::io::Resu
     }
     write_columns(&rows, out)?;
     for (number, reason) in (1..).zip(&reasons) {
-        writeln!(out, "{}({number}) {reason}", if number == 1 { "\n" } else { "" })?;
+        writeln!(out, "{}({number}) {}", if number == 1 { "\n" } else { "" }, visible(reason))?;
     }
     Ok(())
 }
@@ -141,10 +143,11 @@ fn metrics() -> Vec<Row> {
 
 /// Every column as wide as its widest entry; the last one ends where it ends.
 fn write_columns(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    for row in rows {
+    for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         writeln!(out, "{}", cells.join("  ").trim_end())?;
     }

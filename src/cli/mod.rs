@@ -29,6 +29,7 @@ use crate::control::ControlError;
 use crate::experiment::{ExperimentError, RunError, cage};
 use crate::report::ReportError;
 use crate::server::child::{self, ChildError};
+use crate::text::visible;
 use crate::trial::journal::JournalError;
 use crate::wire::{WireError, descriptors};
 
@@ -108,6 +109,14 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// What a person is told: a line for each thing that is wrong.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Experiments(errors) => errors.iter().map(|error| chain(error)).collect(),
+            error => vec![chain(error)],
+        }
+    }
+
     /// The exit status that this error means.
     pub fn exit(&self) -> Exit {
         match self {
@@ -184,13 +193,17 @@ pub fn wanted(written: Result<(), CliError>) -> Result<(), CliError> {
     }
 }
 
-/// An error and all that caused it, in one line.
+/// An error and all that caused it, each said once, in one line that any terminal can show.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let says = cause.to_string();
+        // Some errors of libraries end with their cause, others leave it to be asked for.
+        if !text.ends_with(&says) {
+            text = format!("{text}: {says}");
+        }
         source = cause.source();
     }
-    text
+    visible(&text).into_owned()
 }

@@ -15,6 +15,7 @@ use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, plan};
 use crate::report::{self, Look};
 use crate::stats::Verdict;
+use crate::text::visible;
 use crate::trial::observation::Outcome;
 use crate::trial::{Plan, PlannedTrial};
 
@@ -77,7 +78,7 @@ pub(super) fn print(results: &Results, out: &mut dyn Write) -> Result<(), CliErr
     if results.cut_short {
         writeln!(out, "\nThe journal ends in the middle of a line: the lab was killed, or the disk was full.")?;
     }
-    writeln!(out, "\nReport: {}", results.report().display())?;
+    writeln!(out, "\nReport: {}", visible(&results.report().display().to_string()))?;
     Ok(())
 }
 
@@ -160,17 +161,18 @@ impl Bar {
 
 impl Progress for Bar {
     fn notice(&mut self, text: &str) {
+        let text = visible(text);
         if self.shown.is_hidden() {
             // Nothing is left to do when standard error is closed.
             let _ = writeln!(std::io::stderr(), "{text}");
         } else {
-            self.shown.println(text);
+            self.shown.println(&text);
         }
     }
 
     fn begin(&mut self, planned: &PlannedTrial) {
         let left = self.left().as_secs();
-        self.shown.set_message(format!("{}  ({left} s left)", name(planned)));
+        self.shown.set_message(format!("{}  ({left} s left)", visible(&name(planned))));
     }
 
     fn end(&mut self, planned: &PlannedTrial, outcome: Outcome, reason: Option<&str>) {

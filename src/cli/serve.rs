@@ -11,6 +11,7 @@ use crate::control::{Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::experiment::run::loopback;
 use crate::experiment::visit::{Reception, VISITS, Witness};
 use crate::server::{Options, Server, Token};
+use crate::text::visible;
 use crate::trial::Alpn;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::Server as ServerSettings;
@@ -22,7 +23,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let Reach { addresses, hosts, token } = Reach::of(args)?;
     let (certs, notices) = Certs::ensure(&args.certs, &hosts)?;
     for notice in notices {
-        writeln!(out, "{notice}")?;
+        writeln!(out, "{}", visible(&notice))?;
     }
     let certs = Arc::new(certs);
     descriptors::raise_descriptors();
@@ -166,7 +167,8 @@ fn data_ports(base: u16) -> Vec<DataPort> {
 }
 
 fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> Result<(), CliError> {
-    let ca = serving.ca.display();
+    let ca = serving.ca.display().to_string();
+    let ca = visible(&ca);
     let base = serving.ports.first().map_or(0, |port| port.port);
     writeln!(out, "Lab page         {origin}/   measures the browser that opens it")?;
     writeln!(out, "Chat             {origin}/chat   one feed, every transport")?;
@@ -192,7 +194,11 @@ fn welcome(out: &mut dyn Write, origin: &str, serving: &Serving, spki: &str) -> 
     )?;
     writeln!(out, "  Firefox    Settings > Privacy & Security > View Certificates > Authorities > Import: {ca}")?;
     writeln!(out, "  WebKitGTK  MiniBrowser --ignore-tls-errors {origin}/")?;
-    writeln!(out, "The CA can vouch for {} only. Remove it again when you are done.", serving.permitted.join(", "))?;
+    writeln!(
+        out,
+        "The CA can vouch for {} only. Remove it again when you are done.",
+        visible(&serving.permitted.join(", "))
+    )?;
     writeln!(out)?;
     Ok(())
 }

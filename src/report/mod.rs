@@ -1,8 +1,8 @@
 //! A summary to text: terminal, JSON, HTML.
 //!
 //! Enters: a plan, its summary and lanes, what the machine is and could tell, and how clients are called by people. Leaves: text. What must
-//! never happen here: a number that is not in the summary, text that a browser takes for markup, a page that loads
-//! anything, a print.
+//! never happen here: a number that is not in the summary, text that a browser takes for markup or a terminal for an
+//! order, a page that loads anything, a print.
 
 mod answer;
 mod calibration;
@@ -20,23 +20,25 @@ pub use html::{Contents, html};
 pub use machine::Machine;
 pub use terminal::{Look, terminal};
 
-use crate::stats::Summary;
+use serde::Serialize;
+
+use crate::text::visible_json;
 
 /// What can go wrong with a report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The page could not be written.
-    #[error("could not write the report's page: {0}")]
+    #[error("could not write the report's page")]
     Html(#[from] askama::Error),
     /// A summary or a comparison is not JSON.
-    #[error("could not write JSON: {0}")]
+    #[error("could not write JSON")]
     Json(#[from] serde_json::Error),
 }
 
 /// How a client is called where a person reads it: `webkit` is `WebKitGTK (libsoup; not Safari)`.
 pub type Title<'a> = &'a dyn Fn(&str) -> String;
 
-/// The summary as it stands in `summary.json`.
-pub fn json(summary: &Summary) -> Result<String, ReportError> {
-    Ok(serde_json::to_string_pretty(summary)? + "\n")
+/// What `--json` prints of anything, and what `summary.json` has of a summary. Ends with a line break.
+pub fn json(value: &impl Serialize) -> Result<String, ReportError> {
+    Ok(visible_json(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
 }

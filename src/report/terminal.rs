@@ -10,6 +10,7 @@ use super::Title;
 use super::answer::answer;
 use super::table::{Row, Table, plain};
 use crate::stats::{Summary, Verdict};
+use crate::text::visible;
 use crate::trial::Plan;
 use crate::trial::observation::Outcome;
 
@@ -44,11 +45,12 @@ pub fn terminal(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) ->
 
 impl Look {
     pub(super) fn bold(self, text: &str) -> String {
-        if self.colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+        let text = visible(text);
+        if self.colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.into_owned() }
     }
 
-    pub(super) fn cell(self, text: String, colour: Color) -> Cell {
-        let cell = Cell::new(text);
+    pub(super) fn cell(self, text: &str, colour: Color) -> Cell {
+        let cell = cell(text);
         if self.colour { cell.fg(colour) } else { cell }
     }
 
@@ -63,6 +65,16 @@ impl Look {
     }
 }
 
+/// A cell of one line. No text comes into a table but by this and [`lines`].
+pub(super) fn cell(text: &str) -> Cell {
+    Cell::new(visible(text))
+}
+
+/// A cell of several lines.
+pub(super) fn lines<T: AsRef<str>>(lines: &[T]) -> Cell {
+    Cell::new(lines.iter().map(|line| visible(line.as_ref())).collect::<Vec<_>>().join("\n"))
+}
+
 /// `six-vs-hundred, seed 1: 10 completed, 2 unsupported`.
 fn tally(plan: &Plan, summary: &Summary) -> String {
     let mut outcomes = std::collections::BTreeMap::new();
@@ -70,7 +82,7 @@ fn tally(plan: &Plan, summary: &Summary) -> String {
         *outcomes.entry(trial.outcome).or_insert(0_u32) += 1;
     }
     let counts: Vec<String> = outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect();
-    format!("{}, seed {}: {}", plan.experiment, plan.seed, counts.join(", "))
+    format!("{}, seed {}: {}", visible(&plan.experiment), plan.seed, counts.join(", "))
 }
 
 fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
@@ -101,18 +113,18 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
     grid.set_header(head.enumerate().map(|(at, text)| {
         let first_number = 3 + table.factors.len();
         let alignment = if at < first_number { CellAlignment::Left } else { CellAlignment::Right };
-        let cell = Cell::new(text).set_alignment(alignment);
+        let cell = cell(&text).set_alignment(alignment);
         if look.colour { cell.add_attribute(Attribute::Bold) } else { cell }
     }));
     let starts: Vec<usize> = (0..table.rows.len()).filter(|&at| table.rows[at].span > 0).collect();
     for start in starts {
         if start > 0 {
-            grid.add_row(vec![Cell::new("")]);
+            grid.add_row(vec![cell("")]);
         }
         let rows = &table.rows[start..start + table.rows[start].span];
         let names = names(&rows[0], rows.len(), name);
         for (row, name) in rows.iter().zip(names) {
-            grid.add_row(cells(row, name, look));
+            grid.add_row(cells(row, &name, look));
         }
     }
     let bounds = std::iter::once(name).chain(widths(&table)).map(|width| width + PADDING);
@@ -144,7 +156,7 @@ fn longest_word(text: &str) -> usize {
 }
 
 /// A client's name and version, folded to this width over so many rows; the last takes what is left.
-fn names(row: &Row, rows: usize, width: usize) -> Vec<String> {
+fn names(row: &Row, rows: usize, width: usize) -> Vec<Vec<String>> {
     let version = row.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
     let text = format!("{}{version}", row.client);
     let mut lines: Vec<String> = vec![String::new()];
@@ -160,20 +172,21 @@ fn names(row: &Row, rows: usize, width: usize) -> Vec<String> {
         }
     }
     let tail = lines.split_off(lines.len().min(rows.saturating_sub(1)));
-    lines.push(tail.join("\n"));
-    lines.resize(rows, String::new());
-    lines
+    let mut names: Vec<Vec<String>> = lines.into_iter().map(|line| vec![line]).collect();
+    names.push(tail);
+    names.resize(rows, Vec::new());
+    names
 }
 
-fn cells(row: &Row, name: String, look: Look) -> Vec<Cell> {
-    let mut cells = vec![Cell::new(name), Cell::new(&row.protocol)];
-    cells.extend(row.levels.iter().map(Cell::new));
+fn cells(row: &Row, name: &[String], look: Look) -> Vec<Cell> {
+    let mut cells = vec![lines(name), cell(&row.protocol)];
+    cells.extend(row.levels.iter().map(|level| cell(level)));
     cells.push(match row.worst {
-        Outcome::Completed => Cell::new(&row.outcome),
-        Outcome::Unsupported => look.cell(row.outcome.clone(), Color::DarkGrey),
-        Outcome::TimedOut | Outcome::Failed => look.cell(row.outcome.clone(), Color::Red),
+        Outcome::Completed => cell(&row.outcome),
+        Outcome::Unsupported => look.cell(&row.outcome, Color::DarkGrey),
+        Outcome::TimedOut | Outcome::Failed => look.cell(&row.outcome, Color::Red),
     });
-    cells.extend(row.cells.iter().map(|text| Cell::new(text).set_alignment(CellAlignment::Right)));
+    cells.extend(row.cells.iter().map(|text| cell(text).set_alignment(CellAlignment::Right)));
     cells
 }
 
@@ -185,40 +198,40 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
             Verdict::Refuted => ("✗", Color::Red),
             Verdict::Inconclusive => ("?", Color::Yellow),
         };
-        let verdict = look.cell(format!("{sign} {}", claim.verdict.word()), colour);
-        let said = format!("“{}”\n{}\n{}", claim.says, claim.evidence_by(title), claim.source.url);
-        grid.add_row(vec![verdict, Cell::new(said)]);
+        let verdict = look.cell(&format!("{sign} {}", claim.verdict.word()), colour);
+        let said = [format!("“{}”", claim.says), claim.evidence_by(title), claim.source.url.clone()];
+        grid.add_row(vec![verdict, lines(&said)]);
     }
     trimmed(&grid)
 }
 
 /// Every trial that was not completed, with its reason; trials with the same one share a line.
 fn reasons(summary: &Summary, title: Title<'_>, look: Look) -> String {
-    let mut lines: Vec<(String, Vec<u32>)> = Vec::new();
+    let mut told: Vec<(String, Vec<u32>)> = Vec::new();
     for trial in summary.trials.iter().filter(|trial| trial.outcome != Outcome::Completed) {
         let level = |factor: &str| trial.levels.get(factor).map(plain).unwrap_or_default();
         let reason = trial.reason.as_deref().unwrap_or("no reason was given");
         let word = trial.outcome.word();
         let line = format!("{}, {}: {word}: {reason}", title(&level("client")), level("protocol"));
-        match lines.iter_mut().find(|(other, _)| *other == line) {
+        match told.iter_mut().find(|(other, _)| *other == line) {
             Some((_, trials)) => trials.push(trial.trial),
-            None => lines.push((line, vec![trial.trial])),
+            None => told.push((line, vec![trial.trial])),
         }
     }
-    if lines.is_empty() {
+    if told.is_empty() {
         return String::new();
     }
     let mut grid = look.grid(NOTHING);
-    for (line, trials) in lines {
+    for (line, trials) in told {
         let trials: Vec<String> = trials.iter().map(u32::to_string).collect();
-        grid.add_row(vec![format!("trial {}", trials.join(", ")), line]);
+        grid.add_row(vec![cell(&format!("trial {}", trials.join(", "))), cell(&line)]);
     }
     trimmed(&grid)
 }
 
 pub(super) fn paragraph(text: &str, look: Look) -> String {
     let mut grid = look.grid(NOTHING);
-    grid.add_row(vec![text]);
+    grid.add_row(vec![cell(text)]);
     if let Some(column) = grid.column_mut(0) {
         column.set_padding((0, 0));
     }

@@ -14,3 +14,4 @@ mod report;
 mod rigs;
 mod soak;
 mod statuses;
+mod terminal;

@@ -4,9 +4,10 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Width};
 
 use super::{Change, NumberView, View};
-use crate::report::terminal::{Look, paragraph, trimmed};
+use crate::report::terminal::{Look, cell, lines, paragraph, trimmed};
 use crate::report::{Title, table};
 use crate::stats::{Comparison, metric};
+use crate::text::visible;
 
 /// What changed, plans first. Ends with a line break.
 ///
@@ -17,7 +18,7 @@ pub fn terminal(comparison: &Comparison, title: Title<'_>, look: Look) -> String
     let all = view.numbers.len();
     let shown = shown(&mut view);
     let [first, second] = &view.runs;
-    let mut text = vec![format!("first:  {first}\nsecond: {second}")];
+    let mut text = vec![format!("first:  {}\nsecond: {}", visible(first), visible(second))];
     let mut section = |title: &str, body: String| {
         if !body.is_empty() {
             text.extend([String::new(), look.bold(title), body]);
@@ -32,7 +33,7 @@ pub fn terminal(comparison: &Comparison, title: Title<'_>, look: Look) -> String
     for (at, run) in view.runs.iter().enumerate() {
         section(
             &format!("Only in {run}"),
-            view.only[at].iter().map(|name| format!(" {name}")).collect::<Vec<_>>().join("\n"),
+            view.only[at].iter().map(|name| format!(" {}", visible(name))).collect::<Vec<_>>().join("\n"),
         );
     }
     if shown < all {
@@ -64,7 +65,7 @@ fn changes(changes: &[Change], look: Look) -> String {
     let mut grid = look.grid(NOTHING);
     for Change { what, values: [first, second] } in changes {
         let between = if first == second { "=" } else { "→" };
-        grid.add_row([what.as_str(), first, between, second]);
+        grid.add_row([what.as_str(), first, between, second].map(cell));
     }
     if changes.is_empty() { String::new() } else { trimmed(&grid) }
 }
@@ -75,8 +76,8 @@ fn verdicts(view: &View, look: Look) -> String {
         let [first, second] = verdict.verdicts;
         let [was, is] = &verdict.evidence;
         grid.add_row([
-            format!("{first}\n→ {second}"),
-            format!("“{}” with {}\n{was}\n→ {is}", verdict.says, verdict.who),
+            lines(&[first.to_owned(), format!("→ {second}")]),
+            lines(&[format!("“{}” with {}", verdict.says, verdict.who), was.clone(), format!("→ {is}")]),
         ]);
     }
     if view.verdicts.is_empty() { String::new() } else { trimmed(&grid) }
@@ -99,19 +100,19 @@ fn numbers(view: &View, look: Look) -> String {
         }
         trimmed(&grid)
     };
-    let mut text = vec![cells(["", "first", "second", "difference", ""].map(Cell::new))];
+    let mut text = vec![cells(["", "first", "second", "difference", ""].map(cell))];
     for number in &view.numbers {
         if !number.of.is_empty() {
             text.extend([String::new(), format!(" {}", look.bold(&number.of))]);
         }
-        let intervals = number.intervals.to_owned();
-        let intervals = if number.apart { look.cell(intervals, Color::Yellow) } else { Cell::new(intervals) };
+        let intervals = number.intervals;
+        let intervals = if number.apart { look.cell(intervals, Color::Yellow) } else { cell(intervals) };
         let [first, second] = &number.values;
         text.push(cells([
-            Cell::new(&number.metric),
-            Cell::new(first.text()),
-            Cell::new(second.text()),
-            Cell::new(&number.difference),
+            cell(&number.metric),
+            cell(&first.text()),
+            cell(&second.text()),
+            cell(&number.difference),
             intervals,
         ]));
     }

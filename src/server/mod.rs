@@ -216,7 +216,7 @@ impl Server {
                 let endpoint = h3::endpoint(socket, &options)?;
                 // H3_NO_ERROR (RFC 9114 section 8.1).
                 self.endpoints.push((endpoint.clone(), 0x100));
-                self.tasks.spawn(h3::serve(endpoint, handler, sink));
+                self.tasks.spawn(h3::serve(endpoint, options.clone(), handler, sink));
             }
         }
         Ok(port)

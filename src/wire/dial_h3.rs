@@ -89,7 +89,7 @@ impl H3Connection {
             .keep_alive_interval(ask);
         let (quic, endpoint) = endpoint::connect(target, Alpn::H3, ca, transport).await?;
         let sessions = Sessions::of_client();
-        let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: None };
+        let takers = Takers::of_client(quic.clone(), Arc::clone(&sessions));
         let mut builder = h3::client::builder();
         builder.max_field_section_size(u64::from(MAX_HEADER_BYTES)).enable_datagram(true).enable_extended_connect(true);
         let built = builder.build::<_, _, Bytes>(Arrivals::new(takers, &[(ENABLE_WEBTRANSPORT, 1)])).await;

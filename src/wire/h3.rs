@@ -10,7 +10,7 @@ use h3::server::RequestStream;
 use http::Method;
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Endpoint, TransportConfig};
+use quinn::{Endpoint, TransportConfig, VarInt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -18,13 +18,14 @@ use super::endpoint::{accept, bind};
 use super::exchange::BodyError;
 use super::h3_begin::Takers;
 use super::h3_connect::{self, Shared};
+use super::h3_filter::Refused;
 use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use super::h3_sessions::{MAX_SESSIONS, Sessions};
 use super::h3_settings::{Settings, WEBTRANSPORT_MAX_SESSIONS};
 use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_HEADER_BYTES, Request,
-    ResetKey, Sink, Traffic, WireError,
+    ResetKey, ResponseBody, Sink, Traffic, WireError, h3_message, upgrade,
 };
 use crate::trial::Alpn;
 
@@ -75,13 +76,15 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
     bind(socket, options, transport)
 }
 
-/// Serves connections until it is dropped, which closes them all.
-pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
-    accept(&endpoint, &sink, |incoming| connection(incoming, handler.clone(), sink.clone())).await;
+/// Serves connections until it is dropped, which closes them all. The options are those of the endpoint.
+pub async fn serve<H: Handler>(endpoint: Endpoint, options: QuicOptions, handler: H, sink: Sink) {
+    let streams = options.max_concurrent_streams;
+    accept(&endpoint, &sink, |incoming| connection(incoming, streams, handler.clone(), sink.clone())).await;
 }
 
 async fn connection<H: Handler>(
     incoming: quinn::Incoming,
+    streams: u32,
     handler: H,
     sink: Sink,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -91,8 +94,8 @@ async fn connection<H: Handler>(
         return Err("an ALPN other than h3".into());
     }
     let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
-    let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink), mpsc::unbounded_channel());
-    let takers = Takers { quic: quic.clone(), sessions: Arc::clone(&sessions), connects: Some(connects) };
+    let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink, streams), mpsc::unbounded_channel());
+    let takers = Takers::of_server(quic.clone(), Arc::clone(&sessions), connects);
     let arrivals = Arrivals::new(takers, SETTINGS);
     let gone = arrivals.gone();
     let mut h3 = h3::server::builder()
@@ -150,19 +153,33 @@ async fn request_task<H: Handler>(
     connection: Arc<Connection>,
     gone: Gone,
 ) -> Result<(), h3::error::StreamError> {
-    if request.method() == Method::CONNECT {
-        // A proxy's (RFC 9114 section 4.4), which this isn't; extended ones don't come here.
-        let code = Code::from(H3_MESSAGE_ERROR.into_inner());
-        stream.stop_stream(code);
-        stream.stop_sending(code);
+    let (head, ()) = request.into_parts();
+    // Extended ones don't come here: what says where to connect to has neither scheme nor path.
+    let wrong = head.method == Method::CONNECT && head.uri.scheme().is_some();
+    let checked = h3_message::check(&head).and_then(|()| h3_message::content_length(&head.headers));
+    let (false, Ok(length)) = (wrong, checked) else {
+        give_up(&mut stream, H3_MESSAGE_ERROR);
+        return Ok(());
+    };
+    connection.asked();
+    if head.method == Method::CONNECT {
+        // A proxy's (RFC 9114 section 4.4), which this isn't.
+        let (parts, body) = upgrade::NO_PROXY.response().into_parts();
+        stream.send_response(http::Response::from_parts(parts, ())).await?;
+        send_body(&mut stream, body).await?;
+        // What else it sends would be for whom it wanted to reach.
+        stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
         return Ok(());
     }
-    connection.asked();
-    let (head, ()) = request.into_parts();
     // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
-    let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream))).await {
-        Ok(body) => body,
+    let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream, length))).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(Unread::Body(error))) => Err(error),
+        Ok(Err(Unread::Message(code))) => {
+            give_up(&mut stream, code);
+            return Ok(());
+        }
         Err(_) => Err(BodyError::CutShort),
     };
     let mut gone = gone.of(stream.id());
@@ -171,39 +188,71 @@ async fn request_task<H: Handler>(
         response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
         () = &mut gone => return Ok(()),
     };
-    let (parts, mut body) = response.into_parts();
+    let (parts, body) = response.into_parts();
     Box::pin(stream.send_response(http::Response::from_parts(parts, ()))).await?;
-    loop {
-        let frame = tokio::select! {
-            frame = body.frame() => frame,
-            () = &mut gone => return Ok(()),
-        };
-        let Some(Ok(frame)) = frame else { return stream.finish().await };
+    tokio::select! {
+        sent = send_body(&mut stream, body) => sent,
+        () = &mut gone => Ok(()),
+    }
+}
+
+async fn send_body(stream: &mut Stream, mut body: ResponseBody) -> Result<(), h3::error::StreamError> {
+    while let Some(Ok(frame)) = body.frame().await {
         if let Ok(data) = frame.into_data() {
             stream.send_data(data).await?;
         }
     }
+    stream.finish().await
 }
 
-async fn read_body(stream: &mut Stream) -> Result<Bytes, BodyError> {
-    let mut body = BytesMut::new();
-    let mut length = 0;
-    loop {
-        match stream.recv_data().await {
-            Ok(Some(mut chunk)) => {
-                length += chunk.remaining();
-                if length > MAX_BODY_BYTES {
-                    body.clear();
-                    continue;
-                }
-                while chunk.has_remaining() {
-                    let part = chunk.chunk().len();
-                    body.extend_from_slice(&chunk.copy_to_bytes(part));
-                }
-            }
-            Ok(None) if length > MAX_BODY_BYTES => return Err(BodyError::TooLong),
-            Ok(None) => return Ok(body.freeze()),
-            Err(_) => return Err(BodyError::CutShort),
+/// Ends a request that isn't to be answered.
+fn give_up(stream: &mut Stream, code: VarInt) {
+    let code = Code::from(code.into_inner());
+    stream.stop_stream(code);
+    stream.stop_sending(code);
+}
+
+/// Why a request has no body that could be used.
+enum Unread {
+    Body(BodyError),
+    /// The request is malformed: its stream ends with this code.
+    Message(VarInt),
+}
+
+impl From<h3::error::StreamError> for Unread {
+    fn from(error: h3::error::StreamError) -> Self {
+        if let h3::error::StreamError::Undefined(error) = &error
+            && let Some(Refused::Stream(code)) = error.downcast_ref()
+        {
+            return Self::Message(*code);
+        }
+        match error {
+            h3::error::StreamError::StreamError { .. } => Self::Message(H3_MESSAGE_ERROR),
+            _ => Self::Body(BodyError::CutShort),
         }
     }
+}
+
+/// Reads it, and the trailers behind it. `said`: how long the header says that it is.
+async fn read_body(stream: &mut Stream, said: Option<u64>) -> Result<Bytes, Unread> {
+    let (mut body, mut length) = (BytesMut::new(), 0);
+    while let Some(mut chunk) = stream.recv_data().await? {
+        length += chunk.remaining() as u64;
+        if length > MAX_BODY_BYTES as u64 {
+            body.clear();
+            continue;
+        }
+        while chunk.has_remaining() {
+            let part = chunk.chunk().len();
+            body.extend_from_slice(&chunk.copy_to_bytes(part));
+        }
+    }
+    let trailers = stream.recv_trailers().await?;
+    // RFC 9114 section 4.1.2.
+    if trailers.is_some_and(|fields| h3_message::check_fields(&fields).is_err())
+        || said.is_some_and(|said| said != length)
+    {
+        return Err(Unread::Message(H3_MESSAGE_ERROR));
+    }
+    if length > MAX_BODY_BYTES as u64 { Err(Unread::Body(BodyError::TooLong)) } else { Ok(body.freeze()) }
 }

@@ -1,16 +1,21 @@
 //! The beginning of a stream that the peer opens: it says whose the stream is before `h3` sees it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc;
 
+use super::h3_critical;
+use super::h3_filter::{Filter, Place};
 use super::h3_frames::{
-    Fault, H3_EXCESSIVE_LOAD, H3_REQUEST_CANCELLED, H3_REQUEST_INCOMPLETE, HEADERS, Head, is_known, read_head,
-    read_more, read_varint,
+    CONTROL, Fault, H3_EXCESSIVE_LOAD, H3_FRAME_ERROR, H3_FRAME_UNEXPECTED, H3_ID_ERROR, H3_REQUEST_CANCELLED,
+    H3_REQUEST_INCOMPLETE, H3_STREAM_CREATION_ERROR, HEADERS, Head, PUSH, QPACK_DECODER, QPACK_ENCODER, is_known,
+    read_head, read_more, read_varint,
 };
-use super::h3_qpack::{Protocol, take_protocol};
+use super::h3_recv::Guard;
+use super::h3_section::{self, Header, Protocol, Wrong};
 use super::h3_sessions::{BI, Sessions, Stream, UNI};
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES};
 
@@ -36,12 +41,34 @@ pub(super) struct Takers {
     pub(super) quic: quinn::Connection,
     pub(super) sessions: Arc<Sessions>,
     /// A server's: as many as QUIC's limit of streams lets there be.
-    pub(super) connects: Option<mpsc::UnboundedSender<Connect>>,
+    connects: Option<mpsc::UnboundedSender<Connect>>,
+    /// A bit per type of QPACK's streams that has come.
+    qpack: Arc<AtomicU8>,
 }
 
-/// What is `h3`'s: the streams, and what was read of them already.
-pub(super) type BidiBegun = (SendStream, Bytes, RecvStream);
-pub(super) type UniBegun = (Bytes, RecvStream);
+impl Takers {
+    /// A server's, with where its extended CONNECTs go.
+    pub(super) fn of_server(
+        quic: quinn::Connection,
+        sessions: Arc<Sessions>,
+        connects: mpsc::UnboundedSender<Connect>,
+    ) -> Self {
+        Self { quic, sessions, connects: Some(connects), qpack: Arc::default() }
+    }
+
+    /// A client's.
+    pub(super) fn of_client(quic: quinn::Connection, sessions: Arc<Sessions>) -> Self {
+        Self { quic, sessions, connects: None, qpack: Arc::default() }
+    }
+
+    fn is_server(&self) -> bool {
+        self.connects.is_some()
+    }
+}
+
+/// What is `h3`'s: the streams, what was read of them already, and who looks at the rest.
+pub(super) type BidiBegun = (SendStream, Bytes, RecvStream, Option<Guard>);
+pub(super) type UniBegun = (Bytes, RecvStream, Option<Guard>);
 
 /// Reads the beginning of a bidirectional stream; `None`: it is somebody else's, or nobody's any more.
 pub(super) fn bidi(
@@ -50,7 +77,7 @@ pub(super) fn bidi(
     recv: RecvStream,
 ) -> impl Future<Output = Option<BidiBegun>> + Send {
     let id = VarInt::from(recv.id()).into_inner();
-    if takers.connects.is_some() {
+    if takers.is_server() {
         // At once, in the order in which they are accepted: what is for a session tells by it what is yet to come.
         takers.sessions.begins(id);
     }
@@ -61,7 +88,7 @@ async fn sort(takers: Takers, id: u64, mut send: SendStream, mut recv: RecvStrea
     let mut front = BytesMut::new();
     let begun = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning(&mut recv, &mut front)).await;
     let begun = begun.unwrap_or(Err(Unfit::Stream(H3_REQUEST_INCOMPLETE)));
-    if !matches!(begun, Ok(Beginning::Connect(Protocol::WebTransport, _))) {
+    if !matches!(&begun, Ok(Beginning::Connect(protocol, _)) if protocol.is_session()) {
         takers.sessions.ends(id);
     }
     match begun {
@@ -76,7 +103,15 @@ async fn sort(takers: Takers, id: u64, mut send: SendStream, mut recv: RecvStrea
             let _ = takers.connects?.send(Connect { send, recv, protocol, section });
             None
         }
-        Ok(Beginning::Other) => Some((send, front.freeze(), recv)),
+        Ok(Beginning::Other(left)) => {
+            // A server's are answers, which `h3` alone looks at.
+            let guard = takers.is_server().then(|| Guard { filter: Filter::new(Place::Request, left), takers });
+            Some((send, front.freeze(), recv, guard))
+        }
+        Err(Unfit::Connection(code)) => {
+            takers.quic.close(code, b"not the beginning of a request");
+            None
+        }
         Err(Unfit::Stream(code)) => {
             let _ = send.reset(code);
             let _ = recv.stop(code);
@@ -89,11 +124,13 @@ async fn sort(takers: Takers, id: u64, mut send: SendStream, mut recv: RecvStrea
 enum Beginning {
     Session(u64),
     Connect(Protocol, Bytes),
-    Other,
+    /// So many bytes of a header, which is too long, are yet to come.
+    Other(u64),
 }
 
 enum Unfit {
     Stream(VarInt),
+    Connection(VarInt),
     Gone,
 }
 
@@ -107,30 +144,39 @@ impl From<Fault> for Unfit {
     }
 }
 
+impl From<Wrong> for Unfit {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Message(code) => Self::Stream(code),
+            Wrong::Section(code) => Self::Connection(code),
+        }
+    }
+}
+
 /// Reads into `front` what `h3` needs to see.
 async fn beginning(recv: &mut RecvStream, front: &mut BytesMut) -> Result<Beginning, Unfit> {
     let mut skipped = 0;
     loop {
-        let Some(Head { kind, value }) = read_head(recv, front).await? else { return Ok(Beginning::Other) };
+        let Some(Head { kind, value }) = read_head(recv, front).await? else { return Ok(Beginning::Other(0)) };
         match kind {
             // Only as the very first thing (draft-ietf-webtrans-http3 section 4.3).
             BI if skipped == 0 => return Ok(Beginning::Session(value)),
             HEADERS if value > MAX_HEADERS_FRAME_BYTES => return Err(Unfit::Stream(H3_EXCESSIVE_LOAD)),
-            HEADERS if value > u64::from(MAX_HEADER_BYTES) => return Ok(Beginning::Other),
+            HEADERS if value > u64::from(MAX_HEADER_BYTES) => return Ok(Beginning::Other(value)),
             HEADERS => {
                 let start = front.len();
                 let length = usize::try_from(value).unwrap_or(usize::MAX);
                 if !read_more(recv, front, length).await? {
-                    return Ok(Beginning::Other);
+                    return Ok(Beginning::Other(0));
                 }
-                return match take_protocol(&front[start..]) {
-                    None => Ok(Beginning::Other),
-                    Some(Ok((protocol, section))) => Ok(Beginning::Connect(protocol, section)),
-                    Some(Err(code)) => Err(Unfit::Stream(code)),
-                };
+                return Ok(match h3_section::header(&front[start..])? {
+                    Header::Plain => Beginning::Other(0),
+                    Header::Extended(protocol, section) => Beginning::Connect(protocol, section),
+                });
             }
-            BI => return Ok(Beginning::Other),
-            known if is_known(known) => return Ok(Beginning::Other),
+            // The same section, and RFC 9114 section 4.1.
+            BI => return Err(Unfit::Connection(H3_FRAME_ERROR)),
+            known if is_known(known) => return Err(Unfit::Connection(H3_FRAME_UNEXPECTED)),
             _ => {
                 // RFC 9114 section 9: skipped, wherever it comes.
                 skipped += front.len() as u64 + value;
@@ -138,7 +184,7 @@ async fn beginning(recv: &mut RecvStream, front: &mut BytesMut) -> Result<Beginn
                     return Err(Unfit::Stream(H3_EXCESSIVE_LOAD));
                 }
                 if !read_more(recv, front, usize::try_from(value).unwrap_or(usize::MAX)).await? {
-                    return Ok(Beginning::Other);
+                    return Ok(Beginning::Other(0));
                 }
                 front.clear();
             }
@@ -164,7 +210,27 @@ pub(super) async fn uni(takers: Takers, mut recv: RecvStream) -> Option<UniBegun
         }
         // Of a session, and it ended before it said of which; or reset, which it may be (RFC 9114 section 6.2).
         Ok(Ok((Some(UNI), None)) | Err(_)) => None,
-        Ok(Ok(_)) => Some((front.freeze(), recv)),
+        Ok(Ok((Some(PUSH), _))) => {
+            // RFC 9114 sections 6.2.2 and 4.6: a client has nothing to push, and nobody here asked for any.
+            let code = if takers.is_server() { H3_STREAM_CREATION_ERROR } else { H3_ID_ERROR };
+            takers.quic.close(code, b"nothing is pushed here");
+            None
+        }
+        Ok(Ok((Some(kind @ (QPACK_ENCODER | QPACK_DECODER)), _))) => {
+            let bit = 1 << kind;
+            if takers.qpack.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+                // RFC 9204 section 4.2: one of each.
+                takers.quic.close(H3_STREAM_CREATION_ERROR, b"a second stream of QPACK");
+            } else {
+                h3_critical::read(takers.quic, recv, kind).await;
+            }
+            None
+        }
+        Ok(Ok((Some(CONTROL), _))) => {
+            let place = if takers.is_server() { Place::ControlOfClient } else { Place::ControlOfServer };
+            Some((front.freeze(), recv, Some(Guard { filter: Filter::new(place, 0), takers })))
+        }
+        Ok(Ok(_)) => Some((front.freeze(), recv, None)),
         Err(_) => {
             let _ = recv.stop(H3_REQUEST_INCOMPLETE);
             None

@@ -47,15 +47,18 @@ impl Capsules {
             if !(CODE_BYTES..=CODE_BYTES + MAX_REASON_BYTES).contains(&length) {
                 return Err(Malformed);
             }
-            let Some(payload) = self.front.get(first + second..first + second + length) else { return Ok(None) };
+            let end = first + second + length;
+            let Some(payload) = self.front.get(first + second..end) else { return Ok(None) };
             let (code, reason) = payload.split_at(CODE_BYTES);
             let code = code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte));
             let reason = std::str::from_utf8(reason).map_err(|_| Malformed)?.to_owned();
+            self.front.advance(end);
             return Ok(Some(Ended { code, reason }));
         }
     }
 
-    /// Whether a stream may end here.
+    /// Whether a stream may end here: all that has come was of whole capsules, the last one that ends the session or
+    /// none.
     pub(super) fn is_between(&self) -> bool {
         self.front.is_empty() && self.skip == 0
     }

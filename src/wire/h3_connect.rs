@@ -11,11 +11,12 @@ use quinn::{SendStream, VarInt};
 use super::h3_begin::Connect;
 use super::h3_capsules::{Capsules, Malformed, close_frame};
 use super::h3_frames::{DATA, DataReader, Fault, H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED, put_head};
-use super::h3_qpack::{self, Protocol, Undecoded};
+use super::h3_qpack::{self, Undecoded};
+use super::h3_section::Protocol;
 use super::h3_sessions::{Feeds, Sessions, prefixes};
 use super::h3_tunnel::{H3Tunnel, give_up};
 use super::session::{Driver, Ended};
-use super::{Connection, Exchange, Handler, Opening, ResponseBody, Session};
+use super::{Connection, Exchange, Handler, Opening, ResponseBody, Session, h3_message};
 
 /// How long the peer may take to acknowledge a session's end, and a session's user to notice it.
 const PARTING: Duration = Duration::from_secs(2);
@@ -92,7 +93,7 @@ enum Accepted {
 fn accepted(protocol: Protocol, status: StatusCode, body: ResponseBody) -> Accepted {
     match protocol {
         Protocol::WebSocket if status.is_success() => body.into_tunnel().map_or_else(Accepted::Not, Accepted::Tunnel),
-        Protocol::WebTransport if status.is_success() => {
+        protocol if protocol.is_session() && status.is_success() => {
             body.into_session().map_or_else(Accepted::Not, Accepted::Session)
         }
         _ => Accepted::Not(body),
@@ -136,9 +137,9 @@ impl Asked<'_> {
         place: &mut Place<'_>,
     ) -> Result<(bool, http::Response<ResponseBody>), Undecoded> {
         let head = h3_qpack::request(self.section).await?;
-        let uri = &head.uri;
-        // RFC 8441 section 4: a CONNECT with `:scheme` and `:path`, which h3 has no objection to miss.
-        if head.method != Method::CONNECT || uri.scheme().is_none() || uri.path().is_empty() {
+        // RFC 8441 section 4: a CONNECT with `:scheme` and `:path`.
+        let extended = head.method == Method::CONNECT && head.uri.scheme().is_some();
+        if !extended || h3_message::check(&head).is_err() {
             return Err(Undecoded::Stream(H3_MESSAGE_ERROR));
         }
         shared.connection.asked();
@@ -147,12 +148,12 @@ impl Asked<'_> {
             || Opening { head, protocol: self.protocol.name().to_owned(), connection: Arc::clone(&shared.connection) };
         let exchange = match self.protocol {
             Protocol::WebSocket => Exchange::Tunnel(opening()),
-            Protocol::WebTransport if place.count() => Exchange::Session(opening()),
-            Protocol::WebTransport => return Err(Undecoded::Stream(H3_REQUEST_REJECTED)),
+            Protocol::WebTransport | Protocol::WebTransportH3 if place.count() => Exchange::Session(opening()),
+            Protocol::WebTransport | Protocol::WebTransportH3 => return Err(Undecoded::Stream(H3_REQUEST_REJECTED)),
             // RFC 9220 section 3.
             Protocol::Other => return Ok((false, refusal(StatusCode::NOT_IMPLEMENTED))),
         };
-        Ok((draft && self.protocol == Protocol::WebTransport, shared.handler.answer(exchange).await))
+        Ok((draft && self.protocol.is_session(), shared.handler.answer(exchange).await))
     }
 }
 
@@ -210,7 +211,14 @@ pub(super) async fn drive(streams: Streams, id: VarInt, driver: Driver, sessions
             how
         }
         How::Ours(None) => Ended::default(),
-        How::Theirs(how) => how,
+        How::Theirs(how) => {
+            // Its user needn't wait for what only this stream is about.
+            let _ = ended.send(Some(how.clone()));
+            if tokio::time::timeout(PARTING, nothing_more(&mut reader)).await == Ok(false) {
+                give_up(&mut send, &mut reader, H3_MESSAGE_ERROR);
+            }
+            how
+        }
         How::Malformed => {
             give_up(&mut send, &mut reader, H3_MESSAGE_ERROR);
             Ended { code: 0, reason: "the peer sent a malformed capsule".to_owned() }
@@ -247,15 +255,22 @@ enum How {
     Fault(Fault),
 }
 
+/// Whether the peer ends the stream without a word more, as it must behind the capsule that ends the session (the
+/// draft's section 6).
+async fn nothing_more(reader: &mut DataReader) -> bool {
+    matches!(reader.data().await, Ok(None) | Err(Fault::Reset(_) | Fault::Gone))
+}
+
 /// Waits until the peer ends the session.
 async fn peer_ends(reader: &mut DataReader) -> How {
     let mut capsules = Capsules::default();
     loop {
         match reader.data().await {
             Ok(Some(data)) => match capsules.push(&data) {
-                Ok(Some(how)) => return How::Theirs(how),
+                Ok(Some(how)) if capsules.is_between() => return How::Theirs(how),
+                // The draft's section 6: nothing comes behind it.
+                Ok(Some(_)) | Err(Malformed) => return How::Malformed,
                 Ok(None) => {}
-                Err(Malformed) => return How::Malformed,
             },
             // The draft's section 6: a stream that ends without a capsule is one with code 0 and no reason.
             Ok(None) if capsules.is_between() => return How::Theirs(Ended::default()),

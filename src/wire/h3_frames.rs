@@ -7,25 +7,41 @@ use bytes::{Bytes, BytesMut};
 use quinn::{ReadError, RecvStream, VarInt};
 
 use super::MAX_HEADER_BYTES;
+use super::h3_sessions::BI;
 use super::session::put_varint;
 
-/// The request isn't what HTTP/3 allows; it broke off; the stream isn't wanted any more; nothing went wrong
-/// (RFC 9114 section 8.1).
+/// Why a stream or a connection ends (RFC 9114 section 8.1).
 pub(super) const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
+pub(super) const H3_STREAM_CREATION_ERROR: VarInt = VarInt::from_u32(0x103);
+pub(super) const H3_CLOSED_CRITICAL_STREAM: VarInt = VarInt::from_u32(0x104);
 pub(super) const H3_FRAME_UNEXPECTED: VarInt = VarInt::from_u32(0x105);
 pub(super) const H3_FRAME_ERROR: VarInt = VarInt::from_u32(0x106);
 pub(super) const H3_EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 pub(super) const H3_ID_ERROR: VarInt = VarInt::from_u32(0x108);
+pub(super) const H3_SETTINGS_ERROR: VarInt = VarInt::from_u32(0x109);
+pub(super) const H3_MISSING_SETTINGS: VarInt = VarInt::from_u32(0x10a);
 pub(super) const H3_REQUEST_REJECTED: VarInt = VarInt::from_u32(0x10b);
 pub(super) const H3_REQUEST_CANCELLED: VarInt = VarInt::from_u32(0x10c);
 pub(super) const H3_REQUEST_INCOMPLETE: VarInt = VarInt::from_u32(0x10d);
 pub(super) const H3_MESSAGE_ERROR: VarInt = VarInt::from_u32(0x10e);
-/// A field section that can't be read (RFC 9204 section 6).
+/// A field section that can't be read, and instructions that must not be (RFC 9204 section 6).
 pub(super) const QPACK_DECOMPRESSION_FAILED: VarInt = VarInt::from_u32(0x200);
+pub(super) const QPACK_ENCODER_STREAM_ERROR: VarInt = VarInt::from_u32(0x201);
+pub(super) const QPACK_DECODER_STREAM_ERROR: VarInt = VarInt::from_u32(0x202);
+
+/// Types of unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2).
+pub(super) const CONTROL: u64 = 0x0;
+pub(super) const PUSH: u64 = 0x1;
+pub(super) const QPACK_ENCODER: u64 = 0x2;
+pub(super) const QPACK_DECODER: u64 = 0x3;
 
 /// Types of frames (RFC 9114 section 7.2).
 pub(super) const DATA: u64 = 0x0;
 pub(super) const HEADERS: u64 = 0x1;
+pub(super) const CANCEL_PUSH: u64 = 0x3;
+pub(super) const SETTINGS: u64 = 0x4;
+pub(super) const GOAWAY: u64 = 0x7;
+pub(super) const MAX_PUSH_ID: u64 = 0xd;
 
 /// How much is read from a stream at once, in bytes.
 const CHUNK_BYTES: usize = 4096;
@@ -115,12 +131,15 @@ impl Frames {
                 _ => {
                     self.0 = State::Head;
                     let Some((kind, first)) = varint(front) else { return Ok(None) };
-                    let Some((length, second)) = varint(&front[first..]) else { return Ok(None) };
-                    self.0 = match kind {
-                        DATA => State::Data(length),
+                    match kind {
+                        // draft-ietf-webtrans-http3 section 4.3: anywhere but at the beginning of a stream.
+                        BI => return Err(Fault::Frames(H3_FRAME_ERROR)),
+                        DATA => {}
                         known if is_known(known) => return Err(Fault::Frames(H3_FRAME_UNEXPECTED)),
-                        _ => State::Skip(length),
-                    };
+                        _ => {}
+                    }
+                    let Some((length, second)) = varint(&front[first..]) else { return Ok(None) };
+                    self.0 = if kind == DATA { State::Data(length) } else { State::Skip(length) };
                     drop(front.split_to(first + second));
                 }
             }
@@ -284,7 +303,7 @@ mod tests {
             let (mut bytes, mut wanted) = (BytesMut::new(), Vec::new());
             for _ in 0..random.random_range(0..8) {
                 let payload: Vec<u8> = (0..random.random_range(0..200)).map(|_| random.random()).collect();
-                let kind = if random.random() { DATA } else { random.random_range(0x0e..1 << 40) };
+                let kind = if random.random() { DATA } else { random.random_range(BI + 1..1 << 40) };
                 put_head(&mut bytes, kind, payload.len());
                 bytes.extend_from_slice(&payload);
                 if kind == DATA {
@@ -307,7 +326,8 @@ mod tests {
             assert_eq!(whole, read(pieces(&bytes, &mut random)), "seed {seed}");
             match whole {
                 Ok((data, _)) => assert!(data.len() < bytes.len().max(1)),
-                Err(fault) => assert_eq!(fault, Fault::Frames(H3_FRAME_UNEXPECTED)),
+                Err(Fault::Frames(H3_FRAME_UNEXPECTED | H3_FRAME_ERROR)) => {}
+                Err(fault) => panic!("{fault:?}"),
             }
         }
     }
@@ -317,6 +337,7 @@ mod tests {
         for kind in (1..=9).chain([0xd]) {
             assert_eq!(read([&[kind, 0][..]]), Err(Fault::Frames(H3_FRAME_UNEXPECTED)), "{kind}");
         }
+        assert_eq!(read([&[0x40, 0x41][..]]), Err(Fault::Frames(H3_FRAME_ERROR)), "a stream of a session within one");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Field sections (QPACK, RFC 9204) of the streams that are not left to `h3`.
 //!
 //! `h3` keeps its decoder to itself, and refuses a `:protocol` that it doesn't know. So the field line of that name
-//! is taken out here, which needs no table, and the rest is given to `h3` on a connection that carries nothing else.
-//! What is written here are literals only: any decoder reads them.
+//! is taken out (see `h3_section`), and the rest is given to `h3` on a connection that carries nothing else. What is
+//! written here are literals only: any decoder reads them.
 
 use std::task::{Context, Poll};
 
@@ -13,144 +13,6 @@ use quinn::VarInt;
 
 use super::MAX_HEADER_BYTES;
 use super::h3_frames::{H3_MESSAGE_ERROR, HEADERS, QPACK_DECOMPRESSION_FAILED, put_head};
-
-/// The field of extended CONNECT (RFC 8441 section 4), which QPACK's static table doesn't have; and in Huffman's code
-/// (RFC 7541 appendix B).
-const NAME: [&[u8]; 2] = [b":protocol", b"\xb9\x5d\x87\x49\xc8\x7a\x3f"];
-/// Its values that are served here, plain and likewise.
-const WEBSOCKET: [&[u8]; 2] = [b"websocket", b"\xf0\x58\xd0\x72\x75\x2a\x7f"];
-const WEBTRANSPORT: [&[u8]; 2] = [b"webtransport", b"\xf0\x58\xd3\x60\xea\x45\x67\xb1\x3f"];
-/// The name of later drafts of WebTransport.
-const WEBTRANSPORT_H3: [&[u8]; 2] = [b"webtransport-h3", b"\xf0\x58\xd3\x60\xea\x45\x67\xb1\x2b\x4e\xcf"];
-
-/// What an extended CONNECT wants to speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    WebSocket,
-    WebTransport,
-    Other,
-}
-
-impl Protocol {
-    /// Its name on the wire and in an exchange.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::WebSocket => "websocket",
-            Self::WebTransport => "webtransport",
-            Self::Other => "",
-        }
-    }
-
-    fn of(value: Text<'_>) -> Self {
-        if value.is(WEBSOCKET) {
-            Self::WebSocket
-        } else if value.is(WEBTRANSPORT) || value.is(WEBTRANSPORT_H3) {
-            Self::WebTransport
-        } else {
-            Self::Other
-        }
-    }
-}
-
-/// Takes the `:protocol` out of a field section. `None`: it has none, or can't be read, which `h3` will say.
-pub(super) fn take_protocol(section: &[u8]) -> Option<Result<(Protocol, Bytes), VarInt>> {
-    let mut lines = Lines { section, at: 0 };
-    // RFC 9204 section 4.5.1: what the section needs of the dynamic table, which is empty here.
-    lines.number(8)?;
-    lines.number(7)?;
-    let mut rest = BytesMut::with_capacity(section.len());
-    rest.extend_from_slice(&section[..lines.at]);
-    let mut found = None;
-    while lines.at < section.len() {
-        let start = lines.at;
-        match lines.line()? {
-            Line::Protocol(value) if found.is_none() => found = Some(Protocol::of(value)),
-            // RFC 9114 section 4.3: no pseudo-header field comes twice.
-            Line::Protocol(_) => return Some(Err(H3_MESSAGE_ERROR)),
-            Line::Other => rest.extend_from_slice(&section[start..lines.at]),
-        }
-    }
-    found.map(|protocol| Ok((protocol, rest.freeze())))
-}
-
-/// A string literal: whether it is in Huffman's code, and its bytes.
-#[derive(Debug, Clone, Copy)]
-struct Text<'a>(bool, &'a [u8]);
-
-impl Text<'_> {
-    fn is(&self, [plain, coded]: [&[u8]; 2]) -> bool {
-        self.1 == if self.0 { coded } else { plain }
-    }
-}
-
-/// A field line.
-enum Line<'a> {
-    /// The `:protocol`, with its value.
-    Protocol(Text<'a>),
-    Other,
-}
-
-/// Walks over field line representations (RFC 9204 section 4.5).
-struct Lines<'a> {
-    section: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Lines<'a> {
-    /// The next line; `None`: it can't be read.
-    fn line(&mut self) -> Option<Line<'a>> {
-        let first = *self.section.get(self.at)?;
-        if first & 0x80 != 0 {
-            self.number(6)?;
-            return Some(Line::Other);
-        }
-        if first & 0x40 != 0 {
-            self.number(4)?;
-            self.text(7)?;
-            return Some(Line::Other);
-        }
-        if first & 0x20 != 0 {
-            let name = self.text(3)?;
-            let value = self.text(7)?;
-            return Some(if name.is(NAME) { Line::Protocol(value) } else { Line::Other });
-        }
-        // References past the base: to the dynamic table, which is empty.
-        self.number(if first & 0x10 != 0 { 4 } else { 3 })?;
-        if first & 0x10 == 0 {
-            self.text(7)?;
-        }
-        Some(Line::Other)
-    }
-
-    /// A string literal whose length has a prefix of so many bits.
-    fn text(&mut self, bits: u8) -> Option<Text<'a>> {
-        let coded = *self.section.get(self.at)? & 1 << bits != 0;
-        let length = self.number(bits)?;
-        let bytes = self.section.get(self.at..self.at.checked_add(length)?)?;
-        self.at += length;
-        Some(Text(coded, bytes))
-    }
-
-    /// An integer with a prefix of so many bits (RFC 7541 section 5.1).
-    fn number(&mut self, bits: u8) -> Option<usize> {
-        let most = usize::MAX >> (usize::BITS - u32::from(bits));
-        let mut value = usize::from(*self.section.get(self.at)?) & most;
-        self.at += 1;
-        if value < most {
-            return Some(value);
-        }
-        // Nothing here is longer than a frame may be: three more bytes say all there is to say.
-        for shift in [0, 7, 14, 21] {
-            let byte = *self.section.get(self.at)?;
-            self.at += 1;
-            value += usize::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-}
 
 /// A HEADERS frame with a request's header for extended CONNECT.
 pub(super) fn connect_frame(uri: &http::Uri, protocol: &str, fields: &http::HeaderMap) -> Bytes {

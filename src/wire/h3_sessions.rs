@@ -66,6 +66,8 @@ pub(super) struct Sessions {
     begun: Notify,
     /// How many streams may wait for sessions that aren't open yet.
     parking: usize,
+    /// How many requests' streams QUIC lets a client have at once.
+    streams: u64,
     /// A server's: where bounds that are reached are told of.
     sink: Option<Sink>,
 }
@@ -101,14 +103,16 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Of a server's connection.
-    pub(super) fn of_server(sink: Sink) -> Arc<Self> {
-        Arc::new(Self { table: Table::from(0), begun: Notify::new(), parking: MAX_PARKED_STREAMS, sink: Some(sink) })
+    /// Of a server's connection, which lets its client have so many streams at once.
+    pub(super) fn of_server(sink: Sink, streams: u32) -> Arc<Self> {
+        let (table, parking, streams) = (Table::from(0), MAX_PARKED_STREAMS, streams.into());
+        Arc::new(Self { table, begun: Notify::new(), parking, streams, sink: Some(sink) })
     }
 
     /// Of a client's connection, which knows all its own requests.
     pub(super) fn of_client() -> Arc<Self> {
-        Arc::new(Self { table: Table::from(u64::MAX), begun: Notify::new(), parking: MAX_PARKED_AT_CLIENT, sink: None })
+        let (table, parking, streams) = (Table::from(u64::MAX), MAX_PARKED_AT_CLIENT, u64::MAX);
+        Arc::new(Self { table, begun: Notify::new(), parking, streams, sink: None })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -173,11 +177,17 @@ impl Sessions {
     /// Gives a stream to its session, or lets it wait for it. An id that can't be one's: the code to close with.
     pub(super) fn arrives(&self, id: u64, stream: Stream) -> Result<(), VarInt> {
         // Sessions are numbered by clients' bidirectional streams (RFC 9000 section 2.1).
-        if !id.is_multiple_of(4) {
+        if !id.is_multiple_of(4) || !self.can_be(id) {
             return Err(H3_ID_ERROR);
         }
         self.stream(id, stream);
         Ok(())
+    }
+
+    /// Whether a client can have opened this request's stream, of which it may not have told yet: credit is given for
+    /// as many as have begun, and so many more.
+    fn can_be(&self, id: u64) -> bool {
+        id / 4 < (self.table().next / 4).saturating_add(self.streams)
     }
 
     fn stream(&self, id: u64, stream: Stream) {
@@ -247,6 +257,10 @@ impl Sessions {
                 quic.close(H3_DATAGRAM_ERROR, b"no quarter stream id");
                 return;
             };
+            if !self.can_be(quarter * 4) {
+                quic.close(H3_ID_ERROR, b"no stream has such an id");
+                return;
+            }
             self.deliver(quarter * 4, datagram.split_off(length));
         }
     }

@@ -3,17 +3,20 @@
 use bytes::{Bytes, BytesMut};
 use quinn::VarInt;
 
-use super::h3_frames::{put_head, varint};
+use super::h3_frames::{H3_FRAME_ERROR, H3_SETTINGS_ERROR, SETTINGS, put_head, varint};
 use super::session::put_varint;
 
-/// The type of a control stream, and of the frame that it begins with (RFC 9114 sections 6.2.1 and 7.2.4).
-const CONTROL: u8 = 0;
-const SETTINGS: u8 = 4;
+/// `SETTINGS_ENABLE_CONNECT_PROTOCOL` (RFC 9220 section 3) and `SETTINGS_H3_DATAGRAM` (RFC 9297 section 2.1.1).
+const ENABLE_CONNECT_PROTOCOL: u64 = 0x8;
+const H3_DATAGRAM: u64 = 0x33;
 /// `SETTINGS_ENABLE_WEBTRANSPORT` of draft-ietf-webtrans-http3-02, which browsers of today speak; `h3` gives it to
 /// servers alone.
 pub(super) const ENABLE_WEBTRANSPORT: u64 = 0x2b60_3742;
 /// `SETTINGS_WEBTRANSPORT_MAX_SESSIONS` of later drafts (draft-ietf-webtrans-http3-07 section 8.2).
 pub(super) const WEBTRANSPORT_MAX_SESSIONS: u64 = 0xc671_706a;
+
+/// What a control stream begins with: its type, and that of the frame (RFC 9114 sections 6.2.1 and 7.2.4).
+const BEGINNING: [u8; 2] = [0, 4];
 
 /// Settings by id.
 pub(super) type Settings = &'static [(u64, u64)];
@@ -33,16 +36,31 @@ pub(super) fn add(settings: Settings, beginning: Bytes) -> Bytes {
     for (id, value) in settings {
         put(&mut payload, *id, *value);
     }
-    let mut bytes = BytesMut::from(&[CONTROL][..]);
-    put_head(&mut bytes, SETTINGS.into(), payload.len());
+    let mut bytes = BytesMut::from(&[BEGINNING[0]][..]);
+    put_head(&mut bytes, SETTINGS, payload.len());
     bytes.extend_from_slice(&payload);
     bytes.freeze()
 }
 
 fn payload(beginning: &[u8]) -> Option<&[u8]> {
-    let frame = beginning.strip_prefix(&[CONTROL, SETTINGS])?;
+    let frame = beginning.strip_prefix(&BEGINNING)?;
     let (_, length) = varint(frame)?;
     frame.get(length..)
+}
+
+/// Looks at the payload of a peer's SETTINGS; the code to close the connection with. What the ids themselves may be,
+/// `h3` looks at.
+pub(super) fn check(payload: &[u8]) -> Result<(), VarInt> {
+    let mut rest = payload;
+    while !rest.is_empty() {
+        let (id, first) = varint(rest).ok_or(H3_FRAME_ERROR)?;
+        let (value, second) = varint(&rest[first..]).ok_or(H3_FRAME_ERROR)?;
+        if matches!(id, ENABLE_CONNECT_PROTOCOL | H3_DATAGRAM) && value > 1 {
+            return Err(H3_SETTINGS_ERROR);
+        }
+        rest = &rest[first + second..];
+    }
+    Ok(())
 }
 
 fn put(payload: &mut BytesMut, id: u64, value: u64) {

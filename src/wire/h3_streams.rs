@@ -14,13 +14,12 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt, stream};
 use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
-use quinn::{ConnectionError, ReadError, VarInt, WriteError};
+use quinn::{ConnectionError, VarInt, WriteError};
 
 use super::h3_begin::{self, BidiBegun, Takers, UniBegun};
+use super::h3_critical::Own;
+use super::h3_recv::RecvStream;
 use super::h3_settings::{self, Settings};
-
-/// How much is read from a stream at once, in bytes.
-const CHUNK_BYTES: usize = 4096;
 
 type Accepting<T> = Pin<Box<dyn Stream<Item = Result<T, ConnectionError>> + Send>>;
 type Beginnings<T> = FuturesUnordered<Pin<Box<dyn Future<Output = Option<T>> + Send>>>;
@@ -37,6 +36,7 @@ pub(super) struct Arrivals {
     gone: Gone,
     /// What the settings say that `h3` can't, until they are sent.
     settings: Option<Settings>,
+    own: Own,
 }
 
 impl Arrivals {
@@ -53,6 +53,7 @@ impl Arrivals {
             uni_beginning: FuturesUnordered::new(),
             gone: Gone::default(),
             settings: Some(settings),
+            own: Own::default(),
         }
     }
 
@@ -95,8 +96,8 @@ impl quic::Connection<Bytes> for Arrivals {
             self.uni_beginning.push(Box::pin(h3_begin::uni(self.takers.clone(), recv)));
         }
         while let Poll::Ready(Some(begun)) = self.uni_beginning.poll_next_unpin(cx) {
-            let Some((front, recv)) = begun else { continue };
-            return Poll::Ready(Ok(RecvStream::new(front, recv)));
+            let Some((front, recv, guard)) = begun else { continue };
+            return Poll::Ready(Ok(RecvStream::new(front, recv, guard)));
         }
         Poll::Pending
     }
@@ -107,10 +108,10 @@ impl quic::Connection<Bytes> for Arrivals {
             self.bidi_beginning.push(Box::pin(h3_begin::bidi(self.takers.clone(), send, recv)));
         }
         while let Poll::Ready(Some(begun)) = self.bidi_beginning.poll_next_unpin(cx) {
-            let Some((send, front, recv)) = begun else { continue };
+            let Some((send, front, recv, guard)) = begun else { continue };
             let (stopped, id) = (send.stopped(), stream_id(send.id()));
             self.gone.expect(id, Box::pin(async move { drop(stopped.await) }));
-            let (send, recv) = (SendStream::new(send), RecvStream::new(front, recv));
+            let (send, recv) = (SendStream::new(send), RecvStream::new(front, recv, guard));
             return Poll::Ready(Ok(BidiStream { send, recv, gone: self.gone.clone() }));
         }
         Poll::Pending
@@ -131,6 +132,14 @@ impl quic::OpenStreams<Bytes> for Arrivals {
 
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
         let opened = ready!(self.opener.poll_open_send(cx));
+        if let Ok(stream) = &opened
+            && let Some(watching) = self.own.opened(&self.takers.quic, &stream.send)
+        {
+            self.uni_beginning.push(Box::pin(async {
+                watching.await;
+                None
+            }));
+        }
         // The first is the control stream.
         let control = self.settings.take().map(|settings| {
             let beginning = Bytes::new();
@@ -178,7 +187,7 @@ impl quic::OpenStreams<Bytes> for Opener {
         let opened = ready!(opening.as_mut().poll(cx));
         self.bidi = None;
         let (send, recv) = opened.map_err(lost)?;
-        let (send, recv) = (SendStream::new(send), RecvStream::new(Bytes::new(), recv));
+        let (send, recv) = (SendStream::new(send), RecvStream::new(Bytes::new(), recv, None));
         Poll::Ready(Ok(BidiStream { send, recv, gone: Gone::default() }))
     }
 
@@ -267,40 +276,6 @@ impl quic::SendStream<Bytes> for SendStream {
     }
 }
 
-/// What the peer writes.
-pub(super) struct RecvStream {
-    /// What was read of it already; boxed, since that is soon over, and a stream may be idle for long.
-    front: Option<Box<Bytes>>,
-    recv: quinn::RecvStream,
-}
-
-impl RecvStream {
-    fn new(front: Bytes, recv: quinn::RecvStream) -> Self {
-        Self { front: (!front.is_empty()).then(|| Box::new(front)), recv }
-    }
-}
-
-impl quic::RecvStream for RecvStream {
-    type Buf = Bytes;
-
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
-        if let Some(front) = self.front.take() {
-            return Poll::Ready(Ok(Some(*front)));
-        }
-        let mut chunk = [0; CHUNK_BYTES];
-        let length = ready!(self.recv.poll_read(cx, &mut chunk)).map_err(read_error)?;
-        Poll::Ready(Ok((length > 0).then(|| Bytes::copy_from_slice(&chunk[..length]))))
-    }
-
-    fn stop_sending(&mut self, code: u64) {
-        let _ = self.recv.stop(VarInt::from_u64(code).unwrap_or(VarInt::MAX));
-    }
-
-    fn recv_id(&self) -> StreamId {
-        stream_id(self.recv.id())
-    }
-}
-
 /// A request's stream.
 pub(super) struct BidiStream {
     send: SendStream,
@@ -352,13 +327,13 @@ impl quic::RecvStream for BidiStream {
     }
 }
 
-fn stream_id(id: quinn::StreamId) -> StreamId {
+pub(super) fn stream_id(id: quinn::StreamId) -> StreamId {
     let id = VarInt::from(id).into_inner();
     // Both hold what QUIC's variable-length integers do.
     StreamId::from(h3::proto::varint::VarInt::from_u64(id).unwrap_or(h3::proto::varint::VarInt::MAX))
 }
 
-fn lost(error: ConnectionError) -> StreamErrorIncoming {
+pub(super) fn lost(error: ConnectionError) -> StreamErrorIncoming {
     StreamErrorIncoming::ConnectionErrorIncoming { connection_error: connection_error(error) }
 }
 
@@ -369,14 +344,6 @@ fn connection_error(error: ConnectionError) -> ConnectionErrorIncoming {
         }
         ConnectionError::TimedOut => ConnectionErrorIncoming::Timeout,
         error => ConnectionErrorIncoming::Undefined(Arc::new(error)),
-    }
-}
-
-fn read_error(error: ReadError) -> StreamErrorIncoming {
-    match error {
-        ReadError::Reset(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() },
-        ReadError::ConnectionLost(error) => lost(error),
-        error => StreamErrorIncoming::Unknown(error.into()),
     }
 }
 

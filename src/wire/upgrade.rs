@@ -36,6 +36,10 @@ pub(super) struct Wish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(StatusCode, &'static str);
 
+/// What an HTTP/3 CONNECT without `:protocol` is told, which asks for a proxy (RFC 9114 section 4.4).
+pub(super) const NO_PROXY: Refused =
+    Refused(StatusCode::NOT_IMPLEMENTED, "CONNECT is for WebSocket and WebTransport alone (RFC 9220)");
+
 impl Wish {
     /// What this request wishes for; `None`: it is an ordinary one.
     pub(super) fn of<B: http_body::Body>(request: &http::Request<B>) -> Result<Option<Self>, Refused> {

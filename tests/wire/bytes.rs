@@ -1,6 +1,6 @@
 //! A client of HTTP/3 whose every byte is a test's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, ConnectionError, Endpoint, ReadError, RecvStream, SendStream, VarInt};
@@ -13,7 +13,9 @@ use crate::echo::{Echo, soon};
 pub(crate) struct Raw {
     pub(crate) quic: quinn::Connection,
     _endpoint: Endpoint,
-    _control: SendStream,
+    pub(crate) control: SendStream,
+    /// The server's own streams, kept: to let go of a critical one is to stop it.
+    others: Mutex<Vec<RecvStream>>,
 }
 
 /// An integer in QUIC's variable length (RFC 9000 section 16), of at most 2^30 - 1.
@@ -61,15 +63,20 @@ pub(crate) fn connect(protocol: &str) -> Vec<u8> {
 
 impl Raw {
     pub(crate) async fn dial(echo: &Echo) -> Self {
+        // The control stream, with SETTINGS that say nothing.
+        Self::dial_saying(echo, &[0, 4, 0]).await
+    }
+
+    /// One whose control stream begins with these bytes.
+    pub(crate) async fn dial_saying(echo: &Echo, beginning: &[u8]) -> Self {
         let crypto = tls::client(echo.certs.ca(), Alpn::H3).unwrap();
         let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto).unwrap()));
         let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = ([127, 0, 0, 1], echo.target.port).into();
         let quic = soon("a connection", endpoint.connect_with(config, address, "localhost").unwrap()).await.unwrap();
         let mut control = quic.open_uni().await.unwrap();
-        // The control stream, with SETTINGS that say nothing.
-        control.write_all(&[0, 4, 0]).await.unwrap();
-        Self { quic, _endpoint: endpoint, _control: control }
+        control.write_all(beginning).await.unwrap();
+        Self { quic, _endpoint: endpoint, control, others: Mutex::default() }
     }
 
     /// Opens a request's stream with these bytes.
@@ -127,6 +134,7 @@ impl Raw {
                     return recv;
                 }
             }
+            self.others.lock().unwrap().push(recv);
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) requests: u64,
     /// The bounds that were reached, each time it was told.
     pub(crate) bounds: Vec<String>,
+    /// Ordinary requests that were answered.
+    pub(crate) answered: u32,
     /// Exchanges that are open.
     pub(crate) open: u32,
     /// How sessions ended, as their server saw it: code and reason.
@@ -87,7 +89,7 @@ impl Echo {
                 _ => {}
             });
         });
-        let task = tokio::spawn(serve(endpoint, Back(sender), sink));
+        let task = tokio::spawn(serve(endpoint, options, Back(sender), sink));
         let ca = certs.ca_path().to_owned();
         let target = Target { host: "localhost".to_owned(), port };
         Self { target, certs, ca, seen, task, _folder: folder }
@@ -150,7 +152,10 @@ impl Back {
         }
         let open = Open::count(&self.0);
         match exchange {
-            Exchange::Request(_) => *response.status_mut() = StatusCode::NO_CONTENT,
+            Exchange::Request(_) => {
+                self.0.send_modify(|seen| seen.answered += 1);
+                *response.status_mut() = StatusCode::NO_CONTENT;
+            }
             Exchange::Tunnel(opening) => {
                 assert_eq!((opening.protocol.as_str(), opening.head.method.as_str()), ("websocket", "CONNECT"));
                 *response.body_mut() = ResponseBody::tunnel(move |tunnel| async move {

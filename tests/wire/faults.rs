@@ -86,6 +86,12 @@ async fn what_no_session_can_be_named_by_ends_the_connection() {
         raw.ask(&[varint(0x41), varint(session)].concat()).await;
         assert_eq!(raw.closed().await, H3_ID_ERROR);
     }
+    // One that 101 requests would have to come before, of which a hundred may be at once (RFC 9297 section 2.1).
+    let raw = Raw::dial(&echo).await;
+    let _session = raw.session().await;
+    raw.quic.send_datagram(varint(100).into()).unwrap();
+    raw.quic.send_datagram(varint(101).into()).unwrap();
+    assert_eq!(raw.closed().await, H3_ID_ERROR);
     for datagram in [&b""[..], b"\x40", b"\xff\xff\xff\xff\xff\xff\xff\xff"] {
         let raw = Raw::dial(&echo).await;
         let _session = raw.session().await;
@@ -111,6 +117,22 @@ async fn a_malformed_capsule_ends_its_session_alone() {
         assert_eq!(reset(&mut recv).await, H3_MESSAGE_ERROR);
         raw.assert_well().await;
     }
+    // Anything behind the one that ends the session, with it or later.
+    for behind in [true, false] {
+        let raw = Raw::dial(&echo).await;
+        let (mut send, mut recv) = raw.session().await;
+        let close = frame(CLOSE, b"\0\0\0\x07enough");
+        let more = frame(0x1234, b"?");
+        if behind {
+            send.write_all(&frame(DATA, &[close, more].concat())).await.unwrap();
+        } else {
+            send.write_all(&frame(DATA, &close)).await.unwrap();
+            echo.sees("the end", |seen| seen.ends.last() == Some(&(7, "enough".to_owned()))).await;
+            send.write_all(&frame(DATA, &more)).await.unwrap();
+        }
+        assert_eq!(reset(&mut recv).await, H3_MESSAGE_ERROR);
+        raw.assert_well().await;
+    }
     // One that is cut short by the stream's end.
     let raw = Raw::dial(&echo).await;
     let (mut send, mut recv) = raw.session().await;
@@ -129,6 +151,7 @@ async fn malformed_frames_end_their_connection_alone() {
             (frame(HEADERS, &[0, 0]), H3_FRAME_UNEXPECTED),
             (frame(4, b""), H3_FRAME_UNEXPECTED),
             (varint(DATA), H3_FRAME_ERROR),
+            (varint(0x41), H3_FRAME_ERROR),
             ([varint(DATA), varint(9), b"short".to_vec()].concat(), H3_FRAME_ERROR),
         ] {
             let raw = Raw::dial(&echo).await;
@@ -157,8 +180,7 @@ async fn a_connect_that_is_none_is_reset() {
     let (https, host, root) = ((":scheme", "https"), (":authority", "localhost"), (":path", "/"));
     let (method, protocol) = ((":method", "CONNECT"), (":protocol", "websocket"));
     for fields in [
-        &[method, host][..],
-        &[method, https, host, root],
+        &[method, https, host, root][..],
         &[(":method", "GET"), https, host, root, protocol],
         &[method, host, root, protocol],
         &[method, https, host, protocol],

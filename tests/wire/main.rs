@@ -2,8 +2,10 @@
 //! against a server that sends everything back.
 
 mod bytes;
+mod critical;
 mod echo;
 mod faults;
 mod python;
+mod requests;
 mod sessions;
 mod tunnels;

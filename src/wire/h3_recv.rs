@@ -1,0 +1,116 @@
+//! What the peer writes on a stream, for `h3`.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId};
+use quinn::{ReadError, VarInt};
+
+use super::h3_begin::Takers;
+use super::h3_filter::{Filter, Refused};
+use super::h3_streams::{lost, stream_id};
+
+/// How much is read from a stream at once, in bytes.
+const CHUNK_BYTES: usize = 4096;
+
+/// A stream that is `h3`'s to read.
+pub(super) struct RecvStream {
+    /// Boxed, since it is soon over, and a stream may be idle for long.
+    ahead: Option<Box<Ahead>>,
+    recv: quinn::RecvStream,
+}
+
+/// What comes before what is yet to be read.
+struct Ahead {
+    /// What was read already.
+    front: Bytes,
+    guard: Option<Guard>,
+}
+
+/// Looks at what comes, until the stream ends.
+pub(super) struct Guard {
+    pub(super) filter: Filter,
+    pub(super) takers: Takers,
+}
+
+impl Guard {
+    fn pass(&mut self, chunk: Bytes) -> Result<Bytes, StreamErrorIncoming> {
+        self.filter.pass(chunk).map_err(|refused| self.refuse(refused))
+    }
+
+    fn end(&self) -> Result<(), StreamErrorIncoming> {
+        self.filter.end().map_err(|refused| self.refuse(refused))
+    }
+
+    fn refuse(&self, refused: Refused) -> StreamErrorIncoming {
+        match refused {
+            // Whose request it is resets it.
+            Refused::Stream(_) => StreamErrorIncoming::Unknown(Box::new(refused)),
+            Refused::Connection(code) => {
+                self.takers.quic.close(code, refused.to_string().as_bytes());
+                let error_code = code.into_inner();
+                lost_to(ConnectionErrorIncoming::ApplicationClose { error_code })
+            }
+        }
+    }
+}
+
+fn lost_to(connection_error: ConnectionErrorIncoming) -> StreamErrorIncoming {
+    StreamErrorIncoming::ConnectionErrorIncoming { connection_error }
+}
+
+impl RecvStream {
+    /// `front` was read of it already, and looked at; the guard looks at the rest.
+    pub(super) fn new(front: Bytes, recv: quinn::RecvStream, guard: Option<Guard>) -> Self {
+        let ahead = (!front.is_empty() || guard.is_some()).then(|| Box::new(Ahead { front, guard }));
+        Self { ahead, recv }
+    }
+}
+
+impl quic::RecvStream for RecvStream {
+    type Buf = Bytes;
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
+        loop {
+            if let Some(ahead) = &mut self.ahead {
+                let front = std::mem::take(&mut ahead.front);
+                if ahead.guard.is_none() {
+                    self.ahead = None;
+                }
+                if !front.is_empty() {
+                    return Poll::Ready(Ok(Some(front)));
+                }
+            }
+            let mut chunk = [0; CHUNK_BYTES];
+            let length = ready!(self.recv.poll_read(cx, &mut chunk)).map_err(read_error)?;
+            let guard = self.ahead.as_mut().and_then(|ahead| ahead.guard.as_mut());
+            if length == 0 {
+                guard.map_or(Ok(()), |guard| guard.end())?;
+                self.ahead = None;
+                return Poll::Ready(Ok(None));
+            }
+            let chunk = Bytes::copy_from_slice(&chunk[..length]);
+            let Some(guard) = guard else { return Poll::Ready(Ok(Some(chunk))) };
+            let passed = guard.pass(chunk)?;
+            if !passed.is_empty() {
+                return Poll::Ready(Ok(Some(passed)));
+            }
+        }
+    }
+
+    fn stop_sending(&mut self, code: u64) {
+        let _ = self.recv.stop(VarInt::from_u64(code).unwrap_or(VarInt::MAX));
+    }
+
+    fn recv_id(&self) -> StreamId {
+        stream_id(self.recv.id())
+    }
+}
+
+fn read_error(error: ReadError) -> StreamErrorIncoming {
+    match error {
+        ReadError::Reset(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() },
+        ReadError::ConnectionLost(error) => lost(error),
+        error => StreamErrorIncoming::Unknown(error.into()),
+    }
+}

@@ -100,6 +100,7 @@ impl Server {
             bind: vec![std::net::IpAddr::from([127, 0, 0, 1])],
             feeds: vec!["f0".to_owned()],
             origins: Vec::new(),
+            control: None,
             ports: std::collections::BTreeMap::new(),
             life: 0,
         });

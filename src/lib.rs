@@ -19,6 +19,7 @@
 //! | [`certs`] | the lab's own certificate authority |
 //! | [`wire`] | bytes to exchanges and back: TCP, TLS, QUIC; listen and dial |
 //! | [`transport`] | one file per transport, both directions |
+//! | [`page`] | the trial page and what it loads |
 //! | [`server`] | the server under test |
 //! | [`client`] | who subscribes: browsers and the native client |
 //! | [`control`] | the lab's own origin towards pages and people |
@@ -36,6 +37,7 @@ pub mod client;
 pub mod control;
 pub mod experiment;
 pub mod feed;
+pub mod page;
 pub mod report;
 pub mod server;
 pub mod stats;

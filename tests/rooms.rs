@@ -11,12 +11,13 @@ const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
 /// other, nor do `certs` and `wire`.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["text", "units"],
     &["feed"],
     &["trial"],
     &["certs", "wire"],
     &["transport"],
+    &["page"],
     &["server", "client", "control"],
     &["experiment"],
     &["cli"],

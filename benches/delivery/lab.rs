@@ -36,6 +36,7 @@ impl Lab {
         let settings: Settings = serde_json::from_value(settings).expect("settings");
         let role = Role::Server(ServerRole {
             life: 0,
+            control: None,
             ports: BTreeMap::new(),
             certs: certs.to_owned(),
             bind: vec![std::net::IpAddr::from([127, 0, 0, 1])],

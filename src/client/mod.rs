@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::transport;
 use crate::transport::polling::{self, Keeping};
+use crate::transport::sse;
 use crate::trial::Settings;
-use crate::trial::settings::Connections;
+use crate::trial::settings::{Connections, Credentials, PageOrigin};
 
 /// Every client, browsers first.
 pub static ALL: &[&Client] = &[&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT, &native::CLIENT];
@@ -125,6 +126,13 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
     }
     if settings.workload.stuck > 0 {
         return Err("a browser reads whatever comes: it can't be stuck on purpose".to_owned());
+    }
+    if settings.workload.page == PageOrigin::SameOrigin
+        && settings.workload.credentials == Credentials::Omit
+        && sse::is_event_source(settings)
+    {
+        // WHATWG HTML section 9.2.2: its credentials mode is "same-origin" or "include".
+        return Err("an EventSource sends credentials to the origin of its own page, whatever it is told".to_owned());
     }
     match settings.workload.connections {
         Connections::Shared => Ok(()),

@@ -12,6 +12,7 @@ use super::page_clock::PageClock;
 use super::view::View;
 use super::{ControlError, origin};
 use crate::server::Token;
+use crate::trial::settings::PageOrigin;
 use crate::trial::{Down, Role, TrialMessage, Up};
 
 /// How many trials are open at most at once.
@@ -75,6 +76,8 @@ pub(super) struct Orders {
     pub(super) stop: bool,
     /// The runner has left.
     pub(super) closed: bool,
+    /// A bit for each actor of `[[beside]]` whose page in another tab is there.
+    pub(super) arrived: u32,
 }
 
 /// One trial, seen from its pages.
@@ -82,6 +85,8 @@ pub(super) struct Orders {
 pub(super) struct OpenTrial {
     pub(super) token: Token,
     pub(super) message: TrialMessage,
+    /// The origin under test, where pages of this trial are of it: they report here as guests.
+    guest: Option<String>,
     /// One per page, indexed by its number.
     pub(super) pages: Vec<Page>,
     pub(super) orders: watch::Sender<Orders>,
@@ -135,7 +140,10 @@ impl Trials {
             return Err(ControlError::Pages { trial, pages, most: PAGES });
         }
         let token = Token::draw().ok_or(ControlError::Random)?;
-        let url = format!("{}/trials/{trial}/page?token={}&page=0", origin(self.port), token.text());
+        let guest = guest(&message);
+        let apart = message.settings.workload.page == PageOrigin::Apart;
+        let at = guest.clone().filter(|_| !apart).unwrap_or_else(|| origin(self.port));
+        let url = format!("{at}/trials/{trial}/page?token={}&page=0", token.text());
         let (up, from_pages) = mpsc::channel(WAITING);
         let (down, to_pages) = mpsc::channel(16);
         let (view, shown) = watch::channel(View::default());
@@ -143,6 +151,7 @@ impl Trials {
         let opened = Arc::new(OpenTrial {
             token,
             message,
+            guest,
             pages: (0..pages).map(|_| Page::default()).collect(),
             orders: watch::Sender::default(),
             view: shown,
@@ -172,9 +181,25 @@ impl Trials {
         if open.token.is(token) { Ok(open) } else { Err(Refusal::forbidden("this is not the trial's token")) }
     }
 
+    /// Whether a page of this origin may ask for this path: one of a trial's own pages, for what that trial's pages ask
+    /// for. What it gets there depends on the token that it shows.
+    pub(super) fn is_guest(&self, path: &str, origin: &str) -> bool {
+        let trial = path.strip_prefix("/trials/").and_then(|rest| rest.split_once('/'));
+        let Some((trial, "contract" | "clock" | "error" | "arrived")) = trial else { return false };
+        let Ok(trial) = trial.parse() else { return false };
+        self.lock().get(&trial).is_some_and(|open| open.guest.as_deref() == Some(origin))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<OpenTrial>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The origin that the first subscription goes to, where pages of a trial are of it.
+fn guest(message: &TrialMessage) -> Option<String> {
+    let Role::Client(client) = &message.role else { return None };
+    let first = client.subscriptions.first().filter(|_| message.settings.has_pages_of_the_server())?;
+    Some(format!("https://{}:{}", first.host, first.port))
 }
 
 /// Turns the runner's lines into orders, which every page's stream watches.

@@ -20,6 +20,7 @@ use super::answer::Refusal;
 use super::assets;
 use super::carrier::{OpenTrial, Orders, Page};
 use super::page_clock::PageClock;
+use crate::page;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::Visibility;
 use crate::trial::{Down, Fact, Role, Up};
@@ -40,6 +41,8 @@ pub(super) struct Shown {
     page: u32,
     /// The number of this post, from 0; one sent again is not taken again.
     post: Option<u64>,
+    /// Of a page in another tab: which actor of `[[beside]]` asked for it.
+    actor: Option<u32>,
 }
 
 type Shows = Result<Query<Shown>, QueryRejection>;
@@ -72,7 +75,7 @@ fn admitted(shared: &Shared, trial: Trial, shown: Shows) -> Result<Admitted, Ref
 /// `GET /trials/{n}/page`: the trial page.
 pub(super) async fn page(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, Refusal> {
     admitted(&shared, trial, shown)?;
-    Ok(assets::html(include_str!("pages/trial.html").to_owned(), assets::Framing::Trial))
+    Ok(assets::html(page::trial(""), assets::Framing::Trial))
 }
 
 /// An instant of `CLOCK_MONOTONIC`. As text: in a number of JavaScript it is exact for the first 104 days only.
@@ -135,6 +138,10 @@ impl DownLines {
                 let clock = self.admitted.page().clock.get()?;
                 self.reminders = reminders(&self.admitted, at);
                 return Some(line(&Down::Go { at: clock.to_page(at) }));
+            }
+            if let Some(actor) = (orders.arrived & !self.told.arrived).checked_ilog2() {
+                self.told.arrived |= 1 << actor;
+                return Some(Bytes::from(format!("{{\"type\":\"arrived\",\"actor\":{actor}}}\n")));
             }
             if orders.stop && !self.told.stop {
                 self.told.stop = true;
@@ -272,6 +279,19 @@ fn place(page: &Page, fact: Fact) -> Result<Fact, Refusal> {
     }
     let clock = page.clock.get().ok_or_else(|| Refusal::bad("a page's first fact is its `clock`"))?;
     clock.place(fact).map_err(|wanted| Refusal::bad(format!("a page sends {wanted}")))
+}
+
+/// `POST /trials/{n}/arrived?token=…&actor=0`: a page that an actor asked for in another tab is there. The trial page
+/// is told, and its clock says when.
+pub(super) async fn arrived(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<StatusCode, Refusal> {
+    let Path(number) = trial.map_err(|_| Refusal::missing("a trial has a number"))?;
+    let Query(shown) = shown.map_err(|_| Refusal::forbidden("a page shows its trial's token"))?;
+    let trial = shared.trials.enter(number, &shown.token)?;
+    let actors = trial.message.settings.beside.len().min(u32::BITS as usize);
+    let actor = shown.actor.filter(|actor| (*actor as usize) < actors);
+    let actor = actor.ok_or_else(|| Refusal::bad("a page in another tab says which `actor` asked for it"))?;
+    trial.orders.send_modify(|orders| orders.arrived |= 1 << actor);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /trials/{n}/error`: a page's script broke; the body says how.

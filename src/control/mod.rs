@@ -121,7 +121,7 @@ impl Control {
         let token = shared.serving.as_ref().as_ref().and_then(|serving| serving.token.clone());
         let door = Admission::new(&config.hosts, &config.origins, token);
         door.add_port(port);
-        let router = routes(shared, Arc::new(door));
+        let router = routes(shared, (Arc::new(door), trials.clone()));
         let listener = tokio::spawn(listen::serve(sockets, config.tls, router));
         Ok(Self { port, trials, listener })
     }
@@ -131,7 +131,7 @@ impl Control {
         self.port
     }
 
-    /// Where pages come from: `https://127.0.0.1:PORT`. Not `localhost`, which is the server under test.
+    /// Where pages come from and report: `https://127.0.0.1:PORT`. Not `localhost`, which is the server under test.
     pub fn origin(&self) -> String {
         origin(self.port)
     }
@@ -159,7 +159,7 @@ fn origin(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-fn routes(shared: Shared, door: Arc<Admission>) -> Router {
+fn routes(shared: Shared, door: (Arc<Admission>, Arc<Trials>)) -> Router {
     Router::new()
         .route("/", get(lab_page::page))
         .route("/ca.pem", get(lab_page::ca))
@@ -176,6 +176,7 @@ fn routes(shared: Shared, door: Arc<Admission>) -> Router {
         .route("/trials/{trial}/contract", get(contract::down).post(contract::up))
         .route("/trials/{trial}/clock", get(contract::clock))
         .route("/trials/{trial}/error", post(contract::error))
+        .route("/trials/{trial}/arrived", post(contract::arrived))
         .route("/trials/{trial}/close", post(visit::close))
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_route)

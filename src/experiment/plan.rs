@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Experiment;
 use super::draft::level_of;
-use crate::transport::Opens;
+use crate::transport::{Opens, sse};
 use crate::trial::settings::{Beside, BesideKind, Direction, FaultKind};
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
@@ -110,13 +110,15 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
     match name {
         "server.max-concurrent-streams" => multiplexed,
         "workload.connections" => is_native(settings) && shares,
-        "workload.pages" | "workload.credentials" | "workload.visibility" | "sse.reader" => !is_native(settings),
+        "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" | "sse.reader" => {
+            !is_native(settings)
+        }
         // Only the native client asks, and only QUIC leaves a silent peer to be asked.
         "reconnect.ping" => is_native(settings) && matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic),
         // A browser's own `EventSource` comes back in its own way.
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
-            counts && (is_native(settings) || !is_event_source(settings))
+            counts && (is_native(settings) || !sse::is_event_source(settings))
         }
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
@@ -137,7 +139,7 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
         }
         "webtransport.trust" => !is_native(settings) && settings.protocol.transport == "webtransport",
         // An `EventSource` has no cache mode to choose.
-        "sse.cache" => settings.protocol.transport == "sse" && !is_native(settings) && !is_event_source(settings),
+        "sse.cache" => settings.protocol.transport == "sse" && !is_native(settings) && !sse::is_event_source(settings),
         _ if name.starts_with("beside.") && name.ends_with(".credentials") => {
             let index = name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
             let actor = index.and_then(|index| settings.beside.get(index));
@@ -148,12 +150,6 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
             transport::find(table).is_none() || table == settings.protocol.transport
         }
     }
-}
-
-/// Whether a page would read with an `EventSource`.
-fn is_event_source(settings: &Settings) -> bool {
-    let reader = settings.transports.get("sse").and_then(|table| table.get("reader"));
-    settings.protocol.transport == "sse" && reader.is_none_or(|reader| reader == "eventsource")
 }
 
 /// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.

@@ -66,6 +66,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         hosts: Vec::new(),
         origins: role.origins,
         token: None,
+        control: role.control,
         settings: settings.server,
         tables: settings.transports,
         rig,

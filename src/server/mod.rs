@@ -7,6 +7,7 @@
 mod admission;
 pub mod child;
 mod feeds;
+mod pages;
 mod publisher;
 mod routes;
 mod token;
@@ -52,6 +53,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// What other machines have to show, when they can reach it.
     pub token: Option<Arc<Token>>,
+    /// The control origin, where the server serves pages that report there; without it, it serves none.
+    pub control: Option<String>,
     /// Limits, heartbeat, log.
     pub settings: ServerSettings,
     /// One table of settings per transport.

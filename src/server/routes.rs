@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Options;
 use super::admission::{Admission, allow, allow_preflight};
 use super::feeds::Feeds;
+use super::pages::Pages;
 use crate::feed::{After, Feed};
 use crate::transport::{
     self, Beginning, Opens, PublishError, Publishing, Query, QueryError, Reading, Reply, Serve, Transport,
@@ -39,6 +40,7 @@ const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedd
 pub(super) struct Routes {
     pub(super) admission: Admission,
     pub(super) feeds: Feeds,
+    pages: Option<Pages>,
     serving: Vec<(&'static Transport, Serve)>,
     rig: Option<Rig>,
     sink: Sink,
@@ -54,6 +56,7 @@ impl Routes {
         Self {
             admission: Admission::new(&options.hosts, &options.origins, options.token.clone()),
             feeds: Feeds::new(options.settings.log as usize),
+            pages: options.control.as_deref().map(Pages::new),
             serving: transport::ALL
                 .iter()
                 .map(|row| (*row, (row.serve)(options.tables.get(row.name).unwrap_or(&json!({})))))
@@ -112,8 +115,16 @@ impl Routes {
                 let (row, serve) = serving.ok_or_else(|| Error::no_transport(name))?;
                 self.subscribe(feed, (row, serve), &query()?, exchange)
             }
-            _ => Err(Error::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")),
+            (.., Exchange::Request(request)) => self.page(path, &request.head.method),
+            _ => Err(Error::no_route()),
         }
+    }
+
+    /// A page, where this server has some.
+    fn page(&self, path: &str, method: &Method) -> Result<Reply, Error> {
+        let page = self.pages.as_ref().and_then(|pages| pages.at(path)).ok_or_else(Error::no_route)?;
+        only(method, &Method::GET)?;
+        Ok(page.into())
     }
 
     fn publish(&self, feed: &str, query: &Query<'_>, request: &Request) -> Result<Response<ResponseBody>, Error> {
@@ -229,6 +240,10 @@ struct Error {
 impl Error {
     fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, message: message.into(), allow: None }
+    }
+
+    fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")
     }
 
     fn no_transport(name: &str) -> Self {

@@ -77,6 +77,12 @@ impl Default for Settings {
     }
 }
 
+/// Whether a page would read with an `EventSource`.
+pub fn is_event_source(settings: &crate::trial::Settings) -> bool {
+    let reader = settings.transports.get(TRANSPORT.name).and_then(|table| table.get("reader"));
+    settings.protocol.transport == TRANSPORT.name && reader.is_none_or(|reader| reader == "eventsource")
+}
+
 /// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 

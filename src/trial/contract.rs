@@ -79,6 +79,9 @@ pub struct ServerRole {
     /// Origins that may read and write beside the server's own; the trial page's is one.
     #[serde(default)]
     pub origins: Vec<String>,
+    /// The control origin, where this server serves pages that report there; without it, it serves none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// The ports to listen at, `workload.ports` of each ALPN; a free one for each that is left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<Alpn, Vec<u16>>,

@@ -21,7 +21,7 @@ pub use fault::{Fault, FaultKind};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, Server};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, Urls, Visibility, Workload,
+    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, Urls, Visibility, Workload,
 };
 
 /// The settings of one trial, with all defaults filled in.
@@ -59,6 +59,13 @@ pub struct Settings {
     /// that names no transport is an unknown setting, which the plan refuses.
     #[serde(flatten)]
     pub transports: BTreeMap<String, serde_json::Value>,
+}
+
+impl Settings {
+    /// Whether the server under test serves pages of the lab's.
+    pub fn has_pages_of_the_server(&self) -> bool {
+        self.workload.page == PageOrigin::SameOrigin || self.beside.iter().any(|beside| beside.kind == BesideKind::Tab)
+    }
 }
 
 fn native() -> String {

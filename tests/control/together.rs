@@ -35,6 +35,7 @@ async fn census(alpn: Alpn) -> BTreeSet<u32> {
         hosts: vec![],
         origins: vec![lab.control.origin()],
         token: None,
+        control: None,
         settings: settings.server,
         tables: settings.transports,
         rig: None,

@@ -8,6 +8,7 @@ mod eventsource;
 mod lab;
 mod ledger;
 mod limits;
+mod pages;
 mod polls;
 mod ports;
 mod quic;

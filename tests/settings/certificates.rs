@@ -17,6 +17,7 @@ async fn server(certs: &Arc<Certs>) -> (Server, u16, u16) {
     settings.server.certificate = CertificateUse::PerHost;
     let mut server = Server::new(Options {
         token: None,
+        control: None,
         certs: Arc::clone(certs),
         addresses: vec![Ipv4Addr::LOCALHOST.into()],
         hosts: vec![],

@@ -17,6 +17,7 @@ async fn server(certs: &Arc<Certs>) -> (Server, Target) {
     let settings: Settings = serde_json::from_str(text).unwrap();
     let mut server = Server::new(Options {
         token: None,
+        control: None,
         certs: Arc::clone(certs),
         addresses: vec![Ipv4Addr::LOCALHOST.into()],
         hosts: vec![],

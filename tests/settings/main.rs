@@ -5,6 +5,7 @@ mod certificates;
 mod coming_back;
 mod direction;
 mod hosts;
+mod page;
 mod polling;
 mod refused;
 mod requests;

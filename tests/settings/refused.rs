@@ -26,6 +26,7 @@ fn serve(certs: &Arc<Certs>) -> (u16, tokio::sync::oneshot::Sender<()>, std::thr
             settings.server.max_concurrent_streams = Settable::Set(u32::try_from(LIMIT).unwrap());
             let mut server = Server::new(Options {
                 token: None,
+                control: None,
                 certs,
                 addresses: vec![Ipv4Addr::LOCALHOST.into()],
                 hosts: vec![],

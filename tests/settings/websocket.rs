@@ -73,6 +73,7 @@ fn server(certs: &Arc<Certs>) -> (Server, Seen) {
     let (sink, seen) = sink();
     let server = Server::new(Options {
         token: None,
+        control: None,
         certs: Arc::clone(certs),
         addresses: vec![Ipv4Addr::LOCALHOST.into()],
         hosts: vec![],

@@ -37,6 +37,7 @@ impl Running<'_> {
             bind: self.lab.addresses.clone(),
             feeds: deal::feeds(&self.planned.settings.workload),
             origins: vec![self.lab.control.origin()],
+            control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports: self.ports.clone(),
             life: self.life,
         });

@@ -29,6 +29,9 @@ pub enum BesideKind {
     Websocket,
     /// A navigation in an `<iframe>`, to `/ping.html`: a 204 would leave the frame as it was.
     Navigation,
+    /// A navigation in another tab (WHATWG HTML, "top-level traversable"), to a page that loads nothing else. It is
+    /// answered when that page has told the control origin, and that the trial page.
+    Tab,
 }
 
 /// The credentials mode of a fetch (WHATWG Fetch).
@@ -38,7 +41,7 @@ pub enum FetchCredentials {
     /// Never.
     #[default]
     Omit,
-    /// To the page's own origin only, which the server under test is not.
+    /// To the page's own origin only, which the server under test is where [`super::Workload::page`] says so.
     SameOrigin,
     /// Always.
     Include,

@@ -12,6 +12,8 @@ pub struct Workload {
     pub subscribers: u32,
     /// Pages of one browser.
     pub pages: u32,
+    /// Where they come from.
+    pub page: PageOrigin,
     /// Host names of the server: 1 is `localhost`, more are `a.localhost`, `b.localhost` and so on.
     pub hosts: u32,
     /// Ports that the server listens on for each ALPN.
@@ -44,7 +46,7 @@ pub struct Workload {
     /// Further subscriptions, of the native client, that open on connections of their own and never read: no
     /// neighbour may notice. They are not among `subscribers`, and the counts of the trial leave them out.
     pub stuck: u32,
-    /// Whether a browser sends credentials: one mode for every request of a trial, or both.
+    /// Whether a page's requests carry credentials: one mode for all of a trial, or two.
     pub credentials: Credentials,
     /// What is published.
     pub events: Events,
@@ -55,6 +57,7 @@ impl Default for Workload {
         Self {
             subscribers: 1,
             pages: 1,
+            page: PageOrigin::Apart,
             hosts: 1,
             ports: 1,
             feeds: 1,
@@ -70,7 +73,7 @@ impl Default for Workload {
             drain: Span::from_millis(500),
             direction: Direction::Down,
             stuck: 0,
-            credentials: Credentials::Omit,
+            credentials: Credentials::SameOrigin,
             events: Events::default(),
         }
     }
@@ -111,12 +114,29 @@ pub enum Connections {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Credentials {
-    /// `credentials: "omit"`, an `EventSource` without `withCredentials`.
+    /// `credentials: "omit"`. An `EventSource` can't, on a page of the origin that it subscribes at.
     Omit,
+    /// What a request does that says nothing, an `EventSource` without `withCredentials` too: it has credentials if
+    /// the page is of the origin that it goes to ([`Workload::page`]).
+    SameOrigin,
     /// `credentials: "include"`, `withCredentials: true`.
     Include,
-    /// Omit for subscriptions with an even number, include for odd ones; the probe omits.
+    /// `omit` (of an `EventSource`: `same-origin`) for subscriptions with an even number and for the probe, `include`
+    /// for odd ones.
     Both,
+}
+
+/// Where a trial's pages come from. It decides what they have in common with the streams: browsers keep connections
+/// apart by the site of the page at the top and by whether a request has credentials (WHATWG Fetch, "connection pool").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageOrigin {
+    /// From the control origin: another site than the server under test, which has served nothing before `go`.
+    Apart,
+    /// From the first host and port under test, scripts and all, as a site's own page does. Requests for it are there
+    /// before `go`: their connections are, and on HTTP/3 they have used credit (RFC 9000 section 4.6). How many there
+    /// were is in the server's `usage` at `go`. Pages report to the control origin all the same.
+    SameOrigin,
 }
 
 /// When the first subscription is asked for.

@@ -9,10 +9,11 @@ const WORD = 1000;
  * @param {{kind: string, credentials: string}} beside
  * @param {{host: string, port: number}} target
  * @param {string} query makes the address unlike any other
+ * @param {{path: string, arrived: Promise<void>}} tab a page for another tab, and when it is there
  * @param {AbortSignal} leaving ends what is under way
  * @returns {Promise<string>}
  */
-export function act({ kind, credentials }, { host, port }, query, leaving) {
+export function act({ kind, credentials }, { host, port }, query, tab, leaving) {
   const at = (path) => `//${host}:${port}${path}?${query}`;
   switch (kind) {
     case "fetch":
@@ -23,6 +24,8 @@ export function act({ kind, credentials }, { host, port }, query, leaving) {
       return websocket(`wss:${at("/ping")}`, leaving);
     case "navigation":
       return navigation(`https:${at("/ping.html")}`, leaving);
+    case "tab":
+      return navigated(`https://${host}:${port}${tab.path}`, tab.arrived);
     default:
       throw new Error(`no kind of actor is called ${kind}`);
   }
@@ -73,4 +76,14 @@ function navigation(url, leaving) {
     document.body.append(frame);
     leaving.addEventListener("abort", () => frame.remove());
   });
+}
+
+/**
+ * A window of its own, so that the trial page isn't hidden, and without an opener, as tabs are that a person opens.
+ * Without one there is no telling whether it was let open; browsers are started so that it is.
+ */
+async function navigated(url, arrived) {
+  window.open(url, "_blank", "noopener,popup,width=480,height=360");
+  await arrived;
+  return "loaded";
 }

@@ -13,8 +13,17 @@ const trial = location.pathname.split("/")[2];
 const token = query.get("token");
 const page = Number(query.get("page"));
 
+/** Where the lab is: another origin where this page is of the server under test, so that what it reports never waits
+ *  behind what it measures. */
+const { control } = document.documentElement.dataset;
+
 /** A route of this trial, for this page. */
 function route(name, more = {}) {
+  return `${control}${own(name, more)}`;
+}
+
+/** The same at this page's own origin. */
+function own(name, more = {}) {
   return `/trials/${trial}/${name}?${new URLSearchParams({ token, page, ...more })}`;
 }
 
@@ -25,6 +34,8 @@ const leaving = new AbortController();
 const agenda = new Agenda();
 /** By number. */
 const open = new Map();
+/** By actor: what to do once its page in another tab is there. */
+const arrivals = new Map();
 let opened = 0;
 let message = null;
 let stopped = false;
@@ -66,6 +77,10 @@ function take(line) {
     case "look":
       agenda.look();
       break;
+    // A page that was asked for in another tab is there.
+    case "arrived":
+      arrivals.get(line.actor)?.();
+      break;
     case "stop":
       stop();
       break;
@@ -81,7 +96,7 @@ async function prepare() {
   const { pages, visibility, open } = settings.workload;
   const behind = visibility === "hidden";
   for (let other = 1; page === 0 && other < pages; other += 1) {
-    if (!openPage(route("page", { page: other }), behind)) return unsupported("this browser lets no page open another");
+    if (!openPage(own("page", { page: other }), behind)) return unsupported("this browser lets no page open another");
   }
   if (behind) {
     // WebKitGTK is started with a page in front.
@@ -200,8 +215,9 @@ async function probe() {
 /** What another actor does, at the first subscription's host and port. */
 async function doBeside(beside, actor) {
   const query = new URLSearchParams({ trial: message.trial, beside: actor });
+  const tab = { path: own("tab", { actor }), arrived: new Promise((done) => arrivals.set(actor, done)) };
   outbox.saw({ kind: "beside-sent", t: now(), actor });
-  const how = await act(beside, message.subscriptions[0], query, leaving.signal);
+  const how = await act(beside, message.subscriptions[0], query, tab, leaving.signal);
   const t = now();
   if (!stopped) outbox.saw({ kind: "beside-answered", t, actor, how });
 }

@@ -18,11 +18,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport;
 use crate::transport::polling::{self, Keeping};
-use crate::transport::sse;
+use crate::transport::{self, Opens, sse};
 use crate::trial::Settings;
-use crate::trial::settings::{Connections, Credentials, PageOrigin};
+use crate::trial::settings::{Connections, Credentials, PageOrigin, StuckOn};
 
 /// Every client, browsers first.
 pub static ALL: &[&Client] = &[&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT, &native::CLIENT];
@@ -125,7 +124,7 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
         return Err("a browser decides its own connections, and keeps one for the next fetch".to_owned());
     }
     if settings.workload.stuck > 0 {
-        return Err("a browser reads whatever comes: it can't be stuck on purpose".to_owned());
+        stuck_in_a_page(settings)?;
     }
     if settings.workload.page == PageOrigin::SameOrigin
         && settings.workload.credentials == Credentials::Omit
@@ -138,6 +137,18 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
         Connections::Shared => Ok(()),
         Connections::Separate => Err("a browser decides its own connections".to_owned()),
     }
+}
+
+/// Whether a page can have something that is left unread beside its subscriptions.
+fn stuck_in_a_page(settings: &Settings) -> Result<(), String> {
+    if settings.workload.stuck_on == StuckOn::Own {
+        return Err("a browser decides its own connections: what is left unread can't have one to itself".to_owned());
+    }
+    let transport = transport::find(&settings.protocol.transport);
+    if transport.is_some_and(|transport| transport.opens == Opens::Session) {
+        return Err("a browser gives each session a connection of its own: nothing else is on it".to_owned());
+    }
+    Ok(())
 }
 
 /// A command line out of its words.

@@ -16,10 +16,11 @@ use tokio::task::JoinSet;
 use crate::transport;
 use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, Opening};
+use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, Opening, StuckDirection, StuckOn, Workload};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Role, SubscriptionPlan, TrialMessage, Up};
-use crate::wire::dial::Target;
+use crate::units::Size;
+use crate::wire::dial::{Target, Windows};
 use crate::wire::{Pool, Sink, WireError};
 use errand::{Errand, What};
 use sending::Sender;
@@ -68,7 +69,15 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         Heartbeat::Off => None,
         Heartbeat::Every(span) => Some(span.duration()),
     };
-    let pool = Arc::new(Pool::new(role.protocol.alpn, ca.clone(), shared).asking(ping));
+    let connections = |shared| {
+        let pool = Pool::new(role.protocol.alpn, ca.clone(), shared).asking(ping);
+        Arc::new(pool.with_windows(windows(&settings.workload)))
+    };
+    let pool = connections(shared);
+    let stuck_on = match settings.workload.stuck_on {
+        StuckOn::Own => connections(false),
+        StuckOn::Shared => Arc::clone(&pool),
+    };
     if settings.workload.open == Opening::AfterSettings
         && let Err(error) = warm(trial, &role.subscriptions, &pool).await
     {
@@ -90,7 +99,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     if let Some(go) = go {
         let workload = &settings.workload;
         let probe_at = go + workload.ramp.nanos() + workload.hold.nanos() / 2;
-        let ClientRole { subscriptions, stuck, protocol, .. } = role;
+        let ClientRole { subscriptions, stuck, .. } = role;
         if let Some(first) = subscriptions.first() {
             let target = Target { host: first.host.clone(), port: first.port };
             for (actor, Beside { at, .. }) in (0..).zip(&settings.beside) {
@@ -107,12 +116,12 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let table = settings.transports.get(transport.name).cloned();
         let table = Arc::new(table.unwrap_or_else(|| serde_json::json!({})));
         let cap = if rig == Some(Rig::Capped) { CAP } else { usize::MAX };
-        if !stuck.is_empty() {
-            let alone = Arc::new(Pool::new(protocol.alpn, ca, false).asking(ping));
-            for plan in stuck {
-                let (pool, table) = (Arc::clone(&alone), Arc::clone(&table));
-                tasks.spawn(stuck::run(transport, plan, table, pool, stop.subscribe()));
-            }
+        for plan in stuck {
+            let (pool, stop) = (Arc::clone(&stuck_on), stop.subscribe());
+            match workload.stuck_direction {
+                StuckDirection::Down => tasks.spawn(stuck::read(transport, plan, Arc::clone(&table), pool, stop)),
+                StuckDirection::Up => tasks.spawn(stuck::send(plan, pool, stop)),
+            };
         }
         let mut sender = Sender::new(seed, workload.events.size.bytes(), go, sink.clone());
         for plan in subscriptions.into_iter().take(cap) {
@@ -135,9 +144,15 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     // Each task tells its receipts, and only then lets go of its connection.
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
-    drop(pool);
+    drop((pool, stuck_on));
     thread.finish(output);
     Ok(())
+}
+
+/// What the settings let a server send ahead. Their bounds are far below 32 bits.
+fn windows(workload: &Workload) -> Windows {
+    let bytes = |size: Size| u32::try_from(size.bytes()).unwrap_or(u32::MAX);
+    Windows { stream: bytes(workload.stream_window), connection: bytes(workload.connection_window) }
 }
 
 /// Asks each host and port for something, one after another in the order in which subscriptions will open, on the

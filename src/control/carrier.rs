@@ -221,6 +221,7 @@ impl OpenTrial {
         let mut message = self.message.clone();
         if let Role::Client(client) = &mut message.role {
             client.subscriptions.retain(|subscription| subscription.page == page);
+            client.stuck.retain(|subscription| subscription.page == page);
         }
         Down::Trial(Box::new(message))
     }

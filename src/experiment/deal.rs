@@ -1,8 +1,10 @@
 //! Who subscribes to what, and when: a trial's subscriptions dealt round over pages, hosts, ports and feeds, and to
 //! them what clients publish.
 
+use super::plan::is_native;
 use crate::feed::schedule;
-use crate::trial::settings::{Direction, HostOrder, Urls, Workload};
+use crate::transport::streaming;
+use crate::trial::settings::{Direction, HostOrder, StuckDirection, Urls, Workload};
 use crate::trial::{Sending, Settings, SubscriptionPlan};
 
 /// The host names under test, in the order in which they are opened: `localhost` alone, or `a.localhost`,
@@ -66,11 +68,19 @@ pub fn deal(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<Su
     plans
 }
 
-/// The stuck: where the first subscriptions are, but of no trial, so that no count takes them for its own.
+/// The stuck: where the first subscriptions are, but of no trial, so that no count takes them for its own. What a
+/// browser's page can leave unread is the content of a response: of a `WebSocket` it is given every message, and sessions
+/// have connections of their own.
 pub fn stuck(settings: &Settings, subscriptions: &[SubscriptionPlan]) -> Vec<SubscriptionPlan> {
+    let by_page = !is_native(settings);
     let of = |(number, plan): (u32, &SubscriptionPlan)| {
-        let path = plan.path.split('?').next().unwrap_or_default();
-        let path = format!("{path}?stuck={number}");
+        let own = plan.path.split('?').next().unwrap_or_default();
+        let feed = own.rsplit_once('/').map_or(own, |(feed, _)| feed);
+        let path = match settings.workload.stuck_direction {
+            StuckDirection::Down if by_page => format!("{feed}/{}?stuck={number}", streaming::TRANSPORT.name),
+            StuckDirection::Down => format!("{own}?stuck={number}"),
+            StuckDirection::Up => format!("{feed}?stuck={number}"),
+        };
         SubscriptionPlan { sub: number, open_at: 0, path, sends: Vec::new(), ..plan.clone() }
     };
     (0..settings.workload.stuck).zip(subscriptions.iter().cycle()).map(of).collect()

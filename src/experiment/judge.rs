@@ -26,6 +26,9 @@ const MIN_SIZE: Size = Size::from_bytes(16);
 const MAX_SIZE: Size = Size::from_bytes(1 << 20);
 /// The most where a client publishes it: what the server takes.
 const MAX_SENT_SIZE: Size = Size::from_bytes(MAX_EVENT_BYTES as u64);
+/// The least and the most that a server may be let send ahead: what HTTP/2 begins with (RFC 9113 section 6.9.2), and
+/// what a client would keep of a server that is never read.
+const WINDOWS: std::ops::RangeInclusive<Size> = Size::from_bytes(65_535)..=Size::from_bytes(256 << 20);
 /// How often in a row a client tries to come back at most.
 const MAX_TRIES: u32 = 1000;
 /// The least and the most that it may wait, jitter aside: less would be a flood.
@@ -68,6 +71,16 @@ fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
                 setting,
                 format!("`{setting}` can't be {value}: write a whole number from {least} to {most}"),
             );
+        }
+    }
+    let windows = [
+        ("workload.stream-window", workload.stream_window),
+        ("workload.connection-window", workload.connection_window),
+    ];
+    for (setting, window) in windows {
+        if !WINDOWS.contains(&window) {
+            let (least, most) = (WINDOWS.start(), WINDOWS.end());
+            return complain(setting, format!("`{setting}` can't be {window}: write {least} to {most}"));
         }
     }
     let size = workload.events.size;

@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::Experiment;
 use super::draft::level_of;
-use crate::transport::{Opens, sse};
-use crate::trial::settings::{Beside, BesideKind, Direction, FaultKind};
+use crate::transport::{Opens, Transport, sse};
+use crate::trial::settings::{
+    Beside, BesideKind, Connections, Direction, FaultKind, StuckDirection, StuckOn, Workload,
+};
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
 use crate::{client, transport};
@@ -60,14 +62,38 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
             .to_owned());
     }
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
-    if settings.workload.stuck > 0 && !transport.holds() {
-        return Err(format!("{} leaves nothing open that could be left unread", transport.name));
+    if settings.workload.stuck > 0 {
+        let alpn = settings.protocol.alpn;
+        leaves_unread(&settings.workload, transport, alpn)?;
     }
     // Other openings have no answer that says "don't come back".
     if settings.fault.iter().any(|fault| fault.kind == FaultKind::NoContent) && transport.opens != Opens::Request {
         return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name));
     }
     Ok(())
+}
+
+/// Whether something can be left unread as these settings want it.
+fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Result<(), String> {
+    let down = workload.stuck_direction == StuckDirection::Down;
+    if down && !transport.holds() {
+        return Err(format!("{} leaves nothing open that could be left unread", transport.name));
+    }
+    if !down && alpn == Alpn::Quic {
+        return Err("raw QUIC has sessions and no requests: there is no POST that could be left unread".to_owned());
+    }
+    if workload.stuck_on == StuckOn::Own {
+        return Ok(());
+    }
+    match alpn {
+        // RFC 9112 section 9.3.
+        Alpn::H1 => Err("a connection of HTTP/1.1 carries one response at a time: nobody shares it".to_owned()),
+        Alpn::Quic => Err("a connection of raw QUIC is one session: nobody shares it".to_owned()),
+        Alpn::H2 | Alpn::H3 if workload.connections == Connections::Separate => {
+            Err("each subscription has a connection of its own: there is none that they share".to_owned())
+        }
+        Alpn::H2 | Alpn::H3 => Ok(()),
+    }
 }
 
 /// How long a plan takes, about: each trial's timeline and what its client needs to come and go. Trials that will
@@ -113,6 +139,8 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" | "sse.reader" => {
             !is_native(settings)
         }
+        "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
+        "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
         // Only the native client asks, and only QUIC leaves a silent peer to be asked.
         "reconnect.ping" => is_native(settings) && matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic),
         // A browser's own `EventSource` comes back in its own way.
@@ -153,7 +181,7 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
 }
 
 /// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.
-fn is_native(settings: &Settings) -> bool {
+pub(super) fn is_native(settings: &Settings) -> bool {
     settings.client == "native" || client::exec::path(&settings.client).is_some()
 }
 

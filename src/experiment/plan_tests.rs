@@ -173,3 +173,27 @@ fn a_quic_server_cannot_leave_its_limit_unset() {
     assert!(supports(&unsupported[0].settings).unwrap_err().contains("RFC 9000 section 18.2"));
     assert_eq!(expected_time(&plan).nanos(), 3 * 3_800_000_000, "what can't run takes no time");
 }
+
+#[test]
+fn what_is_stuck_where_nothing_is_shared_is_unsupported_and_says_why() {
+    let plan = planned(
+        "[factors]\nprotocol = ['sse/h1', 'sse/h2', 'sse/h3', 'websocket/h2', 'webtransport/h3', 'quic/quic']\n\
+         'workload.stuck-direction' = ['down', 'up']\n[workload]\nstuck = 2\nstuck-on = 'shared'\n",
+    );
+    let why = |trial: &PlannedTrial| supports(&trial.settings).err().unwrap_or_default();
+    let refused: Vec<_> = plan.trials.iter().filter(|trial| !why(trial).is_empty()).collect();
+    let of = |trial: &&PlannedTrial| trial.levels["protocol"].clone();
+    assert_eq!(refused.iter().map(of).collect::<Vec<_>>(), ["sse/h1", "sse/h1", "quic/quic", "quic/quic"]);
+    assert!(why(refused[0]).contains("one response at a time"), "{}", why(refused[0]));
+    assert!(why(refused[2]).contains("one session"), "{}", why(refused[2]));
+    assert!(why(refused[3]).contains("no POST"), "{}", why(refused[3]));
+    let separate = planned("[workload]\nstuck = 2\nstuck-on = 'shared'\nconnections = 'separate'\n");
+    assert!(why(&separate.trials[0]).contains("a connection of its own"), "{}", why(&separate.trials[0]));
+}
+
+#[test]
+fn where_nothing_is_stuck_it_is_on_no_connection() {
+    let plan = planned("[factors]\n'workload.stuck' = [0, 2]\n'workload.stuck-on' = ['own', 'shared']\n");
+    assert_eq!(column(&plan, "workload.stuck"), [json!(0), json!(2), json!(2)]);
+    assert_eq!(column(&plan, "workload.stuck-on"), [json!(null), json!("own"), json!("shared")]);
+}

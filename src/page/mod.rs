@@ -24,12 +24,13 @@ pub const ISOLATION: [(HeaderName, &str); 4] = [
 ];
 
 /// Name, type, content.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("lab.css", STYLE, include_str!("lab.css")),
     ("trial.js", SCRIPT, include_str!("trial.js")),
     ("agenda.js", SCRIPT, include_str!("agenda.js")),
     ("subscription.js", SCRIPT, include_str!("subscription.js")),
     ("beginning.js", SCRIPT, include_str!("beginning.js")),
+    ("stuck.js", SCRIPT, include_str!("stuck.js")),
     ("beside.js", SCRIPT, include_str!("beside.js")),
     ("outbox.js", SCRIPT, include_str!("outbox.js")),
     ("clock.js", SCRIPT, include_str!("clock.js")),

@@ -6,6 +6,7 @@ import { act } from "./beside.js";
 import { compare, now } from "./clock.js";
 import { Outbox } from "./outbox.js";
 import { Receipts } from "./receipts.js";
+import { leaveUnread } from "./stuck.js";
 import { Subscription } from "./subscription.js";
 
 const query = new URLSearchParams(location.search);
@@ -138,6 +139,11 @@ function go(at) {
   const { subscriptions, settings } = message;
   const { workload } = settings;
   const items = [];
+  // First, and where the subscriptions go: on the connections that these will use.
+  for (const plan of message.stuck ?? []) {
+    const mode = script.credentials ?? credentials(plan.sub);
+    items.push({ at, act: () => leaveUnread(plan, workload["stuck-direction"], mode, leaving.signal) });
+  }
   for (const plan of subscriptions) {
     const subscription = subscriptionOf(plan);
     open.set(plan.sub, subscription);

@@ -16,7 +16,7 @@ use crate::certs::{Certs, CertsError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::observation::UsageAt;
 use crate::trial::rig::Rig;
-use crate::trial::settings::FaultKind;
+use crate::trial::settings::{FaultKind, StuckDirection};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Fact, Role, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
@@ -72,6 +72,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         rig,
         sink: sink.clone(),
     });
+    if settings.workload.stuck_direction == StuckDirection::Up {
+        server.leave_unread();
+    }
     let mut ports = BTreeMap::new();
     for alpn in Alpn::ALL {
         let wanted = role.ports.get(&alpn).map_or(&[][..], Vec::as_slice);

@@ -151,6 +151,11 @@ impl Server {
         }
     }
 
+    /// Leaves unread from now on what is posted with `stuck` in its query, and doesn't answer it: what a trial wants.
+    fn leave_unread(&self) {
+        self.routes.leaves_unread.store(true, Ordering::Relaxed);
+    }
+
     /// Reads what the server has done so far, from any thread.
     fn meter(&self) -> Meter {
         Meter { routes: Arc::clone(&self.routes), traffic: self.traffic.clone() }

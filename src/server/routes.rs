@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -48,6 +48,8 @@ pub(super) struct Routes {
     refused: AtomicU64,
     /// The status that all who subscribe are answered with instead of a feed; 0: none.
     pub(super) turned_away: AtomicU16,
+    /// Whether what is posted as `stuck` is left unread.
+    pub(super) leaves_unread: AtomicBool,
     subscriptions: Arc<AtomicUsize>,
 }
 
@@ -66,6 +68,7 @@ impl Routes {
             requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             turned_away: AtomicU16::new(0),
+            leaves_unread: AtomicBool::new(false),
             subscriptions: Arc::default(),
         }
     }
@@ -209,6 +212,11 @@ impl Handler for Arc<Routes> {
             };
             dressed(response, origin)
         }
+    }
+
+    fn leaves_unread(&self, target: &http::Uri) -> bool {
+        let stuck = |query: &str| Query::read(query).is_ok_and(|query| query.get("stuck").is_some());
+        self.leaves_unread.load(Ordering::Relaxed) && target.query().is_some_and(stuck)
     }
 }
 

@@ -9,8 +9,11 @@ const SUBPROTOCOL = "transport-lab.v1";
  */
 const connected = new Map();
 
+/** A WebSocket always sends them. */
+export const credentials = "include";
+
 /**
- * Subscribes to one feed. A WebSocket always sends credentials.
+ * Subscribes to one feed.
  *
  * @param {{url: string, alpn: string, after?: string}} subscription
  * @param {{opened: () => void, received: (id: string, data: string) => void,

@@ -113,7 +113,8 @@ pub struct ClientRole {
     pub spki_sha256: String,
     /// The subscriptions that this client, or this page of it, opens.
     pub subscriptions: Vec<SubscriptionPlan>,
-    /// Those that open on connections of their own and never read. Nothing is told of them.
+    /// What one end never reads: to be opened first, on the connections that `workload.stuck-on` says. Nothing is told
+    /// of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stuck: Vec<SubscriptionPlan>,
 }

@@ -21,7 +21,8 @@ pub use fault::{Fault, FaultKind};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, Server};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, Urls, Visibility, Workload,
+    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
+    Urls, Visibility, Workload,
 };
 
 /// The settings of one trial, with all defaults filled in.

@@ -19,9 +19,29 @@ use super::dial_quic::QuicConnection;
 use super::{Session, WireError, tls};
 use crate::trial::Alpn;
 
-/// What a server may send ahead on HTTP/2, per stream and per connection, in bytes.
-const H2_STREAM_WINDOW: u32 = 256 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// What a server may send ahead, in bytes; nothing on HTTP/1.1, which leaves that to TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// On one stream.
+    pub stream: u32,
+    /// On all of a connection together.
+    pub connection: u32,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { stream: 256 * 1024, connection: 16 * 1024 * 1024 }
+    }
+}
+
+/// How a connection is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Use {
+    /// What the server may send ahead.
+    pub(super) windows: Windows,
+    /// Where it is QUIC: how long the server may be silent before it is sent a PING.
+    pub(super) ask: Option<Duration>,
+}
 
 /// A server to dial.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,15 +115,15 @@ impl Drop for Driver {
 impl Dialled {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
-        Self::connect_asking(target, alpn, ca, None).await
+        Self::connect_for(target, alpn, ca, Use::default()).await
     }
 
-    /// The same; where it is QUIC, a peer that was silent for so long is asked whether it is still there.
-    pub(super) async fn connect_asking(
+    /// The same, to be used so.
+    pub(super) async fn connect_for(
         target: &Target,
         alpn: Alpn,
         ca: &CertificateDer<'static>,
-        ask: Option<Duration>,
+        usage: Use,
     ) -> Result<Self, WireError> {
         let kind = match alpn {
             Alpn::H1 => {
@@ -115,16 +135,16 @@ impl Dialled {
             Alpn::H2 => {
                 let stream = tls_stream(target, alpn, ca).await?;
                 let handshake = h2::client::Builder::new()
-                    .initial_window_size(H2_STREAM_WINDOW)
-                    .initial_connection_window_size(H2_CONNECTION_WINDOW)
+                    .initial_window_size(usage.windows.stream)
+                    .initial_connection_window_size(usage.windows.connection)
                     .enable_push(false)
                     .handshake(stream);
                 let (sender, mut connection) = handshake.await.map_err(|error| target.failed(&error))?;
                 let pings = Arc::new(Mutex::new(connection.ping_pong()));
                 Kind::H2 { sender, driver: Arc::new(Driver(tokio::spawn(connection).abort_handle())), pings }
             }
-            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, ask).await?),
-            Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, ask).await?),
+            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, usage).await?),
+            Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, usage).await?),
         };
         Ok(Self { target: target.clone(), kind })
     }

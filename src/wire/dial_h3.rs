@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h3::ConnectionState;
@@ -13,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::dial::Target;
+use super::dial::{Target, Use};
 use super::h3_begin::Takers;
 use super::h3_connect::{DRAFT_ASKED, Streams, drive};
 use super::h3_frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, read_headers};
@@ -24,9 +23,6 @@ use super::h3_tunnel::H3Tunnel;
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, endpoint, h3_qpack};
 use crate::trial::Alpn;
 
-/// What a server may send ahead, per stream and per connection, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// Streams of the server's own at once, of either kind: each of a thousand sessions has one, and some an event on each.
 const SERVER_STREAMS: u32 = 2048;
 /// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
@@ -72,16 +68,15 @@ impl Drop for Owner {
 }
 
 impl H3Connection {
-    /// `ask`: how long the server may be silent before it is sent a PING.
     pub(super) async fn connect(
         target: &Target,
         ca: &CertificateDer<'static>,
-        ask: Option<Duration>,
+        Use { windows, ask }: Use,
     ) -> Result<Self, WireError> {
         let mut transport = TransportConfig::default();
         transport
-            .stream_receive_window(STREAM_WINDOW.into())
-            .receive_window(CONNECTION_WINDOW.into())
+            .stream_receive_window(windows.stream.into())
+            .receive_window(windows.connection.into())
             .max_concurrent_uni_streams(SERVER_STREAMS.into())
             .max_concurrent_bidi_streams(SERVER_STREAMS.into())
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))

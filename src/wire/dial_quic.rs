@@ -1,19 +1,14 @@
 //! Sessions on raw QUIC, client side.
 
-use std::time::Duration;
-
 use quinn::{Endpoint, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
-use super::dial::Target;
+use super::dial::{Target, Use};
 use super::quic::{Answer, drive, read_line};
 use super::session::Prefixes;
 use super::{Session, WireError, endpoint};
 use crate::trial::Alpn;
 
-/// What a server may send ahead, per stream and per connection, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// Streams that a server may have open, in one direction and in both.
 const UNI_STREAMS: u32 = 100;
 const BIDI_STREAMS: u32 = 16;
@@ -30,16 +25,15 @@ pub(super) struct QuicConnection {
 }
 
 impl QuicConnection {
-    /// `ask`: a peer that was silent for so long is asked whether it is still there.
     pub(super) async fn connect(
         target: &Target,
         ca: &CertificateDer<'static>,
-        ask: Option<Duration>,
+        Use { windows, ask }: Use,
     ) -> Result<Self, WireError> {
         let mut transport = TransportConfig::default();
         transport
-            .stream_receive_window(STREAM_WINDOW.into())
-            .receive_window(CONNECTION_WINDOW.into())
+            .stream_receive_window(windows.stream.into())
+            .receive_window(windows.connection.into())
             .max_concurrent_uni_streams(UNI_STREAMS.into())
             .max_concurrent_bidi_streams(BIDI_STREAMS.into())
             .datagram_receive_buffer_size(Some(DATAGRAMS_IN))

@@ -91,6 +91,12 @@ pub enum BodyError {
 pub trait Handler: Clone + Send + Sync + 'static {
     /// The answer. What is looked at in the request is looked at before this waits.
     fn answer(&self, exchange: Exchange) -> impl Future<Output = http::Response<ResponseBody>> + Send + use<Self>;
+
+    /// Whether this request's content is left unread, and the request without an answer, for as long as its client
+    /// waits: a server that does so is what some trials are about.
+    fn leaves_unread(&self, _target: &http::Uri) -> bool {
+        false
+    }
 }
 
 /// A two-way byte stream.

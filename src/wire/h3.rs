@@ -171,6 +171,11 @@ async fn request_task<H: Handler>(
         stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
         return Ok(());
     }
+    let mut gone = gone.of(stream.id());
+    if handler.leaves_unread(&head.uri) {
+        gone.await;
+        return Ok(());
+    }
     // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
     let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream, length))).await {
@@ -182,7 +187,6 @@ async fn request_task<H: Handler>(
         }
         Err(_) => Err(BodyError::CutShort),
     };
-    let mut gone = gone.of(stream.id());
     // An answer may take minutes, to a long poll: who has gone by then must not be waited for.
     let response = tokio::select! {
         response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 
 use super::WireError;
-use super::dial::{Dialled, Target};
+use super::dial::{Dialled, Target, Use, Windows};
 use crate::trial::Alpn;
 
 /// Gives out connections in one ALPN, under one CA.
@@ -17,7 +17,7 @@ pub struct Pool {
     pub alpn: Alpn,
     ca: CertificateDer<'static>,
     shared: bool,
-    ask: Option<Duration>,
+    usage: Use,
     open: Mutex<HashMap<Target, Dialled>>,
 }
 
@@ -26,13 +26,21 @@ impl Pool {
     /// HTTP/1.1 and raw QUIC can't.
     pub fn new(alpn: Alpn, ca: CertificateDer<'static>, shared: bool) -> Self {
         let shared = shared && matches!(alpn, Alpn::H2 | Alpn::H3);
-        Self { alpn, ca, shared, ask: None, open: Mutex::default() }
+        Self { alpn, ca, shared, usage: Use::default(), open: Mutex::default() }
     }
 
     /// The same, but a QUIC connection that was silent for so long is asked whether its peer is still there.
     #[must_use]
-    pub fn asking(self, ask: Option<Duration>) -> Self {
-        Self { ask, ..self }
+    pub fn asking(mut self, ask: Option<Duration>) -> Self {
+        self.usage.ask = ask;
+        self
+    }
+
+    /// The same, but a server may send so much ahead.
+    #[must_use]
+    pub fn with_windows(mut self, windows: Windows) -> Self {
+        self.usage.windows = windows;
+        self
     }
 
     /// A connection to this host and port: the shared one, or a new one.
@@ -53,6 +61,6 @@ impl Pool {
 
     /// A connection that nobody shares.
     pub async fn fresh(&self, target: &Target) -> Result<Dialled, WireError> {
-        Dialled::connect_asking(target, self.alpn, &self.ca, self.ask).await
+        Dialled::connect_for(target, self.alpn, &self.ca, self.usage).await
     }
 }

@@ -217,6 +217,10 @@ fn answer<H: Handler>(
             let response = handler.answer(Exchange::Request(Request { head, body: Ok(Bytes::new()), connection }));
             Box::pin(async move { Ok(with_alt_svc(response.await, alt_svc)) })
         }
+        Ok(None) if handler.leaves_unread(request.uri()) => Box::pin(async move {
+            let _unread = request;
+            std::future::pending().await
+        }),
         Ok(None) => {
             let handler = handler.clone();
             Box::pin(async move {

@@ -82,8 +82,8 @@ fn a_reader_finds_a_server_that_was_started_anew_is_told_of_the_gap_and_goes_on(
 fn a_neighbour_that_never_reads_is_not_noticed_and_the_server_ends_its_streams_cleanly() {
     let events =
         "settle = '300ms'\nhold = '700ms'\nstuck = 3\nevents = { count = 100, rate = '500/s', size = '4 KiB' }";
-    // Into the drain: the census has been taken.
-    let fault = "[[fault]]\nat = '750ms'\nkind = 'close-streams'\n";
+    // Late in the drain: the census has been taken, and come as far as it will.
+    let fault = "[[fault]]\nat = '1150ms'\nkind = 'close-streams'\n";
     for trial in over_every_protocol(&format!("{}{OBSERVE}{fault}", workload(events))) {
         if !trial.transport().holds() {
             assert!(trial.is_unsupported() && trial.reason().contains("unread"), "{}", trial.name());
@@ -97,5 +97,54 @@ fn a_neighbour_that_never_reads_is_not_noticed_and_the_server_ends_its_streams_c
         assert_eq!(trial.count("requested-streams"), SUBSCRIPTIONS, "{}", trial.name());
         assert_eq!(trial.of_each("closed", SUBSCRIPTIONS), [1, 1], "{}", trial.name());
         ends_cleanly(&trial);
+    }
+}
+
+/// A window that three streams of 64 KiB fill, and half of the events are more than that.
+const NARROW: &str = "stream-window = '64 KiB'\nconnection-window = '192 KiB'\nstuck = 4\nstuck-on = 'shared'\n";
+
+#[test]
+fn readers_that_never_read_use_up_the_connection_that_they_share_and_no_other() {
+    let events = "settle = '300ms'\nhold = '700ms'\nevents = { count = 100, rate = '500/s', size = '4 KiB' }";
+    for trial in over_every_protocol(&format!("{}{NARROW}{OBSERVE}", workload(events))) {
+        if trial.is_unsupported() {
+            let why = ["unread", "nobody shares it"];
+            assert!(why.iter().any(|why| trial.reason().contains(why)), "{}: {}", trial.name(), trial.reason());
+            continue;
+        }
+        let attached = trial.facts("attached");
+        let first = &attached.first().expect("somebody attached")["conn"];
+        assert!(attached.iter().all(|one| one["conn"] == *first), "{}: one connection has all", trial.name());
+        assert_eq!(attached.len(), 6, "{}", trial.name());
+        // Datagrams are under no flow control (RFC 9221 section 5.3).
+        if trial.may_lose() {
+            continue;
+        }
+        // Nobody is written the census, and what was on its way is all that came.
+        assert_eq!((trial.count("open-streams"), trial.count("server-open-streams")), (0, 0), "{}", trial.name());
+        assert!(trial.count("events-received") < 100, "{}", trial.name());
+    }
+}
+
+#[test]
+fn uploads_that_the_server_never_reads_stop_what_is_sent_beside_them_and_nothing_elsewhere() {
+    let sent = "direction = 'up'\nsettle = '300ms'\nhold = '700ms'\nevents = { count = 20, rate = '100/s' }\nstuck = 4\n\
+                stuck-direction = 'up'";
+    for (on, stops) in [("own", false), ("shared", true)] {
+        let settings = format!("{}stuck-on = '{on}'\n{OBSERVE}", workload(sent));
+        for trial in over_every_protocol(&settings) {
+            if trial.is_unsupported() {
+                let why = ["no POST", "nobody shares it"];
+                assert!(why.iter().any(|why| trial.reason().contains(why)), "{}: {}", trial.name(), trial.reason());
+                continue;
+            }
+            let (received, name) = (trial.count("events-received"), trial.name());
+            // The census, which nobody sends, is one more to each.
+            if stops {
+                assert!(received <= SUBSCRIPTIONS, "{name}, {on}: {received}");
+            } else {
+                assert_eq!(received, 21 * SUBSCRIPTIONS, "{name}, {on}");
+            }
+        }
     }
 }

@@ -1,8 +1,10 @@
-//! The stuck neighbour: a subscription that opens and never reads.
+//! The stuck neighbour: a subscription that opens and never reads, or a request whose content nobody reads.
 
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Method;
 use tokio::sync::watch;
 
 use crate::transport::{Receipts, Subscribing, Transport};
@@ -10,9 +12,12 @@ use crate::trial::{Fact, SubscriptionPlan};
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink};
 
+/// How much is sent to a server that doesn't read it, in bytes: more than any server's window for one stream.
+const UNREAD: usize = 1024 * 1024;
+
 /// Subscribes, and once that is open does nothing more with it until the end. Whatever the server sends fills what
 /// there is on the way, its flow control's windows and the kernel's buffers, and then waits.
-pub(super) async fn run(
+pub(super) async fn read(
     transport: &'static Transport,
     plan: SubscriptionPlan,
     table: Arc<serde_json::Value>,
@@ -47,5 +52,21 @@ pub(super) async fn run(
         }
     }
     // Kept, and never asked for more.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Sends what the server leaves unread. Whatever fits its windows is on its way at once, and the rest waits.
+pub(super) async fn send(plan: SubscriptionPlan, pool: Arc<Pool>, mut stop: watch::Receiver<bool>) {
+    let target = Target { host: plan.host, port: plan.port };
+    let sending = async {
+        let dialled = pool.connect(&target).await?;
+        dialled.request(Method::POST, &plan.path, &[], Bytes::from(vec![b'x'; UNREAD])).await
+    };
+    let answered = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return,
+        answered = sending => answered.map(|response| response.status.as_u16()),
+    };
+    tracing::warn!(stuck = plan.sub, ?answered, "a request that was to be left unread is over");
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -43,9 +43,19 @@ pub struct Workload {
     pub drain: Span,
     /// Who publishes the events.
     pub direction: Direction,
-    /// Further subscriptions, of the native client, that open on connections of their own and never read: no
-    /// neighbour may notice. They are not among `subscribers`, and the counts of the trial leave them out.
+    /// Further streams that open before the subscriptions and whose data one end never reads: no neighbour may notice.
+    /// They are not among `subscribers`, and the counts of the trial leave them out.
     pub stuck: u32,
+    /// Which connections they are on.
+    pub stuck_on: StuckOn,
+    /// Whose data is left unread.
+    pub stuck_direction: StuckDirection,
+    /// What a server may send ahead to the native client on one stream: `SETTINGS_INITIAL_WINDOW_SIZE` on HTTP/2
+    /// (RFC 9113 section 6.5.2), `initial_max_stream_data` on QUIC (RFC 9000 section 18.2). Browsers have their own.
+    pub stream_window: Size,
+    /// The same on one connection: the `WINDOW_UPDATE` of stream 0 on HTTP/2 (RFC 9113 section 6.9.2), `initial_max_data`
+    /// on QUIC.
+    pub connection_window: Size,
     /// Whether a page's requests carry credentials: one mode for all of a trial, or two.
     pub credentials: Credentials,
     /// What is published.
@@ -73,6 +83,10 @@ impl Default for Workload {
             drain: Span::from_millis(500),
             direction: Direction::Down,
             stuck: 0,
+            stuck_on: StuckOn::Own,
+            stuck_direction: StuckDirection::Down,
+            stream_window: Size::from_bytes(256 * 1024),
+            connection_window: Size::from_bytes(16 * 1024 * 1024),
             credentials: Credentials::SameOrigin,
             events: Events::default(),
         }
@@ -98,6 +112,27 @@ pub enum Direction {
     Up,
     /// The same, but latency counts only where an event was sent: a round trip, on one clock.
     Echo,
+}
+
+/// Which connections the stuck streams are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StuckOn {
+    /// One each, which nothing else uses.
+    Own,
+    /// The one that the subscriptions share: what is unread there counts against what all of it may carry
+    /// (RFC 9113 section 5.2.1, RFC 9000 section 4.1).
+    Shared,
+}
+
+/// Whose data is left unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StuckDirection {
+    /// The server's: a subscription that is opened and then not read.
+    Down,
+    /// The client's: a POST of a mebibyte whose content the server doesn't read, nor answers.
+    Up,
 }
 
 /// Whether subscriptions of the native client share connections.

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::answer::answer;
 use super::calibration::CalibrationView;
+use super::fewer::fewer;
 use super::lanes::{Drawings, drawings};
 use super::picture::{Picture, Shape, picture};
 use super::table::{Column, Row, Table, factors, plain};
@@ -36,6 +37,8 @@ struct Page<'a> {
     experiment: &'a str,
     question: &'a str,
     answer: String,
+    /// Where fewer opened than were asked for.
+    fewer: Option<String>,
     tally: Vec<(u32, &'static str)>,
     seed: u64,
     repeats: u32,
@@ -96,6 +99,7 @@ pub fn html(of: Contents<'_>, title: Title<'_>) -> Result<String, ReportError> {
         experiment: &plan.experiment,
         question: &plan.question,
         answer: answer(plan, summary, title),
+        fewer: fewer(plan, summary, title),
         tally: tally.into_iter().map(|(outcome, trials)| (trials, outcome.word())).collect(),
         seed: plan.seed,
         repeats: plan.repeats,

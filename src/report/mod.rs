@@ -7,6 +7,7 @@
 mod answer;
 mod calibration;
 mod compare;
+mod fewer;
 mod html;
 mod lanes;
 mod machine;

@@ -8,6 +8,7 @@ use comfy_table::{
 
 use super::Title;
 use super::answer::answer;
+use super::fewer::fewer;
 use super::table::{Row, Table, plain};
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
@@ -25,14 +26,9 @@ pub struct Look {
 
 /// The question, the table, the answer, the claims and what did not complete. Ends with a line break.
 pub fn terminal(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
-    let mut text = vec![
-        look.bold(&plan.question),
-        tally(plan, summary),
-        String::new(),
-        numbers(plan, summary, title, look),
-        String::new(),
-        paragraph(&answer(plan, summary, title), look),
-    ];
+    let mut text = vec![look.bold(&plan.question), tally(plan, summary), String::new()];
+    text.extend(fewer(plan, summary, title).map(|text| format!("{}\n", paragraph(&text, look))));
+    text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
     if !summary.claims.is_empty() {
         text.extend([String::new(), look.bold("Claims"), claims(summary, title, look)]);
     }

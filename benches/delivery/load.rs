@@ -55,7 +55,7 @@ impl Spec {
             ca: ca.to_owned(),
             path,
             subscribers: extent.subscribers,
-            per_connection: case.per_connection(),
+            per_connection: case.per_connection,
             pause: extent.pause,
             receipts: extent.subscribers * extent.events,
         }

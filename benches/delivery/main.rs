@@ -112,7 +112,8 @@ async fn all(extent: &Extent, cases: &[Case]) -> (Vec<Measured>, bool) {
         let rounds = if case.rival.is_some() { extent.rounds } else { 1 };
         for round in 0..rounds {
             for subject in case.subjects() {
-                eprint!("{} at {} ({} of {rounds}) … ", case.protocol, subject.title(), round + 1);
+                let (who, each) = (subject.title(), case.per_connection);
+                eprint!("{}, {each} on a connection, at {who} ({} of {rounds}) … ", case.protocol, round + 1);
                 match measure::measure(extent, case, subject).await {
                     Ok(one) => {
                         eprintln!("{one}");

@@ -30,6 +30,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
     pub(crate) protocol: Protocol,
+    /// Subscriptions on each connection.
+    pub(crate) per_connection: usize,
     pub(crate) subject: Subject,
     /// CPU time of the server per delivery, in microseconds.
     pub(crate) cpu: f64,
@@ -135,6 +137,7 @@ pub(crate) async fn measure(extent: &Extent, case: &Case, subject: Subject) -> R
     let per_subscriber = |bytes: u64| bytes.saturating_sub(before) as f64 / extent.subscribers as f64;
     Ok(Measured {
         protocol: case.protocol.clone(),
+        per_connection: case.per_connection,
         subject,
         cpu: used.as_secs_f64() * 1e6 / report.received.max(1) as f64,
         idle: per_subscriber(idle),

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use transport_lab::transport;
 use transport_lab::trial::{Alpn, Protocol};
 
-/// Streams on each connection that carries many.
-const STREAMS: usize = 100;
+/// Subscriptions on a connection that carries many: as a proxy's has, where a browser's own has as many as its page
+/// opens.
+const MANY: usize = 100;
 
 /// A protocol to measure.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub(crate) struct Case {
     /// How nchan's configuration calls the same; none where it can't.
     pub(crate) rival: Option<&'static str>,
     pub(crate) reader: Reader,
+    /// Subscriptions on each connection.
+    pub(crate) per_connection: usize,
 }
 
 /// Who is measured.
@@ -48,29 +51,30 @@ impl Case {
     pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
         [Subject::Lab, Subject::Nchan].into_iter().filter(|who| *who == Subject::Lab || self.rival.is_some())
     }
-
-    /// Subscriptions on each connection.
-    pub(crate) fn per_connection(&self) -> usize {
-        match self.protocol.alpn {
-            Alpn::H1 | Alpn::Quic => 1,
-            Alpn::H2 | Alpn::H3 => STREAMS,
-        }
-    }
 }
 
-/// All of them, in the order of the lab's list.
+/// All of them, in the order of the lab's list; what can share a connection twice, with one each, as users have, and
+/// with many on each.
 pub(crate) fn all() -> Vec<Case> {
     let rows = transport::ALL.iter().flat_map(|row| row.alpns.iter().map(|alpn| (row.name, *alpn)));
-    rows.map(|(name, alpn)| {
-        let rival = rival(name, alpn);
-        let reader = match name {
-            _ if rival.is_none() => Reader::Native,
-            "long-polling" => Reader::LongPolling,
-            _ => Reader::Stream,
+    let cases = rows.flat_map(|(name, alpn)| {
+        let sharing: &[usize] = match alpn {
+            Alpn::H1 | Alpn::Quic => &[1],
+            Alpn::H2 | Alpn::H3 => &[1, MANY],
         };
-        Case { protocol: Protocol::new(name, alpn), rival, reader }
-    })
-    .collect()
+        sharing.iter().map(move |per_connection| (name, alpn, *per_connection))
+    });
+    cases
+        .map(|(name, alpn, per_connection)| {
+            let rival = rival(name, alpn);
+            let reader = match name {
+                _ if rival.is_none() => Reader::Native,
+                "long-polling" => Reader::LongPolling,
+                _ => Reader::Stream,
+            };
+            Case { protocol: Protocol::new(name, alpn), rival, reader, per_connection }
+        })
+        .collect()
 }
 
 /// The word of `nchan_subscriber`. nginx 1.22 speaks neither HTTP/3 nor RFC 8441, so that WebSocket needs HTTP/1.1.

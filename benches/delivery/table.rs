@@ -17,13 +17,15 @@ pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
     );
     println!();
     println!(
-        "| protocol | received | CPU per delivery | nchan | ratio | memory per subscriber | nchan | ratio | delay p50, p99 | nchan |"
+        "| protocol | on a connection | received | CPU per delivery | nchan | ratio | memory per subscriber | nchan | ratio | delay p50, p99 | nchan |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for case in cases {
         let of = |subject| {
-            let rounds: Vec<_> =
-                measured.iter().filter(|one| one.protocol == case.protocol && one.subject == subject).collect();
+            let mine = |one: &&Measured| {
+                one.protocol == case.protocol && one.per_connection == case.per_connection && one.subject == subject
+            };
+            let rounds: Vec<_> = measured.iter().filter(mine).collect();
             (!rounds.is_empty()).then_some(rounds)
         };
         let (lab, nchan) = (of(Subject::Lab), of(Subject::Nchan));
@@ -31,6 +33,7 @@ pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
         let memory = |one: &Measured| one.memory / 1000.0;
         let cells = [
             format!("`{}`", case.protocol),
+            case.per_connection.to_string(),
             received(lab.as_deref(), nchan.as_deref()),
             number(lab.as_deref(), cpu, "µs"),
             number(nchan.as_deref(), cpu, "µs"),

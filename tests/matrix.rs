@@ -272,6 +272,7 @@ others! {
     server_load_gives_what_is_expected holds "server-load",
     stuck_neighbour_gives_what_is_expected holds "stuck-neighbour",
     tabs_hosts_ports_gives_what_is_expected holds "tabs-hosts-ports",
+    unread_body_gives_what_is_expected holds "unread-body",
     websocket_limits_gives_what_is_expected holds "websocket-limits",
     webtransport_limits_gives_what_is_expected holds "webtransport-limits",
 }

@@ -26,6 +26,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml")),
     ("stuck-neighbour", include_str!("../../experiments/stuck-neighbour.toml")),
     ("tabs-hosts-ports", include_str!("../../experiments/tabs-hosts-ports.toml")),
+    ("unread-body", include_str!("../../experiments/unread-body.toml")),
     ("websocket-limits", include_str!("../../experiments/websocket-limits.toml")),
     ("webtransport-limits", include_str!("../../experiments/webtransport-limits.toml")),
 ];

@@ -209,6 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn a_page_leaves_unread_what_is_on_its_subscriptions_connection_and_nothing_else() {
+        use crate::trial::settings::StuckOn;
+        let stuck = |transport: &str, alpn, on| {
+            settings(|s| {
+                s.protocol = Protocol::new(transport, alpn);
+                (s.workload.stuck, s.workload.stuck_on) = (2, on);
+            })
+        };
+        let why = |settings: &Settings| (chromium::CLIENT.supports)(settings).err().unwrap_or_default();
+        assert_eq!(why(&stuck("sse", Alpn::H2, StuckOn::Shared)), "");
+        assert!(why(&stuck("sse", Alpn::H2, StuckOn::Own)).contains("decides its own connections"));
+        assert!(why(&stuck("webtransport", Alpn::H3, StuckOn::Shared)).contains("a connection of its own"));
+    }
+
+    #[test]
     fn webkit_refuses_http_3_and_firefox_refuses_it_on_several_ports() {
         let several = settings(|s| {
             s.protocol = Protocol::new("sse", Alpn::H3);

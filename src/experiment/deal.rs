@@ -227,4 +227,16 @@ mod tests {
         let paths: Vec<&str> = stuck.iter().map(|plan| plan.path.as_str()).collect();
         assert_eq!(paths, ["/feeds/f0/sse?stuck=0", "/feeds/f1/sse?stuck=1", "/feeds/f0/sse?stuck=2"]);
     }
+
+    #[test]
+    fn a_page_leaves_a_response_unread_and_a_server_a_post() {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        (settings.workload.stuck, settings.protocol) = (1, Protocol::new("websocket", Alpn::H2));
+        let path = |settings: &Settings| stuck(settings, &deal(settings, 7, 1, &[1]))[0].path.clone();
+        assert_eq!(path(&settings), "/feeds/f0/websocket?stuck=0");
+        settings.client = "firefox".to_owned();
+        assert_eq!(path(&settings), "/feeds/f0/streaming?stuck=0");
+        settings.workload.stuck_direction = StuckDirection::Up;
+        assert_eq!(path(&settings), "/feeds/f0?stuck=0");
+    }
 }

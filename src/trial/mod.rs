@@ -1,13 +1,14 @@
 //! What a trial is, in data: its settings, the messages of its contract, what was observed, and the counts
 //! folded from that.
 //!
-//! Enters: settings out of an experiment file, facts from both ends. Leaves: contract lines, journal lines,
+//! Enters: settings out of an experiment file, facts from both ends, folders of runs. Leaves: contract lines, journal lines,
 //! the ledger. What must never happen here: a socket, or a number that the journal can't rebuild.
 
 pub mod claim;
 pub mod clock;
 pub mod contract;
 pub mod journal;
+pub mod kept;
 pub mod lanes;
 pub mod ledger;
 pub mod observation;

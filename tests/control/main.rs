@@ -7,6 +7,7 @@ mod feed_server;
 mod lab;
 mod pages;
 mod routes;
+mod runs;
 mod served;
 mod together;
 mod visits;

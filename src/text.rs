@@ -37,6 +37,21 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// An error and all that caused it, each said once, in one line that any terminal can show.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let says = cause.to_string();
+        // Some errors of libraries end with their cause, others leave it to be asked for.
+        if !text.ends_with(&says) {
+            text = format!("{text}: {says}");
+        }
+        source = cause.source();
+    }
+    visible(&text).into_owned()
+}
+
 /// JSON with all that JSON itself lets stand in a string (C1, DEL, bidi controls) as `\u009b`: the same values.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     // Between strings there are line breaks, and nothing else that acts.
@@ -111,6 +126,20 @@ mod tests {
         let mut page = String::new();
         Html.write_escaped_str(&mut page, "<b>\u{1b}[2J\u{202e}&").unwrap();
         assert_eq!(page, r"&#60;b&#62;\u{1b}[2J\u{202e}&#38;");
+    }
+
+    #[test]
+    fn a_cause_is_said_once_whoever_says_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not write x")]
+        struct Quiet(#[source] io::Error);
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not write x: {0}")]
+        struct Loud(#[source] io::Error);
+        let full = || io::Error::other("the disk\u{1b}[2J is full");
+        let said = r"could not write x: the disk\u{1b}[2J is full";
+        assert_eq!(chain(&Quiet(full())), said);
+        assert_eq!(chain(&Loud(full())), said);
     }
 
     #[test]

@@ -126,6 +126,24 @@ fn a_room_knows_only_those_below_it() {
 }
 
 #[test]
+fn no_error_says_what_it_was_caused_by_itself() {
+    // Whoever prints an error asks for its causes; one that says its own would be followed by it once more.
+    let mut wrong = Vec::new();
+    for file in files("src", "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for variant in code.split("#[error(").skip(1) {
+            let (says, fields) = variant.split_once(")]").unwrap();
+            let is_caused = fields.contains("#[from]") || fields.contains("#[source]");
+            if says.contains("{source") || (says.contains("{0") && is_caused) {
+                wrong.push(format!("{}: {says}", file.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
 fn the_map_in_the_library_lists_the_rooms_from_the_ground_up() {
     let map = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let rows: Vec<&str> = map.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split('`').next()).collect();

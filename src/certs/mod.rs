@@ -30,7 +30,7 @@ use name::Name;
 #[derive(Debug, thiserror::Error)]
 pub enum CertsError {
     /// The system refused something.
-    #[error("can't {doing} {}: {source}", path.display())]
+    #[error("can't {doing} {}", path.display())]
     Io {
         /// The operation: `read`, `replace`.
         doing: &'static str,
@@ -63,7 +63,7 @@ pub enum CertsError {
     #[error("no certificate can be made for the host `{0}`; give a name such as `lab.example` or an address")]
     Host(String),
     /// The certificate could not be put together.
-    #[error("can't make a certificate: {0}")]
+    #[error("can't make a certificate")]
     Mint(#[from] rcgen::Error),
 }
 

@@ -29,7 +29,7 @@ use crate::control::ControlError;
 use crate::experiment::{ExperimentError, RunError, cage};
 use crate::report::ReportError;
 use crate::server::child::{self, ChildError};
-use crate::text::visible;
+use crate::text::chain;
 use crate::trial::journal::JournalError;
 use crate::wire::{WireError, descriptors};
 
@@ -92,6 +92,18 @@ pub enum CliError {
     /// A report.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// Two names of one run, or of a run and its copy.
+    #[error(
+        "`{first}` and `{second}` are the same run, so that nothing can have changed; `latest` is the one that began last, now {latest}"
+    )]
+    SameRun {
+        /// The one that was named.
+        first: String,
+        /// The other.
+        second: String,
+        /// What `latest` means at the moment.
+        latest: String,
+    },
     /// A page that was asked for.
     #[error("could not write {}", path.display())]
     Page {
@@ -121,8 +133,12 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Experiments(_)
+            | Self::SameRun { .. }
             | Self::Run(
-                RunError::NoRun { .. } | RunError::Damaged { .. } | RunError::Journal(JournalError::Line { .. }),
+                RunError::NoRun { .. }
+                | RunError::Damaged { .. }
+                | RunError::Bounds { .. }
+                | RunError::Journal(JournalError::Line { .. }),
             ) => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
@@ -191,19 +207,4 @@ pub fn wanted(written: Result<(), CliError>) -> Result<(), CliError> {
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
-}
-
-/// An error and all that caused it, each said once, in one line that any terminal can show.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let says = cause.to_string();
-        // Some errors of libraries end with their cause, others leave it to be asked for.
-        if !text.ends_with(&says) {
-            text = format!("{text}: {says}");
-        }
-        source = cause.source();
-    }
-    visible(&text).into_owned()
 }

@@ -26,6 +26,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
 
 use crate::client::Cage;
+use crate::text::chain;
 use display::Display;
 pub use keeper::{Caged, CagedError};
 use profile::Profile;
@@ -57,7 +58,7 @@ enum CageError {
     Subreaper(nix::Error),
     #[error("the cage's line can't be read: {0}")]
     Line(String),
-    #[error("can't make the profile: {0}")]
+    #[error("can't make the profile")]
     Profile(#[source] std::io::Error),
     #[error("`{0}` would be written outside the profile")]
     Outside(String),
@@ -65,7 +66,7 @@ enum CageError {
     Before { command: String, why: String },
     #[error("no display: {0}")]
     Display(String),
-    #[error("`{program}` does not start: {source}")]
+    #[error("`{program}` does not start")]
     Start { program: String, source: std::io::Error },
 }
 
@@ -101,7 +102,7 @@ async fn live(input: &mut start::Input, output: &mut (impl AsyncWrite + Unpin)) 
         }
         Ok(None) => 0,
         Err(error) => {
-            say(output, &Said::Error(error.to_string())).await;
+            say(output, &Said::Error(chain(&error))).await;
             1
         }
     };

@@ -199,7 +199,7 @@ impl<'i> Draft<'i> {
     ) -> ExperimentError {
         let Some(value) = tree.get(transport.name) else { return self.source.whole(&error.to_string()) };
         let DeValue::Table(table) = value.get_ref() else {
-            let says = format!("`{}` can't be {}: write a table", transport.name, tree::shown(value.get_ref()));
+            let says = format!("`{}` can't be {}: write a table", transport.name, tree::found(value.get_ref()));
             return self.source.error(value.span(), says);
         };
         for (key, value) in table {
@@ -213,7 +213,7 @@ impl<'i> Draft<'i> {
                 self.source.error(key.span(), format!("unknown setting `{name}` in [{}]{hint}", transport.name))
             } else {
                 let path = format!("{}.{name}", transport.name);
-                self.source.error(value.span(), tree::wrong_value(&says, &path))
+                self.source.error(value.span(), tree::wrong_value(&says, &path, Some(value.get_ref())))
             };
         }
         self.source.error(value.span(), format!("[{}]: {error}", transport.name))

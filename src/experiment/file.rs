@@ -11,13 +11,13 @@ use super::tree::{self, Value};
 use super::{Experiment, ExperimentError, Factor, Overrides, claims, words};
 
 /// The repeats of an experiment at most.
-const MAX_REPEATS: u64 = 1000;
+pub(super) const MAX_REPEATS: u64 = 1000;
 /// Seeds stay below 2^53, so that JavaScript keeps them exactly.
 const MAX_SEED: u64 = (1 << 53) - 1;
 /// The seed of a file that names none.
 const SEED: u64 = 1;
 /// The trials of a run at most.
-const MAX_TRIALS: usize = 100_000;
+pub(super) const MAX_TRIALS: usize = 100_000;
 
 /// Reads the text, puts the flags in place, and checks every combination of what results.
 pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Result<Experiment, ExperimentError> {
@@ -169,8 +169,8 @@ fn take_number(
     if let Some(number) = number.filter(|number| (least..=most).contains(number)) {
         return Ok((number, value.span()));
     }
-    let shown = tree::shown(value.get_ref());
-    let says = format!("`{name}` can't be {shown}: write a whole number from {least} to {most}");
+    let found = tree::found(value.get_ref());
+    let says = format!("`{name}` can't be {found}: write a whole number from {least} to {most}");
     Err(source.error(value.span(), says))
 }
 

@@ -140,11 +140,27 @@ fn an_unknown_setting_among_the_factors_is_named_with_its_line() {
 fn a_wrong_value_is_named_with_what_would_be_right() {
     assert_eq!(
         refused("[workload]\nsubscribers = \"many\"\n"),
-        "x.toml:3: `workload.subscribers` can't be string \"many\": write a whole number from 0 to 4294967295"
+        "x.toml:3: `workload.subscribers` can't be string \"many\": write a whole number from 1 to 20000"
     );
     assert_eq!(
         refused("[workload]\nsubscribers = -1\n"),
-        "x.toml:3: `workload.subscribers` can't be integer `-1`: write a whole number from 0 to 4294967295"
+        "x.toml:3: `workload.subscribers` can't be integer `-1`: write a whole number from 1 to 20000"
+    );
+    assert_eq!(
+        refused("[factors]\n\"reconnect.tries\" = [1, -1]\n"),
+        "x.toml:3: `reconnect.tries` can't be integer `-1`: write a whole number from 0 to 1000"
+    );
+    assert_eq!(
+        refused("[server]\nlog = 5_000_000_000\n"),
+        "x.toml:3: `server.log` can't be integer `5000000000`: write a whole number from 1 to 1000000"
+    );
+    assert_eq!(
+        refused("[websocket]\nmissed-pongs = 0\n"),
+        "x.toml:3: `websocket.missed-pongs` can't be integer `0`: write a whole number from 1 to 4294967295"
+    );
+    assert_eq!(
+        refused("[sse]\ngreeting = \"yes\"\n"),
+        "x.toml:3: `sse.greeting` can't be string \"yes\": write true or false"
     );
     assert_eq!(
         refused("[workload]\nhold = 3\n"),
@@ -167,10 +183,40 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
     assert_eq!(refused("workload = 3\n"), "x.toml:2: `workload` can't be integer `3`: write a table");
     assert_eq!(refused("[[fault]]\nat = \"1s\"\n"), "x.toml:2: no `kind` in [[fault]]");
     assert_eq!(refused("repeats = 0\n"), "x.toml:2: `repeats` can't be 0: write a whole number from 1 to 1000");
-    assert_eq!(
-        refused("seed = \"a\"\n"),
-        "x.toml:2: `seed` can't be a: write a whole number from 0 to 9007199254740991"
-    );
+    for (written, said) in [
+        ("\"1\"", "string \"1\""),
+        ("-1", "-1"),
+        ("1.5", "1.5"),
+        ("nan", "nan"),
+        ("99999999999999999999", "99999999999999999999"),
+        ("2026-01-31", "date `2026-01-31`"),
+    ] {
+        assert_eq!(
+            refused(&format!("seed = {written}\n")),
+            format!("x.toml:2: `seed` can't be {said}: write a whole number from 0 to 9007199254740991")
+        );
+    }
+}
+
+#[test]
+fn a_date_where_something_else_belongs_is_called_a_date() {
+    for (written, setting, right) in [
+        ("client = 2026-01-31", "client", "a text"),
+        ("protocol = 2026-01-31", "protocol", "a text"),
+        ("[workload]\nsubscribers = 2026-01-31", "workload.subscribers", "a whole number from 1 to 20000"),
+        ("[workload]\nhold = 2026-01-31", "workload.hold", "a text with its unit"),
+        ("[factors]\n\"workload.hold\" = [\"1s\", 2026-01-31]", "workload.hold", "a text with its unit"),
+        ("workload = 2026-01-31", "workload", "a table"),
+        ("fault = 2026-01-31", "fault", "an array of tables"),
+        ("sse = 2026-01-31", "sse", "a table"),
+        ("[sse]\ngreeting = 2026-01-31", "sse.greeting", "true or false"),
+        ("[expect]\ndelivery = 2026-01-31", "expect.delivery", "a text"),
+        ("[[claim]]\nsays = 2026-01-31", "claim.says", "a text"),
+    ] {
+        let says = refused(&format!("{written}\n"));
+        let begins = format!("`{setting}` can't be date `2026-01-31`: write {right}");
+        assert!(says.split_once(": ").is_some_and(|(_, says)| says.starts_with(&begins)), "{written}: {says}");
+    }
 }
 
 #[test]

@@ -3,10 +3,11 @@
 
 mod faults;
 
+use super::file::{MAX_REPEATS, MAX_TRIALS};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{long_polling, polling};
-use crate::trial::Settings;
 use crate::trial::settings::{Arrival, Counts, Delivery, Direction, Events, HostOrder};
+use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
 
 /// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
@@ -51,21 +52,48 @@ pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
     faults::check(settings)
 }
 
+/// A setting's dotted name, its value, and the least and the most that it may be.
+type Bound = (&'static str, fn(&Settings) -> u32, u32, u32);
+
+/// Whole numbers that have bounds narrower than their type.
+const BOUNDS: [Bound; 10] = [
+    ("workload.subscribers", |settings| settings.workload.subscribers, 1, 20_000),
+    ("workload.pages", |settings| settings.workload.pages, 1, 16),
+    ("workload.hosts", |settings| settings.workload.hosts, 1, 4),
+    ("workload.ports", |settings| settings.workload.ports, 1, 16),
+    ("workload.feeds", |settings| settings.workload.feeds, 1, 16),
+    ("workload.stuck", |settings| settings.workload.stuck, 0, 1000),
+    ("reconnect.tries", |settings| settings.reconnect.tries, 0, MAX_TRIES),
+    ("reconnect.factor", |settings| settings.reconnect.factor, 1, 100),
+    ("workload.events.count", |settings| settings.workload.events.count, 0, 100_000),
+    ("server.log", |settings| settings.server.log, 1, 1_000_000),
+];
+
+/// The least and the most that a whole number may be, by its dotted name.
+pub(super) fn bounds(setting: &str) -> Option<(u32, u32)> {
+    BOUNDS.iter().find(|(name, ..)| *name == setting).map(|(.., least, most)| (*least, *most))
+}
+
+/// A plan that was read back: no number in it may be one that the lab plans nothing with. What else a trial must keep
+/// to was checked when it was planned.
+pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
+    if plan.trials.len() > MAX_TRIALS {
+        return Err(format!("more than {MAX_TRIALS} trials"));
+    }
+    for planned in &plan.trials {
+        let named = |says: &str| format!("trial {}: {says}", planned.trial);
+        if planned.trial as usize >= MAX_TRIALS || u64::from(planned.repeat) >= MAX_REPEATS {
+            return Err(named("a run's trials are numbered from 0 to 99999, and their repeats from 0 to 999"));
+        }
+        check_bounds(&planned.settings).map_err(|complaint| named(&complaint.says))?;
+    }
+    Ok(())
+}
+
 fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
     let workload = &settings.workload;
-    let bounds = [
-        ("workload.subscribers", workload.subscribers, 1, 20_000),
-        ("workload.pages", workload.pages, 1, 16),
-        ("workload.hosts", workload.hosts, 1, 4),
-        ("workload.ports", workload.ports, 1, 16),
-        ("workload.feeds", workload.feeds, 1, 16),
-        ("workload.stuck", workload.stuck, 0, 1000),
-        ("reconnect.tries", settings.reconnect.tries, 0, MAX_TRIES),
-        ("reconnect.factor", settings.reconnect.factor, 1, 100),
-        ("workload.events.count", workload.events.count, 0, 100_000),
-        ("server.log", settings.server.log, 1, 1_000_000),
-    ];
-    for (setting, value, least, most) in bounds {
+    for (setting, value, least, most) in BOUNDS {
+        let value = value(settings);
         if !(least..=most).contains(&value) {
             return complain(
                 setting,

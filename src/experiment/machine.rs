@@ -15,7 +15,7 @@ pub(super) async fn read() -> Machine {
     let watch = Watch::start();
     tokio::time::sleep(WATCHED).await;
     let idle = watch.idle();
-    let started = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let started = format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6] UTC");
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
     let cores = std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok());
     Machine {

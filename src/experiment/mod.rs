@@ -82,6 +82,14 @@ pub enum RunError {
         /// How.
         source: serde_json::Error,
     },
+    /// The same, in a number that no plan of the lab's has.
+    #[error("{} is damaged: {says}", path.display())]
+    Bounds {
+        /// Which.
+        path: PathBuf,
+        /// Which number, and what would be right.
+        says: String,
+    },
     /// There is no such run.
     #[error("no run `{wanted}`: neither a run's folder nor one in {}", out.display())]
     NoRun {
@@ -159,6 +167,15 @@ impl Experiment {
     /// Reads and checks an experiment: a name (`six-vs-hundred`), or a path when it has a `/` or ends in `.toml`.
     pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Self, ExperimentError> {
         let (name, source) = builtin::locate(name_or_path, std::path::Path::new("experiments"))?;
+        if name.len() > results::MAX_NAME {
+            let says = format!(
+                "the name has {} bytes, `.toml` aside: a run's folder begins with the time and then has the name; \
+                 take {} or fewer",
+                name.len(),
+                results::MAX_NAME
+            );
+            return Err(source.whole(&says));
+        }
         file::parse(name, source, overrides)
     }
 }

@@ -7,17 +7,16 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::lab::make;
-use super::{RunError, calibrate, deal};
+use super::{RunError, calibrate, deal, judge};
 use crate::client;
 use crate::report::{self, Machine};
 use crate::stats::{self, Calibration, Summary};
 use crate::trial::journal::{self, Readback};
+use crate::trial::kept::{self, MACHINE, PLAN};
 use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
-const PLAN: &str = "plan.json";
-const MACHINE: &str = "machine.json";
 const SUMMARY: &str = "summary.json";
 /// The name of the calibration's journal.
 pub(super) const CALIBRATION_JOURNAL: &str = "calibration.jsonl";
@@ -50,6 +49,10 @@ impl Results {
         self.folder.file_name().map_or_else(|| self.folder.display().to_string(), |name| name.to_string_lossy().into())
     }
 }
+
+/// How many bytes an experiment's name may have: with the time in front and a number behind, its folder's has no more
+/// than file systems take (`NAME_MAX`, 255 on Linux).
+pub(super) const MAX_NAME: usize = 255 - "20260131T120000Z-".len() - "-1000".len();
 
 /// Makes the folder `<UTC>-<experiment>`, with a number behind it when another run took that name, and writes
 /// what is known beforehand.
@@ -96,6 +99,7 @@ pub fn load(folder: &Path) -> Result<Results, RunError> {
 
 fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
     let plan: Plan = read(&folder.join(PLAN))?;
+    judge::check_plan(&plan).map_err(|says| RunError::Bounds { path: folder.join(PLAN), says })?;
     let machine: Machine = read(&folder.join(MACHINE))?;
     let Readback { observations, cut_short } = journal::read(&folder.join(JOURNAL))?;
     let summary = stats::summarise(&plan, &observations);
@@ -130,14 +134,12 @@ pub fn title(name: &str) -> String {
     client::title(name).to_owned()
 }
 
-/// `latest`, a folder, or a folder's name within `out`.
+/// `latest` (the run in `out` that began last), a folder, or a folder's name within `out`.
 pub(super) fn locate(out: &Path, run: &str) -> Result<PathBuf, RunError> {
     if run == "latest" {
-        let runs = std::fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.path());
-        // Names begin with the time, so that the last in order is the newest.
-        return runs
-            .filter(|path| path.join(PLAN).is_file())
-            .max()
+        let newest = kept::runs(out).into_iter().next();
+        return newest
+            .map(|run| run.folder)
             .ok_or_else(|| RunError::NoRun { wanted: run.to_owned(), out: out.to_owned() });
     }
     [PathBuf::from(run), out.join(run)]

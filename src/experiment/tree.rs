@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::source::Span;
-use super::words;
+use super::{judge, words};
 
 /// A value and where it was written.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -101,7 +101,22 @@ pub(super) fn to_json(value: &DeValue<'_>) -> serde_json::Value {
 
 /// A value as a person would write it in a sentence.
 pub(super) fn shown(value: &DeValue<'_>) -> String {
-    words::level(&to_json(value))
+    match value {
+        // As it was written: JSON has no such dates, and not all such numbers.
+        DeValue::Datetime(date) => date.to_string(),
+        DeValue::Integer(number) if number.radix() == 10 => words::short(number.as_str()).to_owned(),
+        DeValue::Float(number) => words::short(number.as_str()).to_owned(),
+        other => words::level(&to_json(other)),
+    }
+}
+
+/// The same where it is of the wrong kind, so that the kind is said where it can't be seen.
+pub(super) fn found(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(_) => format!("string \"{}\"", shown(value)),
+        DeValue::Datetime(_) => format!("date `{}`", shown(value)),
+        _ => shown(value),
+    }
 }
 
 /// What is wrong with a tree that didn't become what was asked for, and where.
@@ -111,13 +126,19 @@ pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) 
     let says = error.message();
     let span = error.span();
     let (first, known) = words::quoted(says);
-    let path = span.as_ref().and_then(|span| find(tree, span, first.filter(|_| says.starts_with("unknown field"))));
+    // A date where a table belongs is to serde a table of one field.
+    let dated = first.is_some_and(|name| name.starts_with("$__toml_private"));
+    let key = first.filter(|_| says.starts_with("unknown field") && !dated);
+    let path = span.as_ref().and_then(|span| find(tree, span, key));
     let path = match (whole, path) {
         ("", path) => path.unwrap_or_default(),
         (whole, None) => whole.to_owned(),
         (whole, Some(path)) => format!("{whole}.{path}"),
     };
+    let own = path.strip_prefix(whole).map_or(path.as_str(), |own| own.trim_start_matches('.'));
+    let value = get(tree, own).map(Spanned::get_ref);
     let says = match first {
+        _ if dated => wrong_value("invalid type: a date, expected a map", &path, value),
         Some(name) if says.starts_with("unknown field") => {
             let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
             let kind = if whole.is_empty() { "setting" } else { "key" };
@@ -127,16 +148,26 @@ pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) 
             format!("`{name}` is not a level of `{path}`{}", words::hint(name, &known))
         }
         Some(name) if says.starts_with("missing field") => format!("no `{name}`{}", within(&path)),
-        _ => wrong_value(says, &path),
+        _ => wrong_value(says, &path, value),
     };
     (span, says)
 }
 
-/// `"invalid type: string \"many\", expected u32"` in words; anything else with its path before it.
-pub(super) fn wrong_value(says: &str, path: &str) -> String {
+/// `"invalid type: string \"many\", expected u32"` in words; anything else with its path before it. `value` is what
+/// stands there.
+pub(super) fn wrong_value(says: &str, path: &str, value: Option<&DeValue<'_>>) -> String {
     let wrong = says.strip_prefix("invalid type: ").or_else(|| says.strip_prefix("invalid value: "));
     match wrong.and_then(|rest| rest.split_once(", expected ")) {
-        Some((found, wanted)) => format!("`{path}` can't be {found}: write {}", words::wanted(wanted)),
+        Some((said, wanted)) => {
+            // Serde knows no dates: to it they are maps, or in JSON text.
+            let date = value.filter(|value| matches!(value, DeValue::Datetime(_))).map(found);
+            let said = date.as_deref().unwrap_or(said);
+            format!("`{path}` can't be {said}: write {}", words::wanted(wanted, judge::bounds(path)))
+        }
+        // A choice of words, which to TOML could be tables as well.
+        None if says == "wanted string or table" => {
+            format!("`{path}` can't be {}: write a text", value.map_or_else(|| "that".to_owned(), found))
+        }
         None if says.starts_with("data did not match") => format!("`{path}`: write a number, or a text with its unit"),
         None => format!("`{path}`: {says}"),
     }

@@ -51,15 +51,18 @@ pub(super) fn quoted(says: &str) -> (Option<&str>, Vec<&str>) {
     (words.next(), words.collect())
 }
 
-/// What serde calls a type, as a person does.
-pub(super) fn wanted(kind: &str) -> &str {
+/// What serde calls a type, as a person does; a whole number with the least and the most that it may be.
+pub(super) fn wanted(kind: &str, bounds: Option<(u32, u32)>) -> String {
+    let (least, most) = bounds.unwrap_or((0, u32::MAX));
     match kind {
-        "u32" => "a whole number from 0 to 4294967295",
-        "a string" => "a text",
-        "a sequence" => "an array of tables",
-        "a map" => "a table",
-        _ if kind.starts_with("struct ") => "a table",
-        _ => kind,
+        "u32" => format!("a whole number from {least} to {most}"),
+        "a nonzero u32" => format!("a whole number from {} to {most}", least.max(1)),
+        "a boolean" => "true or false".to_owned(),
+        "a string" => "a text".to_owned(),
+        "a sequence" => "an array of tables".to_owned(),
+        "a map" => "a table".to_owned(),
+        _ if kind.starts_with("struct ") => "a table".to_owned(),
+        _ => kind.to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::stats::compare::Difference;
 pub struct Machine {
     /// The lab's version.
     pub lab: String,
-    /// When the run began: `2026-01-31 12:00 UTC`.
+    /// When the run began: `2026-01-31 12:00:07.123456 UTC`.
     pub started: Option<String>,
     /// The kernel: `Linux 6.1.0`.
     pub kernel: Option<String>,
@@ -33,6 +33,11 @@ pub struct Machine {
 /// Lines that say when it was, not what it is.
 const PASSING: [&str; 3] = ["Started", "Load before", "Idle before"];
 
+/// `2026-01-31 12:00:07 UTC`.
+fn to_the_second(started: &str) -> String {
+    started.split_once('.').map_or_else(|| started.to_owned(), |(second, _)| format!("{second} UTC"))
+}
+
 impl Machine {
     /// What differs between two machines, beside what differs from hour to hour.
     pub fn differences(machines: [&Self; 2]) -> Vec<Difference> {
@@ -50,7 +55,7 @@ impl Machine {
     pub(super) fn lines(&self) -> Vec<(String, String)> {
         let known = [
             ("Transport Lab", Some(self.lab.clone())),
-            ("Started", self.started.clone()),
+            ("Started", self.started.as_deref().map(to_the_second)),
             ("Kernel", self.kernel.clone()),
             ("Processor", self.cpu.clone()),
             ("Cores", self.cores.map(|cores| cores.to_string())),

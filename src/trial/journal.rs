@@ -13,7 +13,7 @@ use super::Observation;
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file system said no.
-    #[error("could not {operation} the journal {path}: {source}")]
+    #[error("could not {operation} the journal {}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -23,7 +23,7 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// A line that isn't the last is no observation.
-    #[error("{path}:{line}: not an observation: {source}")]
+    #[error("{}:{line}: not an observation", path.display())]
     Line {
         /// Where.
         path: PathBuf,

@@ -87,6 +87,6 @@ pub enum WireError {
         reason: String,
     },
     /// Certificates that TLS refuses.
-    #[error("TLS can't use these certificates: {0}")]
+    #[error("TLS can't use these certificates")]
     Tls(#[from] rustls::Error),
 }

@@ -296,7 +296,7 @@ async fn a_port_in_use_is_named() {
         serving: None,
     };
     let refused = transport_lab::control::Control::start(config).await.unwrap_err();
-    let said = transport_lab::cli::chain(&refused);
+    let said = transport_lab::text::chain(&refused);
     assert!(said.contains(&format!("127.0.0.1:{}", lab.control.port())), "{said}");
 }
 

@@ -35,8 +35,36 @@ fn a_run_differs_from_another_in_what_was_asked_and_found_and_from_itself_in_not
 
     let text = asked(&[&first, &second]).exits(0).out;
     assert!(text.find("workload.subscribers") < text.find("open-streams"), "{text}");
-    let itself = asked(&[&second, &format!("out/{second}")]).exits(0).out;
-    assert!(itself.contains("Nothing changed"), "{itself}");
+    // What is the same to the byte but began at another time is another run.
+    let again = lab.copy(&second, "again");
+    let machine = fs::read_to_string(again.join("machine.json")).unwrap();
+    fs::write(again.join("machine.json"), machine.replace("\"started\": \"20", "\"started\": \"19")).unwrap();
+    let again = asked(&[&second, "again"]).exits(0).out;
+    assert!(again.contains("Nothing changed"), "{again}");
+}
+
+#[test]
+fn the_latest_run_is_the_one_that_began_last_whatever_it_is_called() {
+    let lab = Lab::new();
+    lab.run(&[]).exits(0);
+    let before = lab.only_run();
+    fs::rename(&before, lab.path("out/before")).unwrap();
+    lab.run(&["--set", "workload.subscribers=4"]).exits(0);
+    let after = lab.runs().into_iter().find(|run| !run.ends_with("before")).unwrap();
+    let after = after.file_name().unwrap().to_str().unwrap().to_owned();
+    // A copy is as old as what it is a copy of, though its files are younger.
+    lab.copy("before", "zzz-copy");
+    let asked = |arguments: &[&str]| lab.ask(&[&["compare", "--out", "out"], arguments].concat());
+    let json: Value = serde_json::from_str(&asked(&["before", "latest", "--json"]).exits(0).out).unwrap();
+    assert_eq!(json["runs"], serde_json::json!(["before", after]));
+    let printed = lab.ask(&["report", "latest", "--out", "out"]).exits(0).out;
+    assert!(printed.contains(&format!("Report: out/{after}/report.html")), "{printed}");
+
+    // Nor is a run ever compared with itself, by another name or as its copy.
+    for other in [&format!("out/{after}"), &after] {
+        asked(&[other, "latest"]).exits(2).says(&[&format!("`{other}` and `latest` are the same run"), &after]);
+    }
+    asked(&["before", "zzz-copy"]).exits(2).says(&["`before` and `zzz-copy` are the same run"]);
 }
 
 #[test]

@@ -84,7 +84,8 @@ fn a_full_disk_ends_the_run_with_its_name_and_keeps_what_was_observed() {
     let much = ["--set", "workload.subscribers=1,200", "--set", "workload.events.count=120"];
     let fast = ["--set", "workload.events.rate=1000/s", "--set", "server.max-concurrent-streams=200"];
     let ran = Started::new(&mut lab.running("small", &[much, fast].concat())).end().exits(4);
-    ran.says(&["error: could not write to the journal out/", "observations.jsonl: No space left on device"]);
+    let ran = ran.says(&["error: could not write to the journal out/", "observations.jsonl: No space left on device"]);
+    assert_eq!(ran.err.matches("No space left").count(), 1, "said once: {}", ran.err);
     lab.has_nothing_left();
     let folder = lab.only_run();
     let facts = facts(&folder);
@@ -142,6 +143,27 @@ fn a_certificates_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
+fn a_name_that_no_folder_can_have_is_refused_before_anything_is_run() {
+    let lab = Lab::new();
+    let quick = ["--set", "workload.settle=0s", "--set", "workload.hold=200ms", "--set", "workload.drain=100ms"];
+    // As long as a file's name may be, and as long as a run's may be.
+    for (length, status) in [(250, 2), (234, 2), (233, 0)] {
+        let name = "n".repeat(length);
+        lab.experiment(&name, "");
+        let file = format!("./{name}.toml");
+        let checked = lab.ask(&["check", &file]).exits(status);
+        if status == 2 {
+            checked.says(&[&format!("{name}.toml: the name has {length} bytes"), "233 or fewer"]);
+            Started::new(&mut lab.running(&name, &quick)).end().exits(2).says(&["233 or fewer"]);
+            assert!(lab.runs().is_empty());
+        } else {
+            Started::new(&mut lab.running(&name, &quick)).end().exits(0);
+            assert!(lab.only_run().join("report.html").is_file());
+        }
+    }
+}
+
+#[test]
 fn a_run_that_is_not_there_is_named_with_where_it_was_looked_for() {
     let lab = Lab::new();
     lab.ask(&["report", "latest", "--out", "out"]).exits(2).says(&["error: no run `latest`", " in out"]);
@@ -160,6 +182,27 @@ fn a_damaged_file_of_a_run_is_named() {
         ran.says(&["error: out/", &format!("{name} is damaged: EOF while parsing"), "line "]);
         fs::write(&path, good).unwrap();
     }
+    // Neither a number that no plan has, nor what would come of it.
+    let path = lab.only_run().join("plan.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let numbers = [
+        ("\"subscribers\": 3", "\"subscribers\": 4294967295", "`workload.subscribers` can't be 4294967295"),
+        ("\"ports\": 1", "\"ports\": 4294967295", "`workload.ports` can't be 4294967295"),
+        ("\"trial\": 0", "\"trial\": 4294967295", "trial 4294967295: a run's trials are numbered"),
+        ("\"hold\": \"450ms\"", "\"hold\": \"90000000s\"", "longer than an hour"),
+    ];
+    for (was, is, says) in numbers {
+        let damaged = good.replacen(was, is, 1);
+        assert_ne!(damaged, good, "{was} is in the plan");
+        fs::write(&path, damaged).unwrap();
+        for command in [&["report", "latest"][..], &["compare", "latest", "latest"]] {
+            let ran = lab.ask(&[command, &["--out", "out"]].concat()).exits(2);
+            let expected =
+                if command[0] == "report" { ["plan.json is damaged: ", says] } else { ["same run", "latest"] };
+            ran.says(&expected);
+        }
+    }
+    fs::write(&path, good).unwrap();
     fs::remove_file(lab.only_run().join("observations.jsonl")).unwrap();
     lab.ask(&["report", "latest", "--out", "out"]).exits(4).says(&["observations.jsonl: No such file"]);
 }

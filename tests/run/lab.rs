@@ -102,6 +102,16 @@ impl Lab {
         names(&self.path("out"))
     }
 
+    /// Copies a run, its folder's files at least.
+    pub(crate) fn copy(&self, run: &str, name: &str) -> PathBuf {
+        let copy = self.path("out").join(name);
+        fs::create_dir(&copy).unwrap();
+        for file in names(&self.path("out").join(run)).into_iter().filter(|path| path.is_file()) {
+            fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap();
+        }
+        copy
+    }
+
     /// The folder of the only run.
     pub(crate) fn only_run(&self) -> PathBuf {
         let runs = self.runs();

@@ -24,7 +24,7 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum CagedError {
     /// The cage's own process could not be started or spoken to.
-    #[error("the browser's cage does not start: {0}")]
+    #[error("the browser's cage does not start")]
     Cage(#[from] io::Error),
     /// The cage says why it could not start the browser.
     #[error("the browser does not start: {0}")]

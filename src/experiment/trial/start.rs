@@ -10,6 +10,7 @@ use super::super::{RunError, deal};
 use super::{Early, Running, Which, failed};
 use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
+use crate::text::chain;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::rig::Rig;
@@ -129,7 +130,7 @@ impl Running<'_> {
                 };
                 match Caged::start(&self.lab.program, &cage, log).await {
                     Ok(caged) => End::browser(carrier, caged),
-                    Err(error) => return failed(error.to_string()),
+                    Err(error) => return failed(chain(&error)),
                 }
             }
         };

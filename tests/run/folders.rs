@@ -80,10 +80,12 @@ fn a_full_disk_ends_the_run_with_its_name_and_keeps_what_was_observed() {
         eprintln!("skipped: filling a disk takes root, and a machine that lets root mount one in memory");
         return;
     };
-    // The first trial fits; the receipts of the second don't.
+    // The first trial fits; the receipts of the second don't, all of whose streams are open before the first event,
+    // however busy the machine.
     let much = ["--set", "workload.subscribers=1,200", "--set", "workload.events.count=120"];
     let fast = ["--set", "workload.events.rate=1000/s", "--set", "server.max-concurrent-streams=200"];
-    let ran = Started::new(&mut lab.running("small", &[much, fast].concat())).end().exits(4);
+    let open = ["--set", "workload.settle=8s", "--set", "workload.hold=9s"];
+    let ran = Started::new(&mut lab.running("small", &[&much[..], &fast, &open].concat())).end().exits(4);
     let ran = ran.says(&["error: could not write to the journal out/", "observations.jsonl: No space left on device"]);
     assert_eq!(ran.err.matches("No space left").count(), 1, "said once: {}", ran.err);
     lab.has_nothing_left();

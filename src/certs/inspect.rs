@@ -101,6 +101,9 @@ impl Authority {
         let constraints = parsed.name_constraints().ok().flatten().filter(|constraints| constraints.critical);
         let constraints = constraints.ok_or("isn't limited to the lab's names")?;
         let permitted = permitted(constraints.value).ok_or("isn't limited to the lab's names alone")?;
+        if !is_for_servers_alone(&parsed) {
+            return Err("isn't for servers alone");
+        }
         let (validity, spki) = (validity(&parsed), parsed.public_key().raw.to_vec());
         Ok(Self { der, validity, permitted, spki })
     }
@@ -135,6 +138,9 @@ impl Leaf {
             rustls::crypto::ring::default_provider().signature_verification_algorithms.all,
         )
         .map_err(|error| format!("wasn't made by the CA in {CA_PEM} ({error})"))?;
+        if !is_for_servers_alone(&parsed) {
+            return Err("isn't for servers alone".to_owned());
+        }
         Ok(parsed.public_key().raw.to_vec())
     }
 
@@ -170,6 +176,18 @@ fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'stati
         Ok(([], parsed)) => Ok(parsed),
         _ => Err("is damaged: not a certificate"),
     }
+}
+
+/// Whether its extended key usage is `serverAuth` and nothing else (RFC 5280 section 4.2.1.12). On a CA it limits what
+/// that vouches for: CA/Browser Forum Baseline Requirements, section 7.1.2.5.
+fn is_for_servers_alone(parsed: &X509Certificate<'_>) -> bool {
+    let usage = parsed.extended_key_usage().ok().flatten();
+    usage.is_some_and(|usage| {
+        let usage = usage.value;
+        let others = [usage.any, usage.client_auth, usage.code_signing, usage.email_protection];
+        let others = others.into_iter().chain([usage.time_stamping, usage.ocsp_signing]);
+        usage.server_auth && usage.other.is_empty() && !others.into_iter().any(|other| other)
+    })
 }
 
 fn validity(parsed: &X509Certificate<'_>) -> Validity {

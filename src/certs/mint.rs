@@ -55,6 +55,7 @@ pub(super) fn ca(names: &BTreeSet<Name>, now: OffsetDateTime) -> Result<Signer, 
     (params.not_before, params.not_after) = lasting(CA_LASTS, now);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // rcgen marks name constraints critical, as RFC 5280 section 4.2.1.10 demands.
     params.name_constraints = Some(NameConstraints {
         permitted_subtrees: name::subtrees(names).iter().map(subtree).collect(),

@@ -119,7 +119,7 @@ fn what_is_too_long_or_no_text_is_closed_with_the_code_that_says_so() {
     let cases = [
         (json!({"text": "x".repeat(64 * 1024 + 1)}), 1009, "websocket-message-too-long"),
         (json!({"fragments": vec!["x".repeat(4000); 17]}), 1009, "websocket-message-too-long"),
-        (json!({"base64": "/w=="}), 1007, "websocket-not-text"),
+        (json!({"base64": "/w=="}), 1003, "websocket-binary-not-text"),
     ];
     for author in AUTHORS {
         for (told, code, bound) in &cases {

@@ -15,8 +15,10 @@ use crate::wire::Sink;
 pub(super) enum Fault {
     /// Bytes that are no frames, or frames that don't belong here.
     Protocol,
-    /// A message that is not UTF-8.
+    /// A text message that is not UTF-8.
     NotText,
+    /// A binary message that is not UTF-8, which is taken too where it is.
+    NotTaken,
     /// A message, or a frame of it, that is longer than an event may be.
     TooLong,
     /// A message that was begun and not finished in time.
@@ -26,7 +28,7 @@ pub(super) enum Fault {
 }
 
 /// How often each happened in this process, in the order above.
-static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static COUNTS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
 impl Fault {
     /// Tells of it.
@@ -40,6 +42,7 @@ impl Fault {
         match self {
             Self::Protocol => "websocket-protocol-error",
             Self::NotText => "websocket-not-text",
+            Self::NotTaken => "websocket-binary-not-text",
             Self::TooLong => "websocket-message-too-long",
             Self::TooSlow => "websocket-message-too-slow",
             Self::NoPong => "websocket-missed-pongs",
@@ -51,6 +54,8 @@ impl Fault {
         let (code, reason) = match self {
             Self::Protocol => (CloseCode::Protocol, "not as RFC 6455 has it"),
             Self::NotText => (CloseCode::Invalid, "a message must be UTF-8"),
+            // RFC 6455 section 7.4.1: 1007 is for what isn't of its message's kind, and any bytes are binary.
+            Self::NotTaken => (CloseCode::Unsupported, "a binary message is taken if it is UTF-8"),
             Self::TooLong => (CloseCode::Size, "a message is longer than an event may be"),
             Self::TooSlow => (CloseCode::Policy, "a message took too long"),
             // The standard has no code for it; the unexpected condition is a peer that doesn't answer.
@@ -64,7 +69,8 @@ impl From<PublishError> for Fault {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::TooLong => Self::TooLong,
-            PublishError::NotText | PublishError::Name => Self::NotText,
+            // Text is looked at before it comes here.
+            PublishError::NotText | PublishError::Name => Self::NotTaken,
         }
     }
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use transport_lab::cli::{self, Cli, CliError, Exit};
-use transport_lab::text::Log;
 
 /// An answer to a poll is a dozen small pieces of memory, which any thread asks for and another gives back; and a
 /// connection's buffers are to take as much as they hold.
@@ -13,10 +12,7 @@ use transport_lab::text::Log;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // TRANSPORT_LAB_LOG=debug says more; a trial's processes write theirs into the trial's folder.
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRANSPORT_LAB_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log(std::io::stderr())).init();
+    cli::log::start();
     let cli = Cli::parse();
     // Not locked: a child of the lab writes to it from a thread of its own.
     let mut out = std::io::stdout();

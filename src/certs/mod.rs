@@ -17,7 +17,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use data_encoding::{BASE64, HEXLOWER};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
@@ -69,6 +71,9 @@ pub enum CertsError {
 
 /// What a server shows, leaf first, and the key to it.
 pub type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Certificates that are renewed while they are used: whoever looks sees the newest.
+pub type Current = Arc<ArcSwap<Certs>>;
 
 /// The certificates of one folder, checked against each other.
 pub struct Certs {
@@ -151,7 +156,8 @@ impl Certs {
         self.authority.permitted.iter().map(ToString::to_string).collect()
     }
 
-    fn ensure_at(dir: &Path, hosts: &[String], now: OffsetDateTime) -> Result<(Self, Vec<String>), CertsError> {
+    /// As [`Self::ensure`], at this time.
+    pub fn ensure_at(dir: &Path, hosts: &[String], now: OffsetDateTime) -> Result<(Self, Vec<String>), CertsError> {
         let wanted = name::wanted(hosts)?;
         let folder = Folder::claim(dir)?;
         let mut notices = folder.tighten_keys()?;

@@ -9,6 +9,8 @@ mod check;
 mod compare;
 mod expose;
 mod list;
+pub mod log;
+mod renewal;
 mod report;
 mod run;
 mod serve;

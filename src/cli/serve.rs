@@ -3,8 +3,11 @@
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 
+use super::renewal::{self, Renewal};
 use super::{CliError, Exit, ServeArgs, expose, signals};
 use crate::certs::{Certs, base64};
 use crate::control::{Control, ControlConfig, ControlError, DataPort, Serving};
@@ -25,7 +28,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     for notice in notices {
         writeln!(out, "{}", visible(&notice))?;
     }
-    let certs = Arc::new(certs);
+    let (certs, names) = (Arc::new(certs), hosts.clone());
     descriptors::raise_descriptors();
     let ledger = watch::Sender::new(Ledger::default());
     let witness = Arc::new(Witness::default());
@@ -59,9 +62,11 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         server.allow_origin(&format!("https://{host}:{base}"));
     }
     let (wishes, visitors) = mpsc::channel(VISITS);
+    let current = Arc::new(ArcSwap::new(Arc::clone(&certs)));
+    let showing = server.showing()?;
     let serving = Serving {
         ca: args.certs.join("ca.pem"),
-        cert_sha256: base64(&certs.cert_sha256()),
+        certs: Arc::clone(&current),
         ports: data_ports(base),
         token: token.clone(),
         permitted: certs.permitted(),
@@ -71,7 +76,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let control = Control::start(ControlConfig {
         addresses,
         port: base,
-        tls: Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::H2, Alpn::H1])?),
+        tls: Arc::new(tls::server_showing(&showing, &[Alpn::H2, Alpn::H1])?),
         hosts: hosts.clone(),
         origins: args.allow_origin.clone(),
         ledger: ledger.subscribe(),
@@ -82,7 +87,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         ControlError::Listen(error) => at(base)(error),
         error => error.into(),
     })?;
-    welcome(out, &control.origin(), &serving, &base64(&certs.spki_sha256()))?;
+    welcome(out, &control.origin(), &serving, &spki(&certs))?;
     if let Some(token) = &token {
         invite(out, &hosts, base, token)?;
     }
@@ -92,7 +97,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let control = Arc::new(control);
     let reception = Reception {
         out: args.out.clone(),
-        certs,
+        certs: Arc::clone(&current),
         control: Arc::clone(&control),
         feeds,
         witness,
@@ -102,8 +107,18 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     };
     // Visits under way are told of the interrupt, and kept as far as they came.
     let visits = tokio::spawn(reception.receive(visitors));
-    // An interrupt whose sender is gone can't come any more; then there is nothing to wait for either.
-    let _ = interrupt.wait_for(|interrupted| *interrupted).await;
+    let renewal = Renewal { dir: args.certs.clone(), hosts: names, showing, current };
+    let renewing = renewal.keep(renewal::EVERY, OffsetDateTime::now_utc, |certs, notices| {
+        // Whoever doesn't read it is served on.
+        let _ = notices.iter().try_for_each(|notice| writeln!(out, "{notice}"));
+        let _ = writeln!(out, "For Chromium it is now --ignore-certificate-errors-spki-list={}", spki(certs));
+        let _ = out.flush();
+    });
+    tokio::select! {
+        // An interrupt whose sender is gone can't come any more; then there is nothing to wait for either.
+        _ = interrupt.wait_for(|interrupted| *interrupted) => {}
+        never = renewing => match never {},
+    }
     if let Err(error) = visits.await {
         tracing::error!(%error, "visits were not kept");
     }
@@ -112,6 +127,11 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         control.stop().await;
     }
     Ok(Exit::Good)
+}
+
+/// What Chromium's list of public keys takes.
+fn spki(certs: &Certs) -> String {
+    base64(&certs.spki_sha256())
 }
 
 /// How far the servers reach.

@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::answer::Refusal;
 use super::lab_page::DataPort;
 use super::{Shared, assets};
+use crate::certs::base64;
 use crate::transport::{self, Transport};
 use crate::trial::Alpn;
 
@@ -55,7 +56,7 @@ pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refus
     let page = Page {
         feed: FEED,
         token: serving.token.as_ref().map(|token| token.text().to_owned()).unwrap_or_default(),
-        certificates: serving.cert_sha256.clone(),
+        certificates: base64(&serving.certs.load().cert_sha256()),
         groups: serving.ports.iter().filter_map(group).collect(),
     };
     let page = page.render().map_err(|_| Refusal::full("the page could not be written"))?;

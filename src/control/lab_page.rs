@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::answer::Refusal;
 use super::visit::{VISIT_SUBSCRIPTIONS, Wish};
 use super::{Shared, assets};
+use crate::certs::Current;
 use crate::server::Token;
 use crate::transport::{self, Opens};
 use crate::trial::Alpn;
@@ -24,8 +25,8 @@ const DOWNLOADED: &str = "transport-lab-ca.pem";
 pub struct Serving {
     /// The lab's CA, as a PEM file, as a person would type it.
     pub ca: PathBuf,
-    /// SHA-256 of the certificate that the data ports show, base64, as `serverCertificateHashes` wants it.
-    pub cert_sha256: String,
+    /// The certificates that the data ports show.
+    pub certs: Current,
     /// The data ports.
     pub ports: Vec<DataPort>,
     /// What other machines have to show, when they can reach it.

@@ -20,7 +20,7 @@ use super::trial::Running;
 use super::witness::Facts;
 pub use super::witness::Witness;
 use super::{Experiment, Factor, RunError, deal, judge, machine, plan};
-use crate::certs::{Certs, base64};
+use crate::certs::{Current, base64};
 use crate::client::agent;
 use crate::control::{Control, Kept, PageCarrier, View, Welcome, Wish};
 use crate::feed::Feed;
@@ -50,7 +50,7 @@ pub struct Reception {
     /// The folder that each visit's own folder is made in.
     pub out: PathBuf,
     /// The certificates.
-    pub certs: Arc<Certs>,
+    pub certs: Current,
     /// Where the pages come from.
     pub control: Arc<Control>,
     /// The feeds that visits use, one at a time each.
@@ -121,7 +121,7 @@ impl Reception {
         let journal = Journal::create(&folder.join(results::JOURNAL))?;
         let mut lab = Lab {
             program: PathBuf::new(),
-            certs: Arc::clone(&self.certs),
+            certs: self.certs.load_full(),
             certs_dir: PathBuf::new(),
             addresses: Vec::new(),
             control: Arc::clone(&self.control),
@@ -176,6 +176,7 @@ impl Reception {
             subscription.path =
                 format!("{}{shown}", subscription.path.replacen(&of_trials, &format!("/feeds/{own}/"), 1));
         }
+        let certs = self.certs.load();
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: vec![wish.host.clone()],
@@ -183,8 +184,8 @@ impl Reception {
             // As the lab's folders are no visitor's business, only the file's name.
             ca: PathBuf::from("ca.pem"),
             token,
-            cert_sha256: base64(&self.certs.cert_sha256()),
-            spki_sha256: base64(&self.certs.spki_sha256()),
+            cert_sha256: base64(&certs.cert_sha256()),
+            spki_sha256: base64(&certs.spki_sha256()),
             subscriptions,
             stuck: Vec::new(),
         });

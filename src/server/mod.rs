@@ -34,6 +34,7 @@ use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings
 use crate::units::Settable;
 use crate::wire::h3::QuicOptions;
 use crate::wire::tcp::TcpOptions;
+use crate::wire::tls::Showing;
 use crate::wire::{ResetKey, Sink, Traffic, WireError, h3, listen, quic, tcp, tls};
 use routes::Routes;
 
@@ -81,6 +82,8 @@ pub struct Server {
     /// With the code that says to their peers that the server closes and nothing went wrong.
     endpoints: Vec<(quinn::Endpoint, u32)>,
     traffic: Traffic,
+    /// The certificates of all ports, from the first that is listened at on.
+    showing: Option<Showing>,
 }
 
 impl Server {
@@ -98,7 +101,7 @@ impl Server {
                 }
             });
         }
-        Self { options, routes, tasks, endpoints: Vec::new(), traffic: Traffic::default() }
+        Self { options, routes, tasks, endpoints: Vec::new(), traffic: Traffic::default(), showing: None }
     }
 
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
@@ -173,15 +176,21 @@ impl Server {
         }
     }
 
-    /// TLS for this ALPN, with one certificate or one for each host.
-    fn tls(&self, alpn: Alpn) -> Result<Arc<rustls::ServerConfig>, WireError> {
+    /// What it shows, one certificate or one for each host. Whoever renews it does so for every port.
+    pub fn showing(&mut self) -> Result<Showing, WireError> {
+        if let Some(showing) = &self.showing {
+            return Ok(showing.clone());
+        }
         let certs = &self.options.certs;
-        let shared = (certs.chain(), certs.key());
-        let config = match self.options.settings.certificate {
-            CertificateUse::Shared => tls::server(shared.0, shared.1, &[alpn])?,
-            CertificateUse::PerHost => tls::server_by_name(certs.by_host(), shared, &[alpn])?,
+        let by_host = match self.options.settings.certificate {
+            CertificateUse::Shared => Vec::new(),
+            CertificateUse::PerHost => certs.by_host(),
         };
-        Ok(Arc::new(config))
+        Ok(self.showing.insert(Showing::new(by_host, (certs.chain(), certs.key()))?).clone())
+    }
+
+    fn tls(&mut self, alpn: Alpn) -> Result<Arc<rustls::ServerConfig>, WireError> {
+        Ok(Arc::new(tls::server_showing(&self.showing()?, &[alpn])?))
     }
 
     async fn listen_tcp(

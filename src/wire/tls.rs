@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -20,10 +21,15 @@ pub fn server(
     key: PrivateKeyDer<'static>,
     alpns: &[Alpn],
 ) -> Result<ServerConfig, WireError> {
+    server_showing(&Showing::new([], (chain, key))?, alpns)
+}
+
+/// The same with certificates that may be renewed meanwhile.
+pub fn server_showing(showing: &Showing, alpns: &[Alpn]) -> Result<ServerConfig, WireError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(Arc::new(showing.clone()));
     config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
     if alpns.contains(&Alpn::H1) {
         config.alpn_protocols.push(HTTP_1_0.to_vec());
@@ -31,40 +37,50 @@ pub fn server(
     Ok(config)
 }
 
-/// The same with a certificate for each of these names, chosen by the name that the client asks for (RFC 6066
-/// section 3). Another name, or none, is shown `otherwise`.
-pub fn server_by_name(
-    by_name: impl IntoIterator<Item = (String, Shown)>,
-    otherwise: Shown,
-    alpns: &[Alpn],
-) -> Result<ServerConfig, WireError> {
-    let provider = provider();
-    let certified = |(chain, key)| CertifiedKey::from_der(chain, key, &provider).map(Arc::new);
-    let by_name = by_name.into_iter().map(|(name, shown)| Ok((name, certified(shown)?)));
-    let by_name = ByName { by_name: by_name.collect::<Result<_, rustls::Error>>()?, otherwise: certified(otherwise)? };
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(by_name));
-    config.alpn_protocols = alpns.iter().map(|alpn| alpn.wire().to_vec()).collect();
-    Ok(config)
-}
-
 /// What a server shows, leaf first, and the key to it.
 pub type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// Certificates by the name asked for, in lower case.
+/// The certificates that servers show: one for each of some names, chosen by the name that the client asks for (RFC
+/// 6066 section 3), and one for whoever asks for another name, or none. Clones share them: once they are renewed,
+/// every handshake that begins is with the new ones, and connections go on.
+#[derive(Debug, Clone)]
+pub struct Showing(Arc<ArcSwap<ByName>>);
+
 #[derive(Debug)]
 struct ByName {
+    /// By name, in lower case.
     by_name: HashMap<String, Arc<CertifiedKey>>,
     otherwise: Arc<CertifiedKey>,
 }
 
-impl ResolvesServerCert for ByName {
+impl Showing {
+    /// Shows these.
+    pub fn new(by_name: impl IntoIterator<Item = (String, Shown)>, otherwise: Shown) -> Result<Self, WireError> {
+        Ok(Self(Arc::new(ArcSwap::from_pointee(ByName::new(by_name, otherwise)?))))
+    }
+
+    /// Shows these from now on.
+    pub fn renew(&self, by_name: impl IntoIterator<Item = (String, Shown)>, otherwise: Shown) -> Result<(), WireError> {
+        self.0.store(Arc::new(ByName::new(by_name, otherwise)?));
+        Ok(())
+    }
+}
+
+impl ByName {
+    fn new(by_name: impl IntoIterator<Item = (String, Shown)>, otherwise: Shown) -> Result<Self, WireError> {
+        let provider = provider();
+        let certified = |(chain, key)| CertifiedKey::from_der(chain, key, &provider).map(Arc::new);
+        let by_name = by_name.into_iter().map(|(name, shown)| Ok((name, certified(shown)?)));
+        Ok(Self { by_name: by_name.collect::<Result<_, rustls::Error>>()?, otherwise: certified(otherwise)? })
+    }
+}
+
+impl ResolvesServerCert for Showing {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let shown = self.0.load();
         let asked = hello.server_name().map(str::to_ascii_lowercase);
-        let found = asked.and_then(|name| self.by_name.get(&name));
-        Some(Arc::clone(found.unwrap_or(&self.otherwise)))
+        let found = asked.and_then(|name| shown.by_name.get(&name));
+        Some(Arc::clone(found.unwrap_or(&shown.otherwise)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -112,7 +113,7 @@ impl Lab {
             ledger: counts,
             serving: Some(Serving {
                 ca: certificate.ca().to_owned(),
-                cert_sha256: String::new(),
+                certs: Arc::new(ArcSwap::new(certificate.certs.clone())),
                 ports,
                 token: None,
                 permitted: certificate.certs.permitted(),

@@ -10,6 +10,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
 use super::carrier::Trials;
+use super::drained;
+use super::places::{Full, Visitor};
 use crate::page;
 use crate::server::{self, Admission, TOKEN_COOKIE};
 
@@ -17,8 +19,11 @@ use crate::server::{self, Admission, TOKEN_COOKIE};
 const COOKIE_LASTS: u32 = 86_400;
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) ip: IpAddr,
+    pub(super) visitor: Arc<Visitor>,
+}
 
 /// On every answer, beside isolation.
 const HEADERS: [(HeaderName, &str); 2] =
@@ -27,22 +32,32 @@ const HEADERS: [(HeaderName, &str); 2] =
 /// Checks token, host and origin, and dresses the answer.
 pub(super) async fn admit(
     State((door, trials)): State<(Arc<Admission>, Arc<Trials>)>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
+    let (request, rest) = drained::share(request);
     let shown = door.shown_in_query(request.uri()).map(str::to_owned);
-    let (mut response, origin) = match door.admit(peer, request.uri(), request.headers()) {
-        Ok(origin) => (next.run(request).await, origin),
+    let let_in = match door.admit(peer.ip, request.uri(), request.headers()) {
         // A trial's page of the server under test reports here with its trial's token.
         Err(server::Refusal::Origin(origin)) if trials.is_guest(request.uri().path(), &origin) => {
-            (next.run(request).await, HeaderValue::try_from(origin).ok())
+            Ok(HeaderValue::try_from(origin).ok())
         }
+        let_in => let_in,
+    };
+    let (mut response, origin) = match let_in {
+        Ok(origin) => match peer.visitor.stay().await {
+            Ok(()) => (next.run(request).await, origin),
+            Err(Full) => (Refusal::full("as many connections are open as may at once").into_response(), origin),
+        },
         Err(refusal) if refusal.status() == StatusCode::MISDIRECTED_REQUEST => {
             (Refusal::misdirected(refusal.to_string()).into_response(), None)
         }
         Err(refusal) => (Refusal::forbidden(refusal.to_string()).into_response(), None),
     };
+    if let Some(rest) = rest {
+        rest.read().await;
+    }
     let headers = response.headers_mut();
     for (name, value) in HEADERS.into_iter().chain(page::ISOLATION) {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,7 +1,6 @@
-//! TLS connections to the router: bounded in number, and none may sit there without asking for anything.
+//! TLS connections to the router: bounded in number, and none may sit there without asking for what it may have.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,17 +9,15 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::door::Peer;
+use super::places::Places;
 use crate::trial::Alpn;
 use crate::wire::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES};
 
-/// How many connections are open at most; further ones wait to be accepted.
-const CONNECTIONS: usize = 256;
-/// How long a connection may take to its first request, and one request's header to its end.
+/// How long a connection may take to its first request that is let in, and one request's header to its end.
 const HEADER: Duration = Duration::from_secs(10);
 /// How long one side may be silent on HTTP/2 before it is asked for a sign of life, and then has to give one.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
@@ -30,50 +27,56 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Accepts for ever. Dropping this ends every connection.
 pub(super) async fn serve(sockets: Vec<TcpListener>, tls: Arc<rustls::ServerConfig>, router: Router) {
     let acceptor = TlsAcceptor::from(tls);
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new();
     let mut listeners = JoinSet::new();
     for socket in sockets {
-        listeners.spawn(accept(socket, acceptor.clone(), router.clone(), room.clone()));
+        listeners.spawn(accept(socket, acceptor.clone(), router.clone(), Arc::clone(&places)));
     }
     while listeners.join_next().await.is_some() {}
 }
 
-async fn accept(socket: TcpListener, acceptor: TlsAcceptor, router: Router, room: Arc<Semaphore>) {
+async fn accept(socket: TcpListener, acceptor: TlsAcceptor, router: Router, places: Arc<Places>) {
     let mut connections = JoinSet::new();
-    while let Ok(permit) = room.clone().acquire_owned().await {
-        let stream = loop {
-            tokio::select! {
-                Some(_) = connections.join_next() => {}
-                accepted = socket.accept() => match accepted {
-                    Ok((stream, _)) => break stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "the control origin could not accept a connection");
-                        tokio::time::sleep(BREATH).await;
-                    }
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let peer = Peer { ip: peer.ip(), visitor: places.arrives() };
+                    connections.spawn(connection(stream, acceptor.clone(), router.clone(), peer));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control origin could not accept a connection");
+                    tokio::time::sleep(BREATH).await;
                 }
             }
-        };
-        connections.spawn(connection(stream, acceptor.clone(), router.clone(), permit));
+        }
     }
 }
 
 /// One connection, to its end.
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _room: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, peer: Peer) {
+    let visitor = Arc::clone(&peer.visitor);
+    tokio::select! {
+        () = talk(stream, acceptor, router, peer) => {}
+        () = visitor.sent_away() => tracing::debug!("a connection made way for others"),
+    }
+}
+
+async fn talk(stream: TcpStream, acceptor: TlsAcceptor, router: Router, peer: Peer) {
     // A contract line is small and must leave at once; Nagle's algorithm would hold it back.
     let _ = stream.set_nodelay(true);
-    let Ok(peer) = stream.peer_addr() else { return };
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => return tracing::debug!("a TLS handshake took too long"),
     };
     let h2 = stream.get_ref().1.alpn_protocol() == Some(Alpn::H2.wire());
-    let asked = Arc::new(AtomicBool::new(false));
+    let visitor = Arc::clone(&peer.visitor);
     let service = {
-        let (asked, router) = (asked.clone(), TowerToHyperService::new(router));
+        let router = TowerToHyperService::new(router);
         service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(Peer(peer.ip()));
+            request.extensions_mut().insert(peer.clone());
             router.call(request)
         })
     };
@@ -99,15 +102,15 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, _r
             tracing::debug!(%error, "a connection to the control origin ended early");
         }
     };
-    // hyper gives an HTTP/2 preface all the time in the world.
+    // hyper gives an HTTP/2 preface all the time in the world, and a client may ask for what it isn't given for ever.
     let silence = async {
         tokio::time::sleep(HEADER).await;
-        if asked.load(Ordering::Relaxed) {
+        if visitor.has_place() {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
         () = talk => {}
-        () = silence => tracing::debug!("a connection asked for nothing"),
+        () = silence => tracing::debug!("a connection asked for nothing that it was given"),
     }
 }

@@ -9,5 +9,6 @@ mod pages;
 mod routes;
 mod runs;
 mod served;
+mod strangers;
 mod together;
 mod visits;

@@ -246,7 +246,7 @@ async fn closing_takes_the_census_at_once_and_a_page_that_hides_what_it_got_is_f
     drop(streams);
     visitor.say(&served, "{\"type\":\"done\",\"sent\":1}").await;
     let over = view(|view| !view["kept"].is_null()).await;
-    assert!(begun.elapsed() < Duration::from_secs(30), "it didn't hold for a minute");
+    assert!(begun.elapsed() < Duration::from_secs(60), "it didn't hold for a minute");
     assert_eq!(over["open"], 2, "what was held at the census stays in the picture");
     let kept = &over["kept"];
     assert_eq!((&kept["outcome"], &kept["open"], &kept["server-open"]), (&json!("failed"), &json!(0.0), &json!(2.0)));
@@ -280,7 +280,7 @@ async fn without_expose_nobody_else_is_let_in() {
 }
 
 /// An address of this machine that isn't loopback. Traffic to it stays on the machine.
-fn own_address() -> Option<IpAddr> {
+pub(crate) fn own_address() -> Option<IpAddr> {
     let addresses = nix::ifaddrs::getifaddrs().unwrap().filter_map(|interface| interface.address);
     let mut v4 = addresses.filter_map(|address| Some(IpAddr::V4(address.as_sockaddr_in()?.ip())));
     let own = v4.find(|ip| !ip.is_loopback());

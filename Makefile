@@ -11,7 +11,7 @@ help:
 	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
 	@echo 'make matrix  run every experiment (half an hour), and hold each trial against what is expected of it'
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
-	@echo '             anything that one hundred trials leave behind'
+	@echo '             anything that one hundred trials leave behind, or connections that end at any point of their life'
 	@echo 'make bench   memory that the server takes for each idle stream'
 	@echo 'make bench-delivery'
 	@echo '             what an event costs to deliver to 5,000 TLS subscribers, next to nginx with nchan (some minutes)'
@@ -51,6 +51,7 @@ soak:
 	cargo build --release --locked
 	$(LAB) run six-vs-hundred --repeats 10 $(ARGS)
 	TRANSPORT_LAB_SOAK=100 cargo test --release --locked --test run -- soak --nocapture
+	TRANSPORT_LAB_SOAK=100 cargo test --release --locked --test server -- endings --nocapture
 
 bench:
 	cargo bench --locked --bench idle_memory

@@ -111,7 +111,8 @@ async fn connection<H: Handler>(
     match alpn {
         Alpn::H2 => {
             let streams = Streams::default();
-            let mut http2 = hyper::server::conn::http2::Builder::new(streams.clone());
+            let (entrance, io) = (streams.entrance(), streams.watched(io));
+            let mut http2 = hyper::server::conn::http2::Builder::new(entrance.clone());
             let http2 = http2
                 .timer(TokioTimer::new())
                 .enable_connect_protocol()
@@ -120,13 +121,13 @@ async fn connection<H: Handler>(
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
                 .initial_connection_window_size(H2_CONNECTION_WINDOW);
-            let mut served = pin!(streams.clone().run(Box::pin(http2.serve_connection(io, service))));
+            let mut served = pin!(streams.run(Box::pin(http2.serve_connection(io, service))));
             let mut silence = pin!(silence(&asked));
             loop {
                 tokio::select! {
                     served = &mut served => return Ok(served?),
                     () = &mut silence => return Err("no request in time".into()),
-                    Some(tunnel) = granted.recv() => streams.execute(tunnel.run()),
+                    Some(tunnel) = granted.recv() => entrance.execute(tunnel.run()),
                 }
             }
         }

@@ -19,7 +19,7 @@ use transport_lab::trial::settings::FaultKind;
 use transport_lab::trial::{Alpn, Fact, Settings};
 
 /// How long anything that must happen is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_transport-lab"))
@@ -94,7 +94,7 @@ impl Lab {
             }
             // Another test took one of the six in between: that is status 4, and anything else is a failure.
             let status = lab.child.wait().unwrap();
-            assert_eq!(status.code(), Some(4), "{}", fs::read_to_string(lab.folder.path().join("log")).unwrap());
+            assert_eq!(status.code(), Some(4), "{}", lab.log());
         }
         panic!("no six free ports");
     }
@@ -173,6 +173,11 @@ impl Lab {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// What the server wrote to standard error.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// How often a trial's server has reached this bound, by its own count.

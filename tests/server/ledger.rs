@@ -13,6 +13,12 @@ impl Lab {
         answer.json()
     }
 
+    /// Waits until this holds of what the ledger says.
+    #[track_caller]
+    pub(crate) fn until(&self, holds: impl Fn(&Value) -> bool) {
+        until(&format!("the ledger to be otherwise; it is {}", self.ledger()), || holds(&self.ledger()));
+    }
+
     /// Waits until the ledger counts so; the counts are `open`, `peak`, `total`.
     #[track_caller]
     pub(crate) fn until_counted(&self, at: &str, expected: [u64; 3]) {

@@ -3,8 +3,10 @@
 
 mod asking;
 mod door;
+mod endings;
 mod events;
 mod eventsource;
+mod frames;
 mod lab;
 mod ledger;
 mod limits;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use transport_lab::trial::Alpn;
 use transport_lab::wire::{HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, tls};
 
@@ -24,14 +24,18 @@ impl Lab {
 
     /// A TLS connection, its handshake finished.
     pub(crate) fn tls(&self, alpn: Alpn) -> Tls {
-        let config = Arc::new(tls::client(self.authority(), alpn).unwrap());
-        let client = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
-        let mut tls = StreamOwned::new(client, self.tcp(alpn));
-        while tls.conn.is_handshaking() {
-            tls.conn.complete_io(&mut tls.sock).unwrap();
-        }
-        tls
+        handshake(self.tcp(alpn), tls::client(self.authority(), alpn).unwrap())
     }
+}
+
+/// The same on any.
+pub(crate) fn handshake(tcp: TcpStream, config: ClientConfig) -> Tls {
+    let client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut tls = StreamOwned::new(client, tcp);
+    while tls.conn.is_handshaking() {
+        tls.conn.complete_io(&mut tls.sock).unwrap();
+    }
+    tls
 }
 
 /// Writes a byte a second (or nothing, when there is none) until the connection is closed; says how long that took.

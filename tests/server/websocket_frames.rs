@@ -116,6 +116,7 @@ async fn what_the_standard_forbids_is_closed_with_the_code_it_names_and_harms_no
     let surrogate = frame(0x81, b"\xed\xa0\x80");
     let cut = [frame(0x01, b"\xf0\x9f"), frame(0x80, b"\xa6")].concat();
     let (protocol, text, long) = ("websocket-protocol-error", "websocket-not-text", "websocket-message-too-long");
+    let binary = "websocket-binary-not-text";
     let cases: &[(&str, &[u8], u16, &str)] = &[
         ("not masked", b"\x81\x01x", 1002, protocol),
         ("a reserved bit", &frame(0xc1, b"x"), 1002, protocol),
@@ -129,7 +130,7 @@ async fn what_the_standard_forbids_is_closed_with_the_code_it_names_and_harms_no
         ("half a close code", &frame(0x88, b"x"), 1002, protocol),
         ("half a surrogate pair", &surrogate, 1007, text),
         ("a character cut short", &cut, 1007, text),
-        ("binary that is no text", &frame(0x82, b"\xff"), 1007, text),
+        ("binary that is no text", &frame(0x82, b"\xff"), 1003, binary),
         ("a close reason that is no text", &frame(0x88, b"\x03\xe8\xff"), 1007, text),
         ("a frame of nine exabytes", b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04", 1009, long),
         ("one byte too many", &frame(0x81, &vec![b'x'; 64 * 1024 + 1]), 1009, long),
@@ -211,8 +212,9 @@ async fn a_message_that_never_ends_is_bounded_in_size_and_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_no_ping_is_sent_away_and_who_does_stays() {
-    let lab = Lab::trial(&json!({"server": {"heartbeat": "200ms"}, "websocket": {"missed-pongs": 2}}));
-    for alpn in BOTH {
+    // Three seconds for an answer, which a busy machine may need.
+    let lab = Lab::trial(&json!({"server": {"heartbeat": "1s"}, "websocket": {"missed-pongs": 3}}));
+    let follow = async |alpn| {
         let mut raw = lab.raw(alpn, "/feeds/news/websocket").await;
         for k in 0..5 {
             assert_eq!(raw.next().await, Some((0x89, vec![])), "{alpn}: ping {k}");
@@ -226,9 +228,10 @@ async fn who_answers_no_ping_is_sent_away_and_who_does_stays() {
                 other => panic!("{alpn}: {other:?}"),
             }
         }
-        // The last answer may still have been on its way when the next ping left.
-        assert!((2..=3).contains(&pings), "{alpn}: {pings} pings were missed");
-    }
+        // Those that the last answers left unanswered, which may still have been on their way, and three more.
+        assert!((3..=6).contains(&pings), "{alpn}: {pings} pings were missed");
+    };
+    tokio::join!(follow(Alpn::H1), follow(Alpn::H2));
     until("both to be counted", || lab.reached("websocket-missed-pongs") == 2);
     until("both to be detached", || lab.attached() == 0);
 }

@@ -16,6 +16,9 @@ use transport_lab::wire::{Pool, Sink};
 
 use crate::run::any;
 
+/// How long anything that must happen is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Firefox opens them one after another, as RFC 6455 section 4.1 has it: there is time for that.
 const SHORT: &str = "[workload]\nsubscribers = 3\nhold = '1800ms'\nsettle = '1400ms'\ndrain = '500ms'\n\
                      events = { count = 2, rate = '10/s' }\n";
@@ -129,7 +132,7 @@ async fn what_the_native_client_sends_comes_back_whole_and_in_order() {
             feed.end_readers();
         };
         let both = async { tokio::join!(subscribed, ending).0 };
-        let reason = timeout(Duration::from_secs(30), both).await.expect("neither end waits for the other");
+        let reason = timeout(PATIENCE, both).await.expect("neither end waits for the other");
         assert_eq!(reason, "the server closed it: 1001 the feed ended its readers", "{alpn}");
         receipts.tell();
         let seen = seen.lock().unwrap();
@@ -162,10 +165,10 @@ async fn a_server_that_stops_ends_every_tunnel_with_its_connection() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), ended).await.expect("subscriptions and connections end with the server");
+    timeout(PATIENCE, ended).await.expect("subscriptions and connections end with the server");
     for mut tunnel in tunnels {
         let mut buffer = [0; 64];
         let end = async { while tunnel.read(&mut buffer).await.is_ok_and(|length| length > 0) {} };
-        timeout(Duration::from_secs(10), end).await.expect("its client sees the end");
+        timeout(PATIENCE, end).await.expect("its client sees the end");
     }
 }

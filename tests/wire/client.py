@@ -128,4 +128,4 @@ async def main(ca, port):
         await closed_by_the_client(client)
 
 
-asyncio.run(asyncio.wait_for(main(sys.argv[1], int(sys.argv[2])), 30))
+asyncio.run(asyncio.wait_for(main(sys.argv[1], int(sys.argv[2])), 120))

@@ -16,7 +16,7 @@ use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
 use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls};
 
 /// How long anything that must happen is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for what must happen.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

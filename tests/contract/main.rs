@@ -1,6 +1,8 @@
 //! What every transport keeps to, on everything that it rides on: whole trials with the native client, written once for
 //! all. A new transport is held to them by its line in `transport::ALL`.
 
+#[path = "../pace/mod.rs"]
+mod pace;
 mod run;
 
 use run::{Trial, over_every_protocol};

@@ -6,6 +6,8 @@ use std::process::Command;
 use serde_json::Value;
 use transport_lab::transport::{self, Transport};
 
+use crate::pace::paced;
+
 /// What each transport needs to be quick enough for a short trial, and its ways of reading where it has several.
 const TABLES: [(&str, &str); 3] = [
     ("polling", "[polling]\ninterval = '50ms'\nphase = 'zero'\n"),
@@ -42,7 +44,7 @@ pub(crate) fn over_every_protocol(settings: &str) -> Vec<Trial> {
     for (_, table) in TABLES.iter().filter(|(name, _)| there(name)) {
         text.push_str(table);
     }
-    write!(text, "{settings}").unwrap();
+    write!(text, "{}", paced(settings)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x.toml"), text).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_transport-lab"))

@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
 use crate::lab::{Lab, Ran, Started, facts_of, until};
+use crate::pace::factor;
 
 /// How long the calibration may take, its trials' processes included: its timelines take 1.3 s of it.
 const CALIBRATION: u64 = 5_000_000_000;
@@ -44,7 +45,7 @@ fn a_run_begins_with_two_equal_trials_that_say_what_is_noise() {
     assert_eq!(ends, [1, 2], "their numbers follow on the run's");
     let time = |fact: Option<&Value>| fact.unwrap()["t"].as_u64().unwrap();
     let took = time(facts.last()) - time(facts.first());
-    assert!(took < CALIBRATION, "{} ms", took / 1_000_000);
+    assert!(took < CALIBRATION * u64::from(factor()), "{} ms", took / 1_000_000);
     lab.has_nothing_left();
 }
 
@@ -134,7 +135,7 @@ fn a_server_held_up_in_the_middle_decides_no_latency() {
     kill(server, Signal::SIGSTOP).unwrap();
     // The disturbance itself, not a wait for anything.
     let begun = Instant::now();
-    until("the end of the disturbance", || (begun.elapsed() > HELD_UP).then_some(()));
+    until("the end of the disturbance", || (begun.elapsed() > HELD_UP * factor()).then_some(()));
     kill(server, Signal::SIGCONT).unwrap();
     let ran = run.end().exits(0);
     assert_eq!(ran.outcomes(), ["completed"], "late is not wrong");

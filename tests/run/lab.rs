@@ -14,8 +14,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::pace::paced;
+
 /// How long anything that must happen is waited for.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A small experiment: three subscriptions, three events and a census within half a second.
 const SMALL: &str = r#"question = "What goes wrong?"
@@ -46,7 +48,7 @@ impl Lab {
 
     /// Writes the small experiment with more at its end.
     pub(crate) fn experiment(&self, name: &str, more: &str) {
-        fs::write(self.path(&format!("{name}.toml")), format!("{SMALL}{more}")).unwrap();
+        fs::write(self.path(&format!("{name}.toml")), paced(&format!("{SMALL}{more}"))).unwrap();
     }
 
     /// A program of that name which takes the place of a browser: it says its version, or else does what the script
@@ -82,8 +84,10 @@ impl Lab {
     /// `run FILE --out out --certs certs --json --no-calibration` and more.
     pub(crate) fn running(&self, file: &str, more: &[&str]) -> Command {
         let file = format!("./{file}.toml");
+        let more: Vec<String> = more.iter().map(|more| paced(more)).collect();
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
         self.command(
-            &[&["run", &file, "--out", "out", "--certs", "certs", "--json", "--no-calibration"], more].concat(),
+            &[&["run", &file, "--out", "out", "--certs", "certs", "--json", "--no-calibration"], &more[..]].concat(),
         )
     }
 

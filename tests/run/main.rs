@@ -10,6 +10,8 @@ mod folders;
 mod interrupts;
 mod lab;
 mod leftovers;
+#[path = "../pace/mod.rs"]
+mod pace;
 mod report;
 mod rigs;
 mod soak;

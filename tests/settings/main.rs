@@ -5,6 +5,8 @@ mod certificates;
 mod coming_back;
 mod direction;
 mod hosts;
+#[path = "../pace/mod.rs"]
+mod pace;
 mod page;
 mod polling;
 mod refused;

@@ -13,7 +13,7 @@ use crate::wire::tls::Showing;
 
 /// How often it is looked whether they end soon. By the clock on the wall: a machine that was asleep has missed some
 /// of it, and another lab may have renewed what is in the folder.
-pub(super) const EVERY: Duration = Duration::from_hours(1);
+pub(super) const EVERY: Duration = Duration::from_secs(3600);
 
 /// What has to follow.
 pub(super) struct Renewal {

@@ -108,12 +108,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     // Visits under way are told of the interrupt, and kept as far as they came.
     let visits = tokio::spawn(reception.receive(visitors));
     let renewal = Renewal { dir: args.certs.clone(), hosts: names, showing, current };
-    let renewing = renewal.keep(renewal::EVERY, OffsetDateTime::now_utc, |certs, notices| {
-        // Whoever doesn't read it is served on.
-        let _ = notices.iter().try_for_each(|notice| writeln!(out, "{notice}"));
-        let _ = writeln!(out, "For Chromium it is now --ignore-certificate-errors-spki-list={}", spki(certs));
-        let _ = out.flush();
-    });
+    let renewing = renewal.keep(renewal::EVERY, OffsetDateTime::now_utc, |certs, notices| tell(out, certs, notices));
     tokio::select! {
         // An interrupt whose sender is gone can't come any more; then there is nothing to wait for either.
         _ = interrupt.wait_for(|interrupted| *interrupted) => {}
@@ -132,6 +127,13 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
 /// What Chromium's list of public keys takes.
 fn spki(certs: &Certs) -> String {
     base64(&certs.spki_sha256())
+}
+
+/// Says what was made anew. Whoever doesn't read it is served on.
+fn tell(out: &mut dyn Write, certs: &Certs, notices: &[String]) {
+    let _ = notices.iter().try_for_each(|notice| writeln!(out, "{notice}"));
+    let _ = writeln!(out, "For Chromium it is now --ignore-certificate-errors-spki-list={}", spki(certs));
+    let _ = out.flush();
 }
 
 /// How far the servers reach.

@@ -87,7 +87,7 @@ impl Streams {
                         bad_connects += 1;
                         continue;
                     }
-                    ended => return ended,
+                    ended @ Poll::Ready(_) => return ended,
                 }
                 // Those that have begun just now are to be polled, or nothing would wake them.
                 if !self.begin(&mut running) {

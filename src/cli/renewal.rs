@@ -108,6 +108,7 @@ mod tests {
             addresses: vec![Ipv4Addr::LOCALHOST.into()],
             hosts: vec![],
             origins: vec![],
+            control: None,
             token: None,
             settings: Settings::default(),
             tables: BTreeMap::new(),

@@ -63,6 +63,7 @@ impl Subject {
                 addresses: vec![Ipv4Addr::LOCALHOST.into()],
                 hosts: vec![],
                 origins: vec![],
+                control: None,
                 token: None,
                 settings: settings.server,
                 tables: settings.transports,

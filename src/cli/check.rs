@@ -41,6 +41,9 @@ fn describe(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
         let levels: Vec<String> = levels.map(shown).filter(|level| seen.insert(level.clone())).collect();
         writeln!(out, "  {factor:width$}  {}", visible(&levels.join(", ")))?;
     }
+    if let Some(warning) = plan::warning(plan) {
+        writeln!(out, "  warning: {warning}")?;
+    }
     Ok(())
 }
 
@@ -73,6 +76,28 @@ mod tests {
         let (out, result) = checked(&[path.to_str().unwrap()]);
         assert_eq!(result.unwrap(), Exit::Good);
         assert_eq!(out, "two: 4 trials, about 16 s, 0 claims\n  client    native\n  protocol  sse/h1, sse/h2\n");
+    }
+
+    #[test]
+    fn a_burst_to_two_hosts_under_one_certificate_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.toml");
+        let warned = |more: &str| {
+            let text = format!("question = 'What?'\n{more}");
+            std::fs::write(&path, text).unwrap();
+            let (out, result) = checked(&[path.to_str().unwrap()]);
+            assert_eq!(result.unwrap(), Exit::Good);
+            out.contains("\n  warning: whether hosts under one certificate share a connection varies")
+        };
+        let two = "client = 'chromium'\nprotocol = 'sse/h2'\n[workload]\nhosts = 2\n";
+        assert!(warned(two));
+        assert!(warned(&two.replace("sse/h2", "sse/h3")));
+        assert!(!warned(&format!("{two}open = 'after-settings'\n")), "the connection is there");
+        assert!(!warned(&format!("{two}[server]\ncertificate = 'per-host'\n")), "nothing can be shared");
+        assert!(!warned(&two.replace("hosts = 2", "hosts = 1")));
+        assert!(!warned(&two.replace("sse/h2", "sse/h1")));
+        assert!(!warned(&two.replace("chromium", "native")), "it dials each host");
+        assert!(!warned(&format!("repeats = 5\n{two}")), "five rounds show it");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::Experiment;
 use super::draft::level_of;
 use crate::transport::{Opens, Transport, sse};
 use crate::trial::settings::{
-    Beside, BesideKind, Connections, Direction, FaultKind, StuckDirection, StuckOn, Workload,
+    Beside, BesideKind, CertificateUse, Connections, Direction, FaultKind, Opening, StuckDirection, StuckOn, Workload,
 };
 use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
@@ -109,6 +109,26 @@ pub fn expected_time(plan: &Plan) -> Span {
         timeline + if is_native(settings) { NATIVE_MILLIS } else { BROWSER_MILLIS }
     };
     Span::from_millis(plan.trials.iter().map(millis).sum())
+}
+
+/// What a single round of a plan can't answer, and what to do about it.
+///
+/// Of a burst on connections that don't exist yet, requests to a second host under the same certificate share the first
+/// one's connection only if that is there by then (RFC 9113 section 9.1.1): one or two, round by round.
+pub fn warning(plan: &Plan) -> Option<&'static str> {
+    let races = |trial: &PlannedTrial| {
+        let Settings { workload, protocol, server, .. } = &trial.settings;
+        workload.hosts > 1
+            && workload.open == Opening::Burst
+            && server.certificate == CertificateUse::Shared
+            && matches!(protocol.alpn, Alpn::H2 | Alpn::H3)
+            && !is_native(&trial.settings)
+    };
+    let repeated = plan.trials.iter().any(|trial| trial.repeat > 0);
+    (!repeated && plan.trials.iter().any(races)).then_some(
+        "whether hosts under one certificate share a connection varies with `workload.open = \"burst\"`, from run to \
+         run: write \"after-settings\", or `repeats = 5` to see how it varies",
+    )
 }
 
 /// hash(the run's seed, repeat): the first 53 bits of SHA-256 over both as big-endian bytes (8 and 4 of them).

@@ -84,9 +84,10 @@ fn a_reader_finds_a_server_that_was_started_anew_is_told_of_the_gap_and_goes_on(
 fn a_neighbour_that_never_reads_is_not_noticed_and_the_server_ends_its_streams_cleanly() {
     let events =
         "settle = '300ms'\nhold = '700ms'\nstuck = 3\nevents = { count = 100, rate = '500/s', size = '4 KiB' }";
-    // Late in the drain: the census has been taken, and come as far as it will.
-    let fault = "[[fault]]\nat = '1150ms'\nkind = 'close-streams'\n";
-    for trial in over_every_protocol(&format!("{}{OBSERVE}{fault}", workload(events))) {
+    // Late in a long drain: the census has been taken and has come, on a busy machine too.
+    let fault = "[[fault]]\nat = '2800ms'\nkind = 'close-streams'\n";
+    let workload = workload(events).replace("drain = '500ms'", "drain = '2500ms'");
+    for trial in over_every_protocol(&format!("{workload}{OBSERVE}{fault}")) {
         if !trial.transport().holds() {
             assert!(trial.is_unsupported() && trial.reason().contains("unread"), "{}", trial.name());
             continue;
@@ -122,8 +123,7 @@ fn readers_that_never_read_use_up_the_connection_that_they_share_and_no_other() 
         if trial.may_lose() {
             continue;
         }
-        // Nobody is written the census, and what was on its way is all that came.
-        assert_eq!((trial.count("open-streams"), trial.count("server-open-streams")), (0, 0), "{}", trial.name());
+        // What fits the window is all that came, of two hundred: nobody gets half of it.
         assert!(trial.count("events-received") < 100, "{}", trial.name());
     }
 }

@@ -97,6 +97,11 @@ impl Witness {
                     }
                 }
             }
+            Fact::WebtransportDialect { conn, .. } => {
+                for visit in visits.values().filter(|visit| visit.told.contains(&conn)) {
+                    visit.facts.send(fact.clone());
+                }
+            }
             Fact::Attached { conn, stream, tag: Some(trial), .. } => {
                 let Some(visit) = visits.get_mut(&trial) else { return };
                 // A browser may come back on a connection that it kept from an earlier visit.

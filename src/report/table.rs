@@ -57,8 +57,16 @@ pub(super) struct Row {
 }
 
 /// What a table shows beside what claims name, where there is room.
-pub(super) const USUAL: [&str; 7] =
-    ["open-streams", "server-open-streams", "connections", "time-to-open", "events-received", "lost", "latency"];
+pub(super) const USUAL: [&str; 8] = [
+    "open-streams",
+    "server-open-streams",
+    "connections",
+    "webtransport-dialect",
+    "time-to-open",
+    "events-received",
+    "lost",
+    "latency",
+];
 
 impl Table {
     /// Chooses columns, at most so many, and writes the rows.

@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use admission::{Admission, Refusal, TOKEN_COOKIE, is_local};
@@ -28,6 +30,7 @@ pub use token::Token;
 
 use crate::certs::Certs;
 use crate::feed::Feed;
+use crate::transport::webtransport;
 use crate::trial::Alpn;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
@@ -40,6 +43,9 @@ use routes::Routes;
 
 /// The QUIC limit where the setting is unset: QUIC can't leave it out (RFC 9000 section 18.2: absent means 0).
 const QUIC_STREAMS: u32 = 100;
+
+/// How long it may take to tell clients that the server stops.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -84,6 +90,9 @@ pub struct Server {
     traffic: Traffic,
     /// The certificates of all ports, from the first that is listened at on.
     showing: Option<Showing>,
+    /// What serves HTTP/3, which says that it stops when it is told to.
+    h3: JoinSet<()>,
+    stop: watch::Sender<bool>,
 }
 
 impl Server {
@@ -101,7 +110,16 @@ impl Server {
                 }
             });
         }
-        Self { options, routes, tasks, endpoints: Vec::new(), traffic: Traffic::default(), showing: None }
+        Self {
+            options,
+            routes,
+            tasks,
+            endpoints: Vec::new(),
+            traffic: Traffic::default(),
+            showing: None,
+            h3: JoinSet::new(),
+            stop: watch::Sender::new(false),
+        }
     }
 
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
@@ -166,13 +184,16 @@ impl Server {
 
     /// Closes all ports and connections, and waits for the tasks that served them.
     pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let said = async { while self.h3.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(FAREWELL, said).await;
         for (endpoint, code) in &self.endpoints {
             endpoint.close(quinn::VarInt::from_u32(*code), b"the server stops");
         }
         self.tasks.shutdown().await;
         for (endpoint, _) in &self.endpoints {
             // The peers are told; a peer that is gone needn't be waited for.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(200), endpoint.wait_idle()).await;
+            let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
         }
     }
 
@@ -222,7 +243,8 @@ impl Server {
         };
         let reset_key = ResetKey::of(self.options.certs.key().secret_der());
         let traffic = self.traffic.clone();
-        let options = QuicOptions { tls: self.tls(alpn)?, max_concurrent_streams, reset_key, traffic };
+        let dialects = webtransport::dialects(&self.options.tables);
+        let options = QuicOptions { tls: self.tls(alpn)?, max_concurrent_streams, dialects, reset_key, traffic };
         for socket in sockets {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
             if alpn == Alpn::Quic {
@@ -233,7 +255,7 @@ impl Server {
                 let endpoint = h3::endpoint(socket, &options)?;
                 // H3_NO_ERROR (RFC 9114 section 8.1).
                 self.endpoints.push((endpoint.clone(), 0x100));
-                self.tasks.spawn(h3::serve(endpoint, options.clone(), handler, sink));
+                self.h3.spawn(h3::serve(endpoint, options.clone(), handler, sink, self.stop.subscribe()));
             }
         }
         Ok(port)

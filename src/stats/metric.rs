@@ -2,6 +2,7 @@
 
 mod beside;
 pub(super) mod delivery;
+mod dialect;
 mod recovery;
 mod streams;
 mod timing;
@@ -15,7 +16,7 @@ use super::sample::Sample;
 pub struct Metric {
     /// Its name in files and tables: `open-streams`.
     pub name: &'static str,
-    /// Its unit: `streams`, `connections`, `events`, `ms`, `µs`, `B`.
+    /// Its unit: `streams`, `connections`, `draft`, `events`, `ms`, `µs`, `B`.
     pub unit: &'static str,
     /// What it is, in a sentence.
     pub definition: &'static str,
@@ -39,6 +40,7 @@ pub static ALL: &[&Metric] = &[
     &streams::STREAMS_PER_CONNECTION,
     &streams::CONNECTIONS_OPENED,
     &streams::CONNECTIONS_UNUSED,
+    &dialect::WEBTRANSPORT_DIALECT,
     &timing::BLOCKED_REQUEST,
     &beside::BESIDE_WAIT,
     &timing::TIME_TO_OPEN,
@@ -83,7 +85,11 @@ mod tests {
         for (at, metric) in ALL.iter().enumerate() {
             assert!(metric.definition.ends_with('.'), "{}", metric.name);
             assert!(metric.phrase.contains("{}"), "{}", metric.name);
-            assert!(["streams", "connections", "events", "ms", "µs", "B"].contains(&metric.unit), "{}", metric.name);
+            assert!(
+                ["streams", "connections", "draft", "events", "ms", "µs", "B"].contains(&metric.unit),
+                "{}",
+                metric.name
+            );
             assert!(ALL[..at].iter().all(|other| other.name != metric.name), "{}", metric.name);
             assert!(std::ptr::eq(find(metric.name).unwrap(), *metric));
         }

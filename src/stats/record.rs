@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::observation::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, Urls};
-use crate::trial::{Alpn, Fact, Observation, PlannedTrial};
+use crate::trial::{Alpn, Dialect, Fact, Observation, PlannedTrial};
 
 pub(super) use life::Step;
 
@@ -41,6 +41,8 @@ pub(super) struct Record<'a> {
     pub(super) uncertainty: Option<u64>,
     /// Accepted connections.
     pub(super) connections: BTreeMap<u64, Connection>,
+    /// What sessions of WebTransport were opened in, where something said so, in the order they were asked for.
+    pub(super) dialects: Vec<Dialect>,
     /// This trial's subscriptions as the server saw them begin, in order of time.
     pub(super) attachments: Vec<Attachment<'a>>,
     /// Every published event, by id.
@@ -223,6 +225,7 @@ impl<'a> Record<'a> {
             Fact::Disconnected { conn, requests, .. } => {
                 self.connections.insert(*conn, Connection { requests: Some(*requests) });
             }
+            Fact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
             Fact::Attached { t, conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
                 let (t, conn, stream, alpn, sub) = (*t, *conn, *stream, *alpn, *sub);
                 self.attachments.push(Attachment { t, until: None, conn, stream, alpn, sub, feed });

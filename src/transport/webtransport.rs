@@ -3,11 +3,13 @@
 //! A session shares its connection with requests; a browser opens a connection for each session all the same, and
 //! Firefox opens two of which it uses one. What tells is how many sessions there are, not how many connections.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::session::{self, Mode, Publish};
 use super::{Opens, Serve, Transport, Upstream};
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Dialects};
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
@@ -37,6 +39,15 @@ pub struct Settings {
     pub publish: Publish,
     /// How a page comes to trust the server.
     pub trust: Trust,
+    /// The dialects that the server offers: `all`, or one or a list of `draft-02`, `draft-07`, `draft-13` and
+    /// `draft-15`. The native client speaks each.
+    pub dialects: Dialects,
+}
+
+/// The dialects that a server offers which has these tables of settings, one per transport.
+pub(crate) fn dialects(tables: &BTreeMap<String, serde_json::Value>) -> Dialects {
+    let table = tables.get(TRANSPORT.name).and_then(|table| Settings::deserialize(table).ok());
+    table.unwrap_or_default().dialects
 }
 
 /// How a page comes to trust the server.
@@ -52,6 +63,6 @@ pub enum Trust {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { mode: Mode::Stream, finish: true, publish: Publish::Stream, trust: Trust::Ca }
+        Self { mode: Mode::Stream, finish: true, publish: Publish::Stream, trust: Trust::Ca, dialects: Dialects::ALL }
     }
 }

@@ -7,6 +7,7 @@
 pub mod claim;
 pub mod clock;
 pub mod contract;
+pub mod dialect;
 pub mod journal;
 pub mod kept;
 pub mod lanes;
@@ -20,6 +21,7 @@ pub mod stdio;
 
 pub use claim::Claim;
 pub use contract::{Down, Role, Sending, SubscriptionPlan, TrialMessage, Up};
+pub use dialect::{Dialect, Dialects};
 pub use observation::{Fact, Observation, Source};
 pub use plan::{Levels, Plan, PlannedTrial};
 pub use protocol::{Alpn, Protocol};

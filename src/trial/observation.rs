@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Alpn;
+use super::{Alpn, Dialect, Dialects};
 
 /// Who observed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,6 +89,19 @@ pub enum Fact {
     Published { t: u64, feed: Arc<str>, id: String, event: u32, scheduled: u64, census: bool },
     /// The census event was handed to this stream.
     Written { t: u64, stream: u64, sub: Option<u32>, id: String },
+    /// A WebTransport session was asked for on a connection. `offered` are the dialects that the server's settings name,
+    /// `sent` those that the client's do, `token` is its `:protocol` and `draft` what its fields say of the draft;
+    /// `taken` is what is spoken by all that, and `None` where nothing says.
+    WebtransportDialect {
+        t: u64,
+        conn: u64,
+        offered: Dialects,
+        sent: Dialects,
+        token: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        draft: Option<String>,
+        taken: Option<Dialect>,
+    },
     /// A bound was reached: its name, and how often so far.
     BoundReached { t: u64, bound: String, times: u64 },
     /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered,
@@ -135,7 +148,9 @@ impl Fact {
     pub fn in_life(mut self, life: u32) -> Self {
         let first = u64::from(life) << LIFE_BITS;
         match &mut self {
-            Self::Connected { conn, .. } | Self::Disconnected { conn, .. } => *conn += first,
+            Self::Connected { conn, .. } | Self::Disconnected { conn, .. } | Self::WebtransportDialect { conn, .. } => {
+                *conn += first;
+            }
             Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
@@ -153,6 +168,7 @@ impl Fact {
                 | Self::Disconnected { .. }
                 | Self::Attached { .. }
                 | Self::Detached { .. }
+                | Self::WebtransportDialect { .. }
                 | Self::Published { .. }
                 | Self::Written { .. }
                 | Self::Usage { .. }
@@ -187,6 +203,7 @@ impl Fact {
             | Self::Detached { t, .. }
             | Self::Published { t, .. }
             | Self::Written { t, .. }
+            | Self::WebtransportDialect { t, .. }
             | Self::BoundReached { t, .. }
             | Self::Usage { t, .. }
             | Self::Started { t, .. }

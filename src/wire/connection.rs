@@ -60,6 +60,11 @@ impl Connection {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Tells a fact about it.
+    pub(super) fn saw(&self, fact: Fact) {
+        self.sink.saw(fact);
+    }
+
     /// Counts a request.
     pub fn asked(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);

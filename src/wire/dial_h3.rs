@@ -17,12 +17,13 @@ use super::h3_begin::Takers;
 use super::h3_connect::{DRAFT_ASKED, Streams, drive};
 use super::h3_frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, read_headers};
 use super::h3_sessions::{Sessions, prefixes};
-use super::h3_settings::ENABLE_WEBTRANSPORT;
 use super::h3_streams::{Arrivals, BidiStream, Opener};
 use super::h3_tunnel::H3Tunnel;
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, endpoint, h3_qpack};
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Dialect, Dialects};
 
+/// What the `:protocol` of WebTransport is from draft 15 on.
+const LATER_NAME: &str = "webtransport-h3";
 /// Streams of the server's own at once, of either kind: each of a thousand sessions has one, and some an event on each.
 const SERVER_STREAMS: u32 = 2048;
 /// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
@@ -87,7 +88,7 @@ impl H3Connection {
         let takers = Takers::of_client(quic.clone(), Arc::clone(&sessions));
         let mut builder = h3::client::builder();
         builder.max_field_section_size(u64::from(MAX_HEADER_BYTES)).enable_datagram(true).enable_extended_connect(true);
-        let built = builder.build::<_, _, Bytes>(Arrivals::new(takers, &[(ENABLE_WEBTRANSPORT, 1)])).await;
+        let built = builder.build::<_, _, Bytes>(Arrivals::new(takers, Dialects::ALL)).await;
         let (mut driver, sender) = built.map_err(|error| target.failed(&error))?;
         let (offering, offer) = watch::channel(None);
         let (datagrams, datagrams_of) = (Arc::clone(&sessions), quic.clone());
@@ -155,9 +156,18 @@ impl H3Connection {
         mut request: http::Request<()>,
         protocol: &str,
     ) -> Result<(Parts, Option<Session>), WireError> {
-        let value = http::HeaderValue::from_static(DRAFT_ASKED.1);
-        request.headers_mut().insert(DRAFT_ASKED.0, value);
-        let (head, asking) = self.ask(target, &request, protocol, |offer| offer.webtransport).await?;
+        let offered = self.offered().await;
+        // The oldest has most sessions on a connection and says so itself; else the newest, as servers take it.
+        let old = offered.contains(Dialect::Draft02);
+        if old {
+            request.headers_mut().insert(DRAFT_ASKED.0, http::HeaderValue::from_static(DRAFT_ASKED.1));
+        }
+        let protocol = match offered.newest() {
+            Some(Dialect::Draft15) if !old => LATER_NAME,
+            _ => protocol,
+        };
+        let takes = |offer: &Offer| offer.webtransport && offered != Dialects::default();
+        let (head, asking) = self.ask(target, &request, protocol, takes).await?;
         let Asking { mut send, mut reader, waiting } = asking;
         if !head.status.is_success() {
             let _ = send.finish();
@@ -173,6 +183,11 @@ impl H3Connection {
             drop((waiting, self));
         });
         Ok((head, Some(session)))
+    }
+
+    /// The dialects of WebTransport that the server's settings name, once they have come.
+    async fn offered(&self) -> Dialects {
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, self.owner.sessions.peer()).await.unwrap_or_default()
     }
 
     /// Sends an extended CONNECT once the server has said that it takes some (RFC 8441 section 3), and waits for the

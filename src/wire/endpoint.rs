@@ -3,17 +3,27 @@
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Endpoint, Incoming, ServerConfig, TransportConfig};
+use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::dial::Target;
 use super::h3::QuicOptions;
-use super::{MAX_CONNECTIONS, Sink, WireError, tls};
+use super::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, Place, Sink, WireError, tls};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
+
+/// How many handshakes may be under way before the next clients have to show that they are where they say that they are.
+const RETRY_ABOVE: usize = 256;
+/// How many may be under way at all. Each is 46 kB.
+const MAX_HANDSHAKES: usize = 2048;
+/// How many first packets may wait to be looked at, and what may wait behind each, in bytes.
+const MAX_INCOMING: usize = 1024;
+const INCOMING_BYTES: u64 = 16 * 1024;
 
 /// An endpoint on this socket, listening, with these limits for each connection.
 pub(super) fn bind(
@@ -26,7 +36,11 @@ pub(super) fn bind(
     let crypto =
         QuicServerConfig::try_from(Arc::clone(&options.tls)).map_err(|error| listen(std::io::Error::other(error)))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport));
+    config
+        .transport_config(Arc::new(transport))
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
     Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
 }
 
@@ -53,30 +67,85 @@ pub(super) async fn connect(
     Ok((quic, endpoint))
 }
 
-/// Serves each connection until this is dropped, which ends them all. One too many is refused and counted.
-pub(super) async fn accept<F>(endpoint: &Endpoint, sink: &Sink, serve: impl Fn(Incoming) -> F)
-where
+/// Serves each connection until this is dropped, which ends them all, or until `stop` says so, when each ends by itself.
+///
+/// Whoever begins a handshake may not be where it says that it is, and may never go on. So from [`RETRY_ABOVE`]
+/// handshakes under way the next have to show first that they receive what is sent to them (RFC 9000 section 8.1.2),
+/// which costs nothing here; and there are [`MAX_HANDSHAKES`] at most. Both are counted, like one connection too many.
+pub(super) async fn accept<F>(
+    endpoint: &Endpoint,
+    sink: &Sink,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+) where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
-    let mut refused = 0;
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    let [mut refused, mut retried, mut crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::new);
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            () = told(&mut stop) => break,
         };
         let Some(incoming) = incoming else { return };
         if connections.len() >= MAX_CONNECTIONS {
             incoming.refuse();
-            refused += 1;
-            sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times: refused });
+            refused.reached(sink);
             continue;
         }
-        let served = serve(incoming);
+        let under_way = handshakes.load(Ordering::Relaxed);
+        if under_way >= RETRY_ABOVE && !incoming.remote_address_validated() {
+            // One that can't be asked to is one that was validated.
+            let _ = incoming.retry();
+            retried.reached(sink);
+            continue;
+        }
+        let Some(place) = Place::take(&handshakes, MAX_HANDSHAKES) else {
+            incoming.refuse();
+            crowded.reached(sink);
+            continue;
+        };
+        let serve = serve.clone();
         connections.spawn(async move {
+            let served = async {
+                let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?)).await??;
+                drop(place);
+                serve(quic).await
+            };
             if let Err(error) = served.await {
                 tracing::debug!(%error, "a QUIC connection ended");
             }
         });
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Ends when it is said to stop.
+pub(super) async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Something that is counted, and told of each time that its number has doubled: each in a flood would be one itself.
+struct Bound {
+    name: &'static str,
+    times: u64,
+}
+
+impl Bound {
+    fn new(name: &'static str) -> Self {
+        Self { name, times: 0 }
+    }
+
+    fn reached(&mut self, sink: &Sink) {
+        self.times += 1;
+        if self.times.is_power_of_two() {
+            let (t, bound, times) = (monotonic_nanos(), self.name.to_owned(), self.times);
+            sink.saw(Fact::BoundReached { t, bound, times });
+        }
     }
 }

@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h3::error::Code;
+use h3::quic::StreamId;
 use h3::server::RequestStream;
 use http::Method;
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Endpoint, TransportConfig, VarInt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::endpoint::{accept, bind};
+use super::endpoint::{accept, bind, told};
 use super::exchange::BodyError;
 use super::h3_begin::Takers;
 use super::h3_connect::{self, Shared};
 use super::h3_filter::Refused;
 use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
-use super::h3_sessions::{MAX_SESSIONS, Sessions};
-use super::h3_settings::{Settings, WEBTRANSPORT_MAX_SESSIONS};
+use super::h3_sessions::Sessions;
 use super::h3_streams::{Arrivals, BidiStream, Gone};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_HEADER_BYTES, Request,
-    ResetKey, ResponseBody, Sink, Traffic, WireError, h3_message, upgrade,
+    ResetKey, ResponseBody, Sink, Traffic, WireError, date, h3_message, upgrade,
 };
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Dialects};
 
 /// What a connection keeps for retransmission and sends ahead, in bytes.
 const SEND_WINDOW: u64 = 256 * 1024;
@@ -43,9 +43,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(8);
 const UNI_STREAMS: u32 = 32;
 /// What waits of datagrams to be read, and to be sent, per connection, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
-
-/// What the settings say beside what `h3` knows of.
-const SETTINGS: Settings = &[(WEBTRANSPORT_MAX_SESSIONS, MAX_SESSIONS as u64)];
+/// How long a connection that is to be closed may take to say so before, and how often is looked whether it has.
+const FAREWELL: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct QuicOptions {
     pub tls: Arc<rustls::ServerConfig>,
     /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
     pub max_concurrent_streams: u32,
+    /// The dialects of WebTransport that HTTP/3's settings name.
+    pub dialects: Dialects,
     /// What it has in common with the server that takes its place.
     pub reset_key: ResetKey,
     /// Counts what is sent and received.
@@ -76,19 +78,40 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
     bind(socket, options, transport)
 }
 
-/// Serves connections until it is dropped, which closes them all. The options are those of the endpoint.
-pub async fn serve<H: Handler>(endpoint: Endpoint, options: QuicOptions, handler: H, sink: Sink) {
-    let streams = options.max_concurrent_streams;
-    accept(&endpoint, &sink, |incoming| connection(incoming, streams, handler.clone(), sink.clone())).await;
+/// Serves connections until it is dropped, which closes them all; or until `stop` says so: then each is told that no
+/// further request is answered, and closed. The options are those of the endpoint.
+pub async fn serve<H: Handler>(
+    endpoint: Endpoint,
+    options: QuicOptions,
+    handler: H,
+    sink: Sink,
+    stop: watch::Receiver<bool>,
+) {
+    let serving = Serving {
+        streams: options.max_concurrent_streams,
+        offered: options.dialects,
+        handler,
+        sink: sink.clone(),
+        stop: stop.clone(),
+    };
+    accept(&endpoint, &sink, stop, move |quic| connection(quic, serving.clone())).await;
+}
+
+/// What connections have in common.
+#[derive(Clone)]
+struct Serving<H> {
+    streams: u32,
+    offered: Dialects,
+    handler: H,
+    sink: Sink,
+    stop: watch::Receiver<bool>,
 }
 
 async fn connection<H: Handler>(
-    incoming: quinn::Incoming,
-    streams: u32,
-    handler: H,
-    sink: Sink,
+    quic: quinn::Connection,
+    serving: Serving<H>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let quic = tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?).await??;
+    let Serving { streams, offered, handler, sink, mut stop } = serving;
     let handshake = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     if handshake.and_then(|data| data.protocol).as_deref() != Some(Alpn::H3.wire()) {
         return Err("an ALPN other than h3".into());
@@ -96,17 +119,16 @@ async fn connection<H: Handler>(
     let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
     let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink, streams), mpsc::unbounded_channel());
     let takers = Takers::of_server(quic.clone(), Arc::clone(&sessions), connects);
-    let arrivals = Arrivals::new(takers, SETTINGS);
+    let arrivals = Arrivals::new(takers, offered);
     let gone = arrivals.gone();
     let mut h3 = h3::server::builder()
         .max_field_section_size(u64::from(MAX_HEADER_BYTES))
         .enable_extended_connect(true)
         .enable_datagram(true)
-        .enable_webtransport(true)
-        .max_webtransport_sessions(MAX_SESSIONS as u64)
         .build::<_, Bytes>(arrivals)
         .await?;
-    let shared = Shared { handler: handler.clone(), connection: Arc::clone(&connection), quic: quic.clone(), sessions };
+    let (quic_of, connection_of) = (quic.clone(), Arc::clone(&connection));
+    let shared = Shared { handler: handler.clone(), connection: connection_of, quic: quic_of, sessions, offered };
     let datagrams = shared.sessions.read_datagrams(&quic);
     let mut datagrams = std::pin::pin!(datagrams);
     let mut requests = JoinSet::new();
@@ -122,6 +144,21 @@ async fn connection<H: Handler>(
             }
             () = &mut datagrams => return Err("the connection is gone".into()),
             Some(_) = requests.join_next(), if !requests.is_empty() => continue,
+            () = told(&mut stop) => {
+                // RFC 9114 section 5.2: what has begun was looked at, and nothing will be that hasn't. Responses that
+                // have no end of their own are cut off. `h3` itself doesn't know of extended CONNECTs.
+                let before = quic.stats().frame_tx.stream;
+                let next = h3::proto::varint::VarInt::try_from(shared.sessions.next()).unwrap_or_default();
+                h3.inner.shutdown(&mut None, StreamId::from(next)).await?;
+                let sent = async {
+                    while quic.stats().frame_tx.stream == before {
+                        tokio::time::sleep(MOMENT).await;
+                    }
+                };
+                let _ = tokio::time::timeout(FAREWELL, sent).await;
+                quic.close(H3_NO_ERROR, b"the server stops");
+                return Ok(());
+            }
         };
         let (handler, connection, gone) = (handler.clone(), Arc::clone(&connection), gone.clone());
         requests.spawn(async move {
@@ -164,7 +201,8 @@ async fn request_task<H: Handler>(
     connection.asked();
     if head.method == Method::CONNECT {
         // A proxy's (RFC 9114 section 4.4), which this isn't.
-        let (parts, body) = upgrade::NO_PROXY.response().into_parts();
+        let (mut parts, body) = upgrade::NO_PROXY.response().into_parts();
+        date::put(&mut parts.headers);
         stream.send_response(http::Response::from_parts(parts, ())).await?;
         send_body(&mut stream, body).await?;
         // What else it sends would be for whom it wanted to reach.
@@ -192,7 +230,8 @@ async fn request_task<H: Handler>(
         response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
         () = &mut gone => return Ok(()),
     };
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
+    date::put(&mut parts.headers);
     Box::pin(stream.send_response(http::Response::from_parts(parts, ()))).await?;
     tokio::select! {
         sent = send_body(&mut stream, body) => sent,

@@ -16,11 +16,13 @@ use super::h3_section::Protocol;
 use super::h3_sessions::{Feeds, Sessions, prefixes};
 use super::h3_tunnel::{H3Tunnel, give_up};
 use super::session::{Driver, Ended};
-use super::{Connection, Exchange, Handler, Opening, ResponseBody, Session, h3_message};
+use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, Opening, ResponseBody, Session, date, h3_message};
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Dialect, Dialects, Fact};
 
 /// How long the peer may take to acknowledge a session's end, and a session's user to notice it.
 const PARTING: Duration = Duration::from_secs(2);
-/// How browsers of today say which draft of WebTransport they speak, and how they want to be answered
+/// How clients say that they speak drafts up to 06 of WebTransport, and how they want to be answered
 /// (draft-ietf-webtrans-http3-02 section 3.3).
 pub(super) const DRAFT_ASKED: (&str, &str) = ("sec-webtransport-http3-draft02", "1");
 const DRAFT_ANSWER: (&str, &str) = ("sec-webtransport-http3-draft", "draft02");
@@ -32,6 +34,8 @@ pub(super) struct Shared<H> {
     pub(super) connection: Arc<Connection>,
     pub(super) quic: quinn::Connection,
     pub(super) sessions: Arc<Sessions>,
+    /// The dialects of WebTransport that the settings here name.
+    pub(super) offered: Dialects,
 }
 
 /// Answers an extended CONNECT, and does what it opens until that ends.
@@ -49,6 +53,7 @@ pub(super) async fn serve<H: Handler>(connect: Connect, shared: Shared<H>) {
         Err(Undecoded::Connection(code)) => return quic.close(code, b"a header that can't be read"),
     };
     let (mut head, body) = response.into_parts();
+    date::put(&mut head.headers);
     if draft && head.status.is_success() {
         head.headers.insert(DRAFT_ANSWER.0, HeaderValue::from_static(DRAFT_ANSWER.1));
     }
@@ -144,6 +149,11 @@ impl Asked<'_> {
         }
         shared.connection.asked();
         let draft = head.headers.get(DRAFT_ASKED.0).is_some_and(|value| value == DRAFT_ASKED.1);
+        if self.protocol.is_session() {
+            // The drafts' section 3.1: before that a server can't know what a client wants to speak.
+            let sent = tokio::time::timeout(HANDSHAKE_TIMEOUT, shared.sessions.peer()).await.unwrap_or_default();
+            self.tell(shared, sent, draft);
+        }
         let opening =
             || Opening { head, protocol: self.protocol.name().to_owned(), connection: Arc::clone(&shared.connection) };
         let exchange = match self.protocol {
@@ -154,6 +164,27 @@ impl Asked<'_> {
             Protocol::Other => return Ok((false, refusal(StatusCode::NOT_IMPLEMENTED))),
         };
         Ok((draft && self.protocol.is_session(), shared.handler.answer(exchange).await))
+    }
+}
+
+impl Asked<'_> {
+    /// Tells which dialect a session is asked for in. The request itself says so by its `:protocol` from draft 15 on and
+    /// by a field up to draft 06; else the newest is meant that both ends' settings name.
+    fn tell<H>(&self, shared: &Shared<H>, sent: Dialects, draft: bool) {
+        let taken = match self.protocol {
+            Protocol::WebTransportH3 => Some(Dialect::Draft15),
+            _ if draft => Some(Dialect::Draft02),
+            _ => sent.and(shared.offered).newest(),
+        };
+        shared.connection.saw(Fact::WebtransportDialect {
+            t: monotonic_nanos(),
+            conn: shared.connection.id,
+            offered: shared.offered,
+            sent,
+            token: self.protocol.token().to_owned(),
+            draft: draft.then(|| DRAFT_ANSWER.1.to_owned()),
+            taken,
+        });
     }
 }
 

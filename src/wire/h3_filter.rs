@@ -67,6 +67,8 @@ pub(super) struct Filter {
     begun: bool,
     /// The last `MAX_PUSH_ID`.
     max_push_id: Option<u64>,
+    /// What the peer's settings say, until somebody takes them.
+    settings: Option<Bytes>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +85,7 @@ impl Filter {
     /// At the beginning of a frame, or where so many bytes of one are yet to come that goes on as it comes.
     pub(super) fn new(place: Place, left: u64) -> Self {
         let state = State::Pass(left);
-        Self { place, state, front: BytesMut::new(), begun: false, max_push_id: None }
+        Self { place, state, front: BytesMut::new(), begun: false, max_push_id: None, settings: None }
     }
 
     /// What has come goes in; what may go on comes out, which may be nothing yet.
@@ -152,6 +154,11 @@ impl Filter {
         if between && self.front.is_empty() { Ok(()) } else { connection(H3_FRAME_ERROR) }
     }
 
+    /// The payload of the peer's SETTINGS, once, when they have come.
+    pub(super) fn take_settings(&mut self) -> Option<Bytes> {
+        self.settings.take()
+    }
+
     /// Whether a frame of this type may come here and now.
     fn admit(&self, kind: u64) -> Result<(), Refused> {
         let request = self.place == Place::Request;
@@ -196,6 +203,7 @@ impl Filter {
             SETTINGS => {
                 self.begun = true;
                 h3_settings::check(payload).map_err(Refused::Connection)?;
+                self.settings = Some(payload.clone());
                 return Ok(true);
             }
             _ => {}

@@ -35,7 +35,11 @@ pub(super) struct Guard {
 
 impl Guard {
     fn pass(&mut self, chunk: Bytes) -> Result<Bytes, StreamErrorIncoming> {
-        self.filter.pass(chunk).map_err(|refused| self.refuse(refused))
+        let passed = self.filter.pass(chunk).map_err(|refused| self.refuse(refused))?;
+        if let Some(settings) = self.filter.take_settings() {
+            self.takers.sessions.peer_says(&settings);
+        }
+        Ok(passed)
     }
 
     fn end(&self) -> Result<(), StreamErrorIncoming> {

@@ -44,6 +44,11 @@ impl Protocol {
         }
     }
 
+    /// Its name on the wire; empty where it isn't known.
+    pub(super) fn token(self) -> &'static str {
+        if self == Self::WebTransportH3 { "webtransport-h3" } else { self.name() }
+    }
+
     /// Whether it opens a session.
     pub(super) fn is_session(self) -> bool {
         matches!(self, Self::WebTransport | Self::WebTransportH3)

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, SetOnce, mpsc};
 
 use super::Sink;
 use super::h3_frames::{H3_ID_ERROR, varint};
+use super::h3_settings;
 use super::session::{Prefixes, put_varint};
-use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Dialects, Fact};
 
 /// How many sessions a connection carries at once; more are refused (draft-ietf-webtrans-http3 section 5.2).
 pub(super) const MAX_SESSIONS: usize = 1000;
@@ -68,6 +69,8 @@ pub(super) struct Sessions {
     parking: usize,
     /// How many requests' streams QUIC lets a client have at once.
     streams: u64,
+    /// The dialects that the peer's SETTINGS name, once they have come.
+    peer: SetOnce<Dialects>,
     /// A server's: where bounds that are reached are told of.
     sink: Option<Sink>,
 }
@@ -106,17 +109,33 @@ impl Sessions {
     /// Of a server's connection, which lets its client have so many streams at once.
     pub(super) fn of_server(sink: Sink, streams: u32) -> Arc<Self> {
         let (table, parking, streams) = (Table::from(0), MAX_PARKED_STREAMS, streams.into());
-        Arc::new(Self { table, begun: Notify::new(), parking, streams, sink: Some(sink) })
+        Arc::new(Self { table, begun: Notify::new(), parking, streams, peer: SetOnce::new(), sink: Some(sink) })
     }
 
     /// Of a client's connection, which knows all its own requests.
     pub(super) fn of_client() -> Arc<Self> {
         let (table, parking, streams) = (Table::from(u64::MAX), MAX_PARKED_AT_CLIENT, u64::MAX);
-        Arc::new(Self { table, begun: Notify::new(), parking, streams, sink: None })
+        Arc::new(Self { table, begun: Notify::new(), parking, streams, peer: SetOnce::new(), sink: None })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The peer's SETTINGS have come.
+    pub(super) fn peer_says(&self, payload: &[u8]) {
+        // They come once.
+        let _ = self.peer.set(h3_settings::dialects(payload));
+    }
+
+    /// The id of the next request's stream.
+    pub(super) fn next(&self) -> u64 {
+        self.table().next
+    }
+
+    /// The dialects that the peer's SETTINGS name; waits for them.
+    pub(super) async fn peer(&self) -> Dialects {
+        *self.peer.wait().await
     }
 
     /// A request's stream has begun; it may open a session.

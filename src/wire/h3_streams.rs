@@ -19,7 +19,8 @@ use quinn::{ConnectionError, VarInt, WriteError};
 use super::h3_begin::{self, BidiBegun, Takers, UniBegun};
 use super::h3_critical::Own;
 use super::h3_recv::RecvStream;
-use super::h3_settings::{self, Settings};
+use super::h3_settings;
+use crate::trial::Dialects;
 
 type Accepting<T> = Pin<Box<dyn Stream<Item = Result<T, ConnectionError>> + Send>>;
 type Beginnings<T> = FuturesUnordered<Pin<Box<dyn Future<Output = Option<T>> + Send>>>;
@@ -34,13 +35,13 @@ pub(super) struct Arrivals {
     uni: Accepting<quinn::RecvStream>,
     uni_beginning: Beginnings<UniBegun>,
     gone: Gone,
-    /// What the settings say that `h3` can't, until they are sent.
-    settings: Option<Settings>,
+    /// What the settings offer, until they are sent.
+    dialects: Option<Dialects>,
     own: Own,
 }
 
 impl Arrivals {
-    pub(super) fn new(takers: Takers, settings: Settings) -> Self {
+    pub(super) fn new(takers: Takers, dialects: Dialects) -> Self {
         let quic = takers.quic.clone();
         let bidi = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_bi().await, quic)) });
         let uni = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_uni().await, quic)) });
@@ -52,7 +53,7 @@ impl Arrivals {
             uni: Box::pin(uni),
             uni_beginning: FuturesUnordered::new(),
             gone: Gone::default(),
-            settings: Some(settings),
+            dialects: Some(dialects),
             own: Own::default(),
         }
     }
@@ -141,10 +142,14 @@ impl quic::OpenStreams<Bytes> for Arrivals {
             }));
         }
         // The first is the control stream.
-        let control = self.settings.take().map(|settings| {
+        let control = self.dialects.take().map(|dialects| {
             let beginning = Bytes::new();
-            Box::new(Control { settings: Some(settings), beginning })
+            Box::new(Control { dialects: Some(dialects), beginning })
         });
+        if let (Ok(stream), Some(_)) = (&opened, &control) {
+            // What it says at the end comes before what is left of responses.
+            let _ = stream.send.set_priority(1);
+        }
         Poll::Ready(opened.map(|stream| SendStream { control, ..stream }))
     }
 
@@ -219,7 +224,7 @@ pub(super) struct SendStream {
 /// What a control stream begins with.
 struct Control {
     /// Until something is handed over.
-    settings: Option<Settings>,
+    dialects: Option<Dialects>,
     /// What isn't written yet of it.
     beginning: Bytes,
 }
@@ -252,10 +257,10 @@ impl quic::SendStream<Bytes> for SendStream {
             return Err(StreamErrorIncoming::Unknown("data while there is still some to write".into()));
         }
         let mut data = data.into();
-        let unsaid = self.control.as_mut().and_then(|control| Some((control.settings.take()?, control)));
+        let unsaid = self.control.as_mut().and_then(|control| Some((control.dialects.take()?, control)));
         match unsaid {
-            Some((settings, control)) => {
-                control.beginning = h3_settings::add(settings, data.copy_to_bytes(data.remaining()));
+            Some((dialects, control)) => {
+                control.beginning = h3_settings::offer(dialects, data.copy_to_bytes(data.remaining()));
             }
             None => self.writing = Some(data),
         }

@@ -4,6 +4,7 @@
 //! never happen here: a transport's or a trial's business, or anything without a bound.
 
 pub mod connection;
+mod date;
 pub mod descriptors;
 pub mod dial;
 mod dial_h3;

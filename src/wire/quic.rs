@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::endpoint::{accept, bind};
@@ -76,7 +77,11 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
 /// Serves connections until it is dropped, which closes them all.
 pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
     let bounds = Arc::new(Bounds { sink: sink.clone(), session: AtomicU64::new(0) });
-    accept(&endpoint, &sink, |incoming| connection(incoming, handler.clone(), sink.clone(), Arc::clone(&bounds))).await;
+    // Its end is the session's, which its user is told by the code: nothing more is to be said before.
+    let (_never, stop) = watch::channel(false);
+    let facts = sink.clone();
+    let serve = move |quic| connection(quic, handler.clone(), facts.clone(), Arc::clone(&bounds));
+    accept(&endpoint, &sink, stop, serve).await;
 }
 
 /// How often the bounds of an endpoint were reached.
@@ -94,12 +99,11 @@ impl Bounds {
 }
 
 async fn connection<H: Handler>(
-    incoming: quinn::Incoming,
+    quic: quinn::Connection,
     handler: H,
     sink: Sink,
     bounds: Arc<Bounds>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let quic = timeout(HANDSHAKE_TIMEOUT, incoming.accept()?).await??;
     let handshake = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let Some(handshake) = handshake.filter(|data| data.protocol.as_deref() == Some(Alpn::Quic.wire())) else {
         return Err("an ALPN other than transport-lab".into());

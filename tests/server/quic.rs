@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use transport_lab::certs::Certs;
-use transport_lab::trial::{Alpn, Fact};
+use transport_lab::trial::{Alpn, Dialects, Fact};
 use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::h3::QuicOptions;
 use transport_lab::wire::session::Ended;
@@ -155,6 +155,7 @@ async fn both_ends(folder: &Path, sink: Sink) -> (tokio::task::JoinHandle<()>, S
         &QuicOptions {
             tls,
             max_concurrent_streams: 100,
+            dialects: Dialects::ALL,
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
         },

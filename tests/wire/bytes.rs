@@ -79,6 +79,11 @@ impl Raw {
         Self { quic, _endpoint: endpoint, control, others: Mutex::default() }
     }
 
+    /// Keeps a stream of the server's.
+    pub(crate) fn keep(&self, recv: RecvStream) {
+        self.others.lock().unwrap().push(recv);
+    }
+
     /// Opens a request's stream with these bytes.
     pub(crate) async fn ask(&self, bytes: &[u8]) -> (SendStream, RecvStream) {
         let (mut send, recv) = soon("a stream", self.quic.open_bi()).await.unwrap();
@@ -134,7 +139,7 @@ impl Raw {
                     return recv;
                 }
             }
-            self.others.lock().unwrap().push(recv);
+            self.keep(recv);
         }
     }
 }

@@ -16,6 +16,7 @@ from aioquic.quic.configuration import QuicConfiguration
 
 CLOSE_WEBTRANSPORT_SESSION = 0x2843
 ENABLE_CONNECT_PROTOCOL, H3_DATAGRAM, ENABLE_WEBTRANSPORT, MAX_SESSIONS = 0x8, 0x33, 0x2B603742, 0xC671706A
+WT_MAX_SESSIONS, WT_ENABLED = 0x14E9CD29, 0x2C7CF000
 
 
 class Client(QuicConnectionProtocol):
@@ -122,7 +123,7 @@ async def main(ca, port):
     async with connect("localhost", port, configuration=configuration, create_protocol=Client) as client:
         settings = await client.until(lambda: client.http.received_settings)
         assert settings[ENABLE_CONNECT_PROTOCOL] == settings[H3_DATAGRAM] == settings[ENABLE_WEBTRANSPORT] == 1
-        assert settings[MAX_SESSIONS] == 1000
+        assert settings[MAX_SESSIONS] == 1000 and settings[WT_MAX_SESSIONS] == settings[WT_ENABLED] == 1
         await tunnel(client)
         await closed_by_the_server(client)
         await closed_by_the_client(client)

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport_lab::certs::Certs;
-use transport_lab::trial::{Alpn, Fact};
+use transport_lab::trial::{Alpn, Dialect, Dialects, Fact};
 use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
 use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls};
@@ -29,6 +29,8 @@ pub(crate) struct Echo {
     pub(crate) certs: Certs,
     pub(crate) ca: PathBuf,
     pub(crate) seen: watch::Receiver<Seen>,
+    /// Tells it to stop.
+    pub(crate) stop: watch::Sender<bool>,
     task: JoinHandle<()>,
     _folder: TempDir,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) requests: u64,
     /// The bounds that were reached, each time it was told.
     pub(crate) bounds: Vec<String>,
+    /// Of sessions that were asked for: what the client's settings name, its `:protocol`, and what is spoken.
+    pub(crate) dialects: Vec<(Dialects, String, Option<Dialect>)>,
     /// Ordinary requests that were answered.
     pub(crate) answered: u32,
     /// Exchanges that are open.
@@ -63,6 +67,11 @@ impl Echo {
 
     /// One that lets a connection have so many streams at once.
     pub(crate) fn with_streams(max_concurrent_streams: u32) -> Self {
+        Self::offering(max_concurrent_streams, Dialects::ALL)
+    }
+
+    /// One that offers these dialects of WebTransport.
+    pub(crate) fn offering(max_concurrent_streams: u32, dialects: Dialects) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (certs, _) = Certs::ensure(folder.path(), &[]).unwrap();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -71,11 +80,13 @@ impl Echo {
         let options = QuicOptions {
             tls,
             max_concurrent_streams,
+            dialects,
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
         };
         let endpoint = endpoint(socket, &options).unwrap();
         let (sender, seen) = watch::channel(Seen::default());
+        let (stop, stopping) = watch::channel(false);
         let sender = Arc::new(sender);
         let told = Arc::clone(&sender);
         let sink = Sink::new(move |fact| {
@@ -86,13 +97,14 @@ impl Echo {
                     seen.requests += requests;
                 }
                 Fact::BoundReached { bound, .. } => seen.bounds.push(bound),
+                Fact::WebtransportDialect { sent, token, taken, .. } => seen.dialects.push((sent, token, taken)),
                 _ => {}
             });
         });
-        let task = tokio::spawn(serve(endpoint, options, Back(sender), sink));
+        let task = tokio::spawn(serve(endpoint, options, Back(sender), sink, stopping));
         let ca = certs.ca_path().to_owned();
         let target = Target { host: "localhost".to_owned(), port };
-        Self { target, certs, ca, seen, task, _folder: folder }
+        Self { target, certs, ca, seen, stop, task, _folder: folder }
     }
 
     pub(crate) async fn dial(&self) -> Dialled {

@@ -3,8 +3,11 @@
 
 mod bytes;
 mod critical;
+mod dialects;
 mod echo;
+mod ending;
 mod faults;
+mod flood;
 mod python;
 mod requests;
 mod sessions;

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::renewal::{self, Renewal};
 use super::{CliError, Exit, ServeArgs, expose, signals};
 use crate::certs::{Certs, base64};
-use crate::control::{Control, ControlConfig, ControlError, DataPort, Serving};
+use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::experiment::run::loopback;
 use crate::experiment::visit::{Reception, VISITS, Witness};
 use crate::server::{Options, Server, Token};
@@ -52,6 +52,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         rig: None,
         sink,
     });
+    server.reserve_feed(CHAT_FEED);
     let feeds = (0..VISITS).map(|visit| server.reserve_feed(&format!("visit-{visit}"))).collect();
     let base = args.port;
     for alpn in Alpn::ALL {

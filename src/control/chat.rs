@@ -13,7 +13,7 @@ use crate::transport::{self, Transport};
 use crate::trial::Alpn;
 
 /// The feed's name.
-const FEED: &str = "chat";
+pub const CHAT_FEED: &str = "chat";
 /// What is chosen until a person chooses: every browser can, without being told to.
 const FIRST: (&str, Alpn) = ("sse", Alpn::H2);
 
@@ -54,7 +54,7 @@ pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refus
     let serving = shared.serving.as_ref().as_ref();
     let serving = serving.ok_or_else(|| Refusal::missing("this control origin belongs to a run"))?;
     let page = Page {
-        feed: FEED,
+        feed: CHAT_FEED,
         token: serving.token.as_ref().map(|token| token.text().to_owned()).unwrap_or_default(),
         certificates: base64(&serving.certs.load().cert_sha256()),
         groups: serving.ports.iter().filter_map(group).collect(),

@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 
 pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
+pub use self::chat::CHAT_FEED;
 pub use self::lab_page::{DataPort, Serving};
 pub use self::view::{Kept, View};
 pub use self::visit::{VISIT_SUBSCRIPTIONS, Welcome, Wish};

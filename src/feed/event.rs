@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-/// `EPOCH-SEQ` (`k3f9x2-18`): the epoch is drawn when the feed is made, so that a restarted server is
+/// `EPOCH-SEQ` (`k3f9x2-18`): the epoch is drawn when the feed is made, or its server is, so that a restarted one is
 /// recognised; the sequence number counts from 1 without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId {
@@ -28,6 +28,16 @@ impl Epoch {
         let mut epoch = [0; 8];
         for letter in &mut epoch[..6] {
             *letter = Self::LETTERS[rand::random_range(0..Self::LETTERS.len())];
+        }
+        Self(epoch)
+    }
+
+    /// The one that stands for this number.
+    pub fn of(mut number: u64) -> Self {
+        let mut epoch = [0; 8];
+        for letter in &mut epoch[..6] {
+            *letter = Self::LETTERS[usize::try_from(number % 36).unwrap_or(0)];
+            number /= 36;
         }
         Self(epoch)
     }

@@ -50,9 +50,14 @@ pub struct Feed {
 impl Feed {
     /// A feed whose log holds at most `capacity` events (at least 1).
     pub fn new(name: &str, capacity: usize) -> Arc<Self> {
+        Self::of_epoch(name, capacity, Epoch::draw())
+    }
+
+    /// The same, of this epoch.
+    pub fn of_epoch(name: &str, capacity: usize, epoch: Epoch) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
-            epoch: Epoch::draw(),
+            epoch,
             slots: (0..capacity.max(1)).map(|_| ArcSwapOption::empty()).collect(),
             head: AtomicU64::new(0),
             first: AtomicU64::new(1),
@@ -68,6 +73,11 @@ impl Feed {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What its events' ids begin with.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Puts an event into the log and wakes the readers. The data is at most [`MAX_EVENT_BYTES`] long; that is
@@ -125,6 +135,11 @@ impl Feed {
     /// How many cursors there are.
     pub fn readers(&self) -> usize {
         self.readers.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing was ever published to it.
+    pub fn is_unused(&self) -> bool {
+        self.head() == 0
     }
 
     pub(super) fn head(&self) -> u64 {

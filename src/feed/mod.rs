@@ -11,6 +11,6 @@ pub mod payload;
 mod schedule;
 
 pub use cursor::{After, AfterError, Cursor, Gap, Next};
-pub use event::{Event, EventId, Form};
+pub use event::{Epoch, Event, EventId, Form};
 pub use log::{Feed, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 pub use schedule::{Due, schedule};

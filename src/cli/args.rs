@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::experiment::Overrides;
+use crate::server::{Origin, OriginError};
 use crate::trial::rig::Rig;
 use crate::units::Settable;
 
@@ -299,13 +300,9 @@ fn settable(text: &str) -> Result<Settable<u32>, String> {
     }
 }
 
-/// An origin as browsers send it (RFC 6454 section 7): scheme, host and port, nothing after.
-fn origin(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    if host.is_empty() || host.contains(|c: char| c == '/' || c == '*' || c.is_whitespace() || c.is_control()) {
-        return Err("write an origin, such as https://app.example:3000".to_owned());
-    }
-    Ok(text.to_owned())
+/// An origin, in the form that browsers send (RFC 6454 section 6.2).
+fn origin(text: &str) -> Result<String, OriginError> {
+    Origin::parse(text).map(|origin| origin.to_string())
 }
 
 #[cfg(test)]
@@ -364,6 +361,7 @@ mod tests {
         assert!(refused(&["serve", "--max-concurrent-streams", "many"]).contains("a whole number, or `unset`"));
         assert!(refused(&["serve", "--allow-origin", "*"]).contains("write an origin"));
         assert!(refused(&["serve", "--allow-origin", "https://a/b"]).contains("write an origin"));
+        assert!(refused(&["serve", "--allow-origin", "https://app.example?x"]).contains("write an origin"));
         assert!(refused(&["list", "things"]).contains("[possible values: experiments, transports, clients, metrics]"));
         assert!(refused(&["check"]).contains("<FILE>..."));
         assert!(refused(&["compare", "latest"]).contains("<RUN|latest>"));

@@ -11,6 +11,11 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// Before anyone looks at what is asked for.
+    pub(super) fn of(status: StatusCode, says: impl Into<String>) -> Self {
+        Self { status, says: says.into() }
+    }
+
     /// 400: the request isn't what this route takes.
     pub(super) fn bad(says: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, says: says.into() }
@@ -29,11 +34,6 @@ impl Refusal {
     /// 413: a body beyond its bound.
     pub(super) fn too_large(bound: usize) -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, says: format!("a body may have {bound} bytes here") }
-    }
-
-    /// 421: asked under a name that isn't served (RFC 9110 section 15.5.20).
-    pub(super) fn misdirected(says: impl Into<String>) -> Self {
-        Self { status: StatusCode::MISDIRECTED_REQUEST, says: says.into() }
     }
 
     /// 503: a bound is reached.

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -14,6 +15,7 @@ use super::drained;
 use super::places::{Full, Visitor};
 use crate::page;
 use crate::server::{self, Admission, TOKEN_COOKIE};
+use crate::wire::malformed;
 
 /// How long a browser that has shown the token needn't show it again, in seconds: a day.
 const COOKIE_LASTS: u32 = 86_400;
@@ -36,9 +38,13 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    let (request, rest) = drained::share(request);
+    let (is_head, (request, rest)) = (request.method() == Method::HEAD, drained::share(request));
     let shown = door.shown_in_query(request.uri()).map(str::to_owned);
-    let let_in = match door.admit(peer.ip, request.uri(), request.headers()) {
+    let admitted = match malformed::check(request.version(), request.headers()) {
+        Ok(()) => door.admit(peer.ip, request.version(), request.uri(), request.headers()),
+        Err(refused) => Err(refused.into()),
+    };
+    let let_in = match admitted {
         // A trial's page of the server under test reports here with its trial's token.
         Err(server::Refusal::Origin(origin)) if trials.is_guest(request.uri().path(), &origin) => {
             Ok(HeaderValue::try_from(origin).ok())
@@ -50,13 +56,14 @@ pub(super) async fn admit(
             Ok(()) => (next.run(request).await, origin),
             Err(Full) => (Refusal::full("as many connections are open as may at once").into_response(), origin),
         },
-        Err(refusal) if refusal.status() == StatusCode::MISDIRECTED_REQUEST => {
-            (Refusal::misdirected(refusal.to_string()).into_response(), None)
-        }
-        Err(refusal) => (Refusal::forbidden(refusal.to_string()).into_response(), None),
+        Err(refusal) => (Refusal::of(refusal.status(), refusal.to_string()).into_response(), None),
     };
     if let Some(rest) = rest {
         rest.read().await;
+    }
+    if is_head {
+        // No content, ever (RFC 9110 section 9.3.2): routes see to that themselves, and refusals don't.
+        *response.body_mut() = Body::empty();
     }
     let headers = response.headers_mut();
     for (name, value) in HEADERS.into_iter().chain(page::ISOLATION) {

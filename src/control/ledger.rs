@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Shared;
 use super::answer::Refusal;
+use crate::server::only_with_cors;
 use crate::trial::clock::unix_micros;
 
 /// The least time between two events of a stream: at most 10 a second.
@@ -47,6 +48,8 @@ pub(super) async fn show(
     shown: Result<Query<Shown>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    // There are few places to follow it from, which images of somebody's page would take.
+    only_with_cors(&headers).map_err(|refusal| Refusal::of(refusal.status(), refusal.to_string()))?;
     let Query(shown) = shown.map_err(|_| Refusal::bad("a trial has a number and a token"))?;
     match shown.trial {
         None => follow(&shared, shared.ledger.clone(), &headers),

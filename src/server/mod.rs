@@ -5,6 +5,7 @@
 //! another one wait.
 
 mod admission;
+mod authority;
 pub mod child;
 mod feeds;
 mod pages;
@@ -22,7 +23,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use admission::{Admission, Refusal, TOKEN_COOKIE, is_local};
+pub use admission::{Admission, Refusal, TOKEN_COOKIE, is_local, only_with_cors};
+pub use authority::{Origin, OriginError};
 pub use feeds::MAX_FEEDS;
 pub use publisher::Publisher;
 pub use routes::MAX_SUBSCRIPTIONS;
@@ -90,8 +92,9 @@ pub struct Server {
     traffic: Traffic,
     /// The certificates of all ports, from the first that is listened at on.
     showing: Option<Showing>,
-    /// What serves HTTP/3, which says that it stops when it is told to.
+    /// What serves HTTP/3, and what serves HTTP on TCP; they take leave of their clients when they are told to stop.
     h3: JoinSet<()>,
+    tcp: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -114,6 +117,7 @@ impl Server {
             options,
             routes,
             tasks,
+            tcp: JoinSet::new(),
             endpoints: Vec::new(),
             traffic: Traffic::default(),
             showing: None,
@@ -148,7 +152,7 @@ impl Server {
         self.routes.feeds.get(name)
     }
 
-    /// A feed beside those [`MAX_FEEDS`], which whoever asks first must not use up; to be made before listening.
+    /// A feed beside those [`MAX_FEEDS`] that is always there, whoever asks for others; to be made before listening.
     pub fn reserve_feed(&self, name: &str) -> Arc<Feed> {
         self.routes.feeds.reserve(name)
     }
@@ -190,6 +194,8 @@ impl Server {
         for (endpoint, code) in &self.endpoints {
             endpoint.close(quinn::VarInt::from_u32(*code), b"the server stops");
         }
+        // It keeps its own time.
+        while self.tcp.join_next().await.is_some() {}
         self.tasks.shutdown().await;
         for (endpoint, _) in &self.endpoints {
             // The peers are told; a peer that is gone needn't be waited for.
@@ -230,7 +236,7 @@ impl Server {
         };
         for listener in listeners {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
-            self.tasks.spawn(tcp::serve(listener, options.clone(), handler, sink));
+            self.tcp.spawn(tcp::serve(listener, options.clone(), handler, sink, self.stop.subscribe()));
         }
         Ok(port)
     }

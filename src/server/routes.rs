@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
 use super::Options;
-use super::admission::{Admission, allow, allow_preflight};
+use super::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use super::feeds::Feeds;
 use super::pages::Pages;
 use crate::feed::{After, Feed};
@@ -80,10 +80,11 @@ impl Routes {
     /// Lets an exchange in, and begins to answer it; gives back its origin, where it has one that is let in.
     fn begin(&self, exchange: Exchange) -> (Option<HeaderValue>, Reply) {
         let head = exchange.head();
-        let (origin, reply) = match self.admission.admit(exchange.connection().peer, &head.uri, &head.headers) {
-            Ok(origin) => (origin, self.dispatch(exchange)),
-            Err(refusal) => (None, Err(Error::new(refusal.status(), refusal.to_string()))),
-        };
+        let (origin, reply) =
+            match self.admission.admit(exchange.connection().peer, head.version, &head.uri, &head.headers) {
+                Ok(origin) => (origin, self.dispatch(exchange)),
+                Err(refusal) => (None, Err(Error::refused(&refusal))),
+            };
         (origin, reply.unwrap_or_else(|error| error.response().into()))
     }
 
@@ -99,18 +100,19 @@ impl Routes {
         let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
         match (parts.next(), parts.next(), parts.next(), parts.next(), exchange) {
             (Some("ping"), None, None, None, Exchange::Request(request)) => {
-                only(&request.head.method, &Method::GET)?;
+                only(&request.head.method, GET)?;
                 Ok(embeddable(no_content()).into())
             }
             (Some(name @ ("ping.svg" | "ping.html")), None, None, None, Exchange::Request(request)) => {
-                only(&request.head.method, &Method::GET)?;
+                only(&request.head.method, GET)?;
                 let (kind, content) = if name == "ping.svg" { PING_SVG } else { PING_HTML };
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(embeddable(response).into())
             }
             (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
-                only(&request.head.method, &Method::POST)?;
+                only(&request.head.method, POST)?;
+                only_with_cors(&request.head.headers).map_err(|refusal| Error::refused(&refusal))?;
                 Ok(self.publish(feed, &query()?, &request)?.into())
             }
             (Some("feeds"), Some(feed), Some(name), None, exchange) => {
@@ -126,7 +128,7 @@ impl Routes {
     /// A page, where this server has some.
     fn page(&self, path: &str, method: &Method) -> Result<Reply, Error> {
         let page = self.pages.as_ref().and_then(|pages| pages.at(path)).ok_or_else(Error::no_route)?;
-        only(method, &Method::GET)?;
+        only(method, GET)?;
         Ok(page.into())
     }
 
@@ -154,6 +156,7 @@ impl Routes {
         exchange: Exchange,
     ) -> Result<Reply, Error> {
         fits(transport, &exchange)?;
+        only_with_cors(&exchange.head().headers).map_err(|refusal| Error::refused(&refusal))?;
         if let Some(turned_away) = self.turned_away() {
             return turned_away.map(Reply::Now);
         }
@@ -167,6 +170,7 @@ impl Routes {
             tag,
             sub,
             silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
+            asks_only: exchange.head().method == Method::HEAD,
             place: self.place()?,
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
@@ -242,7 +246,7 @@ fn embeddable(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
 struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
-    allow: Option<Method>,
+    allow: Option<&'static str>,
 }
 
 impl Error {
@@ -254,6 +258,10 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")
     }
 
+    fn refused(refusal: &Refusal) -> Self {
+        Self::new(refusal.status(), refusal.to_string())
+    }
+
     fn no_transport(name: &str) -> Self {
         let names: Vec<_> = transport::ALL.iter().map(|transport| transport.name).collect();
         let name: String = name.chars().take(64).collect();
@@ -262,8 +270,8 @@ impl Error {
 
     fn response(self) -> Response<ResponseBody> {
         let mut response = json_response(self.status, &json!({"error": self.message}));
-        if let Some(method) = self.allow.and_then(|method| method.as_str().parse().ok()) {
-            response.headers_mut().insert(ALLOW, method);
+        if let Some(methods) = self.allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         }
         response
     }
@@ -279,12 +287,16 @@ impl From<PublishError> for Error {
     }
 }
 
-fn only(method: &Method, allowed: &Method) -> Result<(), Error> {
-    if method == allowed {
+/// What a route takes, as its `Allow` field says it. HEAD is answered wherever GET is (RFC 9110 section 9.1).
+const GET: &str = "GET, HEAD";
+const POST: &str = "POST";
+
+fn only(method: &Method, allowed: &'static str) -> Result<(), Error> {
+    if allowed.split(", ").any(|allowed| method == allowed) {
         return Ok(());
     }
     let message = format!("this route takes {allowed}");
-    Err(Error { allow: Some(allowed.clone()), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) })
+    Err(Error { allow: Some(allowed), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) })
 }
 
 /// Whether a transport takes this kind of exchange, and if not, what to say.
@@ -292,7 +304,7 @@ fn fits(transport: &Transport, exchange: &Exchange) -> Result<(), Error> {
     let name = transport.name;
     let refused = |message: String| Err(Error::new(StatusCode::BAD_REQUEST, message));
     match (transport.opens, exchange) {
-        (Opens::Request, Exchange::Request(request)) => only(&request.head.method, &Method::GET),
+        (Opens::Request, Exchange::Request(request)) => only(&request.head.method, GET),
         (Opens::Tunnel, Exchange::Tunnel(opening)) | (Opens::Session, Exchange::Session(opening))
             if opening.protocol == name =>
         {

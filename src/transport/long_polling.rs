@@ -89,7 +89,8 @@ fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
     batch.add_ready(&mut reader);
     // A timer would take a millisecond or two to tell that no time has passed.
     let patience = if batch.is_empty() { wait } else { settings.gather };
-    if patience.nanos() == 0 || batch.is_full() {
+    // HEAD asks for no event, so there is none to wait for.
+    if patience.nanos() == 0 || batch.is_full() || reading.exchange.head().method == http::Method::HEAD {
         return batch.response(reader.last(), &reading.publishing.sink).into();
     }
     let sink = reading.publishing.sink;
@@ -110,7 +111,7 @@ async fn gather(batch: &mut Batch, reader: &mut FeedReader, time: Span, first: b
     while !batch.is_full() {
         let next = tokio::select! {
             biased;
-            next = reader.next() => next,
+            next = reader.next_to_answer() => next,
             () = &mut end => return,
         };
         match next {

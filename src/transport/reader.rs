@@ -68,6 +68,23 @@ impl FeedReader {
         self.cursor.last()
     }
 
+    /// The same for an answer that waits for it: the end as well when the client has closed its side meanwhile.
+    pub async fn next_to_answer(&mut self) -> Next {
+        loop {
+            if let Some(next) = self.left() {
+                return next;
+            }
+            let next = tokio::select! {
+                biased;
+                next = self.cursor.next() => next,
+                () = self.attachment.half_closed() => Next::End,
+            };
+            if let Some(next) = self.told(next) {
+                return next;
+            }
+        }
+    }
+
     fn left(&mut self) -> Option<Next> {
         let event = self.lie.as_mut()?.left()?;
         self.attachment.written(&event);

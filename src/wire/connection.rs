@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::half_close::Answer;
 use crate::feed::Event;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -42,6 +43,7 @@ pub struct Connection {
     pub alpn: Alpn,
     /// The value of the `Alt-Svc` field of its responses (RFC 7838), if they carry one.
     pub alt_svc: Option<http::HeaderValue>,
+    pub(super) answer: Answer,
     requests: AtomicU64,
     sink: Sink,
 }
@@ -52,7 +54,7 @@ impl Connection {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         sink.saw(Fact::Connected { t: monotonic_nanos(), conn: id, alpn });
-        Arc::new(Self { id, peer, alpn, alt_svc, requests: AtomicU64::new(0), sink })
+        Arc::new(Self { id, peer, alpn, alt_svc, answer: Answer::default(), requests: AtomicU64::new(0), sink })
     }
 
     /// How many requests there were yet.
@@ -94,6 +96,8 @@ pub struct Attaching {
     pub sub: Option<u32>,
     /// Whether to keep quiet about what is written to it: a server that miscounts, for the lab to catch.
     pub silent: bool,
+    /// Whether it only asks what it would be answered (HEAD, RFC 9110 section 9.3.2): then it is no subscription.
+    pub asks_only: bool,
     /// Its place among all subscriptions of the server.
     pub place: Place,
 }
@@ -123,6 +127,9 @@ impl Attaching {
         let Self { ref connection, tag, sub, ref feed, .. } = self;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
+        if self.asks_only {
+            return Attachment { stream, of: self };
+        }
         connection.sink.saw(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
         Attachment { stream, of: self }
     }
@@ -138,16 +145,25 @@ pub struct Attachment {
 impl Attachment {
     /// Says that this event was handed to the subscription's stream; of consequence for the census of a trial only.
     pub fn written(&self, event: &Event) {
-        if event.census && !self.of.silent && self.of.tag.is_some() {
+        if event.census && !self.of.silent && !self.of.asks_only && self.of.tag.is_some() {
             let (stream, sub, id) = (self.stream, self.of.sub, event.id.to_string());
             self.of.connection.sink.saw(Fact::Written { t: monotonic_nanos(), stream, sub, id });
         }
+    }
+
+    /// Ends when the client has closed its side of a HTTP/1.1 connection while it waits for its answer: there is
+    /// nothing left to wait for. To be polled in the connection's own task, which the end wakes.
+    pub async fn half_closed(&self) {
+        self.of.connection.answer.half_closed().await;
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         let Attaching { ref connection, ref feed, tag, sub, .. } = self.of;
+        if self.of.asks_only {
+            return;
+        }
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
         let (stream, feed) = (self.stream, Arc::clone(feed));
         connection.sink.saw(Fact::Detached { t, conn, stream, alpn, tag, sub, feed });

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http_body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::session::Session;
@@ -123,6 +123,14 @@ enum Kind {
     Chunks(Chunks),
     Tunnel(OnTunnel),
     Session(OnSession),
+    Beside(Box<Beside>),
+}
+
+/// A body, and what goes on while it is sent.
+struct Beside {
+    body: ResponseBody,
+    /// Says whether the body goes on when it is done; `None`: it did.
+    task: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
 }
 
 impl ResponseBody {
@@ -157,6 +165,11 @@ impl ResponseBody {
         Self(Kind::Session(Box::new(|session| Box::pin(run(session)))))
     }
 
+    /// The same body, with something that goes on while it is sent, and ends it early by ending with `false`.
+    pub(super) fn beside(self, task: impl Future<Output = bool> + Send + 'static) -> Self {
+        Self(Kind::Beside(Box::new(Beside { body: self, task: Some(Box::pin(task)) })))
+    }
+
     /// What is to be done on the tunnel that this accepts; otherwise the body as it was.
     pub fn into_tunnel(self) -> Result<OnTunnel, Self> {
         match self.0 {
@@ -181,11 +194,12 @@ impl fmt::Debug for ResponseBody {
             Kind::Chunks(_) => "ResponseBody::Chunks",
             Kind::Tunnel(_) => "ResponseBody::Tunnel",
             Kind::Session(_) => "ResponseBody::Session",
+            Kind::Beside(_) => "ResponseBody::Beside",
         })
     }
 }
 
-impl http_body::Body for ResponseBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -196,11 +210,26 @@ impl http_body::Body for ResponseBody {
                 chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
             Kind::Tunnel(_) | Kind::Session(_) => Poll::Ready(None),
+            Kind::Beside(beside) => {
+                if let Some(task) = &mut beside.task
+                    && let Poll::Ready(goes_on) = task.as_mut().poll(cx)
+                {
+                    beside.task = None;
+                    if !goes_on {
+                        beside.body = ResponseBody::empty();
+                    }
+                }
+                Pin::new(&mut beside.body).poll_frame(cx)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Kind::Whole(None) | Kind::Tunnel(_) | Kind::Session(_))
+        match &self.0 {
+            Kind::Whole(None) | Kind::Tunnel(_) | Kind::Session(_) => true,
+            Kind::Whole(Some(_)) | Kind::Chunks(_) => false,
+            Kind::Beside(beside) => beside.body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -208,6 +237,7 @@ impl http_body::Body for ResponseBody {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Chunks(_) => SizeHint::default(),
             Kind::Tunnel(_) | Kind::Session(_) => SizeHint::with_exact(0),
+            Kind::Beside(beside) => beside.body.size_hint(),
         }
     }
 }

@@ -214,6 +214,7 @@ async fn request_task<H: Handler>(
         gone.await;
         return Ok(());
     }
+    let is_head = head.method == Method::HEAD;
     // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
     let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream, length))).await {
@@ -230,6 +231,8 @@ async fn request_task<H: Handler>(
         response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
         () = &mut gone => return Ok(()),
     };
+    // RFC 9110 section 9.3.2: no content, whatever the answer is.
+    let response = if is_head { response.map(|_| ResponseBody::empty()) } else { response };
     let (mut parts, body) = response.into_parts();
     date::put(&mut parts.headers);
     Box::pin(stream.send_response(http::Response::from_parts(parts, ()))).await?;

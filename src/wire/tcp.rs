@@ -1,9 +1,10 @@
 //! HTTP/1.1 and HTTP/2 on TCP and TLS, server side.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -13,12 +14,16 @@ use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::exchange::BodyError;
+use super::half_close::HalfClose;
+use super::malformed;
+use super::parting::{self, Lent};
+use super::rest;
 use super::streams::Streams;
 use super::upgrade::{self, Tunnels, Wish};
 use super::{
@@ -49,16 +54,28 @@ pub struct TcpOptions {
     pub traffic: Traffic,
 }
 
-/// Serves connections until it is dropped, which closes them all.
-pub async fn serve<H: Handler>(listener: TcpListener, options: TcpOptions, handler: H, sink: Sink) {
+/// Serves connections until it is to stop, and then closes them all; dropped, it drops them.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    options: TcpOptions,
+    handler: H,
+    sink: Sink,
+    mut stop: watch::Receiver<bool>,
+) {
     let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
     let mut connections = JoinSet::new();
+    let mut stops = HashMap::new();
     let refused = AtomicU64::new(0);
     let calmed = Arc::new(AtomicU64::new(0));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
+                stops.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                continue;
+            }
+            // A server that is gone stops by dropping this.
+            Ok(_) = stop.wait_for(|stop| *stop) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => stream,
@@ -76,8 +93,9 @@ pub async fn serve<H: Handler>(listener: TcpListener, options: TcpOptions, handl
         };
         let (acceptor, options, handler, facts) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
         let (sink, calmed) = (sink.clone(), Arc::clone(&calmed));
-        connections.spawn(async move {
-            if let Err(error) = connection(stream, acceptor, options, handler, facts).await {
+        let (stops_it, stop) = oneshot::channel();
+        let task = connections.spawn(async move {
+            if let Err(error) = connection(stream, acceptor, options, handler, facts, stop).await {
                 tracing::debug!(%error, "a connection ended");
                 if is_calm_wanted(&*error) {
                     let times = calmed.fetch_add(1, Ordering::Relaxed) + 1;
@@ -85,16 +103,30 @@ pub async fn serve<H: Handler>(listener: TcpListener, options: TcpOptions, handl
                 }
             }
         });
+        stops.insert(task.id(), stops_it);
+    }
+    drop(listener);
+    for stop in stops.into_values() {
+        // One that has ended needn't be told.
+        let _ = stop.send(());
+    }
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(parting::STOPPING, ended).await.is_err() {
+        tracing::debug!("some connections did not end in time");
     }
 }
 
+type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// One connection, from its handshake to the end of both sides.
 async fn connection<H: Handler>(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     options: TcpOptions,
     handler: H,
     sink: Sink,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    stop: oneshot::Receiver<()>,
+) -> Ended {
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
@@ -102,14 +134,43 @@ async fn connection<H: Handler>(
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
     let tls = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??;
-    let alpn = negotiated(&tls, &options)?;
-    let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
+    let alpn = negotiated(&tls, &options);
+    let (tls, mut comes_back) = parting::lend(tls);
+    let mut last_words = &[][..];
+    let ended = match alpn {
+        Ok(alpn) => {
+            let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
+            Box::pin(talk(tls, connection, options, handler, stop, &mut last_words)).await
+        }
+        Err(reason) => {
+            drop(tls);
+            Err(reason.into())
+        }
+    };
+    if let Ok(tls) = comes_back.try_recv() {
+        Box::pin(parting::close(tls, last_words)).await;
+    }
+    ended
+}
+
+type Tls = Lent<TlsStream<Counted<TcpStream>>>;
+
+/// All that is said on one connection but the last words, which nothing else may come between.
+async fn talk<H: Handler>(
+    tls: Tls,
+    connection: Arc<Connection>,
+    options: TcpOptions,
+    handler: H,
+    mut stop: oneshot::Receiver<()>,
+    last_words: &mut &'static [u8],
+) -> Ended {
+    let alpn = connection.alpn;
     let asked = Arc::clone(&connection);
     let (tunnels, mut granted) = mpsc::channel(1);
     let service = service_fn(move |request| answer(request, &handler, Arc::clone(&connection), &tunnels));
-    let io = TokioIo::new(tls);
     match alpn {
         Alpn::H2 => {
+            let io = TokioIo::new(tls);
             let streams = Streams::default();
             let (entrance, io) = (streams.entrance(), streams.watched(io));
             let mut http2 = hyper::server::conn::http2::Builder::new(entrance.clone());
@@ -121,12 +182,34 @@ async fn connection<H: Handler>(
                 .max_header_list_size(MAX_HEADER_BYTES)
                 .initial_stream_window_size(H2_STREAM_WINDOW)
                 .initial_connection_window_size(H2_CONNECTION_WINDOW);
-            let mut served = pin!(streams.run(Box::pin(http2.serve_connection(io, service))));
+            let (leaving, mut http2) = (AtomicBool::new(false), Box::pin(http2.serve_connection(io, service)));
+            let http2 = std::future::poll_fn(|cx| {
+                if leaving.load(Ordering::Relaxed) {
+                    http2.as_mut().graceful_shutdown();
+                }
+                http2.as_mut().poll(cx)
+            });
+            let mut served = pin!(streams.run(http2));
             let mut silence = pin!(silence(&asked));
+            let mut stop = pin!(async {
+                // A server that is gone needn't say so: its connections go with it.
+                let _ = stop.await;
+                leaving.store(true, Ordering::Relaxed);
+            });
             loop {
                 tokio::select! {
                     served = &mut served => return Ok(served?),
-                    () = &mut silence => return Err("no request in time".into()),
+                    () = &mut silence => {
+                        *last_words = parting::GOAWAY;
+                        return Err("no request in time".into());
+                    }
+                    () = &mut stop => {
+                        if let Ok(served) = tokio::time::timeout(parting::GOING, &mut served).await {
+                            return Ok(served?);
+                        }
+                        *last_words = if asked.requests() == 0 { parting::GOAWAY } else { &[] };
+                        return Ok(());
+                    }
                     Some(tunnel) = granted.recv() => entrance.execute(tunnel.run()),
                 }
             }
@@ -135,15 +218,25 @@ async fn connection<H: Handler>(
             let mut http1 = hyper::server::conn::http1::Builder::new();
             // Its own limit on the time for a header would be a timer begun and ended for each request.
             let http1 = http1.header_read_timeout(None).max_buf_size(H1_BUFFER_BYTES);
-            let served = Box::pin(http1.serve_connection(io, service).with_upgrades());
-            tokio::select! {
-                biased;
-                served = served => served?,
-                () = idleness(&asked) => return Err("no request in time".into()),
+            let io = TokioIo::new(HalfClose::new(tls, Arc::clone(&asked)));
+            {
+                let mut served = Box::pin(http1.serve_connection(io, service).with_upgrades());
+                tokio::select! {
+                    biased;
+                    served = &mut served => served?,
+                    () = idleness(&asked) => return Err("no request in time".into()),
+                    _ = &mut stop => {
+                        served.as_mut().graceful_shutdown();
+                        return Ok(tokio::time::timeout(parting::GOING, served).await.unwrap_or(Ok(()))?);
+                    }
+                }
             }
             // HTTP/1.1 is over once there is a tunnel, which has all of the connection.
             if let Ok(tunnel) = granted.try_recv() {
-                tunnel.run().await;
+                tokio::select! {
+                    () = tunnel.run() => {}
+                    _ = stop => {}
+                }
             }
             Ok(())
         }
@@ -172,8 +265,8 @@ async fn idleness(connection: &Arc<Connection>) {
     loop {
         tokio::time::sleep(HEADER_TIMEOUT).await;
         let now = connection.requests();
-        // The service and this hold the connection, and so does whatever is being answered.
-        if now == before && Arc::strong_count(connection) <= 2 {
+        // The service, what reads and this hold the connection, and so does whatever is being answered.
+        if now == before && Arc::strong_count(connection) <= 3 {
             return;
         }
         before = now;
@@ -211,12 +304,20 @@ fn answer<H: Handler>(
     tunnels: &Tunnels,
 ) -> Answering {
     connection.asked();
-    let alt_svc = connection.alt_svc.clone();
-    Answering(match Wish::of(&request) {
+    connection.answer.begins();
+    let version = request.version();
+    let finish = Finish { is_head: request.method() == http::Method::HEAD, alt_svc: connection.alt_svc.clone() };
+    let wish = malformed::check(version, request.headers()).and_then(|()| Wish::of(&request));
+    Answering(match wish {
         Ok(None) if request.body().is_end_stream() => {
             let (head, _) = request.into_parts();
             let response = handler.answer(Exchange::Request(Request { head, body: Ok(Bytes::new()), connection }));
-            Box::pin(async move { Ok(with_alt_svc(response.await, alt_svc)) })
+            Box::pin(async move { Ok(finish.with(response.await)) })
+        }
+        Ok(None) if !rest::means_something(request.method()) => {
+            let (head, body) = request.into_parts();
+            let response = handler.answer(Exchange::Request(Request { head, body: Ok(Bytes::new()), connection }));
+            Box::pin(async move { Ok(finish.with(rest::beside(response, body, version).await)) })
         }
         Ok(None) if handler.leaves_unread(request.uri()) => Box::pin(async move {
             let _unread = request;
@@ -226,10 +327,14 @@ fn answer<H: Handler>(
             let handler = handler.clone();
             Box::pin(async move {
                 let (head, body) = request.into_parts();
-                let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await;
-                let body = body.unwrap_or(Err(BodyError::CutShort));
+                let body = tokio::select! {
+                    biased;
+                    body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)) => body.unwrap_or(Err(BodyError::CutShort)),
+                    // Before the end of the body, or the body would have come first.
+                    () = connection.answer.half_closed() => Err(BodyError::CutShort),
+                };
                 let response = handler.answer(Exchange::Request(Request { head, body, connection }));
-                Ok(with_alt_svc(response.await, alt_svc))
+                Ok(finish.with(response.await))
             })
         }
         Ok(Some(wish)) => {
@@ -238,22 +343,38 @@ fn answer<H: Handler>(
             let protocol = wish.protocol.clone();
             let response = handler.answer(Exchange::Tunnel(Opening { head, protocol, connection }));
             let tunnels = tunnels.clone();
-            Box::pin(async move {
-                Ok(with_alt_svc(upgrade::settle(wish, opening, response.await, &tunnels).await, alt_svc))
-            })
+            Box::pin(async move { Ok(finish.with(upgrade::settle(wish, opening, response.await, &tunnels).await)) })
         }
-        Err(refused) => Box::pin(std::future::ready(Ok(with_alt_svc(refused.response(), alt_svc)))),
+        Err(refused) => {
+            let (body, response) = (request.into_body(), std::future::ready(refused.response()));
+            Box::pin(async move { Ok(finish.with(rest::beside(response, body, version).await)) })
+        }
     })
 }
 
-fn with_alt_svc(
-    mut response: http::Response<ResponseBody>,
+/// What every answer gets in the end.
+struct Finish {
+    is_head: bool,
     alt_svc: Option<http::HeaderValue>,
-) -> http::Response<ResponseBody> {
-    if let Some(value) = alt_svc {
-        response.headers_mut().insert(http::header::ALT_SVC, value);
+}
+
+impl Finish {
+    fn with(self, response: http::Response<ResponseBody>) -> http::Response<ResponseBody> {
+        let mut response = response;
+        if self.is_head {
+            // hyper writes the length of what a GET would get, where it is known, and on HTTP/2 the content as well.
+            let length = response.body().size_hint().exact().filter(|length| *length > 0);
+            if let Some(length) = length {
+                response.headers_mut().entry(http::header::CONTENT_LENGTH).or_insert(length.into());
+            }
+            // RFC 9110 section 9.3.2: none, whatever the answer is.
+            response = response.map(|_| ResponseBody::empty());
+        }
+        if let Some(value) = self.alt_svc {
+            response.headers_mut().insert(http::header::ALT_SVC, value);
+        }
+        response
     }
-    response
 }
 
 /// Reads it to its end even when it is refused: what is left unread would make HTTP/2 reset the stream and HTTP/1.1

@@ -3,9 +3,7 @@
 //! On HTTP/1.1 it is an Upgrade (RFC 9110 section 7.8) with WebSocket's proof that the server has understood (RFC 6455
 //! section 4.2); on HTTP/2 an extended CONNECT (RFC 8441), which needs no proof.
 
-use http::header::{
-    CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -15,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::ResponseBody;
 use super::exchange::OnTunnel;
+use super::malformed::Refused;
 
 /// The one protocol that tunnels are opened for.
 const WEBSOCKET: &str = "websocket";
@@ -31,10 +30,6 @@ pub(super) struct Wish {
     /// The `Sec-WebSocket-Accept` field of the answer that grants it; none on HTTP/2.
     proof: Option<HeaderValue>,
 }
-
-/// Why a wish is refused before anyone is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refused(StatusCode, &'static str);
 
 /// What an HTTP/3 CONNECT without `:protocol` is told, which asks for a proxy (RFC 9114 section 4.4).
 pub(super) const NO_PROXY: Refused =
@@ -90,17 +85,6 @@ impl Wish {
 fn name(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
-}
-
-impl Refused {
-    pub(super) fn response(self) -> Response<ResponseBody> {
-        let Self(status, reason) = self;
-        let mut response = Response::new(ResponseBody::whole(format!("{{\"error\":\"{reason}\"}}")));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
-    }
 }
 
 /// A tunnel that was granted, and is open once its answer is sent.

@@ -2,7 +2,22 @@
 
 use transport_lab::trial::Alpn;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, PATIENCE};
+
+impl Lab {
+    /// Asks once with the fields as they are, which curl would put in order; gives back the status.
+    fn ask_by_h2(&self, request: http::Request<()>) -> Result<http::StatusCode, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut sender, connection) = h2::client::handshake(self.dial().await).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let (response, _) = sender.send_request(request, true).map_err(|error| error.to_string())?;
+            let response = tokio::time::timeout(PATIENCE, response).await.expect("an answer");
+            connection.abort();
+            response.map(|response| response.status()).map_err(|error| error.to_string())
+        })
+    }
+}
 
 #[test]
 fn a_host_that_is_not_ours_is_misdirected() {
@@ -57,6 +72,94 @@ fn an_origin_that_is_not_ours_neither_reads_nor_publishes() {
     // None of them has published anything.
     let id = lab.publish(Alpn::H1, "news", b"the first");
     assert!(id.ends_with("-1"), "{id}");
+}
+
+#[test]
+fn on_http_2_a_request_is_well_formed_whom_it_asks_included() {
+    let lab = Lab::serve(&[]);
+    let own = format!("https://localhost:{}", lab.port(Alpn::H2));
+    let contradiction = format!("localhost:{}", lab.base);
+    for (authority, fields, status) in [
+        ("localhost", &[][..], 204),
+        ("evil@localhost", &[], 400),
+        ("localhost:99999", &[], 400),
+        ("a..localhost", &[], 400),
+        ("example.com", &[], 421),
+        ("localhost", &[("host", "localhost")], 204),
+        ("localhost", &[("host", "LOCALHOST:443")], 204),
+        ("localhost", &[("host", "example.com")], 400),
+        ("localhost", &[("host", &*contradiction)], 400),
+        ("localhost", &[("host", "localhost"), ("host", "localhost")], 400),
+        ("localhost", &[("x-padded", " x")], 400),
+        ("localhost", &[("x-padded", "x\t")], 400),
+        ("localhost", &[("origin", &*own)], 204),
+        ("localhost", &[("origin", &*own), ("origin", &*own)], 403),
+    ] {
+        let mut request = http::Request::get(format!("https://{authority}/ping")).version(http::Version::HTTP_2);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let answered = lab.ask_by_h2(request.body(()).unwrap());
+        assert_eq!(answered.map(|status| status.as_u16()), Ok(status), "{authority} {fields:?}");
+    }
+}
+
+#[test]
+fn pages_of_other_origins_read_feeds_by_cors_or_not_at_all() {
+    let lab = Lab::serve(&[]);
+    let own = format!("Origin: https://localhost:{}", lab.base);
+    let statuses = |alpn, paths: &[&str], [site, mode, dest]: [&str; 3], more: &[&str]| {
+        let fields =
+            [format!("Sec-Fetch-Site: {site}"), format!("Sec-Fetch-Mode: {mode}"), format!("Sec-Fetch-Dest: {dest}")];
+        let fields = fields.iter().map(String::as_str).chain(more.iter().copied());
+        let options: Vec<_> = fields.flat_map(|field| ["-H", field]).collect();
+        let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+        let answers = lab.ask_all(alpn, &paths, &options);
+        answers.iter().map(|answer| answer.head.status).collect::<Vec<_>>()
+    };
+    let feeds = &["/feeds/news/polling", "/feeds/news/long-polling?wait=0s"];
+    for alpn in Alpn::HTTP {
+        // The lab's own pages load these two from another host on purpose.
+        let paths =
+            &["/feeds/news/polling", "/feeds/news/sse", "/feeds/news/long-polling", "/ping.svg", "/ping.html", "/ping"];
+        let image = statuses(alpn, paths, ["cross-site", "no-cors", "image"], &[]);
+        assert_eq!(image, [403, 403, 403, 200, 200, 204], "{alpn:?}");
+        let with_cors = statuses(alpn, feeds, ["cross-site", "cors", "empty"], &[&own]);
+        assert_eq!(with_cors, [200, 200], "{alpn:?}");
+    }
+    for (how, status) in [
+        (["same-site", "no-cors", "image"], 403),
+        (["cross-site", "navigate", "iframe"], 403),
+        // Somebody follows a link, types an address, or the page is the server's own.
+        (["cross-site", "navigate", "document"], 200),
+        (["none", "navigate", "document"], 200),
+        (["same-origin", "cors", "empty"], 200),
+        (["same-origin", "no-cors", "image"], 200),
+    ] {
+        assert_eq!(statuses(Alpn::H2, feeds, how, &[]), [status, status], "{how:?}");
+    }
+    // The same on the control origin, where a place to follow the ledger from is scarce.
+    let follow = |site: &str| {
+        let site = format!("Sec-Fetch-Site: {site}");
+        let fields = ["-H", "Sec-Fetch-Mode: no-cors", "-H", &site];
+        lab.try_ask_at(Alpn::H2, lab.base, "/ledger", &fields).unwrap().head.status
+    };
+    assert_eq!(["cross-site", "same-origin"].map(follow), [403, 200]);
+}
+
+#[test]
+fn an_origin_is_let_in_as_browsers_send_it_however_it_was_typed() {
+    let lab =
+        Lab::serve(&["--allow-origin", "HTTPS://APP.example:3000", "--allow-origin", "https://plain.example:443"]);
+    for alpn in Alpn::HTTP {
+        for origin in ["https://app.example:3000", "https://plain.example"] {
+            let head = lab.ask(alpn, "/ping", &["-H", &format!("Origin: {origin}")]).head;
+            assert_eq!((head.status, &*head.field("access-control-allow-origin")), (204, origin));
+        }
+        for origin in ["https://APP.example:3000", "https://plain.example:443", "https://app.example"] {
+            lab.ask(alpn, "/ping", &["-H", &format!("Origin: {origin}")]).assert_refused(403, origin);
+        }
+    }
 }
 
 #[test]

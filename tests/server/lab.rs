@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
@@ -142,6 +144,22 @@ impl Lab {
     pub(crate) fn end_streams(&mut self) {
         let inject = Down::Inject { fault: FaultKind::CloseStreams };
         writeln!(self.input.as_mut().unwrap(), "{}", serde_json::to_string(&inject).unwrap()).unwrap();
+    }
+
+    /// Asks the server to stop: as a person does, or as the lab does where it is a trial's.
+    pub(crate) fn ask_to_stop(&mut self) {
+        if let Some(input) = &mut self.input {
+            writeln!(input, "{}", serde_json::to_string(&Down::Stop).unwrap()).unwrap();
+        } else {
+            kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        }
+    }
+
+    /// Waits until the server has ended.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        until("the server to end", || self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn port(&self, alpn: Alpn) -> u16 {

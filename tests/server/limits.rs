@@ -78,6 +78,46 @@ fn there_are_64_feeds_at_most() {
 }
 
 #[test]
+fn reading_uses_no_feed_up() {
+    let lab = Lab::serve(&[]);
+    for alpn in Alpn::HTTP {
+        for transport in ["polling", "sse", "long-polling?wait=0s"] {
+            let option: &[&str] = if transport == "sse" { &["-X", "HEAD", "--head"] } else { &[] };
+            let option = if alpn == Alpn::H3 { &option[..option.len().min(2)] } else { option };
+            let paths: Vec<_> = (0..80).map(|k| format!("/feeds/evil-{k}/{transport}")).collect();
+            for answer in lab.ask_all(alpn, &paths, option) {
+                assert_eq!(answer.head.status, 200, "{alpn:?} {transport}");
+            }
+        }
+        lab.publish(alpn, &format!("mine-{}", alpn.name()), b"x");
+    }
+    // Who reads one that nothing was published to keeps it, and knows where to go on.
+    let last = |query: &str| lab.ask(Alpn::H2, &format!("/feeds/quiet/polling{query}"), &[]).json();
+    let place = last("")["last"].as_str().unwrap().to_owned();
+    let paths: Vec<_> = (0..80).map(|k| format!("/feeds/evil-{k}/polling")).collect();
+    lab.ask_all(Alpn::H2, &paths, &[]);
+    let mut reader = lab.subscribe(Alpn::H1, "/feeds/quiet/sse", &[]);
+    lab.ask_all(Alpn::H2, &paths, &[]);
+    lab.publish(Alpn::H2, "quiet", b"the first");
+    assert_eq!(reader.next().data, "the first");
+    let events = last(&format!("?after={place}"))["events"].clone();
+    assert_eq!((events.as_array().unwrap().len(), &events[0]["data"]), (1, &"the first".into()), "{events}: no gap");
+}
+
+#[test]
+fn the_chat_is_always_there() {
+    let lab = Lab::serve(&[]);
+    for k in 0..64 {
+        lab.publish(Alpn::H2, &format!("feed-{k}"), b"x");
+    }
+    lab.ask(Alpn::H2, "/feeds/one-more", &POST).assert_refused(503, "64 feeds");
+    for alpn in Alpn::HTTP {
+        lab.publish(alpn, "chat", b"x");
+        assert_eq!(lab.ask(alpn, "/feeds/chat/polling?after=0", &[]).head.status, 200);
+    }
+}
+
+#[test]
 fn an_unknown_route_or_method_is_told_what_there_is() {
     let lab = Lab::serve(&[]);
     for alpn in Alpn::HTTP {
@@ -90,9 +130,9 @@ fn an_unknown_route_or_method_is_told_what_there_is() {
             ("GET", "/feeds/news", "POST"),
             ("PUT", "/feeds/news", "POST"),
             ("DELETE", "/feeds/news", "POST"),
-            ("POST", "/feeds/news/sse", "GET"),
-            ("POST", "/ping", "GET"),
-            ("BREW", "/ping", "GET"),
+            ("POST", "/feeds/news/sse", "GET, HEAD"),
+            ("POST", "/ping", "GET, HEAD"),
+            ("BREW", "/ping", "GET, HEAD"),
         ] {
             let answer = lab.ask(alpn, path, &["-X", method]);
             answer.assert_refused(405, allowed);

@@ -17,14 +17,29 @@ pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 impl Lab {
     fn tcp(&self, alpn: Alpn) -> TcpStream {
-        let tcp = TcpStream::connect(("127.0.0.1", self.port(alpn))).unwrap();
+        Self::tcp_at(self.port(alpn))
+    }
+
+    fn tcp_at(port: u16) -> TcpStream {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp
     }
 
     /// A TLS connection, its handshake finished.
     pub(crate) fn tls(&self, alpn: Alpn) -> Tls {
-        handshake(self.tcp(alpn), tls::client(self.authority(), alpn).unwrap())
+        self.tls_at(self.port(alpn), alpn)
+    }
+
+    pub(crate) fn tls_at(&self, port: u16, alpn: Alpn) -> Tls {
+        handshake(Self::tcp_at(port), tls::client(self.authority(), alpn).unwrap())
+    }
+
+    /// One that offers no ALPN.
+    pub(crate) fn tls_without_alpn(&self, port: u16) -> Tls {
+        let mut config = tls::client(self.authority(), Alpn::H1).unwrap();
+        config.alpn_protocols.clear();
+        handshake(Self::tcp_at(port), config)
     }
 }
 
@@ -38,7 +53,16 @@ pub(crate) fn handshake(tcp: TcpStream, config: ClientConfig) -> Tls {
     tls
 }
 
+/// All that comes until the server has nothing more to say.
+pub(crate) fn read_all(tls: &mut Tls) -> String {
+    let mut whole = Vec::new();
+    // How it ends is other tests' to look at.
+    let _ = tls.read_to_end(&mut whole);
+    String::from_utf8_lossy(&whole).into_owned()
+}
+
 /// Writes a byte a second (or nothing, when there is none) until the connection is closed; says how long that took.
+/// TLS has to say `close_notify` (RFC 8446 section 6.1), or its end is an error.
 fn closed_after(mut connection: impl Read + Write, begun: Instant, byte: Option<u8>, sock: &TcpStream) -> Duration {
     sock.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut buffer = [0; 4096];
@@ -48,12 +72,11 @@ fn closed_after(mut connection: impl Read + Write, begun: Instant, byte: Option<
             // A farewell, or HTTP/2's SETTINGS.
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(_) => return begun.elapsed(),
+            Err(error) => panic!("it was cut off after {:?}: {error}", begun.elapsed()),
         }
-        if let Some(byte) = byte
-            && connection.write_all(&[byte]).and_then(|()| connection.flush()).is_err()
-        {
-            return begun.elapsed();
+        if let Some(byte) = byte {
+            // What the server said before it closed is still to be read.
+            let _ = connection.write_all(&[byte]).and_then(|()| connection.flush());
         }
     }
     panic!("still open after {:?}", begun.elapsed())
@@ -163,8 +186,39 @@ fn a_request_that_names_two_hosts_is_refused() {
     // Another reader of the same bytes may believe the other one.
     let mut tls = lab.tls(Alpn::H1);
     tls.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nHost: example.com\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    let _ = tls.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
+    let answer = read_all(&mut tls);
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[test]
+fn a_request_on_http_1_says_once_and_well_formed_whom_it_asks() {
+    let lab = Lab::serve(&[]);
+    for (target, fields, status) in [
+        ("/ping", "", "400"),
+        ("/ping", "Host:\r\n", "400"),
+        ("/ping", "Host: localhost\r\nHost: localhost\r\n", "400"),
+        ("/ping", "Host: evil.example@localhost\r\n", "400"),
+        ("/ping", "Host: localhost:abc\r\n", "400"),
+        ("/ping", "Host: localhost:99999999\r\n", "400"),
+        ("/ping", "Host: a..localhost\r\n", "400"),
+        ("/ping", "Host: local\u{f6}\r\n", "400"),
+        ("https://localhost/ping", "", "400"),
+        ("https://evil.example@localhost/ping", "Host: localhost\r\n", "400"),
+        ("https://example.com/ping", "Host: localhost\r\n", "421"),
+        ("https://localhost/ping", "Host: localhost\r\n", "204"),
+        ("/ping", "Host: example.com\r\n", "421"),
+        ("/ping", "Host:   LocalHost:8441  \r\n", "204"),
+        // Two origins, one of which may be let in, are not one.
+        ("/ping", "Host: localhost\r\nOrigin: OWN\r\n", "204"),
+        ("/ping", "Host: localhost\r\nOrigin: OWN\r\nOrigin: OWN\r\n", "403"),
+        ("/ping", "Host: localhost\r\nOrigin: OWN\r\nOrigin: https://example.com\r\n", "403"),
+    ] {
+        for port in [lab.port(Alpn::H1), lab.base] {
+            let mut tls = lab.tls_at(port, Alpn::H1);
+            let fields = fields.replace("OWN", &format!("https://localhost:{port}"));
+            write!(tls, "GET {target} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n").unwrap();
+            let answer = read_all(&mut tls);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{target} {fields:?} at {port}: {answer}");
+        }
+    }
 }

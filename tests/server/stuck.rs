@@ -27,7 +27,7 @@ use crate::frames::{ENHANCE_YOUR_CALM, GOAWAY, get, next, preface, reset};
 use crate::lab::{Lab, PATIENCE, until};
 
 impl Lab {
-    async fn dial(&self) -> TlsStream<TcpStream> {
+    pub(crate) async fn dial(&self) -> TlsStream<TcpStream> {
         let tcp = TcpStream::connect(("127.0.0.1", self.port(Alpn::H2))).await.unwrap();
         let connector = TlsConnector::from(Arc::new(tls::client(self.authority(), Alpn::H2).unwrap()));
         connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()

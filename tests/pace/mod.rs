@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How many times longer at most.
-const SLOWEST: u32 = 8;
+const SLOWEST: u32 = 4;
 /// What happens at or for a time, in an experiment's file and after `--set workload.`.
 const TIMES: [&str; 6] = ["settle", "hold", "drain", "ramp", "at", "for"];
 /// What happens at a rate.

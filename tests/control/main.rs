@@ -4,6 +4,7 @@ mod browser;
 mod chat;
 mod driven;
 mod feed_server;
+mod guests;
 mod lab;
 mod pages;
 mod routes;

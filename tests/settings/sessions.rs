@@ -67,6 +67,44 @@ fn browsers_trust_a_server_by_the_hash_of_its_certificate_alone() {
 }
 
 #[test]
+fn who_is_offered_its_dialect_opens_sessions_in_it_and_nobody_else_does() {
+    let run = completed(&format!(
+        "protocol = 'webtransport/h3'\n{WORKLOAD}hold = '1s'\nevents = {{ count = 2, rate = '4/s' }}\n\
+         [expect]\ndelivery = 'observe'\ncounts = 'observe'\n[factors]\nclient = ['chromium', 'firefox', 'native']\n\
+         \"webtransport.dialects\" = ['all', 'draft-02', 'draft-07']\n"
+    ));
+    let words = |value: &serde_json::Value| {
+        match value {
+            serde_json::Value::String(_) => vec!["draft-02", "draft-07", "draft-13", "draft-15"],
+            list => list.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect(),
+        }
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+    };
+    // What each client's settings name, where all is offered.
+    let mut speaks = std::collections::BTreeMap::new();
+    for trial in run.trials() {
+        let (levels, told) = (&trial["levels"], run.facts(trial, "webtransport-dialect"));
+        let (client, offered) = (levels["client"].to_string(), words(&levels["webtransport.dialects"]));
+        if let Some(fact) = told.first().filter(|_| offered.len() > 1) {
+            speaks.insert(client.clone(), words(&fact["sent"]));
+        }
+        let spoken = &speaks[&client];
+        let common = offered.iter().any(|dialect| spoken.contains(dialect));
+        assert_eq!(!told.is_empty(), common, "{levels}: it speaks {spoken:?}");
+        assert_eq!(!run.facts(trial, "attached").is_empty(), common, "{levels}");
+        for fact in &told {
+            let taken = fact["taken"].as_str().unwrap();
+            assert!(offered.iter().any(|word| word == taken) && spoken.iter().any(|word| word == taken), "{fact}");
+            let draft = trial["metrics"]["webtransport-dialect"]["median"].as_f64().unwrap();
+            assert_eq!(format!("draft-{draft:02}"), taken, "{levels}");
+        }
+    }
+    assert_eq!(speaks.len(), 3);
+}
+
+#[test]
 fn as_many_streams_are_left_open_as_a_client_lets_a_server_have() {
     let run = completed(&format!(
         "client = 'native'\nprotocol = 'quic/quic'\n{WORKLOAD}hold = '900ms'\n\

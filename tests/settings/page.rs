@@ -3,14 +3,15 @@
 use crate::run::{any, completed};
 
 /// Six streams, all that a browser has over HTTP/1.1; then a fetch and a tab, with seconds to be answered in.
-const FULL: &str = "protocol = 'sse/h1'\n[workload]\nsubscribers = 6\nsettle = '2s'\nhold = '8s'\nprobe = false\n\
+const FULL: &str = "[workload]\nsubscribers = 6\nsettle = '2s'\nhold = '8s'\nprobe = false\n\
                     events = { count = 1, rate = '10/s' }\n[[beside]]\nat = '2s'\nkind = 'fetch'\n\
                     credentials = 'same-origin'\n[[beside]]\nat = '2s'\nkind = 'tab'\n";
 
 #[test]
 fn six_streams_of_a_sites_own_page_stop_the_site_in_chromium_and_those_of_another_sites_page_do_not() {
-    let run =
-        completed(&format!("client = 'chromium'\n[factors]\n\"workload.page\" = ['apart', 'same-origin']\n{FULL}"));
+    let run = completed(&format!(
+        "client = 'chromium'\nprotocol = 'sse/h1'\n[factors]\n\"workload.page\" = ['apart', 'same-origin']\n{FULL}"
+    ));
     for (page, answered) in [("apart", &[1][..]), ("same-origin", &[])] {
         let trial = run.trial(&[("workload.page", page)]);
         assert_eq!(trial["metrics"]["open-streams"]["median"], 6.0, "{page}");
@@ -22,7 +23,9 @@ fn six_streams_of_a_sites_own_page_stop_the_site_in_chromium_and_those_of_anothe
 
 #[test]
 fn in_firefox_a_tab_of_the_same_site_opens_beside_six_streams_and_a_fetch_waits() {
-    let run = completed(&format!("client = 'firefox'\n[factors]\n\"workload.page\" = ['same-origin']\n{FULL}"));
+    let run = completed(&format!(
+        "client = 'firefox'\nprotocol = 'sse/h1'\n[factors]\n\"workload.page\" = ['same-origin']\n{FULL}"
+    ));
     let answers = run.facts(&run.trials()[0], "beside-answered");
     assert_eq!(
         answers.iter().map(|fact| (&fact["actor"], &fact["how"])).collect::<Vec<_>>(),

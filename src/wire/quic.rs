@@ -206,7 +206,8 @@ fn head(host: &str, line: &[u8]) -> Result<http::request::Parts, LineError> {
     }
     let uri = http::Uri::builder().scheme("https").authority(host).path_and_query(path);
     let uri = uri.build().map_err(|_| LineError::NoPath)?;
-    let request = http::Request::get(uri).body(()).map_err(|_| LineError::NoPath)?;
+    // The host of TLS is what `:authority` would be: no `Host` is to be there, as HTTP/1.1 would have it.
+    let request = http::Request::get(uri).version(http::Version::HTTP_3).body(()).map_err(|_| LineError::NoPath)?;
     Ok(request.into_parts().0)
 }
 

@@ -153,6 +153,11 @@ impl End {
         Self { carrier: Carrier::Within { down, up }, life: Life::Visitor, log: None, gone: false }
     }
 
+    /// Whether pages speak for it, which have clocks of their own.
+    pub(super) fn is_page(&self) -> bool {
+        matches!(self.carrier, Carrier::Page(_))
+    }
+
     /// Its process; a browser's main one; 0 where the lab started none.
     pub(super) fn pid(&self) -> u32 {
         match &self.life {
@@ -297,8 +302,12 @@ async fn line(reader: &mut (impl AsyncBufRead + Unpin), budget: &mut Budget) -> 
 }
 
 fn garbled(line: &[u8], error: &serde_json::Error) -> String {
-    let text = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
-    format!("said a line that is not of the trial contract ({error}): {:?}", text.trim_end())
+    format!("said a line that is not of the trial contract ({error}): {}", quoted(line))
+}
+
+/// The first [`SHOWN`] bytes of a line in quotation marks, with what a terminal would obey escaped.
+pub(super) fn quoted(line: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line)).trim_end())
 }
 
 /// Writes what a program prints to a file, as far as there is room, and reads the rest for nobody.

@@ -55,8 +55,7 @@ pub fn plan(experiment: &Experiment) -> Plan {
 /// What no client at all can do. A client's own limits are its row's to say.
 pub fn supports(settings: &Settings) -> Result<(), String> {
     // RFC 9000 section 18.2: without initial_max_streams_bidi a peer may open none; there is no "no limit".
-    let on_quic = matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic);
-    if on_quic && settings.server.max_concurrent_streams == Settable::Unset {
+    if settings.protocol.alpn.over_quic() && settings.server.max_concurrent_streams == Settable::Unset {
         return Err("QUIC can't leave server.max-concurrent-streams unset: initial_max_streams_bidi left out means 0 \
                     (RFC 9000 section 18.2)"
             .to_owned());
@@ -162,7 +161,7 @@ pub(super) fn reads(settings: &Settings, name: &str) -> bool {
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
         // Only the native client asks, and only QUIC leaves a silent peer to be asked.
-        "reconnect.ping" => is_native(settings) && matches!(settings.protocol.alpn, Alpn::H3 | Alpn::Quic),
+        "reconnect.ping" => is_native(settings) && settings.protocol.alpn.over_quic(),
         // A browser's own `EventSource` comes back in its own way.
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;

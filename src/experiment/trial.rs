@@ -1,5 +1,6 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod facts;
 mod faults;
 mod finish;
 mod start;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::facts::Possible;
 use super::end::{End, Heard};
 use super::lab::Lab;
 use super::machine::Watch;
@@ -72,6 +74,8 @@ pub(super) struct Running<'a> {
     watch: Watch,
     /// How late each fact was recorded that was told at once, in nanoseconds; the first [`MAX_LATE`].
     late: Vec<u64>,
+    /// What the client can have seen.
+    possible: Possible,
 }
 
 /// Which end; the index of the arrays above.
@@ -109,6 +113,7 @@ impl<'a> Running<'a> {
             ports: BTreeMap::new(),
             watch: Watch::start(),
             late: Vec::new(),
+            possible: Possible::of(planned),
         }
     }
 
@@ -180,6 +185,7 @@ impl<'a> Running<'a> {
     /// From `go` to both ends' last words.
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
         let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
+        self.possible.begin(go);
         for end in [&self.server, &self.client].into_iter().flatten() {
             end.order(Down::Go { at: go }).await;
         }
@@ -249,6 +255,10 @@ impl<'a> Running<'a> {
                 failed("the client said a fact that is not a client's to say; see clients/README.md")
             }
             Up::Saw(fact) => {
+                if which == Which::Client {
+                    let page = self.client.as_ref().is_some_and(End::is_page);
+                    self.possible.check(&fact, monotonic_nanos(), page).or_else(failed)?;
+                }
                 self.came[which as usize] += 1;
                 let fact = if which == Which::Server { fact.in_life(self.life) } else { fact };
                 let from = if which == Which::Server { Source::Server } else { Source::Client };

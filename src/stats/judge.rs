@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metric;
-use super::record::Record;
+use super::record::{Record, millis};
+use super::{metric, number};
 use crate::trial::settings::{Counts, Delivery};
 use crate::trial::{Observation, PlannedTrial};
 
 /// Judges a trial that ran to its end by what was observed in it. The error says with the numbers what broke:
 /// one sentence for each rule, in the order of the design.
 ///
-/// Wrong content, an id never published, a stream on another ALPN than the protocol's and a receipt that nobody
-/// asked for always break; counts and delivery as the trial's `expect` says.
+/// Wrong content, an id never published, a stream on another ALPN than the protocol's, a receipt that nobody asked
+/// for and what was seen before its cause always break; counts and delivery as the trial's `expect` says.
 pub fn judge(planned: &PlannedTrial, observations: &[Observation]) -> Result<(), String> {
     let record = Record::new(planned, observations);
-    let rules = [wrong_content, never_published, other_alpn, nobody_asked];
+    let rules = [wrong_content, never_published, other_alpn, nobody_asked, before_published, before_asked];
     let mut broken: Vec<String> = rules.iter().filter_map(|rule| rule(planned, &record)).collect();
     if planned.settings.expect.counts == Counts::Equal {
         broken.extend(counts_differ(&record));
@@ -70,9 +70,41 @@ fn other_alpn(planned: &PlannedTrial, record: &Record<'_>) -> Option<String> {
 }
 
 fn nobody_asked(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
-    let strangers: BTreeSet<u32> =
-        record.received.keys().copied().filter(|sub| !record.requested.contains_key(sub)).collect();
-    (!strangers.is_empty()).then(|| format!("events were received for {} that nobody asked for", subs(&strangers)))
+    let strangers = |seen: Vec<u32>, what: &str| {
+        let strangers: BTreeSet<u32> = seen.into_iter().filter(|sub| !record.requested.contains_key(sub)).collect();
+        (!strangers.is_empty()).then(|| format!("{what} {} that nobody asked for", subs(&strangers)))
+    };
+    strangers(record.received.keys().copied().collect(), "events were received for")
+        .or_else(|| strangers(record.opened.keys().copied().collect(), "an answer came to"))
+}
+
+/// Receipts of events that weren't published yet: the client's clock is not what it says. A page's may be off; beyond
+/// three times its uncertainty something is wrong.
+fn before_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
+    let allowed = record.uncertainty.unwrap_or(0).saturating_mul(3);
+    let all = record.received.iter().flat_map(|(&sub, receipts)| receipts.iter().map(move |r| (sub, r)));
+    let early = all.filter_map(|(sub, receipt)| {
+        let published = record.published.get(receipt.id)?.t;
+        (receipt.t.saturating_add(allowed) < published).then_some((sub, receipt, published))
+    });
+    let early: Vec<_> = early.collect();
+    let (sub, receipt, published) = early.first()?;
+    let line = serde_json::json!({ "kind": "received", "t": [receipt.t], "sub": sub, "ids": [receipt.id] });
+    let before = number::with_unit(millis(receipt.t, *published), "ms");
+    let receipts = plural(early.len(), "receipt");
+    Some(format!("{receipts} of an event that was not published yet, the first {before} before it was: {line}"))
+}
+
+/// What comes of a subscription comes after it was asked for; one clock says both.
+fn before_asked(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
+    record.requested.iter().find_map(|(&sub, &asked)| {
+        let opened = record.opened.get(&sub).map(|&t| (t, "opened"));
+        let received = record.received.get(&sub).and_then(|all| all.iter().map(|r| r.t).min()).map(|t| (t, "received"));
+        let closed = record.closed.get(&sub).map(|&(t, _)| (t, "closed"));
+        let (t, kind) = [opened, received, closed].into_iter().flatten().find(|(t, _)| *t < asked)?;
+        let before = number::with_unit(millis(t, asked), "ms");
+        Some(format!("the client says `{kind}` of subscription {sub} at {t}, {before} before `requested` at {asked}"))
+    })
 }
 
 fn counts_differ(record: &Record<'_>) -> Option<String> {
@@ -167,7 +199,8 @@ mod tests {
         let mut rig = held();
         let (ids, wrong) = (vec!["k3f0-1".to_owned()], vec!["k3f0-1".to_owned()]);
         rig.planned.settings.expect.delivery = Delivery::Observe;
-        rig.fact(Fact::Received { t: vec![1], sub: 2, ids, wrong });
+        let t = vec![rig.now()];
+        rig.fact(Fact::Received { t, sub: 2, ids, wrong });
         assert_eq!(
             verdict(&rig),
             "1 event arrived with content that was not published, the first k3f0-1 at subscription 2"
@@ -212,6 +245,38 @@ mod tests {
         let mut rig = held();
         rig.receive(44, 0);
         assert!(verdict(&rig).contains("for subscription 44 that nobody asked for"));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asked_for_is_flagged() {
+        let mut rig = held();
+        rig.open(44);
+        assert!(verdict(&rig).contains("an answer came to subscription 44 that nobody asked for"), "{}", verdict(&rig));
+    }
+
+    #[test]
+    fn a_receipt_before_the_event_was_published_is_flagged_whatever_is_expected() {
+        let early = |uncertainty: Option<u64>, before: i64| {
+            let mut rig = held();
+            rig.planned.settings.expect.delivery = Delivery::Observe;
+            uncertainty.map(|uncertainty| rig.clock(uncertainty).now());
+            rig.publish(7).receive_at(0, 7, -before);
+            verdict(&rig)
+        };
+        assert_eq!(early(None, 0), "");
+        let said = early(None, 1);
+        assert!(said.starts_with("1 receipt of an event that was not published yet, the first"), "{said}");
+        assert!(said.contains("\"ids\":[\"k3f0-8\"]") && said.contains("\"sub\":0"), "the line is quoted: {said}");
+        assert_eq!(early(Some(1000), 3000), "", "a page's clock may be off");
+        assert!(early(Some(1000), 3001).contains("not published yet"));
+    }
+
+    #[test]
+    fn what_comes_of_a_subscription_before_it_was_asked_for_is_flagged() {
+        let mut rig = held();
+        let asked = rig.now();
+        rig.fact(Fact::Opened { t: asked - 1, sub: 9 }).request(9);
+        assert!(verdict(&rig).contains("says `opened` of subscription 9"), "{}", verdict(&rig));
     }
 
     #[test]

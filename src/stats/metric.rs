@@ -26,6 +26,8 @@ pub struct Metric {
     pub(super) by_client_clock: fn(&Record<'_>) -> bool,
     /// Whether it counts from the schedule, and so means nothing where the publisher is late.
     pub from_schedule: bool,
+    /// Whether it is a time on the network, and so longer where the kernel drops datagrams that carry the protocol.
+    pub(super) on_network: bool,
     /// The formula.
     pub(super) compute: fn(&Record<'_>) -> Sample,
 }
@@ -73,6 +75,7 @@ const PLAIN: Metric = Metric {
     phrase: "",
     by_client_clock: |_| false,
     from_schedule: false,
+    on_network: false,
     compute: |_| Sample::Absent(String::new()),
 };
 

@@ -204,9 +204,7 @@ fn trial(planned: &PlannedTrial, observations: &[&Observation]) -> TrialResult {
         if (metric.by_client_clock)(&record) && entry.n > 0 {
             entry.uncertainty = record.uncertainty.map(|nanos| nanos as f64 / 1e6);
         }
-        if metric.from_schedule {
-            entry.machine_limited = machine_limit(&entry, &lateness, planned.settings.protocol.alpn, &record);
-        }
+        entry.machine_limited = machine_limit(metric, &entry, &lateness, planned.settings.protocol.alpn, &record);
         (metric.name.to_owned(), entry)
     };
     let metrics = metric::ALL.iter().map(entry).collect();
@@ -224,13 +222,14 @@ fn trial(planned: &PlannedTrial, observations: &[&Observation]) -> TrialResult {
     }
 }
 
-/// Lateness of the publisher above a tenth of the metric is the machine's, not the subject's; so is what waits for
-/// datagrams that the kernel threw away. How idle the machine was is told with it: who is busy is late.
-fn machine_limit(entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
+/// Lateness of the publisher above a tenth of what counts from its schedule is the machine's, not the subject's; so is
+/// what waits for datagrams that the kernel threw away, where these carry the protocol. How idle the machine was is
+/// told with it: who is busy is late.
+fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
     let median = entry.median?;
     let late = lateness.p99.or(lateness.median).unwrap_or(0.0);
-    let reason = match record.udp_dropped.filter(|_| alpn == Alpn::H3) {
-        _ if late > median.abs() / 10.0 => format!(
+    let reason = match record.udp_dropped.filter(|_| metric.on_network && alpn.over_quic()) {
+        _ if metric.from_schedule && late > median.abs() / 10.0 => format!(
             "events were published up to {} late (p99), more than a tenth of {}",
             number::with_unit(late, "ms"),
             number::with_unit(median, &entry.unit)

@@ -182,6 +182,20 @@ impl Fact {
         )
     }
 
+    /// The subscription that a client's fact is about.
+    pub fn subscription(&self) -> Option<u32> {
+        match self {
+            Self::Requested { sub, .. }
+            | Self::Opened { sub, .. }
+            | Self::Received { sub, .. }
+            | Self::Closed { sub, .. }
+            | Self::Gap { sub, .. }
+            | Self::Sent { sub, .. }
+            | Self::Buffered { sub, .. } => Some(*sub),
+            _ => None,
+        }
+    }
+
     /// When it was observed; of receipts, the last.
     pub fn time(&self) -> u64 {
         match self {

@@ -28,6 +28,14 @@ impl Alpn {
     /// Those that are versions of HTTP.
     pub const HTTP: [Self; 3] = [Self::H1, Self::H2, Self::H3];
 
+    /// Whether it is carried by QUIC, and so in UDP datagrams, which the kernel drops where it has no room.
+    pub const fn over_quic(self) -> bool {
+        match self {
+            Self::H1 | Self::H2 => false,
+            Self::H3 | Self::Quic => true,
+        }
+    }
+
     /// The bytes that TLS negotiates.
     pub const fn wire(self) -> &'static [u8] {
         match self {

@@ -198,6 +198,54 @@ fn the_documents_whole_client_takes_part_in_a_trial() {
     assert_eq!(ran.outcomes()[1], "unsupported: no sse/h2 here");
 }
 
+/// The document's whole client with its clock read otherwise: how its trial ends.
+fn clocked(read: &str, otherwise: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rigged.py");
+    let [text]: [String; 1] = blocks("python").try_into().unwrap();
+    assert!(text.contains(read), "{read}");
+    std::fs::write(&path, text.replace(read, otherwise)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    python(path.to_str().unwrap(), &["--set", "protocol=sse/h1"]).exits(3).outcomes().remove(0)
+}
+
+#[test]
+fn a_client_with_the_wall_clocks_time_fails_its_trial_with_the_line() {
+    let all = clocked("time.monotonic_ns()", "time.time_ns()");
+    assert!(all.starts_with("failed: the client said what can't be: the time 1"), "{all}");
+    assert!(all.contains("after the line came") && all.contains("CLOCK_MONOTONIC"), "{all}");
+    assert!(all.contains("the line: \"{\\\"kind\\\":\\\"requested\\\",\\\"t\\\":1"), "{all}");
+    let receipts = clocked("now = time.monotonic_ns()", "now = time.time_ns()");
+    assert!(receipts.contains("after the line came") && receipts.contains("received"), "{receipts}");
+}
+
+#[test]
+fn a_client_whose_receipts_come_before_their_events_fails_its_trial() {
+    let early = clocked("now = time.monotonic_ns()", "now = time.monotonic_ns() - 500_000_000");
+    assert!(early.contains("of an event that was not published yet, the first "), "{early}");
+    assert!(early.contains("\"kind\":\"received\""), "{early}");
+}
+
+#[test]
+fn a_program_that_says_what_cannot_be_fails_its_trial_with_the_line() {
+    let says = |facts: &str, with: &str| {
+        let lines: String = facts.lines().map(|line| format!("echo \"{}\"\n", line.replace('"', "\\\""))).collect();
+        fails(&format!("{POLITE}t=${{go##*:}}; t=${{t%\\}}}}; sleep 0.2\n{lines}sleep 60"), with);
+    };
+    let asked = "{\"type\":\"saw\",\"kind\":\"requested\",\"t\":$t,\"sub\":0}\n";
+    let then = |fact: &str| format!("{asked}{{\"type\":\"saw\",{fact}}}");
+    says(&then("\"kind\":\"opened\",\"t\":1,\"sub\":0"), "the time 1 is ");
+    says(&then("\"kind\":\"opened\",\"t\":$t,\"sub\":99"), "no subscription 99 was planned; there are 3");
+    let uneven = "\"kind\":\"received\",\"t\":[$t],\"sub\":0,\"ids\":[\"a-1\",\"a-2\"]";
+    says(&then(uneven), "here are 1 times and 2 ids");
+    let sent = "\"kind\":\"sent\",\"t\":$t,\"sub\":0,\"event\":0,\"scheduled\":$t";
+    says(&then(sent), "subscription 0 has no event 0 to send");
+    let clock = "\"kind\":\"clock\",\"t\":1,\"page\":1,\"uncertainty\":99999999999,\"step\":1,\"visibility\":\"\",\"isolated\":true";
+    says(&then(clock), "only a page compares clocks");
+    let raw = "\"kind\":\"closed\",\"t\":1,\"sub\":0,\"reason\":\"\\\\u001b[2J\"";
+    says(&then(raw), "u001b[2J");
+}
+
 #[test]
 fn aioquic_counts_what_the_server_counts_over_http_3() {
     let client = clients("aioquic_client.py");

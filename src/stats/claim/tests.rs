@@ -169,6 +169,23 @@ fn a_kernel_that_drops_datagrams_decides_no_latency_over_them() {
         some.evidence
     );
     assert_eq!(tcp.verdict, Verdict::Confirmed, "{}", tcp.evidence);
+    // What carries the protocol decides: raw QUIC has no other way than HTTP/3.
+    let raw = result(Alpn::Quic, 3);
+    assert_eq!(raw.verdict, Verdict::Inconclusive, "{}", raw.evidence);
+}
+
+#[test]
+fn every_time_on_the_network_is_the_machines_where_its_datagrams_were_dropped_and_nothing_else_is() {
+    let limited = |alpn| {
+        let mut rig = Rig::of(0, 0, "native", alpn);
+        rig.request(0).attach(0, 1).wait(2).open(0).publish(0).wait(3).receive(0, 0).machine(50.0, 1);
+        let metrics = rig.result().metrics;
+        let limited = metrics.iter().filter(|(_, entry)| entry.machine_limited.is_some());
+        limited.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(limited(Alpn::H3), ["latency", "time-to-open"]);
+    assert_eq!(limited(Alpn::Quic), ["latency", "time-to-open"]);
+    assert!(limited(Alpn::H2).is_empty());
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(super) static RECOVERY_TIME: Metric = Metric {
                  that was published after it; where none was received: above what was waited until T.",
     phrase: "recovered in {}",
     by_client_clock: |_| true,
+    on_network: true,
     compute: recovery_time,
     ..PLAIN
 };

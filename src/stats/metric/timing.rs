@@ -13,54 +13,63 @@ pub(super) static BLOCKED_REQUEST: Metric = Metric {
     definition: "A plain GET to the same host and port in the trial's credentials mode, sent at mid-hold, to its \
                  answer; unanswered at T: above what it had waited by then.",
     phrase: "answered a plain GET in {}",
+    on_network: true,
     compute: blocked_request,
     ..PLAIN
 };
 
-/// Per subscription, first opened − requested; where none opened: above the least that one had waited at T.
+/// Per subscription that opened, first opened − requested; where none opened: above the least that one had waited at T.
 pub(super) static TIME_TO_OPEN: Metric = Metric {
     name: "time-to-open",
     unit: "ms",
-    definition: "Per subscription, first opened − requested; where none opened: above the least that one had waited \
-                 at T.",
+    definition: "Per subscription that opened, first opened − requested; where none opened: above the least that one \
+                 had waited at T.",
     phrase: "opened in {}",
+    on_network: true,
     compute: time_to_open,
     ..PLAIN
 };
 
-/// Per (subscription, id) published while the subscription was attached, first receipt − scheduled; of events that
-/// clients echo, only where each was sent.
+/// Per (subscription, id) published after the subscription was attached and received, first receipt − scheduled; of
+/// events that clients echo, only where each was sent. What was never received has none: `lost` counts it.
 pub(super) static LATENCY: Metric = Metric {
     name: "latency",
     unit: "ms",
-    definition: "Per (subscription, id) published while the subscription was attached, first receipt − scheduled; of \
-                 events that clients echo, only where each was sent.",
+    definition: "Per (subscription, id) published after the subscription was attached and received, first receipt − \
+                 scheduled; of events that clients echo, only where each was sent. What was never received has none: \
+                 `lost` counts it.",
     phrase: "received events after {}",
     // An echo is a round trip: the clock that it was due by is the clock that it came back by.
     by_client_clock: |record| record.direction != Direction::Echo,
     from_schedule: true,
+    on_network: true,
     compute: latency,
 };
 
-/// Per subscription, the most, over neighbours in it, of receipt gap − scheduled gap.
+/// Per subscription, the most, over neighbours in it, of receipt gap − scheduled gap, and 0 where no gap was longer
+/// than scheduled, as where all receipts came at once; of those that received two events or more.
 pub(super) static STALL: Metric = Metric {
     name: "stall",
     unit: "ms",
-    definition: "Per subscription, the most, over neighbours in it, of receipt gap − scheduled gap.",
+    definition: "Per subscription, the most, over neighbours in it, of receipt gap − scheduled gap, and 0 where no gap \
+                 was longer than scheduled, as where all receipts came at once; of those that received two events or \
+                 more.",
     phrase: "stalled for {}",
     from_schedule: true,
+    on_network: true,
     compute: stall,
     ..PLAIN
 };
 
-/// Per event that a subscription sent, its own first receipt of it − when it was sent: one clock, and however late it
-/// was sent.
+/// Per event that a subscription sent and received, its own first receipt of it − when it was sent: one clock, and
+/// however late it was sent. What never came back has none: `lost` counts it.
 pub(super) static ROUND_TRIP: Metric = Metric {
     name: "round-trip",
     unit: "ms",
-    definition: "Per event that a subscription sent, its own first receipt of it − when it was sent: one clock, and \
-                 however late it was sent.",
+    definition: "Per event that a subscription sent and received, its own first receipt of it − when it was sent: one \
+                 clock, and however late it was sent. What never came back has none: `lost` counts it.",
     phrase: "had what it sent back after {}",
+    on_network: true,
     compute: round_trip,
     ..PLAIN
 };
@@ -138,7 +147,7 @@ fn latency(record: &Record<'_>) -> Sample {
 fn stall(record: &Record<'_>) -> Sample {
     let most = |pairs: &[(crate::stats::record::Receipt<'_>, crate::stats::record::Publication<'_>)]| {
         let over = pairs.windows(2).map(|w| millis(w[0].0.t, w[1].0.t) - millis(w[0].1.scheduled, w[1].1.scheduled));
-        over.reduce(f64::max)
+        over.reduce(f64::max).map(|most| most.max(0.0))
     };
     let values = record.live_receipts().values().filter_map(|pairs| most(pairs)).collect();
     Sample::values(values, || "no subscription received two events".to_owned())
@@ -229,6 +238,9 @@ mod tests {
         rig.publish(0).receive(0, 0).wait(10).publish(1).wait(25).receive(0, 1).publish(2).receive(0, 2);
         let entry = rig.metric(&STALL);
         assert_eq!((entry.n, entry.median), (1, Some(25.0)));
+        let mut at_once = Rig::new();
+        at_once.attach(0, 1).open(0).publish(0).wait(200).publish(1).wait(5).receive(0, 0).receive(0, 1);
+        assert_eq!(at_once.metric(&STALL).median, Some(0.0), "nothing stalls for less than no time");
         let mut one = Rig::new();
         one.attach(0, 1).open(0).publish(0).receive(0, 0);
         assert!(one.metric(&STALL).absent.is_some());

@@ -1,0 +1,245 @@
+//! What a client's facts are held against as they arrive: times that can be, and subscriptions, events and actors that
+//! were planned. What takes both ends to tell, such as an event received before it was published, is judged in the end.
+
+use std::collections::BTreeMap;
+
+use super::super::end::quoted;
+use crate::feed::schedule;
+use crate::trial::settings::Direction;
+use crate::trial::{Fact, PlannedTrial};
+
+/// How far apart the time that an event was due and what a client says of it may be, in nanoseconds: pages count in
+/// microseconds.
+const ROUNDING: u64 = 1000;
+
+/// What the client of one trial can have seen.
+#[derive(Debug)]
+pub(super) struct Possible {
+    /// Subscriptions are numbered from 0 to below this.
+    subscriptions: u32,
+    /// So are other actors.
+    actors: usize,
+    /// When each event that the client publishes is due, in nanoseconds after `go`, by the event's number.
+    sends: BTreeMap<u32, u64>,
+    /// The timeline's 0, once it was said.
+    go: Option<u64>,
+    /// The largest uncertainty of a page's clock, in nanoseconds; `None` where no page has said its own.
+    uncertainty: Option<u64>,
+}
+
+impl Possible {
+    pub(super) fn of(planned: &PlannedTrial) -> Self {
+        let workload = &planned.settings.workload;
+        let sends = match workload.direction {
+            Direction::Down => BTreeMap::new(),
+            Direction::Up | Direction::Echo => {
+                schedule(workload, planned.seed).into_iter().map(|due| (due.event, due.at)).collect()
+            }
+        };
+        let (subscriptions, actors) = (workload.subscribers, planned.settings.beside.len());
+        Self { subscriptions, actors, sends, go: None, uncertainty: None }
+    }
+
+    /// Notes what the client is told is the timeline's 0, before it is told.
+    pub(super) fn begin(&mut self, go: u64) {
+        self.go = Some(go);
+    }
+
+    /// Checks a fact that has just arrived; `now` is when, and `page` whether it came from a page. The error says
+    /// what can't be, what would be right, and quotes the fact.
+    pub(super) fn check(&mut self, fact: &Fact, now: u64, page: bool) -> Result<(), String> {
+        let wrong = self.wrong(fact, now, page);
+        if let (Fact::Clock { uncertainty, .. }, None) = (fact, &wrong) {
+            self.uncertainty = self.uncertainty.max(Some(*uncertainty));
+        }
+        let Some(wrong) = wrong else { return Ok(()) };
+        let line = serde_json::to_string(fact).unwrap_or_default();
+        Err(format!("the client said what can't be: {wrong}; the line: {}", quoted(line.as_bytes())))
+    }
+
+    fn wrong(&self, fact: &Fact, now: u64, page: bool) -> Option<String> {
+        match fact {
+            Fact::Clock { .. } if !page => {
+                return Some("only a page compares clocks; a program's times are CLOCK_MONOTONIC's".to_owned());
+            }
+            // Before `go`: it is what the others are read by.
+            Fact::Clock { t, .. } => return self.late(*t, now),
+            Fact::Received { t, ids, .. } if t.len() != ids.len() => {
+                let (times, ids) = (t.len(), ids.len());
+                return Some(format!("a receipt has one time and one id, and here are {times} times and {ids} ids"));
+            }
+            Fact::Sent { sub, event, scheduled, .. } => {
+                if let Some(wrong) = self.not_due(*sub, *event, *scheduled) {
+                    return Some(wrong);
+                }
+            }
+            Fact::BesideSent { actor, .. } | Fact::BesideAnswered { actor, .. } if *actor as usize >= self.actors => {
+                return Some(format!("no actor {actor} was planned; there are {}, numbered from 0", self.actors));
+            }
+            _ => {}
+        }
+        if let Some(sub) = fact.subscription().filter(|sub| *sub >= self.subscriptions) {
+            let all = self.subscriptions;
+            return Some(format!("no subscription {sub} was planned; there are {all}, numbered from 0"));
+        }
+        match fact {
+            Fact::Received { t, .. } => t.iter().find_map(|&t| self.never(t, now, page)),
+            other => self.never(other.time(), now, page),
+        }
+    }
+
+    /// An event that this subscription doesn't publish, or that was due at another time.
+    fn not_due(&self, sub: u32, event: u32, scheduled: u64) -> Option<String> {
+        let Some(at) = self.sends.get(&event).filter(|_| event % self.subscriptions.max(1) == sub) else {
+            return Some(format!("subscription {sub} has no event {event} to send"));
+        };
+        let due = self.go.unwrap_or(0).saturating_add(*at);
+        // A page is told `go` by its own clock, and says this by it.
+        (scheduled.abs_diff(due) > ROUNDING)
+            .then(|| format!("event {event} was due at {due} (`go` and {at}), and not at {scheduled}"))
+    }
+
+    /// A time at which the client can't have seen anything.
+    fn never(&self, t: u64, now: u64, page: bool) -> Option<String> {
+        let Some(go) = self.go else { return Some("nothing is to be seen before `go` was said".to_owned()) };
+        if t.saturating_add(self.allowed()) >= go {
+            return self.late(t, now);
+        }
+        let clock = clock(page);
+        Some(format!("the time {t} is {} before `go` ({go}); write what {clock} says", millis(go - t)))
+    }
+
+    fn late(&self, t: u64, now: u64) -> Option<String> {
+        let clock = clock(self.uncertainty.is_some());
+        (t > now.saturating_add(self.allowed())).then(|| {
+            let after = millis(t - now);
+            format!("the time {t} is {after} after the line came ({now}); write what {clock} says when it happens")
+        })
+    }
+
+    /// How far a page's clock may be off: beyond three times its uncertainty something is wrong.
+    fn allowed(&self) -> u64 {
+        self.uncertainty.unwrap_or(0).saturating_mul(3)
+    }
+}
+
+const fn clock(page: bool) -> &'static str {
+    if page { "the page's `performance.now()`" } else { "CLOCK_MONOTONIC" }
+}
+
+fn millis(nanos: u64) -> String {
+    format!("{} ms", nanos as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Levels, Settings};
+
+    const GO: u64 = 5_000_000_000;
+
+    fn planned(direction: Direction) -> PlannedTrial {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        settings.workload.subscribers = 3;
+        settings.workload.direction = direction;
+        settings.workload.events.count = 4;
+        PlannedTrial { trial: 0, repeat: 0, seed: 1, levels: Levels::new(), settings }
+    }
+
+    fn begun(direction: Direction) -> Possible {
+        let mut possible = Possible::of(&planned(direction));
+        possible.begin(GO);
+        possible
+    }
+
+    fn said(possible: &mut Possible, fact: &Fact, now: u64) -> String {
+        possible.check(fact, now, false).err().unwrap_or_default()
+    }
+
+    fn received(t: &[u64], ids: &[&str]) -> Fact {
+        let ids = ids.iter().map(|&id| id.to_owned()).collect();
+        Fact::Received { t: t.to_vec(), sub: 0, ids, wrong: Vec::new() }
+    }
+
+    #[test]
+    fn a_time_before_go_or_after_its_line_is_refused_with_the_line() {
+        let mut possible = begun(Direction::Down);
+        let now = GO + 10;
+        for t in [GO, now] {
+            assert_eq!(said(&mut possible, &Fact::Requested { t, sub: 0 }, now), "");
+            assert_eq!(said(&mut possible, &received(&[GO, t], &["a-1", "a-2"]), now), "");
+        }
+        assert_eq!(
+            said(&mut possible, &Fact::Opened { t: now + 1_000_000, sub: 2 }, now),
+            "the client said what can't be: the time 5001000010 is 1 ms after the line came (5000000010); write what \
+             CLOCK_MONOTONIC says when it happens; the line: \
+             \"{\\\"kind\\\":\\\"opened\\\",\\\"t\\\":5001000010,\\\"sub\\\":2}\""
+        );
+        let early = said(&mut possible, &Fact::Closed { t: GO - 1, sub: 0, reason: "\u{1b}[2J".to_owned() }, now);
+        assert!(early.contains("before `go`") && early.contains("closed") && !early.contains('\u{1b}'), "{early}");
+        // Anywhere among many, and the line is not quoted whole.
+        let (mut t, ids) = (vec![GO; 100_000], vec!["a-1"; 100_000]);
+        t[77_000] = now + 1;
+        let among = said(&mut possible, &received(&t, &ids), now);
+        assert!(among.contains("5000000011 is 0.000001 ms after") && among.len() < 600, "{among}");
+    }
+
+    #[test]
+    fn nothing_is_seen_before_go_was_said() {
+        let mut possible = Possible::of(&planned(Direction::Down));
+        let early = said(&mut possible, &Fact::Requested { t: GO, sub: 0 }, GO);
+        assert!(early.contains("before `go` was said"), "{early}");
+    }
+
+    #[test]
+    fn a_page_may_be_off_by_its_clock_and_no_program_has_one() {
+        let visibility = "visible".to_owned();
+        let clock =
+            |t| Fact::Clock { t, page: 7, uncertainty: 1000, step: 5, visibility: visibility.clone(), isolated: true };
+        let mut possible = Possible::of(&planned(Direction::Down));
+        let refused = possible.check(&clock(GO), GO, false).unwrap_err();
+        assert!(refused.contains("only a page compares clocks"), "{refused}");
+        assert!(possible.check(&clock(GO + 1), GO, true).is_err());
+        possible.check(&clock(GO - 9), GO, true).unwrap();
+        possible.begin(GO);
+        let mut at = |t| possible.check(&Fact::Requested { t, sub: 0 }, GO + 10, true).is_ok();
+        assert_eq!([GO - 3001, GO - 3000, GO + 3010, GO + 3011].map(&mut at), [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_receipt_without_a_time_is_refused() {
+        let uneven = said(&mut begun(Direction::Down), &received(&[GO], &["a-1", "a-2"]), GO);
+        assert!(uneven.contains("here are 1 times and 2 ids"), "{uneven}");
+    }
+
+    #[test]
+    fn what_nobody_planned_is_refused() {
+        let mut possible = begun(Direction::Down);
+        for fact in [
+            Fact::Opened { t: GO, sub: 3 },
+            Fact::Gap { t: GO, sub: 3, missed: None, first: None },
+            Fact::Buffered { t: GO, sub: 3, most: 1 },
+            Fact::Received { t: Vec::new(), sub: 3, ids: Vec::new(), wrong: Vec::new() },
+        ] {
+            let strange = said(&mut possible, &fact, GO);
+            assert!(strange.contains("no subscription 3 was planned; there are 3"), "{strange}");
+        }
+        let strange = said(&mut possible, &Fact::BesideSent { t: GO, actor: 0 }, GO);
+        assert!(strange.contains("no actor 0 was planned"), "{strange}");
+    }
+
+    #[test]
+    fn a_client_sends_what_is_its_own_when_it_is_due() {
+        let mut possible = begun(Direction::Echo);
+        let (&event, &at) = possible.sends.last_key_value().unwrap();
+        let now = GO + at + 5;
+        let mut sent = |sub, event, scheduled| said(&mut possible, &Fact::Sent { t: now, sub, event, scheduled }, now);
+        assert_eq!(sent(event % 3, event, GO + at), "");
+        assert_eq!(sent(event % 3, event, GO + at + 1000), "", "pages count in microseconds");
+        assert!(sent(event % 3, event, GO + at + 1001).contains("was due at"));
+        assert!(sent((event + 1) % 3, event, GO + at).contains("has no event 3 to send"));
+        assert!(sent(0, 99, GO).contains("has no event 99 to send"));
+        let down = said(&mut begun(Direction::Down), &Fact::Sent { t: GO, sub: 0, event: 0, scheduled: GO }, GO);
+        assert!(down.contains("has no event 0 to send"), "{down}");
+    }
+}

@@ -267,6 +267,7 @@ others! {
     hidden_tab_gives_what_is_expected holds "hidden-tab",
     ramp_or_burst_gives_what_is_expected holds "ramp-or-burst",
     reconnect_gives_what_is_expected holds "reconnect",
+    restart_gives_what_is_expected holds "restart",
     same_url_gives_what_is_expected holds "same-url",
     saturation_gives_what_is_expected holds "saturation",
     server_load_gives_what_is_expected holds "server-load",

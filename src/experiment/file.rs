@@ -12,6 +12,9 @@ use super::{Experiment, ExperimentError, Factor, Overrides, claims, words};
 
 /// The repeats of an experiment at most.
 pub(super) const MAX_REPEATS: u64 = 1000;
+/// The repeats of one that says nothing of them and in which something goes wrong on purpose: who was just receiving
+/// what then is a race, and one run is no verdict on it.
+const REPEATS_OF_A_RACE: u64 = 5;
 /// Seeds stay below 2^53, so that JavaScript keeps them exactly.
 const MAX_SEED: u64 = (1 << 53) - 1;
 /// The seed of a file that names none.
@@ -62,7 +65,11 @@ pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Resu
     head.draft.canonical_levels()?;
     let combinations = head.draft.combinations()?;
 
-    let (repeats, place) = repeats.unwrap_or(head.repeats);
+    let said = head.repeats.unwrap_or_else(|| {
+        let races = combinations.iter().any(|settings| !settings.fault.is_empty());
+        (if races { REPEATS_OF_A_RACE } else { 1 }, 0..0)
+    });
+    let (repeats, place) = repeats.unwrap_or(said);
     let within = u32::try_from(repeats).ok().filter(|n| (1..=MAX_REPEATS).contains(&u64::from(*n)));
     let Some(repeats) = within else {
         return Err(source.error(place, format!("`repeats` can't be {repeats}: write a whole number from 1 to 1000")));
@@ -91,7 +98,8 @@ pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Resu
 /// A file with its own words taken out of the tree; what stays in the draft are a trial's settings.
 struct Head<'i> {
     question: String,
-    repeats: (u64, Span),
+    /// `None`: the file doesn't say.
+    repeats: Option<(u64, Span)>,
     seed: (u64, Span),
     draft: Draft<'i>,
     /// The factors of `[full]`.
@@ -108,8 +116,8 @@ impl<'i> Head<'i> {
                 _ => return Err(source.error(value.span(), "`question` must be a text that asks something".to_owned())),
             },
         };
-        let repeats = take_number(source, &mut tree, "repeats", 1, 1, MAX_REPEATS)?;
-        let seed = take_number(source, &mut tree, "seed", SEED, 0, MAX_SEED)?;
+        let repeats = take_number(source, &mut tree, "repeats", 1, MAX_REPEATS)?;
+        let seed = take_number(source, &mut tree, "seed", 0, MAX_SEED)?.unwrap_or((SEED, 0..0));
         let claims = match tree.remove("claim") {
             None => Vec::new(),
             Some(value) => match value.get_ref() {
@@ -160,14 +168,13 @@ fn take_number(
     source: &Source,
     tree: &mut DeTable<'_>,
     name: &str,
-    default: u64,
     least: u64,
     most: u64,
-) -> Result<(u64, Span), ExperimentError> {
-    let Some(value) = tree.remove(name) else { return Ok((default, 0..0)) };
+) -> Result<Option<(u64, Span)>, ExperimentError> {
+    let Some(value) = tree.remove(name) else { return Ok(None) };
     let number = value.get_ref().as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
     if let Some(number) = number.filter(|number| (least..=most).contains(number)) {
-        return Ok((number, value.span()));
+        return Ok(Some((number, value.span())));
     }
     let found = tree::found(value.get_ref());
     let says = format!("`{name}` can't be {found}: write a whole number from {least} to {most}");

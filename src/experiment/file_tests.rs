@@ -34,6 +34,17 @@ equals = 6
 "#;
 
 #[test]
+fn what_goes_wrong_on_purpose_is_repeated_unless_the_file_says_otherwise() {
+    let repeats = |text: &str| loaded(&format!("question = 'What?'\n{text}")).repeats;
+    let fault = "[[fault]]\nat = '1s'\nkind = 'close-streams'\n";
+    assert_eq!(repeats(""), 1);
+    assert_eq!(repeats(fault), 5);
+    assert_eq!(repeats(&format!("repeats = 1\n{fault}")), 1);
+    let flag = Overrides { repeats: Some(2), ..Overrides::default() };
+    assert_eq!(load(&format!("question = 'What?'\n{fault}"), &flag).unwrap().repeats, 2);
+}
+
+#[test]
 fn a_good_file_becomes_every_combination_in_the_order_of_the_file() {
     let experiment = loaded(GOOD);
     let factors: Vec<_> = experiment.factors.iter().map(|factor| (factor.name.as_str(), factor.levels)).collect();

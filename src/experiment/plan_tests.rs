@@ -148,7 +148,7 @@ fn levels_are_canonical_and_factors_stand_in_the_order_of_the_file() {
 #[test]
 fn a_list_of_faults_can_be_a_factor() {
     let plan = planned(
-        "[expect]\ndelivery = 'observe'\ncounts = 'observe'\n[factors]\nfault = [[], [{ at = '1000ms', kind = 'kill-server' }]]\n",
+        "repeats = 1\n[expect]\ndelivery = 'observe'\ncounts = 'observe'\n[factors]\nfault = [[], [{ at = '1000ms', kind = 'kill-server' }]]\n",
     );
     assert_eq!(column(&plan, "fault"), [json!([]), json!([{ "at": "1s", "kind": "kill-server" }])]);
 }

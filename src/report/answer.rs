@@ -80,12 +80,15 @@ fn push<K: PartialEq>(to: &mut Vec<(K, Vec<String>)>, key: K, over: String) {
 
 /// One number, or the ends of several.
 fn value(groups: &[&&Group], reference: Reference) -> Option<String> {
-    let entries = groups.iter().filter_map(|group| Some(&group.metrics.get(reference.metric.name)?.entry));
-    let mut texts: Vec<(f64, String)> = entries
-        .filter(|entry| entry.n > 0 || entry.above.is_some())
-        .map(|entry| {
-            let value = if entry.n > 0 { reference.of(entry) } else { None };
-            (value.or(entry.above).unwrap_or(f64::INFINITY), entry.text_of(value))
+    let values = groups.iter().filter_map(|group| group.metrics.get(reference.metric.name));
+    let mut texts: Vec<(f64, String)> = values
+        .filter(|value| value.entry.n > 0 || value.entry.above.is_some())
+        .flat_map(|value| {
+            let entry = &value.entry;
+            let one = if entry.n > 0 { reference.of(entry) } else { None };
+            // Repeats that counted otherwise are not hidden by their median.
+            let all = value.spread().map_or_else(|| vec![one], |ends| ends.map(Some).to_vec());
+            all.into_iter().map(|one| (one.or(entry.above).unwrap_or(f64::INFINITY), entry.text_of(one)))
         })
         .collect();
     texts.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -120,6 +123,15 @@ mod tests {
     use crate::stats::rig::Rig;
     use crate::stats::summarise;
     use crate::trial::Alpn;
+
+    #[test]
+    fn repeats_that_counted_otherwise_are_not_hidden_by_their_median() {
+        let repeat = |(at, open): (u32, u32)| Rig::held(at, at, "chromium", Alpn::H1, open, 150);
+        let rigs: Vec<Rig> = (0..).zip([6, 6, 4]).map(repeat).collect();
+        let (plan, observations) = Rig::plan(&rigs, Vec::new());
+        let answer = answer(&plan, &summarise(&plan, &observations), &str::to_owned);
+        assert_eq!(answer, "chromium 156.0 held 4 to 6 over HTTP/1.1.");
+    }
 
     #[test]
     fn clients_that_did_the_same_share_a_sentence() {

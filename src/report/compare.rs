@@ -71,12 +71,12 @@ struct NumberView {
 struct ValueView {
     /// `54.9 ms`, `> 1500 ms`; with a dagger where the machine decided it.
     value: String,
-    /// `50.1 to 60.2`.
+    /// `50.1 to 60.2, 75 %`: two of the repeats' values, and how often such two hold the median.
     interval: Option<String>,
 }
 
 impl ValueView {
-    /// Both in a line: `54.9 ms [50.1 to 60.2]`.
+    /// Both in a line: `54.9 ms [50.1 to 60.2, 75 %]`.
     fn text(&self) -> String {
         let interval = self.interval.as_ref().map(|interval| format!(" [{interval}]")).unwrap_or_default();
         format!("{}{interval}", self.value)
@@ -169,7 +169,7 @@ fn number_view(change: &NumberChange, of: String) -> NumberView {
         values: [value(first), value(second)],
         difference: difference.unwrap_or_else(|| "–".to_owned()),
         intervals: change.intervals.words(),
-        apart: change.intervals == crate::stats::compare::Intervals::Apart,
+        apart: change.intervals.are_apart(),
         limited: change.values.iter().any(|value| value.entry.machine_limited.is_some()),
     }
 }
@@ -179,7 +179,9 @@ fn value(of: &GroupEntry) -> ValueView {
     let dagger = if of.entry.machine_limited.is_some() { "†" } else { "" };
     ValueView {
         value: of.entry.text() + dagger,
-        interval: interval.map(|[low, high]| format!("{} to {}", number::plain(low), number::plain(high))),
+        interval: interval.zip(of.coverage).map(|([low, high], coverage)| {
+            format!("{} to {}, {}", number::plain(low), number::plain(high), number::percent(coverage))
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use super::Title;
 use super::answer::subject;
 use super::table::{client, factors, outcomes, plain, protocol, protocol_title};
 use crate::stats::claim::Reference;
-use crate::stats::{Group, GroupEntry, Summary};
+use crate::stats::{Group, GroupEntry, Summary, number};
 use crate::trial::Plan;
 use crate::trial::observation::Outcome;
 
@@ -67,6 +67,8 @@ pub(super) struct Picture {
     pub(super) left: f64,
     /// How many bars did not fit.
     pub(super) left_out: usize,
+    /// How often two values like those at the ends of a thin line hold the median; `None` without such lines.
+    pub(super) covers: Option<String>,
 }
 
 /// One protocol.
@@ -136,7 +138,11 @@ pub(super) fn picture(plan: &Plan, summary: &Summary, title: Title<'_>, shape: S
         y = bottom + GAP;
     }
     let axis_bottom = y - GAP + 8.0;
+    let lines = panels.iter().flat_map(|panel| &panel.bars).any(|bar| bar.interval.is_some());
+    let covers = shown.iter().filter_map(|group| group.metrics.get(reference.metric.name)?.coverage);
+    let covers = covers.reduce(f64::min).filter(|_| lines).map(number::percent);
     Some(Picture {
+        covers,
         width: shape.width,
         height: axis_bottom + 26.0,
         subject: named(&reference),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Title;
 use crate::stats::claim::{Reference, short};
-use crate::stats::{Group, Summary};
+use crate::stats::{Group, Summary, number};
 use crate::trial::observation::Outcome;
 use crate::trial::{Plan, Protocol};
 
@@ -178,9 +178,12 @@ fn column(reference: &Reference, again: bool) -> Column {
 
 fn row(group: &Group, client: String, span: usize, factors: &[String], references: &[Reference]) -> Row {
     let cell = |reference: &Reference| {
-        let entry = &group.metrics.get(reference.metric.name)?.entry;
+        let value = group.metrics.get(reference.metric.name)?;
+        let entry = &value.entry;
         let dagger = if entry.machine_limited.is_some() { "†" } else { "" };
-        Some(entry.bare(if entry.n > 0 { reference.of(entry) } else { None }) + dagger)
+        let spread = value.spread().filter(|_| reference.statistic.is_none());
+        let spread = spread.map(|ends| format!(" ({})", ends.map(number::plain).join(" to "))).unwrap_or_default();
+        Some(entry.bare(if entry.n > 0 { reference.of(entry) } else { None }) + &spread + dagger)
     };
     Row {
         client,

@@ -18,6 +18,7 @@ pub use quantity::Reference;
 use self::quantity::Comparison;
 use self::repeats::Decision;
 use super::number;
+use super::sample::median;
 use super::summary::{ClaimResult, Entry, TrialResult};
 use crate::trial::observation::Outcome;
 use crate::trial::{Claim, Plan};
@@ -55,6 +56,26 @@ pub struct ClientResult {
     pub version: Option<String>,
     /// What it did, as the rest of a sentence that begins with its name: `held 6`.
     pub evidence: String,
+    /// How many trials of one combination decided it, the fewest and the most; 0 where none was completed.
+    #[serde(default)]
+    pub n: [usize; 2],
+}
+
+impl ClientResult {
+    /// What it did, and in how many trials: `held 6; n = 5`.
+    pub fn told(&self) -> String {
+        format!("{}{}", self.evidence, trials(self.n))
+    }
+}
+
+/// How many trials there were of each combination, as the end of a sentence; nothing where there was none.
+fn trials([fewest, most]: [usize; 2]) -> String {
+    match (fewest, most) {
+        (_, 0) => String::new(),
+        (_, 1) => "; n = 1, which doesn't show how much it varies".to_owned(),
+        (fewest, most) if fewest == most => format!("; n = {most}"),
+        (fewest, most) => format!("; n = {fewest} to {most}"),
+    }
 }
 
 impl ClaimResult {
@@ -150,27 +171,29 @@ fn one_client(
     let reason = |trial: &TrialResult| trial.reason.clone().unwrap_or_else(|| "no reason was given".to_owned());
     if selected.iter().all(|trial| trial.outcome == Outcome::Unsupported) {
         let evidence = format!("did not take part ({})", reason(selected[0]));
-        return ClientResult { verdict: None, version, evidence };
+        return ClientResult { verdict: None, version, evidence, n: [0; 2] };
     }
     // Repeats of one combination are judged together, combinations each for itself.
     let mut combinations: Vec<(&TrialResult, Vec<Datum>)> = Vec::new();
+    let mut n: Vec<usize> = Vec::new();
     let completed = selected.iter().filter(|trial| trial.outcome == Outcome::Completed);
     for &trial in completed {
         let data = select::data(claim, plan, trials, trial, reference);
-        match combinations.iter_mut().find(|(first, _)| first.levels == trial.levels) {
-            Some((_, all)) => all.extend(data),
-            None => combinations.push((trial, data)),
+        if let Some(at) = combinations.iter().position(|(first, _)| first.levels == trial.levels) {
+            combinations[at].1.extend(data);
+            n[at] += 1;
+        } else {
+            combinations.push((trial, data));
+            n.push(1);
         }
     }
     let broken = selected.iter().find(|t| !matches!(t.outcome, Outcome::Completed | Outcome::Unsupported));
     if combinations.is_empty() {
         let evidence = broken.map_or_else(String::new, |trial| format!("{} ({})", trial.outcome.word(), reason(trial)));
-        return ClientResult { verdict: Some(Verdict::Inconclusive), version, evidence };
+        return ClientResult { verdict: Some(Verdict::Inconclusive), version, evidence, n: [0; 2] };
     }
-    let decisions: Vec<Decision> = combinations
-        .iter()
-        .map(|(_, data)| repeats::decide(data, comparison, reference.metric.unit, plan.seed))
-        .collect();
+    let decisions: Vec<Decision> =
+        combinations.iter().map(|(_, data)| repeats::decide(data, comparison, reference.metric.unit)).collect();
     let verdicts: Vec<Verdict> = decisions.iter().map(|decision| decision.verdict).collect();
     let any = combinations.iter().flat_map(|(_, data)| data).any(|datum| datum.range.is_some());
     // Combinations with the same numbers share them: `100 (sse/h2, sse/h3)`.
@@ -198,25 +221,39 @@ fn one_client(
     if let Some(trial) = broken {
         evidence = format!("{evidence}; trial {} {} ({})", trial.trial, trial.outcome.word(), reason(trial));
     }
-    ClientResult { verdict: Some(overall(&verdicts)), version, evidence }
+    let n = [n.iter().copied().min().unwrap_or(0), n.iter().copied().max().unwrap_or(0)];
+    ClientResult { verdict: Some(overall(&verdicts)), version, evidence, n }
 }
 
-/// The numbers of the repeats: one when all are the same, all of up to six, else their ends.
+/// The numbers of the repeats, least first: one when all are the same; up to six different ones with how often each
+/// came; else their ends and their median.
 fn numbers(data: &[Datum]) -> String {
-    let mut texts: Vec<&str> = data.iter().map(|datum| datum.text.as_str()).collect();
-    texts.dedup();
+    let mut sorted: Vec<&Datum> = data.iter().collect();
+    let least = |datum: &Datum| datum.range.map_or(f64::INFINITY, |[low, _]| low);
+    sorted.sort_by(|a, b| least(a).total_cmp(&least(b)));
+    let mut texts: Vec<(&str, usize)> = Vec::new();
+    for datum in &sorted {
+        match texts.iter_mut().find(|(text, _)| *text == datum.text) {
+            Some((_, times)) => *times += 1,
+            None => texts.push((&datum.text, 1)),
+        }
+    }
+    let all = data.len();
     match texts.as_slice() {
         [] => "nothing to compare with".to_owned(),
-        [one] => (*one).to_owned(),
-        few if few.len() <= 6 => few.join(", "),
-        many => {
-            let mut values: Vec<f64> = data.iter().filter_map(|datum| datum.range).map(|[low, _]| low).collect();
-            values.sort_by(f64::total_cmp);
-            let ends = values.first().zip(values.last());
-            ends.map_or_else(
-                || many[0].to_owned(),
-                |(low, high)| format!("{} to {} in {} trials", number::plain(*low), number::plain(*high), data.len()),
-            )
+        [(one, _)] => (*one).to_owned(),
+        few if few.len() <= 6 => {
+            let with = |&(text, times): &(&str, usize)| match times {
+                1 => text.to_owned(),
+                times => format!("{text} ({times} of {all})"),
+            };
+            few.iter().map(with).collect::<Vec<_>>().join(", ")
+        }
+        [(low, _), .., (high, _)] => {
+            let middle =
+                median(data.iter().filter_map(|datum| datum.range).map(|[low, high]| f64::midpoint(low, high)));
+            let middle = middle.map(|middle| format!(", {} in the middle", number::plain(middle))).unwrap_or_default();
+            format!("{low} to {high}{middle}")
         }
     }
 }
@@ -234,7 +271,9 @@ fn sentence(per_client: &BTreeMap<String, ClientResult>, title: impl Fn(&str) ->
         let version = result.version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
         format!("{}{version} {}", title(client), result.evidence)
     };
-    per_client.iter().map(part).collect::<Vec<_>>().join(", ")
+    let n = per_client.values().map(|client| client.n).filter(|[_, most]| *most > 0);
+    let n = n.reduce(|[a, b], [fewest, most]| [a.min(fewest), b.max(most)]).unwrap_or_default();
+    per_client.iter().map(part).collect::<Vec<_>>().join(", ") + &trials(n)
 }
 
 /// The first two numbers of a version: `156.0` of `156.0.8078.79`.

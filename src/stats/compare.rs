@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Serialize, Serializer};
 
 use super::claim::Verdict;
+use super::sample::WANTED;
 use super::{Group, GroupEntry, Summary, metric, number};
 use crate::trial::observation::Outcome;
 use crate::trial::{Levels, Plan};
@@ -114,10 +115,15 @@ pub struct NumberChange {
 /// What two intervals say about two medians. That they overlap is no proof that nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intervals {
-    /// They have values in common.
+    /// They have values in common; each holds its median 95 times in a hundred.
     Overlap,
     /// They have none.
     Apart,
+    /// The repeats' ranges have values in common; one of them at least is of too few repeats to hold its median 95
+    /// times in a hundred.
+    RangesOverlap,
+    /// They have none.
+    RangesApart,
     /// Both runs have one repeat, of which there is no interval.
     OneRepeatEach,
     /// Fewer than three repeats of one gave a value.
@@ -130,6 +136,8 @@ impl Intervals {
         match self {
             Self::Overlap => "intervals overlap",
             Self::Apart => "apart",
+            Self::RangesOverlap => "ranges overlap",
+            Self::RangesApart => "ranges apart",
             Self::OneRepeatEach => "no interval: one repeat each",
             Self::TooFew => "no interval: fewer than three values",
         }
@@ -137,12 +145,22 @@ impl Intervals {
 
     fn of(groups: [&Group; 2], [first, second]: [&GroupEntry; 2]) -> Self {
         let repeats = groups.map(|group| group.outcomes.values().sum::<u32>());
+        let wanted = [first, second].iter().all(|of| of.coverage.is_some_and(|coverage| coverage >= WANTED));
         match (first.interval, second.interval) {
-            (Some(a), Some(b)) if a[0] <= b[1] && b[0] <= a[1] => Self::Overlap,
-            (Some(_), Some(_)) => Self::Apart,
+            (Some(a), Some(b)) => match (a[0] <= b[1] && b[0] <= a[1], wanted) {
+                (true, true) => Self::Overlap,
+                (false, true) => Self::Apart,
+                (true, false) => Self::RangesOverlap,
+                (false, false) => Self::RangesApart,
+            },
             _ if repeats == [1, 1] => Self::OneRepeatEach,
             _ => Self::TooFew,
         }
+    }
+
+    /// Whether they have no value in common.
+    pub const fn are_apart(self) -> bool {
+        matches!(self, Self::Apart | Self::RangesApart)
     }
 }
 
@@ -230,7 +248,7 @@ fn verdicts([first, second]: [Side<'_>; 2]) -> Vec<VerdictChange> {
         }
         for (client, was) in &a.per_client {
             let Some(is) = b.per_client.get(client).filter(|is| is.verdict != was.verdict) else { continue };
-            let evidence = [was.evidence.clone(), is.evidence.clone()];
+            let evidence = [was.told(), is.told()];
             changes.push(change(Some(client), [was.verdict, is.verdict], evidence));
         }
     }

@@ -56,6 +56,7 @@ pub static ALL: &[&Metric] = &[
     &timing::STALL,
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
+    &recovery::NEVER_BACK,
     &usage::CPU_PER_EVENT,
     &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,

@@ -27,6 +27,12 @@ pub fn with_unit(value: f64, unit: &str) -> String {
     }
 }
 
+/// A share in a hundred with as many decimals as it takes to tell 93.75 from 96.88: `75 %`, `93.75 %`.
+pub fn percent(value: f64) -> String {
+    let text = format!("{value:.2}");
+    format!("{}\u{a0}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// Groups of three from 10,000 on: `12 345`.
 fn apart(text: &str) -> String {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |rest| ("−", rest));

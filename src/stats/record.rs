@@ -5,7 +5,7 @@ mod life;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::observation::{Outcome, UsageAt};
-use crate::trial::settings::{Direction, Urls};
+use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{Alpn, Dialect, Fact, Observation, PlannedTrial};
 
 pub(super) use life::Step;
@@ -61,8 +61,8 @@ pub(super) struct Record<'a> {
     pub(super) recorded_late: &'a [u64],
     /// When the server was killed on purpose, and with it what it had not told yet.
     pub(super) server_killed: Vec<u64>,
-    /// When each fault began.
-    pub(super) faults_begun: Vec<u64>,
+    /// When each fault began, and its kind.
+    pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
     pub(super) faults_ended: Vec<u64>,
     /// Who publishes.
@@ -246,8 +246,9 @@ impl<'a> Record<'a> {
             Fact::Machine { idle, udp_dropped, .. } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             Fact::Recorded { late, .. } => self.recorded_late = late,
             Fact::Fault { t, fault } => {
-                self.faults_begun.push(*t);
-                if matches!(fault.as_str(), "kill-server" | "restart-server") {
+                let kind = FaultKind::find(fault);
+                self.faults_begun.extend(kind.map(|kind| (*t, kind)));
+                if kind.is_some_and(FaultKind::kills_server) {
                     self.server_killed.push(*t);
                 }
             }

@@ -12,6 +12,9 @@ use crate::lab::{Lab, Ran, Started, names};
 /// Answers as a client must, and says nothing of its own.
 const POLITE: &str = "read trial\necho '{\"type\":\"ready\",\"version\":\"polite 1.5\"}'\nread go\n";
 
+/// Waits until `go` has passed; its time is `$t`.
+const AT_GO: &str = "t=${go##*:}; t=${t%\\}}; sleep 0.2\n";
+
 /// The small experiment with a shell script as its client.
 fn scripted(script: &str, more: &[&str]) -> (Lab, Ran) {
     let lab = Lab::new();
@@ -96,8 +99,12 @@ fn a_program_that_speaks_for_the_server_fails_its_trial() {
 
 #[test]
 fn a_program_that_floods_is_ended() {
-    let line = "{\"type\":\"saw\",\"kind\":\"requested\",\"t\":1,\"sub\":0}";
-    fails(&format!("{POLITE}exec yes '{line}'"), "the client said more than ");
+    let line = "{\\\"type\\\":\\\"saw\\\",\\\"kind\\\":\\\"requested\\\",\\\"t\\\":$t,\\\"sub\\\":0}";
+    // However long reading all of it takes: it is ended in the middle of the hold.
+    let (lab, ran) = scripted(&format!("{POLITE}{AT_GO}exec yes \"{line}\""), &["--set", "workload.hold=10min"]);
+    let outcomes = ran.exits(3).outcomes();
+    assert!(outcomes[0].starts_with("failed: the client said more than "), "{outcomes:?}");
+    lab.has_nothing_left();
 }
 
 #[test]
@@ -229,8 +236,9 @@ fn a_client_whose_receipts_come_before_their_events_fails_its_trial() {
 #[test]
 fn a_program_that_says_what_cannot_be_fails_its_trial_with_the_line() {
     let says = |facts: &str, with: &str| {
-        let lines: String = facts.lines().map(|line| format!("echo \"{}\"\n", line.replace('"', "\\\""))).collect();
-        fails(&format!("{POLITE}t=${{go##*:}}; t=${{t%\\}}}}; sleep 0.2\n{lines}sleep 60"), with);
+        let lines: Vec<String> =
+            facts.lines().map(|line| format!("echo \"{}\"\n", line.replace('"', "\\\""))).collect();
+        fails(&format!("{POLITE}{AT_GO}{}sleep 60", lines.concat()), with);
     };
     let asked = "{\"type\":\"saw\",\"kind\":\"requested\",\"t\":$t,\"sub\":0}\n";
     let then = |fact: &str| format!("{asked}{{\"type\":\"saw\",{fact}}}");

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A small experiment: three subscriptions, three events and a census within half a second.
 const SMALL: &str = r#"question = "What goes wrong?"
+repeats = 1
 client = "native"
 protocol = "sse/h2"
 [workload]

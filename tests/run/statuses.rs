@@ -34,7 +34,7 @@ fn an_unknown_word_is_shown_where_it_stands_with_the_nearest_one() {
     let lab = Lab::new();
     lab.experiment("wrong", "[workload.evnts]\ncount = 3\n");
     let wrong = Started::new(&mut lab.running("wrong", &[])).end().exits(2);
-    wrong.says(&["error: ./wrong.toml:10: ", "`evnts` in [workload]", "did you mean `events`?"]);
+    wrong.says(&["error: ./wrong.toml:11: ", "`evnts` in [workload]", "did you mean `events`?"]);
     for (flags, words) in [
         (["--set", "workload.subscriber=3"], ["--set workload.subscriber=3", "did you mean `subscribers`?"]),
         (["--set", "workload.hold=3"], ["--set workload.hold=3", "s"]),
@@ -58,7 +58,7 @@ fn every_wrong_experiment_is_named_before_any_is_run() {
     let lab = Lab::new();
     lab.experiment("wrong", "[nonsense]\n");
     let ran = lab.ask(&["run", "./small.toml", "./wrong.toml", "./none.toml", "--out", "out"]).exits(2);
-    assert!(ran.says(&["./wrong.toml:10: ", "./none.toml"]).out.is_empty());
+    assert!(ran.says(&["./wrong.toml:11: ", "./none.toml"]).out.is_empty());
     assert!(lab.runs().is_empty());
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn completed(text: &str) -> Run {
 pub(crate) fn any(text: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    std::fs::write(at("x.toml"), format!("question = \"Is it true?\"\n{}", paced(text))).unwrap();
+    std::fs::write(at("x.toml"), format!("question = \"Is it true?\"\nrepeats = 1\n{}", paced(text))).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
         .current_dir(folder.path())
         .args(["run", "x.toml", "--json", "--out", "results", "--certs", "certs"])

@@ -16,8 +16,8 @@ use crate::units::Span;
 ///   the same.
 /// - Streams closed by the server leave both possible: a reader that comes back with the last id it saw is given
 ///   what it missed (WHATWG HTML section 9.2.4). Whether it is back at the census is what such a trial finds out.
-///   So it is where the server turns readers away for a while, with 503 or 204: one that doesn't come back misses
-///   nothing, as nothing that comes after its end is its own.
+///   So it is where the server turns readers away for a while. With 503 one that doesn't come back misses what comes
+///   after; with 204 it is told not to, and what comes after its end is not its own.
 /// - `at-most-once` stays possible under all of them: ids of another epoch are other ids.
 pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
     let census = settings.workload.census_nanos();
@@ -73,7 +73,7 @@ fn check_times(settings: &Settings, index: usize, fault: &Fault) -> Result<(), C
         return complain(&setting, says);
     }
     let amid = |other: &&Fault| {
-        let kills = matches!(other.kind, FaultKind::KillServer | FaultKind::RestartServer);
+        let kills = other.kind.kills_server();
         let gone = other.at..=Span::from_nanos(other.at.nanos().saturating_add(other.length().nanos()));
         let for_good = other.kind == FaultKind::KillServer && fault.at > other.at;
         kills && fault.kind != FaultKind::KillClient && (for_good || gone.contains(&fault.at))

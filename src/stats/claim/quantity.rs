@@ -138,6 +138,11 @@ impl Comparison {
         }
     }
 
+    /// Whether some deviation is part of what is claimed.
+    pub(super) const fn is_tolerant(self) -> bool {
+        matches!(self, Self::Within(..))
+    }
+
     /// The values to draw lines at.
     pub(super) fn bounds(self) -> Vec<f64> {
         match self {

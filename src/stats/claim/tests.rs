@@ -17,6 +17,9 @@ fn decided(rigs: &[Rig], rest: &str) -> ClaimResult {
     summarise(&plan, &observations).claims.remove(0)
 }
 
+/// What the evidence of one run each ends in.
+const ONCE: &str = "; n = 1, which doesn't show how much it varies";
+
 const SIX: &str = r#""where": {"protocol": "sse/h1"}, "metric": "open-streams", "equals": 6"#;
 
 fn three_browsers(last: u32) -> Vec<Rig> {
@@ -32,10 +35,10 @@ fn three_browsers(last: u32) -> Vec<Rig> {
 fn what_all_clients_show_is_confirmed_with_their_numbers() {
     let result = decided(&three_browsers(6), SIX);
     assert_eq!(result.verdict, Verdict::Confirmed);
-    assert_eq!(result.evidence, "chromium 156.0 held 6, firefox 156.0 held 6, webkit 156.0 held 6");
+    assert_eq!(result.evidence, format!("chromium 156.0 held 6, firefox 156.0 held 6, webkit 156.0 held 6{ONCE}"));
     assert_eq!(
         result.evidence_by(str::to_uppercase),
-        "CHROMIUM 156.0 held 6, FIREFOX 156.0 held 6, WEBKIT 156.0 held 6"
+        format!("CHROMIUM 156.0 held 6, FIREFOX 156.0 held 6, WEBKIT 156.0 held 6{ONCE}")
     );
 }
 
@@ -56,7 +59,8 @@ fn who_can_not_take_part_neither_confirms_nor_refutes() {
     let with = [rig, Rig::held(5, 0, "chromium", Alpn::H3, 6, 10)];
     let result = decided(&with, r#""metric": "open-streams", "equals": 6"#);
     assert_eq!(result.verdict, Verdict::Confirmed);
-    assert_eq!(result.evidence, "chromium 156.0 held 6, webkit did not take part (WebKitGTK has no HTTP/3)");
+    let said = "chromium 156.0 held 6, webkit did not take part (WebKitGTK has no HTTP/3)";
+    assert_eq!(result.evidence, format!("{said}{ONCE}"));
 }
 
 #[test]
@@ -68,28 +72,34 @@ fn a_failed_trial_decides_nothing_whatever_its_numbers() {
     assert_eq!(result.evidence, "chromium 156.0 failed (2 events lost)");
 }
 
+/// Repeats of one combination, each with so many open.
+fn repeats(open: &[u32]) -> Vec<Rig> {
+    let rig = |(at, &open): (u32, &u32)| Rig::held(at, at, "chromium", Alpn::H1, open, 10);
+    (0..).zip(open).map(rig).collect()
+}
+
 #[test]
-fn repeats_that_disagree_decide_nothing_and_say_their_numbers() {
-    let rigs = [6, 6, 7].map(|open| Rig::held(open, open, "chromium", Alpn::H1, open, 10));
-    let rigs: Vec<Rig> = rigs
-        .into_iter()
-        .enumerate()
-        .map(|(at, mut rig)| {
-            let at = u32::try_from(at).unwrap();
-            rig.planned.trial = at;
-            rig.planned.repeat = at;
-            for observation in &mut rig.observations {
-                observation.trial = at;
-                if let crate::trial::Fact::Attached { tag, .. } = &mut observation.fact {
-                    *tag = Some(at);
-                }
-            }
-            rig
-        })
-        .collect();
+fn one_repeat_that_contradicts_refutes_and_all_say_their_numbers() {
+    let result = decided(&repeats(&[7, 6, 6]), SIX);
+    assert_eq!(result.verdict, Verdict::Refuted);
+    assert_eq!(result.evidence, "chromium 156.0 held 6 (2 of 3), 7; n = 3");
+    let range = decided(&repeats(&[6, 6, 9]), r#""metric": "open-streams", "within": [6, 7]"#);
+    assert_eq!(range.verdict, Verdict::Inconclusive, "a range is a tolerance");
+    let same = decided(&repeats(&[6; 5]), SIX);
+    assert_eq!((same.verdict, same.evidence.as_str()), (Verdict::Confirmed, "chromium 156.0 held 6; n = 5"));
+    let many = decided(&repeats(&[1, 2, 3, 4, 5, 6, 8]), r#""metric": "open-streams", "at-most": 9"#);
+    assert_eq!(many.evidence, "chromium 156.0 held 1 to 8, 4 in the middle; n = 7");
+}
+
+#[test]
+fn a_verdict_says_of_how_many_trials_it_is() {
+    let mut rigs = repeats(&[6, 6, 6]);
+    rigs[1].end(Outcome::Failed, Some("2 events lost"));
+    rigs.push(Rig::held(3, 0, "firefox", Alpn::H1, 6, 10));
     let result = decided(&rigs, SIX);
-    assert_eq!(result.verdict, Verdict::Inconclusive);
-    assert_eq!(result.evidence, "chromium 156.0 held 6, 7");
+    assert_eq!((result.per_client["chromium"].n, result.per_client["firefox"].n), ([2, 2], [1, 1]));
+    assert!(result.evidence.ends_with("; n = 1 to 2"), "{}", result.evidence);
+    assert_eq!(result.per_client["firefox"].told(), format!("held 6{ONCE}"));
 }
 
 #[test]
@@ -97,7 +107,7 @@ fn a_combination_that_contradicts_refutes_though_another_agrees() {
     let rigs = [Rig::held(0, 0, "native", Alpn::H1, 6, 10), Rig::held(1, 0, "native", Alpn::H2, 10, 10)];
     let result = decided(&rigs, r#""metric": "open-streams", "at-most": 6"#);
     assert_eq!(result.verdict, Verdict::Refuted);
-    assert_eq!(result.evidence, "native 156.0 held 6 (sse/h1), 10 (sse/h2)");
+    assert_eq!(result.evidence, format!("native 156.0 held 6 (sse/h1), 10 (sse/h2){ONCE}"));
 }
 
 #[test]
@@ -193,7 +203,8 @@ fn a_p99_of_few_samples_says_how_many_it_takes() {
     let rig = Rig::held(0, 0, "chromium", Alpn::H2, 6, 6);
     let result = decided(&[rig], r#""metric": "time-to-open.p99", "at-most": "1s""#);
     assert_eq!(result.verdict, Verdict::Inconclusive);
-    assert_eq!(result.evidence, "chromium 156.0 gave 6 of the 100 samples that time-to-open.p99 takes");
+    let said = "chromium 156.0 gave 6 of the 100 samples that time-to-open.p99 takes";
+    assert_eq!(result.evidence, format!("{said}{ONCE}"));
 }
 
 #[test]

@@ -48,13 +48,17 @@ fn a_number_that_changed_is_told_with_its_difference_and_so_is_the_verdict_on_it
 
 /// Three repeats that open in about so many milliseconds.
 fn opened_in(ms: u64) -> (Plan, Summary) {
+    opened_in_repeats(ms, 3)
+}
+
+fn opened_in_repeats(ms: u64, repeats: u32) -> (Plan, Summary) {
     let rig = |repeat: u32| {
         let mut rig = Rig::of(repeat, repeat, "chromium", Alpn::H2);
         rig.request(0).attach(0, 1).wait(ms + u64::from(repeat)).open(0).census().write(&[0]).receive_last(0);
         rig.end(Outcome::Completed, None);
         rig
     };
-    run(&[rig(0), rig(1), rig(2)])
+    run(&(0..repeats).map(rig).collect::<Vec<_>>())
 }
 
 #[test]
@@ -63,8 +67,13 @@ fn intervals_that_overlap_are_told_from_those_that_are_apart() {
         let comparison = compared(&opened_in(first), &opened_in(second));
         comparison.numbers.iter().find(|change| change.metric == "time-to-open").unwrap().intervals
     };
-    assert_eq!(intervals(5, 6), Intervals::Overlap);
-    assert_eq!(intervals(5, 50), Intervals::Apart);
+    assert_eq!(intervals(5, 6), Intervals::RangesOverlap, "three repeats hold the median three times in four");
+    assert_eq!(intervals(5, 50), Intervals::RangesApart);
+    let of_six = |first: u64, second: u64| {
+        let comparison = compared(&opened_in_repeats(first, 6), &opened_in_repeats(second, 6));
+        comparison.numbers.iter().find(|change| change.metric == "time-to-open").unwrap().intervals
+    };
+    assert_eq!([of_six(5, 6), of_six(5, 50)], [Intervals::Overlap, Intervals::Apart]);
     let one = Rig::held(0, 0, "chromium", Alpn::H2, 1, 1);
     let comparison = compared(&opened_in(5), &run(&[one]));
     let change = comparison.numbers.iter().find(|change| change.metric == "time-to-open").unwrap();

@@ -15,15 +15,22 @@ pub(super) static RECEIVED: Metric = Metric {
     ..PLAIN
 };
 
-/// Events published after an open subscription was attached and before it closed for good, and never received by it;
-/// and events that a client sent and that were never published.
+/// Events published from a subscription's first attachment to T that it never received, of those that opened: whether
+/// it was away for a while or for good, unless a fault ended it on purpose (204, "don't come back"); and events that a
+/// client sent and that were never published. How many were away for good, `never-back` says.
 pub(super) static LOST: Metric = Metric {
     name: "lost",
     unit: "events",
-    definition: "Events published after an open subscription was attached and before it closed for good, and never \
-                 received by it; and events that a client sent and that were never published.",
+    definition: "Events published from a subscription's first attachment to T that it never received, of those that \
+                 opened: whether it was away for a while or for good, unless a fault ended it on purpose (204, “don't \
+                 come back”); and events that a client sent and that were never published.",
     phrase: "lost {} events",
-    compute: |record| Sample::count(lost(record).values().map(Vec::len).sum::<usize>() + unpublished(record).len()),
+    compute: |record| {
+        if record.client_killed() {
+            return Sample::absent("the client was killed, and with it what it had received");
+        }
+        Sample::count(lost(record).values().map(Vec::len).sum::<usize>() + unpublished(record).len())
+    },
     ..PLAIN
 };
 
@@ -71,7 +78,9 @@ pub(in crate::stats) fn lost<'a>(record: &Record<'a>) -> Ids<'a> {
     let mut lost = Ids::new();
     for sub in record.opened.keys() {
         let Some(begun) = begun.get(sub) else { continue };
-        let until = record.ended(*sub).unwrap_or(u64::MAX);
+        // Up to the census and with it: what comes later, nobody waits for.
+        let census = record.census.get(begun.feed).map_or(u64::MAX, |census| census.t.saturating_add(1));
+        let until = record.ended_on_purpose(*sub).unwrap_or(u64::MAX).min(census);
         let got: BTreeSet<&str> = record.received.get(sub).into_iter().flatten().map(|receipt| receipt.id).collect();
         let missing = feeds
             .get(begun.feed)
@@ -194,9 +203,48 @@ mod tests {
         rig.publish(0);
         rig.request(0).attach(0, 1).open(0); // too late for event 0
         rig.request(1).attach(1, 1); // never opened
-        rig.request(2).attach(2, 1).open(2).close(2); // closed before event 1
         rig.publish(1).census().receive_last(0);
         assert_eq!(rig.metric(&LOST).median, Some(1.0), "event 1, to subscription 0");
+        rig.wait(1).publish(2);
+        assert_eq!(rig.metric(&LOST).median, Some(1.0), "nothing is lost that comes after the census");
+    }
+
+    #[test]
+    fn who_is_away_for_good_loses_what_is_published_until_the_census() {
+        let mut rig = Rig::new();
+        for sub in 0..20 {
+            rig.request(sub).attach(sub, 1).open(sub);
+        }
+        let t = rig.wait(1).now();
+        rig.fact(crate::trial::Fact::Fault { t, fault: "close-streams".to_owned() });
+        for sub in 0..20 {
+            rig.detach(sub, 1).close(sub);
+        }
+        for sub in 0..18 {
+            rig.request(sub).attach(sub, 1).open(sub);
+        }
+        let there: Vec<u32> = (0..18).collect();
+        rig.publish(0).receive_all(0, &there).publish(1).receive_all(1, &there);
+        rig.census().write(&there).receive_all_census(&there);
+        assert_eq!(rig.metric(&LOST).median, Some(6.0), "two events and the census, to two readers");
+        assert_eq!(rig.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(2.0));
+        rig.planned.settings.expect.counts = crate::trial::settings::Counts::Equal;
+        let said = crate::stats::judge(&rig.planned, &rig.observations).unwrap_err();
+        assert_eq!(said, "6 events lost at 2 subscriptions, the first k3f0-1 at subscription 18");
+        for tolerant in [crate::trial::settings::Delivery::AtMostOnce, crate::trial::settings::Delivery::Observe] {
+            rig.planned.settings.expect.delivery = tolerant;
+            assert_eq!(crate::stats::judge(&rig.planned, &rig.observations), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_a_killed_client_lost_is_not_known() {
+        let mut rig = whole();
+        let t = rig.now();
+        rig.fact(crate::trial::Fact::Fault { t, fault: "kill-client".to_owned() });
+        for metric in [&LOST, &crate::stats::metric::recovery::NEVER_BACK] {
+            assert!(rig.metric(metric).absent.unwrap().contains("was killed"), "{}", metric.name);
+        }
     }
 
     #[test]
@@ -226,6 +274,14 @@ mod tests {
         away.fact(crate::trial::Fact::Fault { t, fault: "no-content".to_owned() });
         away.wait(1).publish(0).detach(0, 1).wait(1).publish(1).close(0).census();
         assert_eq!(away.metric(&LOST).median, Some(0.0));
+        assert_eq!(away.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(0.0), "it was told so");
+        // One that is back once the fault is over, and cut again by something else, is a reader still.
+        let (t, fault) = (away.wait(1).now(), "no-content".to_owned());
+        let mut again = Rig::new();
+        again.request(0).attach(0, 1).open(0).wait(1).fact(crate::trial::Fact::Fault { t, fault: fault.clone() });
+        again.wait(1).close(0).wait(100).fact(crate::trial::Fact::FaultEnded { t: t + 1, fault });
+        again.request(0).attach(0, 1).open(0).wait(1).close(0).wait(1).publish(0).census();
+        assert_eq!(again.metric(&LOST).median, Some(2.0));
     }
 
     #[test]

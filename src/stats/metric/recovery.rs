@@ -4,30 +4,57 @@ use super::{Metric, PLAIN, Sample};
 use crate::stats::record::{Record, Step, millis};
 
 /// Per end of a subscription, to when its client asked for it again; where a browser does that by itself and unseen,
-/// to when it was open again.
+/// to when it was open again. One that never came back has none: `never-back` counts it.
 pub(super) static RECONNECT_INTERVAL: Metric = Metric {
     name: "reconnect-interval",
     unit: "ms",
     definition: "Per end of a subscription, to when its client asked for it again; where a browser does that by itself \
-                 and unseen, to when it was open again.",
+                 and unseen, to when it was open again. One that never came back has none: `never-back` counts it.",
     phrase: "came back after {}",
     compute: reconnect_interval,
     ..PLAIN
 };
 
 /// Per subscription that was asked for before it, from a fault's end to the first receipt of an event that was
-/// published after it; where none was received: above what was waited until T.
+/// published after it; where none received any: above what was waited until T. One of several that received none has
+/// no value: `never-back` counts it.
 pub(super) static RECOVERY_TIME: Metric = Metric {
     name: "recovery-time",
     unit: "ms",
     definition: "Per subscription that was asked for before it, from a fault's end to the first receipt of an event \
-                 that was published after it; where none was received: above what was waited until T.",
+                 that was published after it; where none received any: above what was waited until T. One of several \
+                 that received none has no value: `never-back` counts it.",
     phrase: "recovered in {}",
     by_client_clock: |_| true,
     on_network: true,
     compute: recovery_time,
     ..PLAIN
 };
+
+/// Subscriptions that were open, were cut, and were not open again at T. One that a fault ended on purpose (204, "don't
+/// come back") is none.
+pub(super) static NEVER_BACK: Metric = Metric {
+    name: "never-back",
+    unit: "streams",
+    definition: "Subscriptions that were open, were cut, and were not open again at T. One that a fault ended on purpose \
+                 (204, “don't come back”) is none.",
+    phrase: "had {} that never came back",
+    compute: never_back,
+    ..PLAIN
+};
+
+fn never_back(record: &Record<'_>) -> Sample {
+    if record.client_killed() {
+        return Sample::absent("the client was killed, and with it what it had received");
+    }
+    if record.census.is_empty() {
+        return Sample::absent("the census was never taken");
+    }
+    let open = record.open();
+    let away =
+        |sub: &&u32| !open.contains(sub) && record.cut_for_good(**sub) && record.ended_on_purpose(**sub).is_none();
+    Sample::count(record.opened.keys().filter(away).count())
+}
 
 fn reconnect_interval(record: &Record<'_>) -> Sample {
     let mut waits = Vec::new();
@@ -81,6 +108,32 @@ mod tests {
         let mut none = Rig::new();
         none.request(0).open(0).close(0);
         assert_eq!(none.metric(&RECONNECT_INTERVAL).absent.as_deref(), Some("no subscription came back"));
+    }
+
+    #[test]
+    fn who_was_cut_and_is_not_open_at_the_census_never_came_back() {
+        let fault = |rig: &mut Rig| {
+            let t = rig.now();
+            rig.fact(Fact::Fault { t, fault: "restart-server".to_owned() });
+        };
+        let mut rig = Rig::new();
+        for sub in 0..5 {
+            rig.request(sub).attach(sub, 1).open(sub);
+        }
+        rig.request(5).close(5); // never opened
+        fault(rig.wait(1));
+        rig.wait(1).close(0).close(1).close(2); // 3 and 4 are not told
+        rig.request(0).attach(0, 2).open(0).request(1).close(1).attach(3, 2).open(3);
+        let mut none = rig.clone();
+        assert!(none.metric(&NEVER_BACK).absent.is_some(), "without a census nobody knows");
+        rig.census().receive_all_census(&[0, 3]);
+        assert_eq!(rig.metric(&NEVER_BACK).median, Some(3.0), "1, 2 and 4");
+        // One that is back and only misses the census is back.
+        none.census().receive_all_census(&[0]);
+        assert_eq!(none.metric(&NEVER_BACK).median, Some(3.0));
+        let mut whole = Rig::new();
+        whole.request(0).attach(0, 1).open(0).census();
+        assert_eq!(whole.metric(&NEVER_BACK).median, Some(0.0), "nothing cut it");
     }
 
     #[test]

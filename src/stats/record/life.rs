@@ -1,7 +1,7 @@
 //! What became of subscriptions and of what clients sent, where one end alone can't say it.
 
 use super::Record;
-use crate::trial::settings::Direction;
+use crate::trial::settings::{Direction, FaultKind};
 
 /// What a subscription does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,20 +39,38 @@ impl Record<'_> {
         }
     }
 
-    /// When a subscription ended for good; `None` while it is open.
-    ///
-    /// That is what its client says, unless the server ended it before; and where that was because of a fault, it is
-    /// when the fault began: what was published from then on may have found nobody to read it.
-    pub(in crate::stats) fn ended(&self, sub: u32) -> Option<u64> {
-        let ended = self.closed_for_good(sub)?;
-        let Some(last) = self.attachments.iter().rfind(|attachment| attachment.sub == Some(sub)) else {
-            return Some(ended);
-        };
-        let ended = ended.min(last.until.unwrap_or(u64::MAX));
-        let faults = self.faults_begun.iter().copied().filter(|begun| (last.t..=ended).contains(begun));
-        Some(faults.max().unwrap_or(ended))
+    /// When a subscription was ended on purpose, by a fault that means readers not to come back, if its client has done
+    /// so: when the fault began, or, of one that opened while it went on, when it closed. `None`: it is a reader to the
+    /// end, away or not.
+    pub(in crate::stats) fn ended_on_purpose(&self, sub: u32) -> Option<u64> {
+        let (closed, opened) = (self.closed_for_good(sub)?, self.last_opened(sub)?);
+        let told = self.faults_begun.iter().filter(|(_, kind)| kind.ends_readers()).map(|(begun, _)| *begun);
+        let told = told.filter(|begun| {
+            let over = self.faults_ended.iter().copied().filter(|over| over > begun).min();
+            over.is_none_or(|over| opened <= over)
+        });
+        told.max().map(|begun| if opened <= begun { begun } else { closed })
     }
 
+    /// Whether a subscription was cut while it was open, and hasn't opened since: its client says that it ended, or a
+    /// fault cut it and nobody told the client.
+    pub(in crate::stats) fn cut_for_good(&self, sub: u32) -> bool {
+        let Some(opened) = self.last_opened(sub) else { return false };
+        let cut = |(begun, kind): &(u64, FaultKind)| *kind != FaultKind::KillClient && *begun >= opened;
+        self.closed_for_good(sub).is_some() || self.faults_begun.iter().any(cut)
+    }
+
+    /// Whether the client was killed on purpose, and with it what it had not told yet.
+    pub(in crate::stats) fn client_killed(&self) -> bool {
+        self.faults_begun.iter().any(|(_, kind)| *kind == FaultKind::KillClient)
+    }
+
+    fn last_opened(&self, sub: u32) -> Option<u64> {
+        let steps = self.steps.get(&sub)?;
+        steps.iter().rev().find(|(_, step)| *step == Step::Opened).map(|(t, _)| *t)
+    }
+
+    /// When a subscription ended that hasn't opened since; `None` while it is open.
     fn closed_for_good(&self, sub: u32) -> Option<u64> {
         let mut ended = None;
         for &(t, step) in self.steps.get(&sub).into_iter().flatten() {

@@ -47,6 +47,25 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::KillServer, Self::RestartServer, Self::KillClient, Self::CloseStreams, Self::Refuse, Self::NoContent];
+
+    /// The kind of this name.
+    pub fn find(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether the server's process ends by it.
+    pub const fn kills_server(self) -> bool {
+        matches!(self, Self::KillServer | Self::RestartServer)
+    }
+
+    /// Whether it means readers to end and not to come back: what they don't get from then on isn't lost.
+    pub const fn ends_readers(self) -> bool {
+        matches!(self, Self::NoContent)
+    }
+
     /// Its name: `close-streams`.
     pub const fn word(self) -> &'static str {
         match self {

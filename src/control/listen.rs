@@ -25,6 +25,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Accepts for ever. Dropping this ends every connection.
+///
+/// Deviation: without `close_notify` (RFC 8446 section 6.1) or GOAWAY (RFC 9113 section 6.8), which the data ports send.
 pub(super) async fn serve(sockets: Vec<TcpListener>, tls: Arc<rustls::ServerConfig>, router: Router) {
     let acceptor = TlsAcceptor::from(tls);
     let places = Places::new();

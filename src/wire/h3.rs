@@ -217,6 +217,7 @@ async fn request_task<H: Handler>(
     let is_head = head.method == Method::HEAD;
     // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
     // clients that are still sending take that as a failure.
+    // Deviation: so a GET whose content never ends is answered after BODY_TIMEOUT, on HTTP/1.1 and HTTP/2 at once.
     let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream, length))).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(Unread::Body(error))) => Err(error),

@@ -23,7 +23,7 @@ use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::{Sink, tls};
 
 use crate::frames::{
-    DATA, END_HEADERS, HEADERS, RST_STREAM, connect_with_content, fields, frame, get, next, preface, reset,
+    DATA, END_HEADERS, HEADERS, RST_STREAM, connect, connect_with_content, fields, frame, get, next, preface, reset,
 };
 use crate::lab::{PATIENCE, until};
 use crate::raw::{Tls, handshake};
@@ -149,18 +149,6 @@ fn h2_post(stream: u32) -> Vec<u8> {
     [frame(HEADERS, END_HEADERS, stream, &fields(&head)), frame(DATA, 0, stream, b"not all of it")].concat()
 }
 
-fn h2_websocket(stream: u32) -> Vec<u8> {
-    let head = [
-        (":method", "CONNECT"),
-        (":protocol", "websocket"),
-        (":scheme", "https"),
-        (":path", "/feeds/news/websocket"),
-        (":authority", "localhost"),
-        ("sec-websocket-version", "13"),
-    ];
-    frame(HEADERS, END_HEADERS, stream, &fields(&head))
-}
-
 fn gets(count: u32) -> Vec<u8> {
     let get = |n| get(2 * n + 1, "/feeds/news/sse?trial=1");
     [preface(), (0..count).flat_map(get).collect()].concat()
@@ -203,10 +191,10 @@ const BY_TCP: &[Ending] = &[
     }),
     ("streams that came with nonsense", |at| drop(at.told(Alpn::H2, &[gets(30), vec![0xff; 64]].concat()))),
     ("an extended CONNECT whose answer isn't read", |at| {
-        drop(at.told(Alpn::H2, &[preface(), h2_websocket(1)].concat()));
+        drop(at.told(Alpn::H2, &[preface(), connect(1, &[])].concat()));
     }),
     ("a WebSocket on HTTP/2", |at| {
-        let mut tls = at.told(Alpn::H2, &[preface(), h2_websocket(1)].concat());
+        let mut tls = at.told(Alpn::H2, &[preface(), connect(1, &[])].concat());
         until_frame(&mut tls, HEADERS, 1);
         tls.write_all(&frame(DATA, 0, 1, HALF_A_MESSAGE)).unwrap();
     }),

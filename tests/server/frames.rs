@@ -87,8 +87,8 @@ fn until_had(tls: &mut Tls, mut wanted: BTreeMap<u32, u8>) {
     }
 }
 
-/// An extended CONNECT (RFC 8441) that says it has content, which no CONNECT has.
-pub(crate) fn connect_with_content(stream: u32) -> Vec<u8> {
+/// An extended CONNECT (RFC 8441) for a WebSocket, and what else its header says.
+pub(crate) fn connect(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     let head = [
         (":method", "CONNECT"),
         (":protocol", "websocket"),
@@ -96,9 +96,13 @@ pub(crate) fn connect_with_content(stream: u32) -> Vec<u8> {
         (":path", "/feeds/news/websocket"),
         (":authority", "localhost"),
         ("sec-websocket-version", "13"),
-        ("content-length", "1"),
     ];
-    frame(HEADERS, END_HEADERS, stream, &fields(&head))
+    frame(HEADERS, END_HEADERS, stream, &fields(&[&head[..], more].concat()))
+}
+
+/// One that says it has content, which no CONNECT has.
+pub(crate) fn connect_with_content(stream: u32) -> Vec<u8> {
+    connect(stream, &[("content-length", "1")])
 }
 
 /// The numbers of a client's streams, from the `n`-th on.

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use transport_lab::cli::{self, Cli, CliError, Exit};
 
 /// An answer to a poll is a dozen small pieces of memory, which any thread asks for and another gives back; and a
@@ -13,7 +12,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     cli::log::start();
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     // Not locked: a child of the lab writes to it from a thread of its own.
     let mut out = std::io::stdout();
     let result =

@@ -96,6 +96,7 @@ pub struct Control {
     port: u16,
     trials: Arc<Trials>,
     listener: JoinHandle<()>,
+    stop: watch::Sender<bool>,
 }
 
 /// What every route can see.
@@ -125,8 +126,9 @@ impl Control {
         let door = Admission::new(&config.hosts, &config.origins, token);
         door.add_port(port);
         let router = routes(shared, (Arc::new(door), trials.clone()));
-        let listener = tokio::spawn(listen::serve(sockets, config.tls, router));
-        Ok(Self { port, trials, listener })
+        let (stop, stopping) = watch::channel(false);
+        let listener = tokio::spawn(listen::serve(sockets, config.tls, router, stopping));
+        Ok(Self { port, trials, listener, stop })
     }
 
     /// The port, the same on every address.
@@ -145,9 +147,9 @@ impl Control {
         self.trials.open(message, pages)
     }
 
-    /// Closes every connection and frees the port.
+    /// Closes every connection, in words that TLS and HTTP have for it, and frees the port.
     pub async fn stop(mut self) {
-        self.listener.abort();
+        self.stop.send_replace(true);
         let _ = (&mut self.listener).await;
     }
 }

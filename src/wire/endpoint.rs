@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::dial::Target;
 use super::h3::QuicOptions;
+use super::parting::told;
 use super::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, Place, Sink, WireError, tls};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -120,14 +121,6 @@ pub(super) async fn accept<F>(
         });
     }
     while connections.join_next().await.is_some() {}
-}
-
-/// Ends when it is said to stop.
-pub(super) async fn told(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        // Nobody is left who could say so.
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Something that is counted, and told of each time that its number has doubled: each in a flood would be one itself.

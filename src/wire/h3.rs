@@ -4,28 +4,26 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use h3::error::Code;
 use h3::quic::StreamId;
-use h3::server::RequestStream;
 use http::Method;
-use http_body_util::BodyExt;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Endpoint, TransportConfig, VarInt};
+use quinn::{Endpoint, TransportConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::endpoint::{accept, bind, told};
-use super::exchange::BodyError;
+use super::endpoint::{accept, bind};
 use super::h3_begin::Takers;
+use super::h3_body::{self, Malformed, Rest, Stream, give_up};
 use super::h3_connect::{self, Shared};
-use super::h3_filter::Refused;
 use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use super::h3_sessions::Sessions;
-use super::h3_streams::{Arrivals, BidiStream, Gone};
+use super::h3_streams::{Arrivals, Gone};
+use super::parting::told;
 use super::{
-    BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_HEADER_BYTES, Request,
-    ResetKey, ResponseBody, Sink, Traffic, WireError, date, h3_message, upgrade,
+    Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResetKey, ResponseBody, Sink, Traffic,
+    WireError, date, h3_message, rest, upgrade,
 };
 use crate::trial::{Alpn, Dialects};
 
@@ -181,8 +179,6 @@ async fn connection<H: Handler>(
     Ok(())
 }
 
-type Stream = RequestStream<BidiStream, Bytes>;
-
 async fn request_task<H: Handler>(
     request: http::Request<()>,
     mut stream: Stream,
@@ -204,7 +200,7 @@ async fn request_task<H: Handler>(
         let (mut parts, body) = upgrade::NO_PROXY.response().into_parts();
         date::put(&mut parts.headers);
         stream.send_response(http::Response::from_parts(parts, ())).await?;
-        send_body(&mut stream, body).await?;
+        h3_body::send(&mut stream, body, &mut Rest::default()).await?;
         // What else it sends would be for whom it wanted to reach.
         stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
         return Ok(());
@@ -215,22 +211,22 @@ async fn request_task<H: Handler>(
         return Ok(());
     }
     let is_head = head.method == Method::HEAD;
-    // Read to its end even when it is refused: quinn would send STOP_SENDING for what is left unread, and
-    // clients that are still sending take that as a failure.
-    // Deviation: so a GET whose content never ends is answered after BODY_TIMEOUT, on HTTP/1.1 and HTTP/2 at once.
-    let body = match Box::pin(tokio::time::timeout(BODY_TIMEOUT, read_body(&mut stream, length))).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(Unread::Body(error))) => Err(error),
-        Ok(Err(Unread::Message(code))) => {
+    let means_something = rest::means_something(&head.method);
+    let (body, mut rest) = match Box::pin(h3_body::read(&mut stream, length, means_something)).await {
+        Ok(read) => read,
+        Err(Malformed(code)) => {
             give_up(&mut stream, code);
             return Ok(());
         }
-        Err(_) => Err(BodyError::CutShort),
     };
     // An answer may take minutes, to a long poll: who has gone by then must not be waited for.
     let response = tokio::select! {
         response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
         () = &mut gone => return Ok(()),
+        Malformed(code) = rest.discard(&mut stream) => {
+            give_up(&mut stream, code);
+            return Ok(());
+        }
     };
     // RFC 9110 section 9.3.2: no content, whatever the answer is.
     let response = if is_head { response.map(|_| ResponseBody::empty()) } else { response };
@@ -238,68 +234,9 @@ async fn request_task<H: Handler>(
     date::put(&mut parts.headers);
     Box::pin(stream.send_response(http::Response::from_parts(parts, ()))).await?;
     tokio::select! {
-        sent = send_body(&mut stream, body) => sent,
-        () = &mut gone => Ok(()),
+        sent = h3_body::send(&mut stream, body, &mut rest) => sent?,
+        () = &mut gone => return Ok(()),
     }
-}
-
-async fn send_body(stream: &mut Stream, mut body: ResponseBody) -> Result<(), h3::error::StreamError> {
-    while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(data) = frame.into_data() {
-            stream.send_data(data).await?;
-        }
-    }
-    stream.finish().await
-}
-
-/// Ends a request that isn't to be answered.
-fn give_up(stream: &mut Stream, code: VarInt) {
-    let code = Code::from(code.into_inner());
-    stream.stop_stream(code);
-    stream.stop_sending(code);
-}
-
-/// Why a request has no body that could be used.
-enum Unread {
-    Body(BodyError),
-    /// The request is malformed: its stream ends with this code.
-    Message(VarInt),
-}
-
-impl From<h3::error::StreamError> for Unread {
-    fn from(error: h3::error::StreamError) -> Self {
-        if let h3::error::StreamError::Undefined(error) = &error
-            && let Some(Refused::Stream(code)) = error.downcast_ref()
-        {
-            return Self::Message(*code);
-        }
-        match error {
-            h3::error::StreamError::StreamError { .. } => Self::Message(H3_MESSAGE_ERROR),
-            _ => Self::Body(BodyError::CutShort),
-        }
-    }
-}
-
-/// Reads it, and the trailers behind it. `said`: how long the header says that it is.
-async fn read_body(stream: &mut Stream, said: Option<u64>) -> Result<Bytes, Unread> {
-    let (mut body, mut length) = (BytesMut::new(), 0);
-    while let Some(mut chunk) = stream.recv_data().await? {
-        length += chunk.remaining() as u64;
-        if length > MAX_BODY_BYTES as u64 {
-            body.clear();
-            continue;
-        }
-        while chunk.has_remaining() {
-            let part = chunk.chunk().len();
-            body.extend_from_slice(&chunk.copy_to_bytes(part));
-        }
-    }
-    let trailers = stream.recv_trailers().await?;
-    // RFC 9114 section 4.1.2.
-    if trailers.is_some_and(|fields| h3_message::check_fields(&fields).is_err())
-        || said.is_some_and(|said| said != length)
-    {
-        return Err(Unread::Message(H3_MESSAGE_ERROR));
-    }
-    if length > MAX_BODY_BYTES as u64 { Err(Unread::Body(BodyError::TooLong)) } else { Ok(body.freeze()) }
+    rest.leave(&mut stream).await;
+    Ok(())
 }

@@ -14,6 +14,7 @@ mod endpoint;
 pub mod exchange;
 pub mod h3;
 mod h3_begin;
+mod h3_body;
 mod h3_capsules;
 mod h3_connect;
 mod h3_critical;

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_rustls::server::TlsStream;
 
 /// How long whatever is under way when a server stops may take to come to its end.
@@ -27,12 +27,13 @@ pub(crate) const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 /// A stream that comes back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lent<T> {
-    stream: Option<T>,
-    back: Option<oneshot::Sender<T>>,
+    stream: Option<Box<T>>,
+    back: Option<oneshot::Sender<Box<T>>>,
 }
 
-/// Lends a stream. Once whoever has it lets go of it, it can be had back.
-pub(crate) fn lend<T>(stream: T) -> (Lent<T>, oneshot::Receiver<T>) {
+/// Lends a stream. Once whoever has it lets go of it, it can be had back. In a box, as everywhere that it may come to
+/// be has room for it for as long as the connection lasts.
+pub(crate) fn lend<T>(stream: Box<T>) -> (Lent<T>, oneshot::Receiver<Box<T>>) {
     let (back, comes_back) = oneshot::channel();
     (Lent { stream: Some(stream), back: Some(back) }, comes_back)
 }
@@ -49,7 +50,7 @@ impl<T> Drop for Lent<T> {
 impl<T: Unpin> Lent<T> {
     /// It is there for as long as this is.
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut T>> {
-        self.get_mut().stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.get_mut().stream.as_deref_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
@@ -73,7 +74,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        self.stream.as_deref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -85,10 +86,18 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
     }
 }
 
+/// Ends when it is said to stop.
+pub(crate) async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Closes a stream: with these last words, with `close_notify`, and not before the client has taken them or its time is
 /// up. A socket that is closed with something in it that nobody read is reset, and its client may lose what it was
 /// sent (RFC 9112 section 9.6).
-pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut tls: TlsStream<S>, last_words: &[u8]) {
+pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut tls: Box<TlsStream<S>>, last_words: &[u8]) {
     let closing = async {
         tls.write_all(last_words).await?;
         tls.shutdown().await?;

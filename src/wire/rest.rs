@@ -14,7 +14,7 @@ use super::malformed::Refused;
 use super::{BODY_TIMEOUT, MAX_BODY_BYTES, ResponseBody};
 
 /// How often the connection is let read on before a body that came with its request counts as one that is to come.
-const TURNS: usize = 8;
+pub(super) const TURNS: usize = 8;
 
 /// Whether what a request of this method carries means anything here.
 pub(super) fn means_something(method: &Method) -> bool {

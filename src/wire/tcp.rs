@@ -133,7 +133,7 @@ async fn connection<H: Handler>(
     let stream = options.traffic.counted(stream);
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
-    let tls = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??;
+    let tls = Box::new(Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??);
     let alpn = negotiated(&tls, &options);
     let (tls, mut comes_back) = parting::lend(tls);
     let mut last_words = &[][..];

@@ -130,7 +130,7 @@ fn on_a_terminal(lab: &Lab, arguments: &str, environment: &[(&str, &str)]) -> St
     let mut script = Command::new("script");
     script.args(["-q", "-e", "-c", &format!("{program} {arguments}"), "/dev/null"]);
     script.current_dir(lab.path("")).env("TMPDIR", lab.temporary()).env("TERM", "xterm-256color");
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
         script.env_remove(name);
     }
     Started::new(script.envs(environment.iter().copied())).end().out
@@ -150,8 +150,9 @@ fn nothing_is_coloured_where_no_colour_is_wanted() {
     for arguments in ["check ./none.toml", "run --nonsense", "--help", run] {
         let shown = on_a_terminal(&lab, arguments, &[]);
         assert!(is_coloured(&shown), "a terminal with colours: {shown:?}");
+        // A machine that builds says so, and is a terminal like any other.
         for wish in [("NO_COLOR", "1"), ("CLICOLOR", "0"), ("TERM", "dumb")] {
-            let shown = on_a_terminal(&lab, arguments, &[wish]);
+            let shown = on_a_terminal(&lab, arguments, &[wish, ("CI", "true")]);
             assert!(!shown.is_empty() && !is_coloured(&shown), "{wish:?}: {shown:?}");
             assert!(wish.0 != "TERM" || !shown.contains('\u{1b}'), "a terminal that knows no orders: {shown:?}");
         }

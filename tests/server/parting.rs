@@ -121,6 +121,40 @@ fn who_never_asks_on_http_2_is_taken_leave_of() {
 }
 
 #[test]
+fn the_control_origin_takes_leave_of_whoever_it_sends_away_and_of_all_when_it_stops() {
+    let mut lab = Lab::serve(&[]);
+    let port = lab.base;
+    let mut silent = lab.tls_at(port, Alpn::H1);
+    let mut nothing = lab.tls_at(port, Alpn::H2);
+    let mut preface = lab.tls_at(port, Alpn::H2);
+    preface.write_all(PREFACE).unwrap();
+    // 404 is number 13 of HPACK's table.
+    let mut refused = lab.tls_at(port, Alpn::H2);
+    refused.write_all(&[PREFACE, &get(1, "/nowhere")].concat()).unwrap();
+    let said = read_until(&mut refused, &[0x8d]);
+    assert!(frames(&said).iter().all(|(kind, _)| *kind != GOAWAY));
+    rest("silent", &mut silent);
+    for (what, tls) in [("nothing", &mut nothing), ("nothing but the preface", &mut preface)] {
+        assert_goes_away(what, &rest(what, tls));
+    }
+
+    let mut idle = lab.tls_at(port, Alpn::H1);
+    write!(idle, "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    read_until(&mut idle, b"\r\n\r\n");
+    let mut reading = lab.tls_at(port, Alpn::H1);
+    write!(reading, "GET /ledger HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").unwrap();
+    read_until(&mut reading, b"data: ");
+    let mut idle_2 = lab.tls_at(port, Alpn::H2);
+    idle_2.write_all(&[PREFACE, &get(1, "/ping")].concat()).unwrap();
+    read_until(&mut idle_2, &[0x89]);
+    lab.ask_to_stop();
+    rest("idle", &mut idle);
+    rest("reading", &mut reading);
+    assert_goes_away("idle, HTTP/2", &rest("idle, HTTP/2", &mut idle_2));
+    assert!(lab.ended().success());
+}
+
+#[test]
 fn who_is_refused_is_taken_leave_of() {
     let lab = Lab::serve(&[]);
     let mut tls = lab.tls(Alpn::H1);

@@ -1,7 +1,14 @@
 //! Requests that HTTP/3 calls malformed (RFC 9114 sections 4.1 to 4.3): they are reset, and nobody answers them.
 
-use crate::bytes::{DATA, HEADERS, Raw, frame, headers, reset};
+use std::time::{Duration, Instant};
+
+use transport_lab::wire::BODY_TIMEOUT;
+
+use crate::bytes::{DATA, HEADERS, Raw, frame, headers, reset, stopped};
 use crate::echo::{Echo, soon};
+
+/// Far less than a body is waited for, and long enough for a busy machine.
+const AT_ONCE: Duration = BODY_TIMEOUT.checked_sub(Duration::from_secs(3)).unwrap();
 
 const H3_NO_ERROR: u64 = 0x100;
 const H3_FRAME_UNEXPECTED: u64 = 0x105;
@@ -89,6 +96,33 @@ async fn a_content_length_is_that_of_the_body() {
 }
 
 #[tokio::test]
+async fn a_get_is_answered_at_once_whatever_its_content_does() {
+    let echo = Echo::start();
+    let raw = Raw::dial(&echo).await;
+    let get = |fields: &[Field]| headers(&[&[(":method", "GET"), SCHEME, HOST, (":path", "/ping")], fields].concat());
+    let data = frame(DATA, b"abc");
+    for ends in [true, false] {
+        for fields in [&[][..], &[("content-length", "6")]] {
+            let begun = Instant::now();
+            let (mut send, mut recv) = raw.ask(&[&get(fields), &data[..]].concat()).await;
+            soon("an answer", recv.read_to_end(1000)).await.unwrap();
+            assert!(begun.elapsed() < AT_ONCE, "{fields:?}: after {:?}", begun.elapsed());
+            if ends {
+                send.write_all(&data).await.unwrap();
+                send.finish().unwrap();
+            }
+            // All was taken, or no more is needed (RFC 9114 section 4.1).
+            assert_eq!(stopped(&send).await, (!ends).then_some(H3_NO_ERROR), "{fields:?}");
+        }
+    }
+    // What is wrong with it when it comes is still wrong.
+    let (mut send, mut recv) = raw.ask(&[&get(&[("content-length", "4")]), &data[..]].concat()).await;
+    send.finish().unwrap();
+    assert_eq!(reset(&mut recv).await, H3_MESSAGE_ERROR);
+    raw.assert_well().await;
+}
+
+#[tokio::test]
 async fn trailers_are_fields_and_nothing_comes_after_them() {
     let echo = Echo::start();
     let (head, data) = (post(&[]), frame(DATA, b"hello"));
@@ -145,6 +179,6 @@ async fn a_connect_that_wants_a_proxy_is_told_that_there_is_none() {
     let answer = soon("the answer", recv.read_to_end(1000)).await.unwrap();
     // A value in Huffman's code, as `h3` writes it: 501.
     assert!(answer.windows(3).any(|three| three == [0x82, 0x6c, 0x01]), "{answer:x?}");
-    assert_eq!(crate::bytes::stopped(&send).await, Some(H3_NO_ERROR));
+    assert_eq!(stopped(&send).await, Some(H3_NO_ERROR));
     raw.assert_well().await;
 }

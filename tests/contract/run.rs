@@ -34,7 +34,7 @@ pub(crate) fn over_every_protocol(settings: &str) -> Vec<Trial> {
         .flat_map(|row| row.alpns.iter().map(move |alpn| format!("'{}/{alpn}'", row.name)))
         .collect();
     let mut text = format!(
-        "question = 'Does it keep its word?'\nrepeats = 1\nclient = 'native'\n[factors]\nprotocol = [{}]\n",
+        "question = 'Does it keep its word?'\nrepeats = 1\ntimeout = '2min'\nclient = 'native'\n[factors]\nprotocol = [{}]\n",
         protocols.join(", ")
     );
     let there = |name: &str| transport::find(name).is_some();

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How many times longer at most.
 const SLOWEST: u32 = 4;
 /// What happens at or for a time, in an experiment's file and after `--set workload.`.
-const TIMES: [&str; 6] = ["settle", "hold", "drain", "ramp", "at", "for"];
+const TIMES: [&str; 8] = ["settle", "hold", "drain", "ramp", "at", "for", "retry", "delay"];
 /// What happens at a rate.
 const RATES: [&str; 2] = ["rate", "events.rate"];
 
@@ -80,9 +80,9 @@ fn stretched_value(name: &str, value: &str, factor: u32) -> Option<String> {
 #[test]
 fn times_and_rates_are_stretched_alike_and_nothing_else_is() {
     let text = "[workload]\nsubscribers = 3\nsettle = \"250ms\"\nhold='1s'\nevents = { count = 3, rate = '20/s' }\n\
-                [[fault]]\nat = '300ms'\nkind = 'kill'\n[reconnect]\ndelay = '40ms'\n[expect]\ncounts = 'equal'\n";
+                [[fault]]\nat = '300ms'\nkind = 'kill'\n[reconnect]\ndelay = '40ms'\nping = '50ms'\n[expect]\ncounts = 'equal'\n";
     let four = "[workload]\nsubscribers = 3\nsettle = \"1000ms\"\nhold='4s'\nevents = { count = 3, rate = '5/s' }\n\
-                [[fault]]\nat = '1200ms'\nkind = 'kill'\n[reconnect]\ndelay = '40ms'\n[expect]\ncounts = 'equal'\n";
+                [[fault]]\nat = '1200ms'\nkind = 'kill'\n[reconnect]\ndelay = '160ms'\nping = '50ms'\n[expect]\ncounts = 'equal'\n";
     assert_eq!(stretched(text, 4), four);
     assert_eq!(stretched(text, 1), text);
     for (set, three) in [

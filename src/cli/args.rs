@@ -113,6 +113,7 @@ Examples:
   transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
   transport-lab run --set workload.hold=5s --open
   transport-lab run --client exec:clients/aioquic_client.py --allow-exec --set protocol=sse/h3
+  transport-lab run --csv numbers.csv
   transport-lab run --json --strict > summary.json")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
@@ -131,6 +132,9 @@ pub struct RunArgs {
     /// Print the summary alone, as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
     /// Leave out the two short trials that tell what differences are noise here.
     #[arg(long)]
     pub no_calibration: bool,
@@ -248,6 +252,7 @@ pub struct CheckArgs {
 #[command(after_help = "\
 Examples:
   transport-lab report latest
+  transport-lab report latest --csv numbers.csv
   transport-lab report results/20260131T120000Z-six-vs-hundred")]
 pub struct ReportArgs {
     /// A run's folder, its name below --out, or `latest`.
@@ -256,6 +261,9 @@ pub struct ReportArgs {
     /// Where the results are.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
+    /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 /// `compare`.

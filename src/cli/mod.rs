@@ -106,7 +106,7 @@ pub enum CliError {
         /// What `latest` means at the moment.
         latest: String,
     },
-    /// A page that was asked for.
+    /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
     Page {
         /// Where.

@@ -9,6 +9,10 @@ use crate::experiment::run::locate;
 /// Does it.
 pub(super) fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let folder = locate(&args.out, &args.run)?;
-    run::print(&results::derive(&folder)?, out)?;
+    let results = results::derive(&folder)?;
+    if let Some(path) = &args.csv {
+        run::write_csv(path, &[&results.summary])?;
+    }
+    run::print(&results, out)?;
     Ok(Exit::Good)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use console::Term;
@@ -14,7 +15,7 @@ use crate::experiment::results::{Results, title};
 use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, plan};
 use crate::report::{self, Look};
-use crate::stats::Verdict;
+use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::observation::Outcome;
 use crate::trial::{Plan, PlannedTrial};
@@ -37,7 +38,11 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         return Err(CliError::Experiments(errors));
     }
     let interrupt = signals::interrupt();
-    let mut exit = Exit::Good;
+    let (mut exit, mut summaries) = (Exit::Good, Vec::new());
+    if let Some(path) = &args.csv {
+        // Where it can't be written is better known before than after.
+        write_csv(path, &[])?;
+    }
     for experiment in experiments {
         let plan = plan::plan(&experiment);
         let mut bar = Bar::new(&plan, interrupt.clone());
@@ -52,6 +57,10 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         let ran = run_plan(&plan, &experiment.text, options, &mut bar).await;
         bar.finish();
         let Ran { results, interrupted } = ran?;
+        if let Some(path) = &args.csv {
+            summaries.push(results.summary.clone());
+            write_csv(path, &summaries.iter().collect::<Vec<_>>())?;
+        }
         let printed = if args.json {
             let json = report::json(&results.summary)?;
             write!(out, "{json}").map_err(CliError::from)
@@ -70,6 +79,12 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         exit = exit.max(judged(&results, args.strict));
     }
     Ok(exit)
+}
+
+/// Writes the numbers of these runs to a file.
+pub(super) fn write_csv(path: &Path, summaries: &[&Summary]) -> Result<(), CliError> {
+    let table = report::csv(summaries)?;
+    std::fs::write(path, table).map_err(|source| CliError::Page { path: path.to_owned(), source })
 }
 
 /// Prints a run's table and where its report is.

@@ -1,4 +1,4 @@
-//! A summary to text: terminal, JSON, HTML.
+//! A summary to text: terminal, JSON, HTML, CSV.
 //!
 //! Enters: a plan, its summary and lanes, what the machine is and could tell, and how clients are called by people. Leaves: text. What must
 //! never happen here: a number that is not in the summary, text that a browser takes for markup or a terminal for an
@@ -7,6 +7,7 @@
 mod answer;
 mod calibration;
 mod compare;
+mod csv;
 mod fewer;
 mod html;
 mod lanes;
@@ -17,6 +18,7 @@ mod terminal;
 
 pub use calibration::calibrated;
 pub use compare::{compare_html, compare_terminal};
+pub use csv::csv;
 pub use html::{Contents, html};
 pub use machine::Machine;
 pub use terminal::{Look, terminal};
@@ -34,6 +36,9 @@ pub enum ReportError {
     /// A summary or a comparison is not JSON.
     #[error("could not write JSON")]
     Json(#[from] serde_json::Error),
+    /// A summary is not CSV.
+    #[error("could not write CSV")]
+    Csv(#[from] ::csv::Error),
 }
 
 /// How a client is called where a person reads it: `webkit` is `WebKitGTK (libsoup; not Safari)`.

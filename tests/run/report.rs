@@ -42,6 +42,36 @@ fn a_report_shows_which_stream_was_on_which_connection() {
     }
 }
 
+/// What Python's reader makes of a table: the sum of what `open-streams` says, and how many rows there are of it.
+const SUM: &str = "import csv, sys\n\
+                   rows = [row for row in csv.DictReader(open(sys.argv[1], newline='')) if row['metric'] == 'open-streams']\n\
+                   print(len(rows), sum(float(row['median']) for row in rows), *sorted({row['protocol'] for row in rows}))";
+
+#[test]
+fn numbers_can_be_had_as_a_table_of_one_run_and_of_several() {
+    let lab = Lab::new();
+    lab.experiment("other", "");
+    let table = lab.path("numbers.csv").display().to_string();
+    let read = || {
+        let output = Command::new("python3").args(["-c", SUM, &table]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
+    };
+    Started::new(&mut lab.running("small", &["./other.toml", "--csv", &table, "--set", "protocol=sse/h1,sse/h2"]))
+        .end()
+        .exits(0);
+    assert_eq!(read(), "4 12.0 sse/h1 sse/h2\n");
+    lab.ask(&["report", "latest", "--out", "out", "--csv", &table]).exits(0);
+    assert_eq!(read(), "2 6.0 sse/h1 sse/h2\n");
+}
+
+#[test]
+fn a_table_that_cannot_be_written_is_known_before_anything_runs() {
+    let lab = Lab::new();
+    let ran = lab.run(&["--csv", "nowhere/numbers.csv"]).exits(4);
+    assert!(ran.err.contains("could not write nowhere/numbers.csv: No such file or directory"), "{}", ran.err);
+    assert!(lab.runs().is_empty());
+}
+
 const EVIL: &str = "</script><script>document.title='ran'</script><img src=x onerror=document.title='ran'>";
 
 /// A run whose question, claim, source and quotation are all markup.

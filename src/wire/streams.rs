@@ -11,18 +11,56 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::task::AtomicWaker;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How many requests that are a CONNECT with content a connection survives.
 const MAX_BAD_CONNECTS: u32 = 1024;
+
+/// How often streams are polled before their connection is: once more for those that were woken meanwhile.
+const ROUNDS: usize = 2;
+
+/// Wakes a connection's task, but for the time that it is held: then it remembers that it should have.
+#[derive(Default)]
+struct HeldWaker {
+    task: AtomicWaker,
+    state: AtomicU8,
+}
+
+const HELD: u8 = 1;
+const CALLED: u8 = 2;
+
+impl HeldWaker {
+    /// Holds it from now on. Whether it was called while it was held before.
+    fn hold(&self) -> bool {
+        self.state.swap(HELD, Ordering::AcqRel) == HELD | CALLED
+    }
+
+    /// Holds it no longer. Whether it was called meanwhile: what that was about can be seen by whoever looks now.
+    fn release(&self) -> bool {
+        self.state.swap(0, Ordering::AcqRel) == HELD | CALLED
+    }
+}
+
+impl Wake for HeldWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.fetch_or(CALLED, Ordering::AcqRel) & HELD == 0 {
+            self.task.wake();
+        }
+    }
+}
 
 /// All streams of a connection.
 #[derive(Default)]
@@ -71,11 +109,30 @@ impl Streams {
         let mut connection = pin!(connection);
         let mut running = FuturesUnordered::new();
         let mut bad_connects = 0;
+        // Streams hand over what the connection then writes, in the same poll; and `FuturesUnordered` wakes its task each
+        // time that it has polled all of them. Neither is a reason to run the task again.
+        let (of_streams, of_connection) = (Arc::<HeldWaker>::default(), Arc::<HeldWaker>::default());
+        let [streams, connection_waker] = [&of_streams, &of_connection].map(|waker| Waker::from(Arc::clone(waker)));
         poll_fn(|context| {
+            of_streams.task.register(context.waker());
+            of_connection.task.register(context.waker());
             loop {
+                of_connection.hold();
+                of_streams.hold();
                 self.begin(&mut running);
-                while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {}
-                match connection.as_mut().poll(context) {
+                let mut called = true;
+                for _ in 0..ROUNDS {
+                    while running.poll_next_unpin(&mut Context::from_waker(&streams)) == Poll::Ready(Some(())) {}
+                    called = of_streams.hold();
+                    if !called {
+                        break;
+                    }
+                }
+                if of_streams.release() || called {
+                    context.waker().wake_by_ref();
+                }
+                of_connection.release();
+                match connection.as_mut().poll(&mut Context::from_waker(&connection_waker)) {
                     Poll::Pending => {}
                     // hyper resets a CONNECT with content, which is malformed (RFC 9110 section 9.3.6), and then
                     // leaves its loop as if the connection were at its end. It isn't, while nothing was closed, and
@@ -151,7 +208,7 @@ impl<T: Write + Unpin> Write for Watched<T> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::task::Waker;
+    use std::sync::atomic::AtomicU32;
 
     use hyper::rt::Executor;
 
@@ -182,6 +239,46 @@ mod tests {
         assert_eq!(Arc::strong_count(&held), 1, "who polled it still has it, and no stream is left");
         entrance.execute(stream(&entrance, &held));
         assert_eq!(Arc::strong_count(&held), 1, "nor does one begin any more");
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Counting(AtomicU32);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_a_stream_hands_over_is_written_in_the_same_poll_and_what_comes_later_wakes_the_task() {
+        let (streams, counting) = (Streams::default(), Arc::new(Counting::default()));
+        let woken = || counting.0.load(Ordering::Relaxed);
+        let (event, written) = (Arc::new(AtomicWaker::new()), Arc::new(AtomicWaker::new()));
+        let (comes, hands_over) = (Arc::clone(&event), Arc::clone(&written));
+        streams.entrance().execute(poll_fn(move |cx| {
+            comes.register(cx.waker());
+            hands_over.wake();
+            Poll::<()>::Pending
+        }));
+        let polled = AtomicU32::new(0);
+        let connection = poll_fn(|cx| {
+            written.register(cx.waker());
+            polled.fetch_add(1, Ordering::Relaxed);
+            Poll::<Result<(), Infallible>>::Pending
+        });
+        let mut run = pin!(streams.run(connection));
+        let waker = Waker::from(Arc::clone(&counting));
+        let mut poll = || assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        poll();
+        assert_eq!((polled.load(Ordering::Relaxed), woken()), (1, 0));
+        event.wake();
+        assert_eq!(woken(), 1, "an event is there");
+        poll();
+        assert_eq!((polled.load(Ordering::Relaxed), woken()), (2, 1), "handed over and written, and nobody woken");
+        written.wake();
+        assert_eq!(woken(), 2, "something for the connection");
     }
 
     #[test]

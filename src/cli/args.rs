@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::experiment::Overrides;
 use crate::server::{Origin, OriginError};
@@ -40,18 +40,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-impl Cli {
-    /// What this process was asked to do. Ends it where it was asked for help, or for nothing that there is.
-    pub fn of_process() -> Self {
-        let mut command = Self::command();
-        // clap colours what it says on a machine that builds (`CI`), even where the terminal can't.
-        if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
-            command = command.color(ColorChoice::Never);
-        }
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
-    }
 }
 
 /// What to do.

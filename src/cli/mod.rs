@@ -18,6 +18,7 @@ mod signals;
 
 use std::io::{self, Write};
 
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
 
 pub use args::{
@@ -56,6 +57,18 @@ pub enum Exit {
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl Cli {
+    /// What this process was asked to do. Ends it where it was asked for help, or for nothing that there is.
+    pub fn of_process() -> Self {
+        let mut command = Self::command();
+        // clap colours what it says on a machine that builds (`CI`), even where the terminal can't.
+        if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
+            command = command.color(ColorChoice::Never);
+        }
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 }
 

@@ -56,6 +56,21 @@ fn a_browser_that_has_the_page_and_never_reports_ends_its_trial() {
 }
 
 #[test]
+fn a_browser_that_is_stuck_at_its_start_is_started_once_more() {
+    let lab = Lab::new();
+    let once = lab.path("once").display().to_string();
+    let chromium = lab.browser("chromium", &format!("if [ -e {once} ]; then exit 7; fi; touch {once}; sleep 1000"));
+    let arguments = ["--client", "chromium", "--set", "timeout=30s"];
+    let ran = Started::new(lab.running("small", &arguments).env("TRANSPORT_LAB_CHROMIUM", chromium)).end().exits(3);
+    let of_the_client = |fact: &&serde_json::Value| fact["role"] == "client";
+    let all = facts(&lab.only_run());
+    let ends: Vec<_> = all.iter().filter(of_the_client).map(|fact| fact["kind"].as_str().unwrap()).collect();
+    assert_eq!(ends, ["started", "exited", "started", "exited"]);
+    assert_eq!(ran.outcomes(), ["failed: the client ended by itself (exit 7); see its log in the trial's folder"]);
+    lab.has_nothing_left();
+}
+
+#[test]
 fn what_a_browser_prints_is_in_its_trials_log() {
     let lab = Lab::new();
     with(&lab, &lab.browser("chromium", "echo in vain; echo sorry >&2; exit 7")).exits(3);

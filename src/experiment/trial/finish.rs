@@ -29,15 +29,21 @@ impl Running<'_> {
     /// Ends both ends, whatever state they are in, and notes how they ended.
     pub(super) async fn end(&mut self) -> Result<(), RunError> {
         for which in [Which::Client, Which::Server] {
-            let end = match which {
-                Which::Server => self.server.take(),
-                Which::Client => self.client.take(),
-            };
-            if let Some(end) = end
-                && let Some(status) = end.finish().await
-            {
-                self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
-            }
+            self.finish(which).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends one of them.
+    pub(super) async fn finish(&mut self, which: Which) -> Result<(), RunError> {
+        let end = match which {
+            Which::Server => self.server.take(),
+            Which::Client => self.client.take(),
+        };
+        if let Some(end) = end
+            && let Some(status) = end.finish().await
+        {
+            self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::cage::Caged;
 use super::super::end::End;
 use super::super::{RunError, deal};
@@ -13,14 +15,18 @@ use crate::client::{self, Found, Launch, Visit};
 use crate::text::chain;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
+use crate::trial::observation::Outcome;
 use crate::trial::rig::Rig;
-use crate::trial::settings::CertificateUse;
-use crate::trial::{Down, Fact, PlannedTrial, Role, Up};
+use crate::trial::settings::{CertificateUse, PageOrigin};
+use crate::trial::{Down, Fact, PlannedTrial, Role, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;
 /// How long a server may take until it listens.
 const LISTEN: Duration = Duration::from_secs(10);
+/// How long a browser may take to report before it is taken for stuck, and started once more. WebKitGTK, where the
+/// machine is busy, now and then fetches its page and does nothing with it: of two hundred starts, about one.
+const STUCK: Duration = Duration::from_secs(15);
 
 impl Running<'_> {
     pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, Early> {
@@ -97,9 +103,42 @@ impl Running<'_> {
             spki_sha256: trusted,
             root: nix::unistd::geteuid().is_root(),
         };
-        let log = log(folder, "client.log")?;
+        let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;
+        loop {
+            let client = self.launch(row, found, &mut visit, message.clone(), log(folder, "client.log")?).await?;
+            may_be_stuck &= client.is_page();
+            let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
+            self.started(Which::Client, client, known.clone())?;
+            let until = if may_be_stuck { self.within(STUCK) } else { self.end_by };
+            match self.ready(until).await {
+                Ok(version) if known.is_none() => {
+                    let version = Some(version.chars().take(MAX_VERSION).collect());
+                    self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid, version })?;
+                    return Ok(());
+                }
+                Ok(_) => return Ok(()),
+                Err(Early::Ended(Outcome::TimedOut, _)) if may_be_stuck => {
+                    tracing::warn!(client = row.name, "a browser never reported, and is started once more");
+                    may_be_stuck = false;
+                    self.end_by += STUCK;
+                    self.finish(Which::Client).await?;
+                }
+                Err(early) => return Err(early),
+            }
+        }
+    }
+
+    /// Starts the client's process, with the page that is its own if it needs one.
+    async fn launch(
+        &self,
+        row: &'static client::Client,
+        found: &Found,
+        visit: &mut Visit<'_>,
+        message: Box<TrialMessage>,
+        log: File,
+    ) -> Result<End, Early> {
         // A process needs no page; its command is the same for any address.
-        let client = match (row.command)(found, &visit) {
+        Ok(match (row.command)(found, visit) {
             Launch::Process(mut argv) => {
                 if self.lab.rig == Some(Rig::Capped) {
                     argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
@@ -120,12 +159,12 @@ impl Running<'_> {
                 Err(error) => return failed(format!("the client could not be started: {error}")),
             },
             Launch::Browser(_) => {
-                let carrier = match self.lab.control.open(*message, settings.workload.pages) {
+                let carrier = match self.lab.control.open(*message, visit.settings.workload.pages) {
                     Ok(carrier) => carrier,
                     Err(error) => return failed(error.to_string()),
                 };
                 visit.url.clone_from(&carrier.url);
-                let Launch::Browser(cage) = (row.command)(found, &visit) else {
+                let Launch::Browser(cage) = (row.command)(found, visit) else {
                     return failed("a browser that is also a process");
                 };
                 match Caged::start(&self.lab.program, &cage, log).await {
@@ -133,30 +172,22 @@ impl Running<'_> {
                     Err(error) => return failed(chain(&error)),
                 }
             }
-        };
-        let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
-        self.started(Which::Client, client, known.clone())?;
-        let version = self.ready().await?;
-        if known.is_none() {
-            let version = Some(version.chars().take(MAX_VERSION).collect());
-            self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid, version })?;
-        }
-        Ok(())
+        })
     }
 
     /// Takes ends that are there already; a visitor's version is what its page says.
     pub(super) async fn take_ends(&mut self, server: End, client: End) -> Result<(), Early> {
         self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         self.client = Some(client);
-        let version = self.ready().await?;
+        let version = self.ready(self.end_by).await?;
         self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid: 0, version: Some(version) })?;
         Ok(())
     }
 
     /// Waits until the client is, and gives its version as it says it.
-    async fn ready(&mut self) -> Result<String, Early> {
+    async fn ready(&mut self, until: Instant) -> Result<String, Early> {
         loop {
-            match self.next(self.end_by, "the client never reported").await? {
+            match self.next(until, "the client never reported").await? {
                 (Which::Client, Up::Ready { version }) => return Ok(version),
                 (which, said) => self.take(which, said).await?,
             }

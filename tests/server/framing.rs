@@ -92,8 +92,9 @@ fn a_body_that_comes_with_its_get_changes_nothing() {
         let head = read_until(&mut tls, "\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 204") && !head.contains("close"), "{head}");
     }
-    for alpn in [Alpn::H1, Alpn::H2] {
-        let file = format!("@{}", lab.file(&vec![b'x'; 100_000]).display());
+    // curl 7.88, once it has its answer, never sends what HTTP/2's window held up of a body.
+    for (alpn, length) in [(Alpn::H1, 100_000), (Alpn::H2, 60_000)] {
+        let file = format!("@{}", lab.file(&vec![b'x'; length]).display());
         let answer = lab.ask(alpn, "/feeds/news/polling", &["-X", "GET", "--data-binary", &file]);
         assert_eq!(answer.head.status, 200, "{alpn:?}");
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{CliError, CompareArgs, Exit, run};
+use super::{CliError, CompareArgs, Exit, run, write_file};
 use crate::experiment::results::{self, Results, title};
 use crate::experiment::run::locate;
 use crate::report;
@@ -30,7 +30,7 @@ pub(super) fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<Exit, C
     }
     if let Some(path) = &args.html {
         let page = report::compare_html(&comparison, &title)?;
-        std::fs::write(path, page).map_err(|source| CliError::Page { path: path.clone(), source })?;
+        write_file(path, &page)?;
     }
     if args.json {
         write!(out, "{}", report::json(&comparison)?)?;

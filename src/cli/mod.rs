@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
@@ -179,6 +180,11 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
 /// How many tasks in a row run before the runtime looks at sockets and timers again: when thousands of readers are told
 /// of an event, what they ask for next waits until most have been told.
 const EVENT_INTERVAL: u32 = 1024;
+
+/// Writes what was asked for to a file.
+fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|source| CliError::Page { path: path.to_owned(), source })
+}
 
 fn threads() -> Result<Runtime, CliError> {
     Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build().map_err(CliError::Runtime)

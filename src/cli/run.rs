@@ -1,21 +1,21 @@
 //! `run`: experiments, one after another, with progress on standard error and the answer on standard output.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{CliError, Exit, RunArgs, signals, wanted};
+use super::{CliError, Exit, RunArgs, signals, wanted, write_file};
 use crate::client;
 use crate::experiment::results::{Results, title};
 use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, plan};
 use crate::report::{self, Look};
-use crate::stats::{Summary, Verdict};
+use crate::stats::Verdict;
 use crate::text::visible;
 use crate::trial::observation::Outcome;
 use crate::trial::{Plan, PlannedTrial};
@@ -40,8 +40,9 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
     let interrupt = signals::interrupt();
     let (mut exit, mut summaries) = (Exit::Good, Vec::new());
     if let Some(path) = &args.csv {
-        // Where it can't be written is better known before than after.
-        write_csv(path, &[])?;
+        // Where it can't be written is better known before than after; what is there stays until there is something new.
+        let opened = File::options().append(true).create(true).open(path);
+        opened.map_err(|source| CliError::Page { path: path.clone(), source })?;
     }
     for experiment in experiments {
         let plan = plan::plan(&experiment);
@@ -59,7 +60,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         let Ran { results, interrupted } = ran?;
         if let Some(path) = &args.csv {
             summaries.push(results.summary.clone());
-            write_csv(path, &summaries.iter().collect::<Vec<_>>())?;
+            write_file(path, &report::csv(&summaries)?)?;
         }
         let printed = if args.json {
             let json = report::json(&results.summary)?;
@@ -79,12 +80,6 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         exit = exit.max(judged(&results, args.strict));
     }
     Ok(exit)
-}
-
-/// Writes the numbers of these runs to a file.
-pub(super) fn write_csv(path: &Path, summaries: &[&Summary]) -> Result<(), CliError> {
-    let table = report::csv(summaries)?;
-    std::fs::write(path, table).map_err(|source| CliError::Page { path: path.to_owned(), source })
 }
 
 /// Prints a run's table and where its report is.

@@ -74,10 +74,7 @@ async fn accept(
         }
     }
     drop(socket);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(parting::STOPPING, ended).await.is_err() {
-        tracing::debug!("some connections to the control origin did not end in time");
-    }
+    parting::ended(connections).await;
 }
 
 /// One connection, from its handshake to the end of both sides.

@@ -100,6 +100,16 @@ struct Open {
     time: Pin<Box<Sleep>>,
 }
 
+impl Open {
+    /// Reads to its end, or to the end of its time: whether it has come to its own.
+    fn poll_end(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<bool, Unread>> {
+        match self.content.poll_read(stream, cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.map(|()| true)),
+            Poll::Pending => self.time.as_mut().poll(cx).map(|()| Ok(false)),
+        }
+    }
+}
+
 /// Reads a request's content, of which `said` is the length by its header. What means something is waited for and read
 /// to its end even when it is refused: quinn would send `STOP_SENDING` for what is left unread, and clients that are
 /// still sending take that as a failure. What means nothing is not waited for.
@@ -113,12 +123,9 @@ pub(super) async fn read(
     let mut open = Open { content, time: Box::pin(sleep(BODY_TIMEOUT)) };
     let mut turns = 0;
     let ended = poll_fn(|cx| {
-        let ended = open.content.poll_read(stream, cx);
+        let ended = open.poll_end(stream, cx);
         if ended.is_ready() || means_something {
-            return match open.time.as_mut().poll(cx) {
-                Poll::Ready(()) if ended.is_pending() => Poll::Ready(Some(Err(Unread::Body(BodyError::CutShort)))),
-                _ => ended.map(Some),
-            };
+            return ended.map(Some);
         }
         if turns == rest::TURNS {
             return Poll::Ready(None);
@@ -128,10 +135,11 @@ pub(super) async fn read(
         Poll::Pending
     });
     match ended.await {
-        Some(Ok(())) if means_something && open.content.length > most as u64 => {
+        Some(Ok(false)) => Ok((Err(BodyError::CutShort), Rest(None))),
+        Some(Ok(true)) if means_something && open.content.length > most as u64 => {
             Ok((Err(BodyError::TooLong), Rest(None)))
         }
-        Some(Ok(())) => Ok((Ok(open.content.body.freeze()), Rest(None))),
+        Some(Ok(true)) => Ok((Ok(open.content.body.freeze()), Rest(None))),
         Some(Err(Unread::Body(error))) => Ok((Err(error), Rest(None))),
         Some(Err(Unread::Message(code))) => Err(Malformed(code)),
         None => Ok((Ok(Bytes::new()), Rest(Some(Box::new(open))))),
@@ -142,14 +150,12 @@ impl Rest {
     /// Throws away what comes, for as long as a body may take; ends when it shows that the request is malformed.
     pub(super) async fn discard(&mut self, stream: &mut Stream) -> Malformed {
         poll_fn(|cx| {
-            let Some(open) = &mut self.0 else { return Poll::Pending };
-            let ended = match open.content.poll_read(stream, cx) {
+            // One whose time is up stays, unread, until it is left.
+            let Some(open) = self.0.as_mut().filter(|open| !open.time.is_elapsed()) else { return Poll::Pending };
+            match open.poll_end(stream, cx) {
                 Poll::Ready(Err(Unread::Message(code))) => return Poll::Ready(Malformed(code)),
-                Poll::Ready(_) => true,
-                Poll::Pending => open.time.as_mut().poll(cx).is_ready(),
-            };
-            if ended {
-                self.0 = None;
+                Poll::Ready(Ok(true) | Err(Unread::Body(_))) => self.0 = None,
+                Poll::Ready(Ok(false)) | Poll::Pending => {}
             }
             Poll::Pending
         })
@@ -160,11 +166,7 @@ impl Rest {
     /// (RFC 9114 section 4.1).
     pub(super) async fn leave(mut self, stream: &mut Stream) {
         let Some(open) = &mut self.0 else { return };
-        let left = poll_fn(|cx| match open.content.poll_read(stream, cx) {
-            Poll::Ready(_) => Poll::Ready(false),
-            Poll::Pending => open.time.as_mut().poll(cx).map(|()| true),
-        });
-        if left.await {
+        if let Ok(false) = poll_fn(|cx| open.poll_end(stream, cx)).await {
             stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
         }
     }

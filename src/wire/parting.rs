@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio_rustls::server::TlsStream;
 
 /// How long whatever is under way when a server stops may take to come to its end.
@@ -19,7 +20,7 @@ pub(crate) const GOING: Duration = Duration::from_millis(200);
 /// How long a client may take to close its side once the server has closed its.
 const PARTING: Duration = Duration::from_secs(1);
 /// How long a server that stops waits for both.
-pub(crate) const STOPPING: Duration = Duration::from_millis(500);
+const STOPPING: Duration = Duration::from_millis(500);
 
 /// GOAWAY to a client that has opened no stream: nothing was processed, and nothing was wrong (RFC 9113 section 6.8).
 pub(crate) const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -91,6 +92,14 @@ pub(crate) async fn told(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could say so.
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for connections that were told to end, for as long as a server that stops waits.
+pub(crate) async fn ended(mut connections: JoinSet<()>) {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOPPING, ended).await.is_err() {
+        tracing::debug!("some connections did not end in time");
     }
 }
 

@@ -74,8 +74,7 @@ pub async fn serve<H: Handler>(
                 stops.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
                 continue;
             }
-            // A server that is gone stops by dropping this.
-            Ok(_) = stop.wait_for(|stop| *stop) => break,
+            () = parting::told(&mut stop) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => stream,
@@ -110,10 +109,7 @@ pub async fn serve<H: Handler>(
         // One that has ended needn't be told.
         let _ = stop.send(());
     }
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(parting::STOPPING, ended).await.is_err() {
-        tracing::debug!("some connections did not end in time");
-    }
+    parting::ended(connections).await;
 }
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;

@@ -72,6 +72,16 @@ fn a_table_that_cannot_be_written_is_known_before_anything_runs() {
     assert!(lab.runs().is_empty());
 }
 
+#[test]
+fn a_run_that_cannot_begin_leaves_an_earlier_table_as_it_was() {
+    let lab = Lab::new();
+    fs::write(lab.path("numbers.csv"), "earlier").unwrap();
+    // Where its folder should be is a file.
+    fs::write(lab.path("out"), "").unwrap();
+    lab.run(&["--csv", "numbers.csv"]).exits(4);
+    assert_eq!(fs::read_to_string(lab.path("numbers.csv")).unwrap(), "earlier");
+}
+
 const EVIL: &str = "</script><script>document.title='ran'</script><img src=x onerror=document.title='ran'>";
 
 /// A run whose question, claim, source and quotation are all markup.

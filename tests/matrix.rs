@@ -113,7 +113,7 @@ fn the_matrix_has_a_cell_for_everything_that_is_planned_and_no_other() {
             continue;
         }
         let experiment = Experiment::load(path.to_str().unwrap(), &Overrides::default()).unwrap();
-        let plan = plan::plan(&experiment);
+        let plan = plan::plan(&experiment).unwrap();
         for trial in &plan.trials {
             let (client, protocol) = (trial.settings.client.clone(), trial.settings.protocol.to_string());
             let cells = matrix.get(&plan.experiment).and_then(|row| row.get(&client)?.get(&protocol));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::{CheckArgs, CliError, Exit};
-use crate::experiment::{Experiment, Overrides, plan};
+use crate::experiment::{Experiment, Overrides, RunError, plan};
 use crate::text::visible;
 use crate::trial::Plan;
 use crate::units::Span;
@@ -15,7 +15,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, CliEr
     let mut wrong = Vec::new();
     for file in &args.files {
         match Experiment::load(file, &overrides) {
-            Ok(experiment) => describe(&plan::plan(&experiment), out)?,
+            Ok(experiment) => describe(&plan::plan(&experiment).map_err(RunError::from)?, out)?,
             Err(error) => wrong.push(error),
         }
     }

@@ -63,7 +63,6 @@ impl Renewal {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
     use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -111,7 +110,7 @@ mod tests {
             control: None,
             token: None,
             settings: Settings::default(),
-            tables: BTreeMap::new(),
+            transports: Arc::new(crate::transport::Configuration::default()),
             rig: None,
             sink: Sink::new(drop),
         });

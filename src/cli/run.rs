@@ -13,7 +13,7 @@ use super::{CliError, Exit, RunArgs, signals, wanted, write_file};
 use crate::client;
 use crate::experiment::results::{Results, title};
 use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
-use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, plan};
+use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, RunError, plan};
 use crate::report::{self, Look};
 use crate::stats::Verdict;
 use crate::text::visible;
@@ -45,7 +45,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         opened.map_err(|source| CliError::Page { path: path.clone(), source })?;
     }
     for experiment in experiments {
-        let plan = plan::plan(&experiment);
+        let plan = plan::plan(&experiment).map_err(RunError::from)?;
         let mut bar = Bar::new(&plan, interrupt.clone());
         let options = RunOptions {
             out: args.out.clone(),

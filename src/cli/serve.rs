@@ -15,6 +15,7 @@ use crate::experiment::run::loopback;
 use crate::experiment::visit::{Reception, VISITS, Witness};
 use crate::server::{Options, Server, Token};
 use crate::text::visible;
+use crate::transport::Configuration;
 use crate::trial::Alpn;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::Server as ServerSettings;
@@ -48,7 +49,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         token: token.clone(),
         control: None,
         settings: ServerSettings { max_concurrent_streams: args.max_concurrent_streams, ..ServerSettings::default() },
-        tables: std::collections::BTreeMap::new(),
+        transports: Arc::new(Configuration::default()),
         rig: None,
         sink,
     });

@@ -10,6 +10,7 @@ use crate::trial::settings::Visibility;
 pub(super) static CLIENT: Client = Client {
     name: "chromium",
     title: "Chromium",
+    is_browser: true,
     find,
     supports: browser_supports,
     command: |found, visit| Launch::Browser(cage(found, visit)),

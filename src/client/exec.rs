@@ -13,6 +13,7 @@ pub const PREFIX: &str = "exec:";
 pub(super) static CLIENT: Client = Client {
     name: "exec",
     title: "Program",
+    is_browser: false,
     find: || Err("a program has a path: write exec:PATH".to_owned()),
     supports,
     command: |found, _| Launch::Program(words([&found.path.to_string_lossy()])),

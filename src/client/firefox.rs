@@ -9,6 +9,7 @@ use crate::trial::{Alpn, Settings};
 pub(super) static CLIENT: Client = Client {
     name: "firefox",
     title: "Firefox",
+    is_browser: true,
     find,
     supports,
     command: |found, visit| Launch::Browser(cage(found, visit)),

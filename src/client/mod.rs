@@ -18,10 +18,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::polling::{self, Keeping};
-use crate::transport::{self, Opens, sse};
+use crate::transport::{self, Opens};
+use crate::text::chain;
+use crate::transport::Transport;
 use crate::trial::Settings;
-use crate::trial::settings::{Connections, Credentials, PageOrigin, StuckOn};
+use crate::trial::settings::{Connections, StuckOn};
 
 /// Every client, browsers first.
 pub static ALL: &[&Client] = &[&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT, &native::CLIENT];
@@ -46,6 +47,8 @@ pub struct Client {
     pub name: &'static str,
     /// Its name where a person reads it: `WebKitGTK (libsoup; not Safari)`.
     pub title: &'static str,
+    /// Whether it is a browser: pages subscribe, and not a process that speaks the contract itself.
+    pub is_browser: bool,
     /// Looks for it on this machine; the error says why it can't be used and what to do.
     pub find: fn() -> Result<Found, String>,
     /// Whether it can take part in a trial with these settings, and if not, why not.
@@ -115,23 +118,11 @@ pub struct Cage {
 
 /// What holds for every browser: whether it can take part in a trial with these settings.
 fn browser_supports(settings: &Settings) -> Result<(), String> {
-    let protocol = &settings.protocol;
-    // A transport that doesn't exist is the plan's to refuse.
-    transport::find(&protocol.transport).map_or(Ok(()), |transport| (transport.page)(protocol.alpn))?;
-    let polled = settings.transports.get(polling::TRANSPORT.name).map(polling::Settings::of);
-    let alone = polled.is_some_and(|polling| polling.connection == Keeping::New);
-    if alone && protocol.transport == polling::TRANSPORT.name {
-        return Err("a browser decides its own connections, and keeps one for the next fetch".to_owned());
-    }
+    let (row, transport) = transport::of(settings).map_err(|error| chain(&error))?;
+    (row.page)(settings.protocol.alpn)?;
+    transport.in_page(settings)?;
     if settings.workload.stuck > 0 {
-        stuck_in_a_page(settings)?;
-    }
-    if settings.workload.page == PageOrigin::SameOrigin
-        && settings.workload.credentials == Credentials::Omit
-        && sse::is_event_source(settings)
-    {
-        // WHATWG HTML section 9.2.2: its credentials mode is "same-origin" or "include".
-        return Err("an EventSource sends credentials to the origin of its own page, whatever it is told".to_owned());
+        stuck_in_a_page(row, settings)?;
     }
     match settings.workload.connections {
         Connections::Shared => Ok(()),
@@ -140,12 +131,11 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
 }
 
 /// Whether a page can have something that is left unread beside its subscriptions.
-fn stuck_in_a_page(settings: &Settings) -> Result<(), String> {
+fn stuck_in_a_page(row: &Transport, settings: &Settings) -> Result<(), String> {
     if settings.workload.stuck_on == StuckOn::Own {
         return Err("a browser decides its own connections: what is left unread can't have one to itself".to_owned());
     }
-    let transport = transport::find(&settings.protocol.transport);
-    if transport.is_some_and(|transport| transport.opens == Opens::Session) {
+    if matches!(row.opens, Opens::Session(_)) {
         return Err("a browser gives each session a connection of its own: nothing else is on it".to_owned());
     }
     Ok(())

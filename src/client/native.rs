@@ -8,6 +8,7 @@ use crate::trial::settings::{BesideKind, Connections, Opening, Settings, Visibil
 pub(super) static CLIENT: Client = Client {
     name: "native",
     title: "Native (Transport Lab)",
+    is_browser: false,
     find: || {
         let path = std::env::current_exe().map_err(|error| format!("this program's own path is unknown: {error}"))?;
         Ok(Found { title: CLIENT.title.to_owned(), path, version: env!("CARGO_PKG_VERSION").to_owned() })

@@ -13,7 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::transport;
+use crate::text::chain;
+use crate::transport::{self, Configured};
 use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, Opening, StuckDirection, StuckOn, Workload};
@@ -53,10 +54,13 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         return Err(SubscriberError::NoTrial);
     };
     let (output, thread) = Output::start();
-    let Some(transport) = transport::find(&role.protocol.transport) else {
-        output.send(Up::Unsupported { reason: format!("no transport `{}`", role.protocol.transport) });
-        thread.finish(output);
-        return Ok(());
+    let (row, transport) = match transport::of(&settings) {
+        Ok((row, transport)) => (row, Arc::<dyn Configured>::from(transport)),
+        Err(error) => {
+            output.send(Up::Unsupported { reason: chain(&error) });
+            thread.finish(output);
+            return Ok(());
+        }
     };
     let ca = CertificateDer::from_pem_file(&role.ca)
         .map_err(|error| SubscriberError::Ca { path: role.ca.clone(), reason: error.to_string() })?;
@@ -113,13 +117,11 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
                 tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
         }
-        let table = settings.transports.get(transport.name).cloned();
-        let table = Arc::new(table.unwrap_or_else(|| serde_json::json!({})));
         let cap = if rig == Some(Rig::Capped) { CAP } else { usize::MAX };
         for plan in stuck {
             let (pool, stop) = (Arc::clone(&stuck_on), stop.subscribe());
             match workload.stuck_direction {
-                StuckDirection::Down => tasks.spawn(stuck::read(transport, plan, Arc::clone(&table), pool, stop)),
+                StuckDirection::Down => tasks.spawn(stuck::read(Arc::clone(&transport), plan, pool, stop)),
                 StuckDirection::Up => tasks.spawn(stuck::send(plan, pool, stop)),
             };
         }
@@ -127,8 +129,8 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         for plan in subscriptions.into_iter().take(cap) {
             let sent = (workload.direction != Direction::Down).then(|| sender.of(&plan));
             let reading = Reading {
-                transport,
-                table: Arc::clone(&table),
+                upstream: row.upstream,
+                transport: Arc::clone(&transport),
                 pool: Arc::clone(&pool),
                 seed: seed ^ u64::from(plan.sub).rotate_left(32),
                 reconnect: settings.reconnect,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use crate::transport::{self, Opens};
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Settings};
 
@@ -11,6 +12,7 @@ use crate::trial::{Alpn, Settings};
 pub(super) static CLIENT: Client = Client {
     name: "webkit",
     title: "WebKitGTK (libsoup; not Safari)",
+    is_browser: true,
     find,
     supports,
     command: |found, visit| Launch::Browser(cage(found, visit)),
@@ -67,12 +69,13 @@ fn version(path: &Path) -> String {
 }
 
 fn supports(settings: &Settings) -> Result<(), String> {
-    match settings.protocol.alpn {
-        Alpn::H3 => Err("WebKitGTK has no HTTP/3".to_owned()),
-        Alpn::H2 if settings.protocol.transport == "websocket" => {
+    let opens = transport::find(&settings.protocol.transport).map(|row| row.opens);
+    match (settings.protocol.alpn, opens) {
+        (Alpn::H3, _) => Err("WebKitGTK has no HTTP/3".to_owned()),
+        (Alpn::H2, Some(Opens::Tunnel(_))) => {
             Err("WebKitGTK has no WebSocket over HTTP/2 (RFC 8441)".to_owned())
         }
-        Alpn::H1 | Alpn::H2 | Alpn::Quic => browser_supports(settings),
+        (Alpn::H1 | Alpn::H2 | Alpn::Quic, _) => browser_supports(settings),
     }
 }
 

@@ -10,12 +10,10 @@ use super::lab_page::DataPort;
 use super::{Shared, assets};
 use crate::certs::base64;
 use crate::transport::{self, Transport};
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Protocol};
 
 /// The feed's name.
 pub const CHAT_FEED: &str = "chat";
-/// What is chosen until a person chooses: every browser can, without being told to.
-const FIRST: (&str, Alpn) = ("sse", Alpn::H2);
 
 #[derive(Template)]
 #[template(path = "chat.html", config = "src/control/pages/askama.toml")]
@@ -85,6 +83,6 @@ fn way(transport: &'static Transport, alpn: Alpn, offers: bool) -> Way {
         transport: transport.name,
         title: transport.title,
         cannot: (transport.page)(alpn).err().unwrap_or_default(),
-        is_first: (transport.name, alpn) == FIRST && !offers,
+        is_first: Protocol::new(transport.name, alpn) == Protocol::default() && !offers,
     }
 }

@@ -162,7 +162,7 @@ fn choices(port: &DataPort) -> Vec<Choice> {
 }
 
 fn row(port: &DataPort) -> Row {
-    let by_request = |row: &&&transport::Transport| row.opens == Opens::Request;
+    let by_request = |row: &&&transport::Transport| matches!(row.opens, Opens::Request);
     let on =
         |alpn: Alpn| transport::ALL.iter().filter(by_request).filter(move |transport| transport.alpns.contains(&alpn));
     let mut names: Vec<_> = port.alpns.iter().flat_map(|alpn| on(*alpn)).map(|transport| transport.name).collect();

@@ -104,13 +104,13 @@ mod tests {
         for (name, _) in BUILT_IN {
             let (name, source) = locate(name, Path::new("/nowhere")).unwrap();
             let experiment = file::parse(name, source, &Overrides::default()).unwrap();
-            assert!(!plan(&experiment).trials.is_empty());
+            assert!(!plan(&experiment).unwrap().trials.is_empty());
         }
     }
 
     fn planned(name: &str) -> crate::trial::Plan {
         let (name, source) = locate(name, Path::new("/nowhere")).unwrap();
-        plan(&file::parse(name, source, &Overrides::default()).unwrap())
+        plan(&file::parse(name, source, &Overrides::default()).unwrap()).unwrap()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::results;
 use super::trial::Running;
 use crate::trial::journal::Journal;
 use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload};
-use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Protocol, Settings};
+use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
 /// The two trials: the native client's, of half a second each, the same seed in both. Their numbers follow on the
@@ -23,6 +23,7 @@ pub(super) fn twins(plan: &Plan) -> [PlannedTrial; 2] {
         seed: plan.seed,
         levels: Levels::new(),
         settings: settings(),
+        promises: Promises::default(),
     })
 }
 
@@ -37,7 +38,7 @@ fn settings() -> Settings {
     };
     Settings {
         client: "native".to_owned(),
-        protocol: Protocol::new("sse", Alpn::H2),
+        protocol: Protocol::default(),
         timeout: Span::from_secs(5),
         workload,
         server: Server::default(),

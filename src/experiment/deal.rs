@@ -3,7 +3,7 @@
 
 use super::plan::is_native;
 use crate::feed::schedule;
-use crate::transport::streaming;
+use crate::transport;
 use crate::trial::settings::{Direction, HostOrder, StuckDirection, Urls, Workload};
 use crate::trial::{Sending, Settings, SubscriptionPlan};
 
@@ -77,7 +77,7 @@ pub fn stuck(settings: &Settings, subscriptions: &[SubscriptionPlan]) -> Vec<Sub
         let own = plan.path.split('?').next().unwrap_or_default();
         let feed = own.rsplit_once('/').map_or(own, |(feed, _)| feed);
         let path = match settings.workload.stuck_direction {
-            StuckDirection::Down if by_page => format!("{feed}/{}?stuck={number}", streaming::TRANSPORT.name),
+            StuckDirection::Down if by_page => format!("{feed}/{}?stuck={number}", transport::PLAIN_STREAM.name),
             StuckDirection::Down => format!("{own}?stuck={number}"),
             StuckDirection::Up => format!("{feed}?stuck={number}"),
         };

@@ -9,6 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::source::{Source, Span};
 use super::tree::{self, Value};
 use super::{ExperimentError, judge, plan, words};
+use crate::text::chain;
+use crate::transport::Configured;
 use crate::trial::{Alpn, Settings};
 use crate::{client, transport};
 
@@ -55,7 +57,7 @@ impl<'i> Draft<'i> {
     pub(super) fn canonical(&self, name: &str, key: &Span, value: &Value<'i>) -> Result<Json, ExperimentError> {
         let mut tree = self.first_combination()?;
         tree::put(&mut tree, name, key, value.clone()).map_err(|says| self.source.error(key.clone(), says))?;
-        let settings = self.settings(&tree)?;
+        let (settings, _) = self.settings(&tree)?;
         Ok(level_of(&settings, name))
     }
 
@@ -123,20 +125,21 @@ impl<'i> Draft<'i> {
     }
 
     fn combination(&self, number: usize) -> Result<Settings, ExperimentError> {
-        let settings = self.settings(&self.tree(number, &|_| true)?)?;
+        let (settings, transport) = self.settings(&self.tree(number, &|_| true)?)?;
         // A level that this trial doesn't read must not stand in its settings either: the native client, which
         // has no pages, would have to refuse four of them.
-        let tree = self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &factor.name))?;
-        let settings = self.settings(&tree)?;
-        judge::check(&settings).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
+        let tree = self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name))?;
+        let (settings, transport) = self.settings(&tree)?;
+        judge::check(&settings, &*transport).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
             Some(value) => self.source.error(value.span(), complaint.says),
             None => self.source.whole(&complaint.says),
         })?;
         Ok(settings)
     }
 
-    /// A tree as settings, with the transports' tables checked and their defaults filled in.
-    fn settings(&self, tree: &DeTable<'i>) -> Result<Settings, ExperimentError> {
+    /// A tree as settings, with the transports' tables checked and their defaults filled in, and the transport that they
+    /// name.
+    fn settings(&self, tree: &DeTable<'i>) -> Result<(Settings, Box<dyn Configured>), ExperimentError> {
         self.check_names(tree)?;
         let deserializer = toml::de::Deserializer::from(Spanned::new(0..0, tree.clone()));
         let mut settings = Settings::deserialize(deserializer).map_err(|error| {
@@ -150,12 +153,15 @@ impl<'i> Draft<'i> {
         settings.transports.entry(own).or_insert_with(|| Json::Object(serde_json::Map::new()));
         for (name, table) in &mut settings.transports {
             let Some(transport) = transport::find(name) else { continue };
-            match (transport.check)(table) {
-                Ok(filled) => *table = filled,
+            match (transport.configure)(table) {
+                Ok(configured) => *table = configured.table(),
                 Err(error) => return Err(self.transport_error(transport, tree, &error)),
             }
         }
-        Ok(settings)
+        match transport::of(&settings) {
+            Ok((_, transport)) => Ok((settings, transport)),
+            Err(error) => Err(self.source.whole(&chain(&error))),
+        }
     }
 
     /// The top level's words, the client and the protocol must exist.
@@ -204,7 +210,7 @@ impl<'i> Draft<'i> {
         };
         for (key, value) in table {
             let alone = serde_json::json!({ (key.get_ref().as_ref()): tree::to_json(value.get_ref()) });
-            let Err(error) = (transport.check)(&alone) else { continue };
+            let Err(error) = (transport.configure)(&alone) else { continue };
             let says = error.to_string();
             let (_, known) = words::quoted(&says);
             let name = key.get_ref();

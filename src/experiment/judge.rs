@@ -5,7 +5,7 @@ mod faults;
 
 use super::file::{MAX_REPEATS, MAX_TRIALS};
 use crate::feed::MAX_EVENT_BYTES;
-use crate::transport::{long_polling, polling};
+use crate::transport::{Because, Configured};
 use crate::trial::settings::{Arrival, Counts, Delivery, Direction, Events, HostOrder};
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
@@ -42,12 +42,12 @@ const REQUEST: Span = Span::from_millis(200);
 const MAX_TIMELINE: u64 = 3_600_000_000_000;
 
 /// Refuses what can't be judged.
-pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
+pub(super) fn check(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
     check_bounds(settings)?;
     check_events(settings)?;
-    check_drain(settings)?;
+    check_drain(settings, transport)?;
     check_besides(settings)?;
-    check_datagrams(settings)?;
+    check_loss(settings, transport)?;
     check_reconnect(settings)?;
     faults::check(settings)
 }
@@ -155,21 +155,11 @@ fn check_besides(settings: &Settings) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// A datagram may be lost on its way, the census's like any other (RFC 9221 section 5): nobody may expect each to
-/// arrive.
-fn check_datagrams(settings: &Settings) -> Result<(), Complaint> {
-    let transport = &settings.protocol.transport;
-    let mode = settings.transports.get(transport).and_then(|table| table.get("mode"));
-    if mode.is_none_or(|mode| mode != "datagrams") {
-        return Ok(());
-    }
-    let setting = format!("{transport}.mode");
-    let says = |what: &str, instead: &str| {
-        Err(Complaint {
-            setting: setting.clone(),
-            says: format!("datagrams may be lost on their way: {what} can't be expected; write {instead}"),
-        })
-    };
+/// Where an event may be lost on its way, the census may like any other: nobody may expect each to arrive.
+fn check_loss(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
+    let Some(Because { setting, says: why }) = transport.may_lose() else { return Ok(()) };
+    let setting = format!("{}.{setting}", settings.protocol.transport);
+    let says = |what: &str, instead: &str| complain(&setting, format!("{why}: {what} can't be expected; write {instead}"));
     if settings.expect.delivery == Delivery::ExactlyOnce {
         return says("`expect.delivery = \"exactly-once\"`", "\"at-most-once\" or \"observe\"");
     }
@@ -210,28 +200,21 @@ fn check_events(settings: &Settings) -> Result<(), Complaint> {
 
 /// How long after the census the last subscription may be handed it by its transport's own rules: the drain can't be
 /// shorter. 0 where it is handed to all at once.
-pub(super) fn least_drain(settings: &Settings) -> Span {
-    let empty = serde_json::Value::Null;
-    let table = settings.transports.get(&settings.protocol.transport).unwrap_or(&empty);
-    let wait = match settings.protocol.transport.as_str() {
-        "polling" => polling::Settings::of(table).interval,
-        "long-polling" => long_polling::Settings::of(table).gather,
-        _ => Span::default(),
-    };
-    if wait.nanos() == 0 { wait } else { Span::from_millis(wait.nanos().div_ceil(1_000_000)) + REQUEST }
+pub(super) fn least_drain(transport: &dyn Configured) -> Span {
+    transport.waits().map_or_else(Span::default, |(_, wait)| Span::from_millis(wait.nanos().div_ceil(1_000_000)) + REQUEST)
 }
 
 /// The census must reach every subscription before the end.
-fn check_drain(settings: &Settings) -> Result<(), Complaint> {
-    let (drain, least) = (settings.workload.drain, least_drain(settings));
+fn check_drain(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
+    let (drain, least) = (settings.workload.drain, least_drain(transport));
     if drain >= least {
         return Ok(());
     }
-    let transport = &settings.protocol.transport;
-    let why = if transport == "polling" { "polling.interval" } else { "long-polling.gather" };
+    let why = transport.waits().map_or("", |(setting, _)| setting);
     let says = format!(
-        "`workload.drain` can't be {drain}: with this `{why}` the census may take longer to reach the last \
-         subscription; write {least} or more"
+        "`workload.drain` can't be {drain}: with this `{}.{why}` the census may take longer to reach the last \
+         subscription; write {least} or more",
+        settings.protocol.transport
     );
     complain("workload.drain", says)
 }
@@ -263,7 +246,7 @@ mod tests {
 
     pub(super) fn complaint(settings: serde_json::Value) -> String {
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        check(&settings).map_or_else(|c| format!("{}: {}", c.setting, c.says), |()| "fine".to_owned())
+        check(&settings, &*crate::transport::of(&settings).unwrap().1).map_or_else(|c| format!("{}: {}", c.setting, c.says), |()| "fine".to_owned())
     }
 
     #[test]

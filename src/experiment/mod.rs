@@ -113,6 +113,9 @@ pub enum RunError {
     /// The control origin.
     #[error(transparent)]
     Control(#[from] crate::control::ControlError),
+    /// A transport.
+    #[error(transparent)]
+    Transport(#[from] crate::transport::ConfigureError),
     /// The report.
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),

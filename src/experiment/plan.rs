@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::Experiment;
 use super::draft::level_of;
-use crate::transport::{Opens, Transport, sse};
+use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
-    Beside, BesideKind, CertificateUse, Connections, Direction, FaultKind, Opening, StuckDirection, StuckOn, Workload,
+    Beside, BesideKind, CertificateUse, Connections, FaultKind, Opening, StuckDirection, StuckOn, Workload,
 };
-use crate::trial::{Alpn, Levels, Plan, PlannedTrial, Settings};
+use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
 use crate::{client, transport};
 
@@ -22,26 +22,32 @@ const NATIVE_MILLIS: u64 = 300;
 
 /// The plan of an experiment. Repeat 0 of every combination comes first, then repeat 1, and so on: what drifts
 /// with time drifts for all alike, and a run cut short has whole repeats. Equal combinations run once.
-pub fn plan(experiment: &Experiment) -> Plan {
+///
+/// # Errors
+/// A combination that no check has seen names a transport that there isn't, or gives it settings that it hasn't.
+pub fn plan(experiment: &Experiment) -> Result<Plan, ConfigureError> {
     let factors: Vec<String> = experiment.factors.iter().map(|factor| factor.name.clone()).collect();
     let mut known = BTreeSet::new();
     let mut combinations = Vec::new();
     for settings in &experiment.combinations {
-        let levels = levels(experiment, settings);
+        let (row, transport) = transport::of(settings)?;
+        let levels = levels(experiment, settings, &*transport);
         // Levels have no order of their own; their text is as good a key.
         if known.insert(serde_json::to_string(&levels).unwrap_or_default()) {
-            combinations.push((levels, settings));
+            combinations.push((levels, settings, row.promises(&*transport)));
         }
     }
     let mut trials = Vec::new();
     for repeat in 0..experiment.repeats {
         let seed = trial_seed(experiment.seed, repeat);
-        for (levels, settings) in &combinations {
+        for (levels, settings, promises) in &combinations {
             let trial = u32::try_from(trials.len()).unwrap_or(u32::MAX);
-            trials.push(PlannedTrial { trial, repeat, seed, levels: levels.clone(), settings: (*settings).clone() });
+            let (levels, settings, promises) = (levels.clone(), (*settings).clone(), *promises);
+            trials.push(PlannedTrial { trial, repeat, seed, levels, settings, promises });
         }
     }
-    Plan {
+    Ok(Plan {
+        version: Plan::VERSION,
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
         seed: experiment.seed,
@@ -49,7 +55,20 @@ pub fn plan(experiment: &Experiment) -> Plan {
         factors,
         claims: experiment.claims.clone(),
         trials,
+    })
+}
+
+/// A plan as this lab would have written it: older ones don't say what the transports of their trials promise. One that
+/// there isn't any more promises what most do.
+pub(super) fn bring_up_to_date(plan: &mut Plan) {
+    if plan.version >= Plan::VERSION {
+        return;
     }
+    for planned in &mut plan.trials {
+        let promises = transport::of(&planned.settings).map(|(row, transport)| row.promises(&*transport));
+        planned.promises = promises.unwrap_or_default();
+    }
+    plan.version = Plan::VERSION;
 }
 
 /// What no client at all can do. A client's own limits are its row's to say.
@@ -75,7 +94,7 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
 /// Whether something can be left unread as these settings want it.
 fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Result<(), String> {
     let down = workload.stuck_direction == StuckDirection::Down;
-    if down && !transport.holds() {
+    if down && transport.exchanges != Exchanges::Persistent {
         return Err(format!("{} leaves nothing open that could be left unread", transport.name));
     }
     if !down && alpn == Alpn::Quic {
@@ -139,69 +158,57 @@ fn trial_seed(seed: u64, repeat: u32) -> u64 {
 }
 
 /// Every factor with its level; `null` where this trial doesn't read it and it has several.
-fn levels(experiment: &Experiment, settings: &Settings) -> Levels {
+fn levels(experiment: &Experiment, settings: &Settings, transport: &dyn Configured) -> Levels {
     let level = |factor: &super::Factor| {
-        let dropped = factor.levels > 1 && !reads(settings, &factor.name);
+        let dropped = factor.levels > 1 && !reads(settings, transport, &factor.name);
         if dropped { Value::Null } else { level_of(settings, &factor.name) }
     };
     experiment.factors.iter().map(|factor| (factor.name.clone(), level(factor))).collect()
 }
 
 /// Whether a trial with this client and protocol is any different for this setting.
-pub(super) fn reads(settings: &Settings, name: &str) -> bool {
+pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str) -> bool {
     let multiplexed = settings.protocol.alpn != Alpn::H1;
     // On HTTP/1.1 and on raw QUIC every subscription has a connection of its own, whatever is set.
     let shares = matches!(settings.protocol.alpn, Alpn::H2 | Alpn::H3);
     match name {
         "server.max-concurrent-streams" => multiplexed,
         "workload.connections" => is_native(settings) && shares,
-        "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" | "sse.reader" => {
+        "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => {
             !is_native(settings)
         }
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
         // Only the native client asks, and only QUIC leaves a silent peer to be asked.
         "reconnect.ping" => is_native(settings) && settings.protocol.alpn.over_quic(),
-        // A browser's own `EventSource` comes back in its own way.
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
-            counts && (is_native(settings) || !sse::is_event_source(settings))
+            counts && (is_native(settings) || !transport.browser_reconnects())
         }
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
         "workload.open" => !is_native(settings) || shares,
         // One host comes first and has its own certificate whatever is set.
         "workload.host-order" | "server.certificate" => settings.workload.hosts > 1,
-        // Whether a stream ends behind its event is asked only where each event has one.
-        "webtransport.finish" | "quic.finish" => {
-            let own = settings.transports.get(&settings.protocol.transport);
-            let mode = own.and_then(|table| table.get("mode"));
-            name.split('.').next() == Some(settings.protocol.transport.as_str())
-                && mode.is_some_and(|mode| mode == "streams")
-        }
-        // How a client sends is asked only of one that does.
-        "webtransport.publish" | "quic.publish" => {
-            let own = name.split('.').next() == Some(settings.protocol.transport.as_str());
-            own && settings.workload.direction != Direction::Down
-        }
-        "webtransport.trust" => !is_native(settings) && settings.protocol.transport == "webtransport",
-        // An `EventSource` has no cache mode to choose.
-        "sse.cache" => settings.protocol.transport == "sse" && !is_native(settings) && !sse::is_event_source(settings),
         _ if name.starts_with("beside.") && name.ends_with(".credentials") => {
             let index = name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
             let actor = index.and_then(|index| settings.beside.get(index));
             !is_native(settings) && actor.is_some_and(|Beside { kind, .. }| *kind == BesideKind::Fetch)
         }
         _ => {
-            let table = name.split('.').next().unwrap_or(name);
-            transport::find(table).is_none() || table == settings.protocol.transport
+            let (table, setting) = name.split_once('.').unwrap_or((name, ""));
+            match transport::find(table) {
+                None => true,
+                Some(row) if row.name != settings.protocol.transport => false,
+                Some(_) => setting.is_empty() || transport.reads(setting, settings, !is_native(settings)),
+            }
         }
     }
 }
 
 /// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.
 pub(super) fn is_native(settings: &Settings) -> bool {
-    settings.client == "native" || client::exec::path(&settings.client).is_some()
+    client::find(&settings.client).is_some_and(|client| !client.is_browser)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::experiment::{Overrides, file};
 
 fn planned(text: &str) -> Plan {
     let source = Source::new("x.toml", format!("question = 'What?'\n{text}")).unwrap();
-    plan(&file::parse("x".to_owned(), source, &Overrides::default()).unwrap())
+    plan(&file::parse("x".to_owned(), source, &Overrides::default()).unwrap()).unwrap()
 }
 
 /// The levels of a factor over all trials, in order, as JSON.

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::lab::make;
-use super::{RunError, calibrate, deal, judge};
+use super::{RunError, calibrate, deal, judge, plan};
 use crate::client;
 use crate::report::{self, Machine};
 use crate::stats::{self, Calibration, Summary};
@@ -98,7 +98,8 @@ pub fn load(folder: &Path) -> Result<Results, RunError> {
 }
 
 fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
-    let plan: Plan = read(&folder.join(PLAN))?;
+    let mut plan: Plan = read(&folder.join(PLAN))?;
+    plan::bring_up_to_date(&mut plan);
     judge::check_plan(&plan).map_err(|says| RunError::Bounds { path: folder.join(PLAN), says })?;
     let machine: Machine = read(&folder.join(MACHINE))?;
     let Readback { observations, cut_short } = journal::read(&folder.join(JOURNAL))?;

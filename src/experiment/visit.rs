@@ -25,6 +25,7 @@ use crate::client::agent;
 use crate::control::{Control, Kept, PageCarrier, View, Welcome, Wish};
 use crate::feed::Feed;
 use crate::server::{Publisher, Token, is_local};
+use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
@@ -102,8 +103,8 @@ impl Reception {
     }
 
     async fn visit(&self, trial: u32, wish: Wish, feed: &Arc<Feed>) -> Result<(), RunError> {
-        let experiment = self.experiment(&wish);
-        let mut plan = plan::plan(&experiment);
+        let experiment = self.experiment(&wish)?;
+        let mut plan = plan::plan(&experiment)?;
         // Numbers tell visits apart, on the control origin and in the server's tags.
         plan.trials.iter_mut().for_each(|planned| planned.trial = trial);
         let Some(planned) = plan.trials.first() else { return Ok(()) };
@@ -193,7 +194,7 @@ impl Reception {
     }
 
     /// A visit as an experiment of one trial.
-    fn experiment(&self, wish: &Wish) -> Experiment {
+    fn experiment(&self, wish: &Wish) -> Result<Experiment, RunError> {
         let client = agent::recognise(&wish.user_agent);
         let mut settings = Settings {
             client: client.to_owned(),
@@ -214,7 +215,8 @@ impl Reception {
             beside: Vec::new(),
             transports: BTreeMap::new(),
         };
-        let drain = DRAIN.max(judge::least_drain(&settings));
+        let (_, transport) = transport::of(&settings)?;
+        let drain = DRAIN.max(judge::least_drain(&*transport));
         settings.workload.drain = drain;
         let title = wish.protocol.alpn.title();
         let question = format!("How many event streams does this browser hold open over {title}?");
@@ -234,7 +236,7 @@ impl Reception {
             },
         );
         let factor = |name: &str| Factor { name: name.to_owned(), levels: 1 };
-        Experiment {
+        Ok(Experiment {
             name: "visit".to_owned(),
             question,
             repeats: 1,
@@ -243,7 +245,7 @@ impl Reception {
             claims: Vec::new(),
             combinations: vec![settings],
             text,
-        }
+        })
     }
 }
 

@@ -83,19 +83,27 @@ impl FromStr for EventId {
     }
 }
 
-/// How an event is written on a wire; one slot per form keeps its bytes for all readers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `text/event-stream`.
-    Sse,
-    /// A JSON object and a line feed.
-    Json,
-    /// The answer to a poll that brings this event alone.
-    Answer,
+/// How an event is written on a wire: a `static` for each way, which is known by its address.
+#[derive(Debug)]
+pub struct Encoding {
+    /// Its name where a person reads it: `text/event-stream`.
+    pub name: &'static str,
+    /// Writes an event.
+    pub encode: fn(&Event) -> Bytes,
 }
 
-impl Form {
-    const COUNT: usize = 3;
+/// An event's bytes in one encoding, and behind them those in the next that was asked for.
+#[derive(Debug)]
+struct Encoded {
+    encoding: &'static Encoding,
+    bytes: Bytes,
+    next: OnceLock<Box<Encoded>>,
+}
+
+impl Encoded {
+    fn new(encoding: &'static Encoding, event: &Event) -> Self {
+        Self { encoding, bytes: (encoding.encode)(event), next: OnceLock::new() }
+    }
 }
 
 /// One event of a feed.
@@ -111,17 +119,22 @@ pub struct Event {
     pub time: u64,
     /// Whether it is a trial's census.
     pub census: bool,
-    forms: [OnceLock<Bytes>; Form::COUNT],
+    /// As many as there are encodings in use, which are few.
+    encoded: OnceLock<Encoded>,
 }
 
 impl Event {
     pub(super) fn new(id: EventId, name: String, data: String, time: u64, census: bool) -> Self {
-        Self { id, name, data, time, census, forms: Default::default() }
+        Self { id, name, data, time, census, encoded: OnceLock::new() }
     }
 
-    /// The event's bytes in this form: encoded by the first reader that asks, shared by all others.
-    pub fn encoded(&self, form: Form, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.forms[form as usize].get_or_init(|| encode(self)).clone()
+    /// The event's bytes in this encoding: written for the first reader that asks, shared by all others.
+    pub fn encoded(&self, encoding: &'static Encoding) -> Bytes {
+        let mut at = self.encoded.get_or_init(|| Encoded::new(encoding, self));
+        while !std::ptr::eq(at.encoding, encoding) {
+            at = at.next.get_or_init(|| Box::new(Encoded::new(encoding, self)));
+        }
+        at.bytes.clone()
     }
 
     /// The same event with other data: for a server that lies.
@@ -145,6 +158,21 @@ mod tests {
         let id = EventId { epoch: Epoch::draw(), seq: 18 };
         assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
         assert_eq!("k3f9-18".parse::<EventId>().unwrap().to_string(), "k3f9-18");
+    }
+
+    #[test]
+    fn an_event_is_written_once_in_each_encoding_whichever_was_first() {
+        static DATA: Encoding = Encoding { name: "data", encode: |event| event.data.clone().into() };
+        static NAME: Encoding = Encoding { name: "name", encode: |event| event.name.clone().into() };
+        static TWICE: Encoding = Encoding { name: "twice", encode: |event| event.data.repeat(2).into() };
+        let id = EventId { epoch: Epoch::draw(), seq: 1 };
+        let event = Event::new(id, "news".to_owned(), "x".to_owned(), 0, false);
+        let all = || [&NAME, &DATA, &TWICE].map(|encoding| event.encoded(encoding));
+        let (first, again) = (all(), all());
+        assert_eq!(first, ["news", "x", "xx"]);
+        for (first, again) in first.iter().zip(&again) {
+            assert_eq!(first.as_ptr(), again.as_ptr());
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Feeds: named, bounded logs of events, and cursors that read them.
 //!
-//! Enters: data to publish, schedules to publish it by. Leaves: events, each encoded once per wire form and
-//! shared by all readers. What must never happen here: a queue per reader, a lock that all readers fight for,
+//! Enters: data to publish, schedules to publish it by. Leaves: events, each encoded once in each encoding
+//! and shared by all readers. What must never happen here: a queue per reader, a lock that all readers fight for,
 //! or a log without a bound.
 
 mod cursor;
@@ -11,6 +11,6 @@ pub mod payload;
 mod schedule;
 
 pub use cursor::{After, AfterError, Cursor, Gap, Next};
-pub use event::{Epoch, Event, EventId, Form};
+pub use event::{Encoding, Epoch, Event, EventId};
 pub use log::{Feed, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 pub use schedule::{Due, schedule};

@@ -13,6 +13,7 @@ use super::publisher::Publisher;
 use super::usage::usage;
 use super::{Options, Server};
 use crate::certs::{Certs, CertsError};
+use crate::transport::{Configuration, ConfigureError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::observation::UsageAt;
 use crate::trial::rig::Rig;
@@ -36,6 +37,9 @@ pub enum ChildError {
     /// No port.
     #[error("the server has no port")]
     Wire(#[from] WireError),
+    /// A transport's table.
+    #[error(transparent)]
+    Transports(#[from] ConfigureError),
     /// Too many feeds.
     #[error("more feeds than a server has")]
     Feeds,
@@ -68,7 +72,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         token: None,
         control: role.control,
         settings: settings.server,
-        tables: settings.transports,
+        transports: Arc::new(Configuration::read(&settings.transports)?),
         rig,
         sink: sink.clone(),
     });

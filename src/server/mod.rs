@@ -14,7 +14,6 @@ mod routes;
 mod token;
 mod usage;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +31,7 @@ pub use token::Token;
 
 use crate::certs::Certs;
 use crate::feed::Feed;
-use crate::transport::webtransport;
+use crate::transport::Configuration;
 use crate::trial::Alpn;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
@@ -66,8 +65,8 @@ pub struct Options {
     pub control: Option<String>,
     /// Limits, heartbeat, log.
     pub settings: ServerSettings,
-    /// One table of settings per transport.
-    pub tables: BTreeMap<String, serde_json::Value>,
+    /// The transports, and what is set for each.
+    pub transports: Arc<Configuration>,
     /// How it lies, if it does.
     pub rig: Option<Rig>,
     /// Where its facts go.
@@ -249,7 +248,7 @@ impl Server {
         };
         let reset_key = ResetKey::of(self.options.certs.key().secret_der());
         let traffic = self.traffic.clone();
-        let dialects = webtransport::dialects(&self.options.tables);
+        let dialects = self.options.transports.dialects();
         let options = QuicOptions { tls: self.tls(alpn)?, max_concurrent_streams, dialects, reset_key, traffic };
         for socket in sockets {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());

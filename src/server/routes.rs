@@ -14,7 +14,8 @@ use super::feeds::Feeds;
 use super::pages::Pages;
 use crate::feed::{After, Feed};
 use crate::transport::{
-    self, Beginning, Opens, PublishError, Publishing, Query, QueryError, Reading, Reply, Serve, Transport,
+    self, Beginning, Configuration, Configured, Opens, PublishError, Publishing, Query, QueryError, Reading, Reply,
+    Transport,
 };
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
@@ -41,7 +42,7 @@ pub(super) struct Routes {
     pub(super) admission: Admission,
     pub(super) feeds: Feeds,
     pages: Option<Pages>,
-    serving: Vec<(&'static Transport, Serve)>,
+    transports: Arc<Configuration>,
     rig: Option<Rig>,
     sink: Sink,
     requests: AtomicU64,
@@ -59,10 +60,7 @@ impl Routes {
             admission: Admission::new(&options.hosts, &options.origins, options.token.clone()),
             feeds: Feeds::new(options.settings.log as usize),
             pages: options.control.as_deref().map(Pages::new),
-            serving: transport::ALL
-                .iter()
-                .map(|row| (*row, (row.serve)(options.tables.get(row.name).unwrap_or(&json!({})))))
-                .collect(),
+            transports: Arc::clone(&options.transports),
             rig: options.rig,
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
@@ -116,9 +114,8 @@ impl Routes {
                 Ok(self.publish(feed, &query()?, &request)?.into())
             }
             (Some("feeds"), Some(feed), Some(name), None, exchange) => {
-                let serving = self.serving.iter().find(|(row, _)| row.name == name);
-                let (row, serve) = serving.ok_or_else(|| Error::no_transport(name))?;
-                self.subscribe(feed, (row, serve), &query()?, exchange)
+                let transport = self.transports.find(name).ok_or_else(|| Error::no_transport(name))?;
+                self.subscribe(feed, transport, &query()?, exchange)
             }
             (.., Exchange::Request(request)) => self.page(path, &request.head.method),
             _ => Err(Error::no_route()),
@@ -151,11 +148,11 @@ impl Routes {
     fn subscribe(
         &self,
         feed: &str,
-        (transport, serve): (&Transport, &Serve),
+        (row, transport): (&Transport, &dyn Configured),
         query: &Query<'_>,
         exchange: Exchange,
     ) -> Result<Reply, Error> {
-        fits(transport, &exchange)?;
+        fits(row, &exchange)?;
         only_with_cors(&exchange.head().headers).map_err(|refusal| Error::refused(&refusal))?;
         if let Some(turned_away) = self.turned_away() {
             return turned_away.map(Reply::Now);
@@ -175,7 +172,7 @@ impl Routes {
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
         let beginning = Beginning { feed, attaching, rig: self.rig };
-        Ok(serve.answer(Reading { exchange, after, query, beginning, publishing }))
+        Ok(transport.serve(Reading { exchange, after, query, beginning, publishing }))
     }
 
     /// What a reader is answered with while the server turns all away: a fault that was asked for.
@@ -305,16 +302,16 @@ fn fits(transport: &Transport, exchange: &Exchange) -> Result<(), Error> {
     let refused = |message: String| Err(Error::new(StatusCode::BAD_REQUEST, message));
     match (transport.opens, exchange) {
         (Opens::Request, Exchange::Request(request)) => only(&request.head.method, GET),
-        (Opens::Tunnel, Exchange::Tunnel(opening)) | (Opens::Session, Exchange::Session(opening))
-            if opening.protocol == name =>
+        (Opens::Tunnel(token), Exchange::Tunnel(opening)) | (Opens::Session(token), Exchange::Session(opening))
+            if opening.protocol == token =>
         {
             Ok(())
         }
         (Opens::Request, Exchange::Tunnel(opening) | Exchange::Session(opening)) => {
             refused(format!("{name} takes a GET, not {}", opening.protocol))
         }
-        (Opens::Tunnel, _) => refused(format!("{name} takes an Upgrade or an extended CONNECT of that name")),
-        (Opens::Session, _) => refused(format!("{name} takes a session of that name, on QUIC")),
+        (Opens::Tunnel(token), _) => refused(format!("{name} takes an Upgrade or an extended CONNECT to {token}")),
+        (Opens::Session(_), _) => refused(format!("{name} takes a session of that name, on QUIC")),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn judge(planned: &PlannedTrial, observations: &[Observation]) -> Result<(),
         broken.extend(counts_differ(&record));
     }
     match planned.settings.expect.delivery {
-        Delivery::ExactlyOnce => broken.extend(delivery(&record, true, is_ordered(planned))),
+        Delivery::ExactlyOnce => broken.extend(delivery(&record, true, planned.promises.in_order)),
         Delivery::AtMostOnce => broken.extend(delivery(&record, false, false)),
         Delivery::Observe => {}
     }
@@ -129,14 +129,6 @@ fn counts_differ(record: &Record<'_>) -> Option<String> {
         }
     }
     Some(text)
-}
-
-/// Whether the transport promises an order. With a stream for each event it doesn't: what is lost on the way delays
-/// only its own event, and the others overtake it.
-fn is_ordered(planned: &PlannedTrial) -> bool {
-    let settings = &planned.settings;
-    let mode = settings.transports.get(&settings.protocol.transport).and_then(|table| table.get("mode"));
-    mode.is_none_or(|mode| mode != "streams")
 }
 
 fn delivery(record: &Record<'_>, exactly: bool, ordered: bool) -> Vec<String> {

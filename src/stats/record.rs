@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::observation::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
-use crate::trial::{Alpn, Dialect, Fact, Observation, PlannedTrial};
+use crate::trial::{Alpn, Dialect, Exchanges, Fact, Observation, PlannedTrial};
 
 pub(super) use life::Step;
 
@@ -157,7 +157,7 @@ impl<'a> Record<'a> {
     pub(super) fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
-        let polled = planned.settings.protocol.transport == "polling";
+        let polled = planned.promises.exchanges == Exchanges::Periodic;
         let mut record = Self { identical, polled, direction: workload.direction, ..Self::default() };
         let mut detached = Vec::new();
         for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {

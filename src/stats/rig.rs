@@ -3,7 +3,7 @@
 use crate::stats::metric::Metric;
 use crate::stats::{Entry, TrialResult, summarise};
 use crate::trial::observation::{Outcome, UsageAt};
-use crate::trial::{Alpn, Claim, Fact, Levels, Observation, Plan, PlannedTrial, Protocol, Settings, Source};
+use crate::trial::{Alpn, Claim, Fact, Levels, Observation, Plan, PlannedTrial, Promises, Settings, Source};
 
 /// Nanoseconds of a millisecond.
 pub(crate) const MS: u64 = 1_000_000;
@@ -26,12 +26,12 @@ impl Rig {
     pub(crate) fn of(trial: u32, repeat: u32, client: &str, alpn: Alpn) -> Self {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         settings.client = client.to_owned();
-        settings.protocol = Protocol::new("sse", alpn);
+        settings.protocol.alpn = alpn;
         let levels = Levels::from([
             ("client".to_owned(), client.into()),
             ("protocol".to_owned(), settings.protocol.to_string().into()),
         ]);
-        let planned = PlannedTrial { trial, repeat, seed: 1, levels, settings };
+        let planned = PlannedTrial { trial, repeat, seed: 1, levels, settings, promises: Promises::default() };
         Self { planned, observations: Vec::new(), now: 1_000 * MS, published: Vec::new() }
     }
 
@@ -53,6 +53,7 @@ impl Rig {
 
     pub(crate) fn plan(rigs: &[Self], claims: Vec<Claim>) -> (Plan, Vec<Observation>) {
         let plan = Plan {
+            version: Plan::VERSION,
             experiment: "rigged".to_owned(),
             question: "How many event streams can one browser hold open to one server?".to_owned(),
             seed: 1,

@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::{FeedReader, Receipts, Told, json};
-use crate::feed::{EventId, Form, Next};
+use crate::feed::{Encoding, EventId, Next};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::wire::{ResponseBody, Sink};
@@ -27,6 +27,16 @@ pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// How often an answer was full while there was more.
 static CUT: AtomicU64 = AtomicU64::new(0);
+
+/// The answer to a poll that brings this event alone.
+static ALONE: Encoding = Encoding {
+    name: "an answer",
+    encode: |event| {
+        let object = json::object(event);
+        let length = object.len() + 80;
+        encode(std::iter::once(object), length, event.id, false)
+    },
+};
 
 /// An answer as the server gathers it: events and gaps.
 #[derive(Debug, Default)]
@@ -72,9 +82,7 @@ impl Batch {
         }
         let body = match &*self.nexts {
             // What all who waited for this event are answered.
-            [Next::Event(event)] if event.id == last && !full => {
-                event.encoded(Form::Answer, |_| self.encode(last, false))
-            }
+            [Next::Event(event)] if event.id == last && !full => event.encoded(&ALONE),
             _ => self.encode(last, full),
         };
         let mut response = http::Response::new(ResponseBody::whole(body));
@@ -85,22 +93,27 @@ impl Batch {
     }
 
     fn encode(&self, last: EventId, more: bool) -> Bytes {
-        let mut whole = BytesMut::with_capacity(self.bytes + self.nexts.len() + 80);
-        whole.put_slice(b"{\"events\":[");
-        for (number, object) in self.nexts.iter().filter_map(object).enumerate() {
-            if number > 0 {
-                whole.put_u8(b',');
-            }
-            whole.put(object);
-        }
-        // Memory takes it all.
-        let _ = write!(whole, "],\"last\":\"{last}\"");
-        if more {
-            whole.put_slice(b",\"more\":true");
-        }
-        whole.put_u8(b'}');
-        whole.freeze()
+        encode(self.nexts.iter().filter_map(object), self.bytes + self.nexts.len() + 80, last, more)
     }
+}
+
+/// An answer of these objects.
+fn encode(objects: impl Iterator<Item = Bytes>, length: usize, last: EventId, more: bool) -> Bytes {
+    let mut whole = BytesMut::with_capacity(length);
+    whole.put_slice(b"{\"events\":[");
+    for (number, object) in objects.enumerate() {
+        if number > 0 {
+            whole.put_u8(b',');
+        }
+        whole.put(object);
+    }
+    // Memory takes it all.
+    let _ = write!(whole, "],\"last\":\"{last}\"");
+    if more {
+        whole.put_slice(b",\"more\":true");
+    }
+    whole.put_u8(b'}');
+    whole.freeze()
 }
 
 /// An event or a gap as JSON.

@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::Receipts;
-use crate::feed::{Event, EventId, Form, Gap};
+use crate::feed::{Encoding, Event, EventId, Gap};
 use crate::wire::ResponseBody;
 
 /// An event or a gap, as a reader gets it.
@@ -81,12 +81,21 @@ struct GapJson {
     first: Option<String>,
 }
 
+/// An event as a JSON object and a line feed.
+static LINE: Encoding = Encoding {
+    name: "application/x-ndjson",
+    encode: encoded,
+};
+
+/// The same, kept by nobody: for an encoding that has it within.
+pub(super) fn encoded(event: &Event) -> Bytes {
+    let json = EventJson { id: event.id.to_string(), name: &event.name, data: &event.data, time: event.time };
+    with_line_feed(&json, event.data.len() + 96)
+}
+
 /// The event as one line, line feed included; encoded once and shared by all readers.
 pub(super) fn line(event: &Event) -> Bytes {
-    event.encoded(Form::Json, |event| {
-        let json = EventJson { id: event.id.to_string(), name: &event.name, data: &event.data, time: event.time };
-        with_line_feed(&json, event.data.len() + 96)
-    })
+    event.encoded(&LINE)
 }
 
 /// The same without its line feed.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
+use super::configured::{self, Configured};
 use super::poller::Poller;
-use super::{FeedReader, Opens, Reading, Reply, Serve, Subscribing, Transport, Upstream, json, with_query};
+use super::{Answer, FeedReader, Opens, Reading, Reply, Subscribing, Transport, Upstream, json, with_query};
 use crate::feed::Next;
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Exchanges};
 use crate::units::Span;
 
 /// The row.
@@ -22,13 +23,13 @@ pub static TRANSPORT: Transport = Transport {
     title: "Long polling",
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
+    exchanges: Exchanges::Hanging,
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("long-polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
-    check,
-    serve: |table| Serve::new(table, serve),
-    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+    variants: &["wait = '200ms'"],
+    configure: |table| check(table).map(|settings| Box::new(settings) as Box<dyn Configured>),
 };
 
 /// The table `[long-polling]`.
@@ -47,10 +48,21 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// The settings of a table that was checked.
-    pub fn of(table: &serde_json::Value) -> Self {
-        Self::deserialize(table).unwrap_or_default()
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        serve(reading, *self)
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(subscribe(subscribing, self.wait))
+    }
+
+    fn waits(&self) -> Option<(&'static str, Span)> {
+        (self.gather.nanos() > 0).then_some(("gather", self.gather))
     }
 }
 
@@ -63,7 +75,7 @@ const MOST_GATHER: Span = Span::from_secs(60);
 /// How much longer than the wait a client listens before it asks again: the answer's way, on a slow link.
 const GRACE: Duration = Duration::from_secs(10);
 
-fn check(table: &serde_json::Value) -> Result<serde_json::Value, serde_json::Error> {
+fn check(table: &serde_json::Value) -> Result<Settings, serde_json::Error> {
     let settings = Settings::deserialize(table)?;
     let out =
         |span, least, most| serde::de::Error::custom(format!("`{span}` is out of its bounds; write {least} to {most}"));
@@ -73,7 +85,7 @@ fn check(table: &serde_json::Value) -> Result<serde_json::Value, serde_json::Err
     if settings.gather > MOST_GATHER {
         return Err(out(settings.gather, Span::from_millis(0), MOST_GATHER));
     }
-    serde_json::to_value(settings)
+    Ok(settings)
 }
 
 fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
@@ -126,9 +138,8 @@ async fn gather(batch: &mut Batch, reader: &mut FeedReader, time: Span, first: b
     }
 }
 
-async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, table, receipts, .. } = subscribing;
-    let wait = Settings::of(table).wait;
+async fn subscribe(subscribing: Subscribing<'_>, wait: Span) -> String {
+    let Subscribing { pool, target, path, receipts, .. } = subscribing;
     let mut asking = Poller::new(pool, target, true);
     let mut opened = false;
     loop {

@@ -2,10 +2,16 @@
 //!
 //! Enters: exchanges (server side) and connections to dial (client side). Leaves: events, once and in order, and what
 //! clients publish. What must never happen here: asking which HTTP version one is on.
+//!
+//! A transport is its file, its script and its line in [`ALL`]. Nobody else asks for its name: what is special about it
+//! is said by its row and by what that makes of its table of settings ([`Configured`]).
 
 mod batch;
+mod configured;
 mod json;
+mod lines;
 pub mod long_polling;
+pub mod multipart;
 mod poller;
 pub mod polling;
 mod publishing;
@@ -13,8 +19,8 @@ mod query;
 pub mod quic;
 mod reader;
 mod receipts;
+mod reply;
 mod rigged;
-mod serving;
 mod session;
 pub mod sse;
 pub mod streaming;
@@ -23,16 +29,17 @@ pub mod webtransport;
 
 use std::pin::Pin;
 
+pub use configured::{Because, Configuration, ConfigureError, Configured, of};
 pub use json::Told;
 pub use publishing::{PublishError, Publishing};
 pub use query::{Query, QueryError};
 pub use reader::{Beginning, FeedReader};
 pub use receipts::Receipts;
-pub use serving::{Reply, Serve};
+pub use reply::Reply;
 use tokio::sync::mpsc;
 
 use crate::feed::After;
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Exchanges};
 use crate::wire::dial::Target;
 use crate::wire::{Exchange, Pool};
 
@@ -50,6 +57,8 @@ pub struct Transport {
     pub alpns: &'static [Alpn],
     /// Which exchange a reader begins with.
     pub opens: Opens,
+    /// What a subscription has under way.
+    pub exchanges: Exchanges,
     /// How a reader sends events to its feed.
     pub upstream: Upstream,
     /// Whether a page can speak it on this ALPN, and if not, why no browser can. What only some can't is their
@@ -59,20 +68,11 @@ pub struct Transport {
     pub script: &'static str,
     /// What that script imports: file name and text.
     pub modules: &'static [(&'static str, &'static str)],
-    /// Checks its table of settings, and gives it back with the defaults filled in.
-    pub check: fn(&serde_json::Value) -> Result<serde_json::Value, serde_json::Error>,
-    /// The server's side, with a table of settings that was checked: what answers readers.
-    pub serve: fn(&serde_json::Value) -> Serve,
-    /// The native client's side: reads until the subscription ends, and says why it did.
-    pub subscribe: for<'a> fn(Subscribing<'a>) -> Answer<'a, String>,
-}
-
-impl Transport {
-    /// Whether a subscription has something open for as long as it lasts. What is asked for again and again hasn't:
-    /// each answer is small and then over.
-    pub fn holds(&self) -> bool {
-        !matches!(self.name, "polling" | "long-polling")
-    }
+    /// The ways in which it works, a table of settings (TOML) for each: they are quick enough for a short trial, and
+    /// what holds for every transport has to hold for each of them.
+    pub variants: &'static [&'static str],
+    /// Reads its table of settings.
+    pub configure: fn(&serde_json::Value) -> Result<Box<dyn Configured>, serde_json::Error>,
 }
 
 /// Which exchange a reader begins with.
@@ -80,10 +80,10 @@ impl Transport {
 pub enum Opens {
     /// A GET, once or again and again.
     Request,
-    /// A tunnel of the transport's name.
-    Tunnel,
-    /// A session of the transport's name.
-    Session,
+    /// A tunnel that is asked for as this ([`crate::wire::token`]).
+    Tunnel(&'static str),
+    /// A session that is asked for as this.
+    Session(&'static str),
 }
 
 /// How a reader sends events to its feed.
@@ -119,8 +119,6 @@ pub struct Subscribing<'a> {
     pub target: &'a Target,
     /// What to ask for: path and query, without `after`.
     pub path: &'a str,
-    /// The transport's table of settings, checked.
-    pub table: &'a serde_json::Value,
     /// Where receipts go; they know after which event to go on.
     pub receipts: &'a mut Receipts,
     /// Of a transport whose upstream is in-band: the data of events to publish, as they are due.
@@ -134,11 +132,15 @@ pub static ALL: &[&Transport] = &[
     &polling::TRANSPORT,
     &long_polling::TRANSPORT,
     &streaming::TRANSPORT,
+    &multipart::TRANSPORT,
     &sse::TRANSPORT,
     &websocket::TRANSPORT,
     &webtransport::TRANSPORT,
     &quic::TRANSPORT,
 ];
+
+/// One whose subscription is a plain response that goes on, for who needs any.
+pub static PLAIN_STREAM: &Transport = &streaming::TRANSPORT;
 
 /// The transport of this name.
 pub fn find(name: &str) -> Option<&'static Transport> {

@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::configured::{self, Configured};
 use super::poller::Poller;
-use super::{Opens, Reading, Reply, Serve, Subscribing, Transport, Upstream, with_query};
+use super::{Answer, Opens, Reading, Reply, Subscribing, Transport, Upstream, with_query};
 use crate::feed::EventId;
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::Span;
 use crate::wire::ResponseBody;
 
@@ -28,13 +29,13 @@ pub static TRANSPORT: Transport = Transport {
     title: "Polling",
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
+    exchanges: Exchanges::Periodic,
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
-    check,
-    serve: |table| Serve::new(table, serve),
-    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+    variants: &["interval = '50ms'\nphase = 'zero'"],
+    configure: |table| check(table).map(|settings| Box::new(settings) as Box<dyn Configured>),
 };
 
 /// The table `[polling]`.
@@ -78,27 +79,45 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// The settings of a table that was checked.
-    pub fn of(table: &serde_json::Value) -> Self {
-        Self::deserialize(table).unwrap_or_default()
-    }
-}
-
 /// How short and how long an interval may be.
 const INTERVALS: [Span; 2] = [Span::from_millis(10), Span::from_secs(3600)];
 
-fn check(table: &serde_json::Value) -> Result<serde_json::Value, serde_json::Error> {
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        serve(reading)
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(subscribe(subscribing, *self))
+    }
+
+    fn waits(&self) -> Option<(&'static str, Span)> {
+        Some(("interval", self.interval))
+    }
+
+    fn in_page(&self, _: &Trial) -> Result<(), &'static str> {
+        match self.connection {
+            Keeping::KeepAlive => Ok(()),
+            Keeping::New => Err("a browser decides its own connections, and keeps one for the next fetch"),
+        }
+    }
+}
+
+fn check(table: &serde_json::Value) -> Result<Settings, serde_json::Error> {
     let settings = Settings::deserialize(table)?;
     let [least, most] = INTERVALS;
     if !(least..=most).contains(&settings.interval) {
         let says = format!("`{}` is out of its bounds; write {least} to {most}", settings.interval);
         return Err(serde::de::Error::custom(says));
     }
-    serde_json::to_value(settings)
+    Ok(settings)
 }
 
-fn serve(reading: Reading<'_>, _: Settings) -> Reply {
+fn serve(reading: Reading<'_>) -> Reply {
     let Reading { exchange, after, beginning, publishing, .. } = reading;
     let mut reader = beginning.after(after);
     let mut batch = Batch::default();
@@ -133,9 +152,8 @@ fn matches(headers: &HeaderMap, last: EventId) -> bool {
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
 }
 
-async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, table, receipts, seed, .. } = subscribing;
-    let settings = Settings::of(table);
+async fn subscribe(subscribing: Subscribing<'_>, settings: Settings) -> String {
+    let Subscribing { pool, target, path, receipts, seed, .. } = subscribing;
     let mut asking = Poller::new(pool, target, settings.connection == Keeping::KeepAlive);
     let opening = Instant::now();
     let mut opened = false;

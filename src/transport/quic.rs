@@ -2,23 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::session::{self, Mode, Publish};
-use super::{Opens, Serve, Transport, Upstream};
-use crate::trial::Alpn;
+use super::configured::{self, Because, Configured};
+use super::session::{self, Mode, Publish, Table};
+use super::{Answer, Opens, Reading, Reply, Subscribing, Transport, Upstream};
+use crate::trial::{Alpn, Exchanges, Settings as Trial};
+use crate::wire::token;
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "quic",
     title: "Raw QUIC",
     alpns: &[Alpn::Quic],
-    opens: Opens::Session,
+    opens: Opens::Session(token::QUIC),
+    exchanges: Exchanges::Persistent,
     upstream: Upstream::InBand,
     page: |_| Err("no browser lets a page speak QUIC without HTTP/3"),
     script: "",
     modules: &[],
-    check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |table| Serve::new(table, session::serve),
-    subscribe: |subscribing| Box::pin(session::subscribe("quic", subscribing)),
+    variants: &["mode = 'stream'", "mode = 'streams'", "mode = 'datagrams'"],
+    configure: configured::read::<Settings>,
 };
 
 /// The table `[quic]`.
@@ -37,5 +39,38 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { mode: Mode::Stream, finish: true, publish: Publish::Stream }
+    }
+}
+
+impl Settings {
+    /// What it shares with the other transport in sessions.
+    const fn session(self) -> Table {
+        Table { mode: self.mode, finish: self.finish, publish: self.publish }
+    }
+}
+
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        session::serve(reading, self.session())
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(session::subscribe(token::QUIC, subscribing, self.session()))
+    }
+
+    fn may_lose(&self) -> Option<Because> {
+        self.session().may_lose()
+    }
+
+    fn may_reorder(&self) -> bool {
+        self.session().may_reorder()
+    }
+
+    fn reads(&self, setting: &str, trial: &Trial, _: bool) -> bool {
+        self.session().reads(setting, trial)
     }
 }

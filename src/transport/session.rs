@@ -23,6 +23,10 @@ mod subscribe;
 
 use serde::{Deserialize, Serialize};
 
+use super::configured::Because;
+use crate::trial::Settings;
+use crate::trial::settings::Direction;
+
 pub(super) use serve::serve;
 pub(super) use subscribe::subscribe;
 
@@ -67,23 +71,33 @@ pub enum Publish {
     Datagram,
 }
 
-/// What both tables of settings have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
+/// What both tables of settings have, and what follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Table {
-    mode: Mode,
-    finish: bool,
-    publish: Publish,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { mode: Mode::Stream, finish: true, publish: Publish::Stream }
-    }
+    pub(super) mode: Mode,
+    pub(super) finish: bool,
+    pub(super) publish: Publish,
 }
 
 impl Table {
-    fn of(table: &serde_json::Value) -> Self {
-        Self::deserialize(table).unwrap_or_default()
+    /// A datagram may be lost on its way, the census's like any other (RFC 9221 section 5).
+    pub(super) fn may_lose(self) -> Option<Because> {
+        (self.mode == Mode::Datagrams)
+            .then_some(Because { setting: "mode", says: "datagrams may be lost on their way" })
+    }
+
+    /// With a stream for each event, what is lost on the way delays only its own event, and the others overtake it.
+    pub(super) fn may_reorder(self) -> bool {
+        self.mode != Mode::Stream
+    }
+
+    pub(super) fn reads(self, setting: &str, trial: &Settings) -> bool {
+        match setting {
+            // Whether a stream ends behind its event is asked only where each event has one.
+            "finish" => self.mode == Mode::Streams,
+            // How a client sends is asked only of one that does.
+            "publish" => trial.workload.direction != Direction::Down,
+            _ => true,
+        }
     }
 }

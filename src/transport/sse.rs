@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
 
-use super::{FeedReader, Opens, Reading, Receipts, Reply, Serve, Subscribing, Transport, Upstream};
-use crate::feed::{After, Event, EventId, Form, Gap, Next};
-use crate::trial::Alpn;
+use super::configured::{self, Configured};
+use super::{Answer, FeedReader, Opens, Reading, Receipts, Reply, Subscribing, Transport, Upstream};
+use crate::feed::{After, Encoding, Event, EventId, Gap, Next};
+use crate::trial::settings::{Credentials, PageOrigin};
+use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::{Settable, Span};
 use crate::wire::ResponseBody;
 use crate::wire::dial::Response;
@@ -26,13 +28,13 @@ pub static TRANSPORT: Transport = Transport {
     title: "Server-sent events",
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
+    exchanges: Exchanges::Persistent,
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("sse.js"),
     modules: &[("sse-parser.js", include_str!("sse/parser.js"))],
-    check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |table| Serve::new(table, serve),
-    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+    variants: &[""],
+    configure: configured::read::<Settings>,
 };
 
 /// The table `[sse]`.
@@ -77,11 +79,45 @@ impl Default for Settings {
     }
 }
 
-/// Whether a page would read with an `EventSource`.
-pub fn is_event_source(settings: &crate::trial::Settings) -> bool {
-    let reader = settings.transports.get(TRANSPORT.name).and_then(|table| table.get("reader"));
-    settings.protocol.transport == TRANSPORT.name && reader.is_none_or(|reader| reader == "eventsource")
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        serve(reading, *self)
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(subscribe(subscribing))
+    }
+
+    fn reads(&self, setting: &str, _: &Trial, by_page: bool) -> bool {
+        match setting {
+            "reader" => by_page,
+            // An `EventSource` has no cache mode to choose.
+            "cache" => by_page && self.reader == Reader::Fetch,
+            _ => true,
+        }
+    }
+
+    fn in_page(&self, trial: &Trial) -> Result<(), &'static str> {
+        let of_its_origin = trial.workload.page == PageOrigin::SameOrigin;
+        let forced = of_its_origin && trial.workload.credentials == Credentials::Omit;
+        if forced && self.reader == Reader::Eventsource {
+            // Section 9.2.2: its credentials mode is "same-origin" or "include".
+            return Err("an EventSource sends credentials to the origin of its own page, whatever it is told");
+        }
+        Ok(())
+    }
+
+    fn browser_reconnects(&self) -> bool {
+        self.reader == Reader::Eventsource
+    }
 }
+
+/// An event in `text/event-stream` (section 9.2.5).
+static EVENT_STREAM: Encoding = Encoding { name: "text/event-stream", encode };
 
 /// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
@@ -136,7 +172,7 @@ async fn chunk((hello, mut reader): State) -> Option<(Bytes, State)> {
         return Some((hello, (None, reader)));
     }
     let bytes = match reader.next().await {
-        Next::Event(event) => event.encoded(Form::Sse, encode),
+        Next::Event(event) => event.encoded(&EVENT_STREAM),
         Next::Gap(gap) => encode_gap(gap),
         Next::Beat => HEARTBEAT,
         Next::End => return None,
@@ -249,13 +285,5 @@ mod tests {
             let data = data.replace("\r\n", "\n").replace('\r', "\n");
             assert_eq!(read, [Message { name: "message".to_owned(), data, id: event.id.to_string() }]);
         }
-    }
-
-    #[test]
-    fn an_event_is_encoded_once_for_all_its_readers() {
-        let event = Feed::new("f0", 4).publish("news", "x".to_owned(), 0, false);
-        let first = event.encoded(Form::Sse, encode);
-        let second = event.encoded(Form::Sse, |_| panic!("encoded twice"));
-        assert_eq!(first.as_ptr(), second.as_ptr());
     }
 }

@@ -1,18 +1,18 @@
 //! HTTP streaming: one response that goes on, an event a line: newline-delimited JSON. Chunked on HTTP/1.1, until the
 //! end of the connection on HTTP/1.0, DATA on HTTP/2 and HTTP/3. An empty line is a sign of life.
 
-mod lines;
-
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
-pub use lines::{LineTooLong, Lines};
-
-use super::{FeedReader, Opens, Reading, Reply, Serve, Subscribing, Told, Transport, Upstream, json, with_query};
+use super::configured::{self, Configured};
+use super::lines::Lines;
+use super::{
+    Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query,
+};
 use crate::feed::{After, Next};
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
 /// The row.
@@ -21,13 +21,13 @@ pub static TRANSPORT: Transport = Transport {
     title: "HTTP streaming",
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
+    exchanges: Exchanges::Persistent,
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("streaming.js"),
-    modules: &[("lines.js", include_str!("streaming/lines.js"))],
-    check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |table| Serve::new(table, serve),
-    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+    modules: &[("lines.js", include_str!("lines.js"))],
+    variants: &[""],
+    configure: configured::read::<Settings>,
 };
 
 /// The table `[streaming]`.
@@ -43,6 +43,20 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { greeting: true }
+    }
+}
+
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        serve(reading, *self)
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(subscribe(subscribing))
     }
 }
 

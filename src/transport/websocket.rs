@@ -16,21 +16,23 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use self::fault::Fault;
 use self::socket::{Socket, Turn, WRITE_BUFFER_BYTES};
+use super::configured::{self, Configured};
 use super::{
-    FeedReader, Opens, Publishing, Reading, Receipts, Reply, Serve, Subscribing, Told, Transport, Upstream, json,
+    Answer, FeedReader, Opens, Publishing, Reading, Receipts, Reply, Subscribing, Told, Transport, Upstream, json,
     with_query,
 };
 use crate::feed::Next;
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Exchanges};
 use crate::units::Size;
-use crate::wire::{ResponseBody, Tunnel};
+use crate::wire::{ResponseBody, Tunnel, token};
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "websocket",
     title: "WebSocket",
     alpns: &Alpn::HTTP,
-    opens: Opens::Tunnel,
+    opens: Opens::Tunnel(token::WEBSOCKET),
+    exchanges: Exchanges::Persistent,
     upstream: Upstream::InBand,
     page: |alpn| match alpn {
         Alpn::H1 | Alpn::H2 => Ok(()),
@@ -38,9 +40,8 @@ pub static TRANSPORT: Transport = Transport {
     },
     script: include_str!("websocket.js"),
     modules: &[],
-    check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |table| Serve::new(table, serve),
-    subscribe: |subscribing| Box::pin(subscribe(subscribing)),
+    variants: &[""],
+    configure: configured::read::<Settings>,
 };
 
 /// The one version that there is (RFC 6455 section 4.1).
@@ -117,6 +118,20 @@ impl Default for Settings {
     fn default() -> Self {
         let missed_pongs = std::num::NonZeroU32::MIN.saturating_add(2);
         Self { frames: Frames::Text, fragment: Fragment::Off, missed_pongs }
+    }
+}
+
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        serve(reading, *self)
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(subscribe(subscribing))
     }
 }
 
@@ -249,7 +264,7 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
     let path = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let fields = [("sec-websocket-version", VERSION), ("sec-websocket-protocol", SUBPROTOCOL)];
     let asked = match pool.connect(target).await {
-        Ok(dialled) => dialled.tunnel(&path, TRANSPORT.name, &fields).await,
+        Ok(dialled) => dialled.tunnel(&path, token::WEBSOCKET, &fields).await,
         Err(error) => return error.to_string(),
     };
     let tunnel = match asked {

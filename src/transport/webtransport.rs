@@ -3,27 +3,27 @@
 //! A session shares its connection with requests; a browser opens a connection for each session all the same, and
 //! Firefox opens two of which it uses one. What tells is how many sessions there are, not how many connections.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::session::{self, Mode, Publish};
-use super::{Opens, Serve, Transport, Upstream};
-use crate::trial::{Alpn, Dialects};
+use super::configured::{self, Because, Configured};
+use super::session::{self, Mode, Publish, Table};
+use super::{Answer, Opens, Reading, Reply, Subscribing, Transport, Upstream};
+use crate::trial::{Alpn, Dialects, Exchanges, Settings as Trial};
+use crate::wire::token;
 
 /// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "webtransport",
     title: "WebTransport",
     alpns: &[Alpn::H3],
-    opens: Opens::Session,
+    opens: Opens::Session(token::WEBTRANSPORT),
+    exchanges: Exchanges::Persistent,
     upstream: Upstream::InBand,
     page: |_| Ok(()),
     script: include_str!("webtransport.js"),
-    modules: &[],
-    check: |table| serde_json::to_value(Settings::deserialize(table)?),
-    serve: |table| Serve::new(table, session::serve),
-    subscribe: |subscribing| Box::pin(session::subscribe("webtransport", subscribing)),
+    modules: &[("lines.js", include_str!("lines.js"))],
+    variants: &["mode = 'stream'", "mode = 'streams'", "mode = 'datagrams'"],
+    configure: configured::read::<Settings>,
 };
 
 /// The table `[webtransport]`.
@@ -44,10 +44,44 @@ pub struct Settings {
     pub dialects: Dialects,
 }
 
-/// The dialects that a server offers which has these tables of settings, one per transport.
-pub(crate) fn dialects(tables: &BTreeMap<String, serde_json::Value>) -> Dialects {
-    let table = tables.get(TRANSPORT.name).and_then(|table| Settings::deserialize(table).ok());
-    table.unwrap_or_default().dialects
+impl Settings {
+    /// What it shares with the other transport in sessions.
+    const fn session(self) -> Table {
+        Table { mode: self.mode, finish: self.finish, publish: self.publish }
+    }
+}
+
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        session::serve(reading, self.session())
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(session::subscribe(token::WEBTRANSPORT, subscribing, self.session()))
+    }
+
+    fn may_lose(&self) -> Option<Because> {
+        self.session().may_lose()
+    }
+
+    fn may_reorder(&self) -> bool {
+        self.session().may_reorder()
+    }
+
+    fn reads(&self, setting: &str, trial: &Trial, by_page: bool) -> bool {
+        match setting {
+            "trust" => by_page,
+            _ => self.session().reads(setting, trial),
+        }
+    }
+
+    fn dialects(&self) -> Option<Dialects> {
+        Some(self.dialects)
+    }
 }
 
 /// How a page comes to trust the server.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::{Promises, Settings};
 
 /// Every factor with its level in canonical form, and always `client` and `protocol`. A factor that this
 /// protocol doesn't read, and that has several levels, is `null`.
@@ -24,12 +24,18 @@ pub struct PlannedTrial {
     pub levels: Levels,
     /// All settings, defaults filled.
     pub settings: Settings,
+    /// What its transport promises with them.
+    #[serde(default)]
+    pub promises: Promises,
 }
 
 /// A whole run as it was planned: `plan.json`. With the journal it is enough to rebuild the summary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Plan {
+    /// The version of this file's format: [`Plan::VERSION`], or 1 where it says none.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// The experiment's name: its file's name without `.toml`.
     pub experiment: String,
     /// What it asks.
@@ -44,4 +50,13 @@ pub struct Plan {
     pub claims: Vec<super::Claim>,
     /// The trials, in the order they run.
     pub trials: Vec<PlannedTrial>,
+}
+
+impl Plan {
+    /// The version that this lab writes. Version 2 has the promises of each trial's transport.
+    pub const VERSION: u32 = 2;
+}
+
+fn first_version() -> u32 {
+    1
 }

@@ -82,6 +82,13 @@ pub struct Protocol {
     pub alpn: Alpn,
 }
 
+impl Default for Protocol {
+    /// What is subscribed over where nobody says: every client can, without being told to.
+    fn default() -> Self {
+        Self::new("sse", Alpn::H2)
+    }
+}
+
 impl Protocol {
     /// The protocol of this transport on this ALPN.
     pub fn new(transport: &str, alpn: Alpn) -> Self {

@@ -33,7 +33,7 @@ pub struct Settings {
     #[serde(default = "native")]
     pub client: String,
     /// What is subscribed over.
-    #[serde(default = "sse_on_h2")]
+    #[serde(default)]
     pub protocol: Protocol,
     /// How long one trial may take beyond its own timeline before it ends `timed-out`.
     #[serde(default = "thirty_seconds")]
@@ -71,10 +71,6 @@ impl Settings {
 
 fn native() -> String {
     "native".to_owned()
-}
-
-fn sse_on_h2() -> Protocol {
-    Protocol::new("sse", super::Alpn::H2)
 }
 
 fn thirty_seconds() -> Span {

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use quinn::VarInt;
 
 use super::h3_frames::{H3_MESSAGE_ERROR, QPACK_DECOMPRESSION_FAILED};
+use super::token;
 
 /// Pseudo-header fields of requests (RFC 9114 section 4.3.1; RFC 8441 section 4), plain and in Huffman's code
 /// (RFC 7541 appendix B).
@@ -19,8 +20,8 @@ const PSEUDO: [(Name, [&[u8]; 2]); 5] = [
     (Name::Protocol, [b":protocol", b"\xb9\x5d\x87\x49\xc8\x7a\x3f"]),
 ];
 /// Values of `:protocol` that are served here, plain and likewise.
-const WEBSOCKET: [&[u8]; 2] = [b"websocket", b"\xf0\x58\xd0\x72\x75\x2a\x7f"];
-const WEBTRANSPORT: [&[u8]; 2] = [b"webtransport", b"\xf0\x58\xd3\x60\xea\x45\x67\xb1\x3f"];
+const WEBSOCKET: [&[u8]; 2] = [token::WEBSOCKET.as_bytes(), b"\xf0\x58\xd0\x72\x75\x2a\x7f"];
+const WEBTRANSPORT: [&[u8]; 2] = [token::WEBTRANSPORT.as_bytes(), b"\xf0\x58\xd3\x60\xea\x45\x67\xb1\x3f"];
 /// The name of later drafts of WebTransport.
 const WEBTRANSPORT_H3: [&[u8]; 2] = [b"webtransport-h3", b"\xf0\x58\xd3\x60\xea\x45\x67\xb1\x2b\x4e\xcf"];
 
@@ -38,8 +39,8 @@ impl Protocol {
     /// Its name in an exchange.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::WebSocket => "websocket",
-            Self::WebTransport | Self::WebTransportH3 => "webtransport",
+            Self::WebSocket => token::WEBSOCKET,
+            Self::WebTransport | Self::WebTransportH3 => token::WEBTRANSPORT,
             Self::Other => "",
         }
     }

@@ -40,6 +40,7 @@ pub mod session;
 mod streams;
 pub mod tcp;
 pub mod tls;
+pub mod token;
 pub mod traffic;
 mod upgrade;
 

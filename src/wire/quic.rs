@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::endpoint::{accept, bind};
 use super::h3::QuicOptions;
 use super::session::{Driver, Ended, MAX_REASON_BYTES, Prefixes};
-use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, Opening, ResponseBody, Session, Sink, WireError};
+use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, Opening, ResponseBody, Session, Sink, WireError, token};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
 
@@ -123,7 +123,7 @@ async fn connection<H: Handler>(
     let host = handshake.server_name.or_else(|| quic.local_ip().map(host_of)).unwrap_or_default();
     let response = match line.and_then(|line| head(&host, &line)) {
         Ok(head) => {
-            let protocol = "quic".to_owned();
+            let protocol = token::QUIC.to_owned();
             handler.answer(Exchange::Session(Opening { head, protocol, connection: Arc::clone(&connection) })).await
         }
         Err(error) => {

@@ -14,9 +14,8 @@ use tokio::sync::mpsc;
 use super::ResponseBody;
 use super::exchange::OnTunnel;
 use super::malformed::Refused;
+use super::token::WEBSOCKET;
 
-/// The one protocol that tunnels are opened for.
-const WEBSOCKET: &str = "websocket";
 /// What proves that a server has understood a key (RFC 6455 section 1.3).
 const PROOF: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// How long a key is, in bytes (RFC 6455 section 4.1).

@@ -57,7 +57,7 @@ fn a_reader_that_was_cut_off_comes_back_and_misses_nothing() {
     let fault = "[[fault]]\nat = '500ms'\nkind = 'close-streams'\n";
     for trial in over_every_protocol(&format!("{}{OBSERVE}{PERSISTENT}{fault}", workload(events))) {
         delivers(&trial);
-        if trial.transport().holds() {
+        if trial.stays_open() {
             for (kind, least) in [("closed", 1), ("requested", 2), ("opened", 2)] {
                 let counts = trial.of_each(kind, SUBSCRIPTIONS);
                 assert!(counts.iter().all(|count| *count >= least), "{}: {kind}: {counts:?}", trial.name());
@@ -90,7 +90,7 @@ fn a_neighbour_that_never_reads_is_not_noticed_and_the_server_ends_its_streams_c
     let fault = "[[fault]]\nat = '2800ms'\nkind = 'close-streams'\n";
     let workload = workload(events).replace("drain = '500ms'", "drain = '2500ms'");
     for trial in over_every_protocol(&format!("{workload}{OBSERVE}{fault}")) {
-        if !trial.transport().holds() {
+        if !trial.stays_open() {
             assert!(trial.is_unsupported() && trial.reason().contains("unread"), "{}", trial.name());
             continue;
         }

@@ -4,24 +4,13 @@ use std::fmt::Write;
 use std::process::Command;
 
 use serde_json::Value;
-use transport_lab::transport::{self, Transport};
+use transport_lab::transport;
 
 use crate::pace::paced;
 
-/// What each transport needs to be quick enough for a short trial, and its ways of reading where it has several.
-const TABLES: [(&str, &str); 3] = [
-    ("polling", "[polling]\ninterval = '50ms'\nphase = 'zero'\n"),
-    ("long-polling", "[long-polling]\nwait = '200ms'\n"),
-    ("streaming", ""),
-];
-/// A factor each, where there is such a transport.
-const MODES: [(&str, &str); 2] = [
-    ("webtransport", "'webtransport.mode' = ['stream', 'streams', 'datagrams']\n"),
-    ("quic", "'quic.mode' = ['stream', 'streams', 'datagrams']\n"),
-];
-
 /// A trial and what was observed in it.
 pub(crate) struct Trial {
+    planned: Value,
     result: Value,
     facts: Vec<Value>,
 }
@@ -37,12 +26,10 @@ pub(crate) fn over_every_protocol(settings: &str) -> Vec<Trial> {
         "question = 'Does it keep its word?'\nrepeats = 1\ntimeout = '2min'\nclient = 'native'\n[factors]\nprotocol = [{}]\n",
         protocols.join(", ")
     );
-    let there = |name: &str| transport::find(name).is_some();
-    for (_, modes) in MODES.iter().filter(|(name, _)| there(name)) {
-        text.push_str(modes);
-    }
-    for (_, table) in TABLES.iter().filter(|(name, _)| there(name)) {
-        text.push_str(table);
+    // A factor for each transport: the tables of its variants.
+    for row in transport::ALL {
+        let tables = row.variants.iter().map(|table| format!("{{ {} }}", table.replace('\n', ", ")));
+        writeln!(text, "'{}' = [{}]", row.name, tables.collect::<Vec<_>>().join(", ")).unwrap();
     }
     write!(text, "{}", paced(settings)).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -58,9 +45,13 @@ pub(crate) fn over_every_protocol(settings: &str) -> Vec<Trial> {
     let run = run.map(|entry| entry.path()).find(|path| path.is_dir()).expect(&said);
     let journal = std::fs::read_to_string(run.join("observations.jsonl")).unwrap();
     let facts: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let trials = summary["trials"].as_array().unwrap().iter();
+    let plan = std::fs::read_to_string(run.join("plan.json")).unwrap();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    let planned = plan["trials"].as_array().unwrap().iter();
+    let trials = summary["trials"].as_array().unwrap().iter().zip(planned);
     let trials: Vec<Trial> = trials
-        .map(|result| Trial {
+        .map(|(result, planned)| Trial {
+            planned: planned.clone(),
             result: result.clone(),
             facts: facts.iter().filter(|fact| fact["trial"] == result["trial"]).cloned().collect(),
         })
@@ -74,25 +65,25 @@ pub(crate) fn over_every_protocol(settings: &str) -> Vec<Trial> {
 }
 
 impl Trial {
-    /// Its levels, for a message.
+    /// Its protocol and its transport's table, for a message.
     pub(crate) fn name(&self) -> String {
-        let levels = self.result["levels"].as_object().unwrap().values();
-        levels.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        let protocol = self.result["levels"]["protocol"].as_str().unwrap();
+        format!("{protocol} {}", self.result["levels"][protocol.split('/').next().unwrap()])
     }
 
-    pub(crate) fn transport(&self) -> &'static Transport {
-        let protocol = self.result["levels"]["protocol"].as_str().unwrap();
-        transport::find(protocol.split('/').next().unwrap()).unwrap()
+    /// Whether a subscription has something open for as long as it lasts.
+    pub(crate) fn stays_open(&self) -> bool {
+        self.planned["promises"]["exchanges"] == "persistent"
     }
 
     /// Whether what it sends may get lost on the way, by its own rules.
     pub(crate) fn may_lose(&self) -> bool {
-        self.name().contains("datagrams")
+        self.planned["promises"]["without-loss"] == false
     }
 
     /// Whether what it sends may be overtaken, by its own rules: an event that is a datagram or has a stream of its own.
     pub(crate) fn may_reorder(&self) -> bool {
-        self.may_lose() || self.name().contains(" streams")
+        self.planned["promises"]["in-order"] == false
     }
 
     pub(crate) fn is_unsupported(&self) -> bool {

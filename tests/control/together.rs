@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::time::timeout;
 use transport_lab::feed::payload;
 use transport_lab::server::{Options, Server};
+use transport_lab::transport::Configuration;
 use transport_lab::trial::clock::{monotonic_nanos, unix_micros};
 use transport_lab::trial::{Alpn, Down, Fact, Up};
 use transport_lab::wire::Sink;
@@ -37,7 +38,7 @@ async fn census(alpn: Alpn) -> BTreeSet<u32> {
         token: None,
         control: None,
         settings: settings.server,
-        tables: settings.transports,
+        transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
         rig: None,
         sink,
     });

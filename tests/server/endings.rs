@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use transport_lab::certs::Certs;
 use transport_lab::server::{Options, Server};
+use transport_lab::transport::Configuration;
 use transport_lab::trial::ledger::{Counts, Ledger};
 use transport_lab::trial::{Alpn, Settings};
 use transport_lab::wire::dial::{Dialled, Target};
@@ -66,7 +67,7 @@ impl Subject {
                 control: None,
                 token: None,
                 settings: settings.server,
-                tables: settings.transports,
+                transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
                 rig: None,
                 sink,
             });

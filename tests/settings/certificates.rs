@@ -7,6 +7,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use transport_lab::certs::{Certs, base64};
 use transport_lab::server::{Options, Server};
+use transport_lab::transport::Configuration;
 use transport_lab::trial::settings::CertificateUse;
 use transport_lab::trial::{Alpn, Settings};
 use transport_lab::wire::{Sink, tls};
@@ -23,7 +24,7 @@ async fn server(certs: &Arc<Certs>) -> (Server, u16, u16) {
         hosts: vec![],
         origins: vec![],
         settings: settings.server,
-        tables: settings.transports,
+        transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
         rig: None,
         sink: Sink::new(|_| ()),
     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use transport_lab::certs::Certs;
 use transport_lab::server::{Options, Server};
-use transport_lab::transport::{Receipts, Subscribing, sse};
+use transport_lab::transport::{Configuration, Receipts, Subscribing, sse};
 use transport_lab::trial::{Alpn, Fact, Settings};
 use transport_lab::wire::dial::Target;
 use transport_lab::wire::{Pool, Sink};
@@ -23,7 +23,7 @@ async fn server(certs: &Arc<Certs>) -> (Server, Target) {
         hosts: vec![],
         origins: vec![],
         settings: settings.server,
-        tables: settings.transports,
+        transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
         rig: None,
         sink: Sink::new(|_| ()),
     });
@@ -39,12 +39,12 @@ async fn a_reader_stays_away_after_a_204_or_another_type_and_comes_back_as_late_
     let pool = Pool::new(Alpn::H2, certs.ca(), true);
     let (opened, is_open) = tokio::sync::watch::channel(false);
     let sink = Sink::new(move |fact| _ = matches!(fact, Fact::Opened { .. }) && opened.send_replace(true));
-    let table = serde_json::json!({});
+    let transport = (sse::TRANSPORT.configure)(&serde_json::json!({})).unwrap();
     let read = async |path: &str| {
         let mut receipts = Receipts::new(0, sink.clone());
-        let (pool, target, table) = (&pool, &target, &table);
-        let given = Subscribing { pool, target, path, table, receipts: &mut receipts, outgoing: None, seed: 1 };
-        let reason = (sse::TRANSPORT.subscribe)(given).await;
+        let (pool, target) = (&pool, &target);
+        let given = Subscribing { pool, target, path, receipts: &mut receipts, outgoing: None, seed: 1 };
+        let reason = transport.subscribe(given).await;
         (reason, receipts)
     };
     for (path, says, finished) in [

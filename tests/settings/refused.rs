@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use transport_lab::certs::Certs;
 use transport_lab::server::{Options, Server};
+use transport_lab::transport::Configuration;
 use transport_lab::trial::{Alpn, Settings};
 use transport_lab::units::Settable;
 use transport_lab::wire::Sink;
@@ -32,7 +33,7 @@ fn serve(certs: &Arc<Certs>) -> (u16, tokio::sync::oneshot::Sender<()>, std::thr
                 hosts: vec![],
                 origins: vec![],
                 settings: settings.server,
-                tables: settings.transports,
+                transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
                 rig: None,
                 sink: Sink::new(|_| ()),
             });

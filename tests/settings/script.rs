@@ -6,7 +6,7 @@ use std::process::Command;
 fn the_parsers_in_script_parse_as_the_standards_say_however_a_stream_is_cut() {
     let page = include_str!("parser.html")
         .replace("/*PARSER*/", include_str!("../../src/transport/sse/parser.js"))
-        .replace("/*LINES*/", include_str!("../../src/transport/streaming/lines.js"))
+        .replace("/*LINES*/", include_str!("../../src/transport/lines.js"))
         .replace("/*CASES*/", include_str!("../../src/transport/sse/cases.json"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parser.html");

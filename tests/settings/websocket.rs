@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use transport_lab::certs::Certs;
 use transport_lab::feed::{After, Cursor};
 use transport_lab::server::{Options, Server};
-use transport_lab::transport::{Receipts, Subscribing};
+use transport_lab::transport::{Configuration, Receipts, Subscribing};
 use transport_lab::trial::{Alpn, Fact, Settings};
 use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::{Pool, Sink};
@@ -82,7 +82,7 @@ fn server(certs: &Arc<Certs>) -> (Server, Seen) {
         hosts: vec![],
         origins: vec![],
         settings: settings.server,
-        tables: settings.transports,
+        transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
         rig: None,
         sink,
     });
@@ -118,12 +118,12 @@ async fn what_the_native_client_sends_comes_back_whole_and_in_order() {
             pool: &pool,
             target: &target,
             path: &path,
-            table: &serde_json::json!({}),
             receipts: &mut receipts,
             outgoing: Some(outgoing),
             seed: 1,
         };
-        let subscribed = (transport_lab::transport::websocket::TRANSPORT.subscribe)(subscribing);
+        let transport = (transport_lab::transport::websocket::TRANSPORT.configure)(&serde_json::json!({})).unwrap();
+        let subscribed = transport.subscribe(subscribing);
         let ending = async {
             // Its readers are ended once everything has been published; what is in the log is still theirs.
             while Cursor::new(&feed, After::Now).last().seq < SENT as u64 {

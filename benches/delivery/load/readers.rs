@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use transport_lab::transport::{self, Receipts, Subscribing};
+use transport_lab::transport::{self, Configured, Receipts, Subscribing};
 use transport_lab::trial::Alpn;
 use transport_lab::wire::dial::{Dialled, Target};
 use transport_lab::wire::{Pool, Sink, tls};
@@ -300,13 +300,15 @@ fn last_id(body: &[u8]) -> Option<&str> {
 async fn native(opening: &Arc<Opening>, subs: std::ops::Range<usize>) -> Result<(), String> {
     let Spec { protocol, .. } = &opening.spec;
     let row = transport::find(&protocol.transport).ok_or("no such transport")?;
-    let table = (row.check)(&serde_json::json!({})).map_err(|error| error.to_string())?;
+    let transport = (row.configure)(&serde_json::json!({})).map_err(|error| error.to_string())?;
+    let transport = Arc::<dyn Configured>::from(transport);
     // Given back when the first of them is open, or is not to be.
     let pass = Arc::new(Mutex::new(Some(Arc::clone(&opening.gate).acquire_owned().await)));
     let pool = Arc::new(Pool::new(protocol.alpn, opening.ca.clone(), true));
     let mut tasks = JoinSet::new();
     for sub in subs {
-        let (opening, pool, table, pass) = (Arc::clone(opening), Arc::clone(&pool), table.clone(), Arc::clone(&pass));
+        let (opening, pool, pass) = (Arc::clone(opening), Arc::clone(&pool), Arc::clone(&pass));
+        let transport = Arc::clone(&transport);
         tasks.spawn(async move {
             let tally = opening.tally.clone();
             let sink = Sink::new(move |fact| {
@@ -319,13 +321,12 @@ async fn native(opening: &Arc<Opening>, subs: std::ops::Range<usize>) -> Result<
                 pool: &pool,
                 target: &opening.target,
                 path: &opening.spec.path,
-                table: &table,
                 receipts: &mut receipts,
                 outgoing: None,
                 seed: sub as u64,
             };
             let ended = tokio::select! {
-                reason = (row.subscribe)(subscribing) => Some(reason),
+                reason = transport.subscribe(subscribing) => Some(reason),
                 _ = stop.wait_for(|stop| *stop) => None,
             };
             if let Some(reason) = ended {

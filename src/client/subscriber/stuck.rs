@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::watch;
 
-use crate::transport::{Receipts, Subscribing, Transport};
+use crate::transport::{Configured, Receipts, Subscribing};
 use crate::trial::{Fact, SubscriptionPlan};
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink};
@@ -18,9 +18,8 @@ const UNREAD: usize = 1024 * 1024;
 /// Subscribes, and once that is open does nothing more with it until the end. Whatever the server sends fills what
 /// there is on the way, its flow control's windows and the kernel's buffers, and then waits.
 pub(super) async fn read(
-    transport: &'static Transport,
+    transport: Arc<dyn Configured>,
     plan: SubscriptionPlan,
-    table: Arc<serde_json::Value>,
     pool: Arc<Pool>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -33,11 +32,10 @@ pub(super) async fn read(
     });
     let mut receipts = Receipts::new(plan.sub, sink);
     let target = Target { host: plan.host, port: plan.port };
-    let mut reading = pin!((transport.subscribe)(Subscribing {
+    let mut reading = pin!(transport.subscribe(Subscribing {
         pool: &pool,
         target: &target,
         path: &plan.path,
-        table: &table,
         receipts: &mut receipts,
         outgoing: None,
         seed: u64::from(plan.sub),

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::{mpsc, watch};
 
 use super::backoff::Backoff;
-use crate::transport::{Receipts, Subscribing, Transport, Upstream};
+use crate::transport::{Configured, Receipts, Subscribing, Upstream};
 use crate::trial::SubscriptionPlan;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::Reconnect;
@@ -25,8 +25,8 @@ const WITHIN: usize = 1;
 /// One subscription, and what it needs.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) transport: &'static Transport,
-    pub(super) table: Arc<serde_json::Value>,
+    pub(super) transport: Arc<dyn Configured>,
+    pub(super) upstream: Upstream,
     pub(super) pool: Arc<Pool>,
     pub(super) seed: u64,
     pub(super) reconnect: Reconnect,
@@ -53,7 +53,7 @@ pub(super) async fn run(mut reading: Reading, go: u64, sink: Sink, mut stop: wat
 async fn read(reading: &mut Reading, receipts: &mut Receipts) {
     let target = Target { host: reading.plan.host.clone(), port: reading.plan.port };
     let sent = reading.sent.take();
-    match (sent, reading.transport.upstream) {
+    match (sent, reading.upstream) {
         (None, _) => subscribe(reading, &target, receipts, None).await,
         (Some(mut sent), Upstream::InBand) => subscribe(reading, &target, receipts, Some(&mut sent)).await,
         (Some(sent), Upstream::Post) => {
@@ -83,11 +83,10 @@ async fn subscribe(
             }
             None => (None, None),
         };
-        let subscribing = (reading.transport.subscribe)(Subscribing {
+        let subscribing = reading.transport.subscribe(Subscribing {
             pool: &reading.pool,
             target,
             path: &reading.plan.path,
-            table: &reading.table,
             receipts,
             outgoing,
             seed: reading.seed,

@@ -134,7 +134,7 @@ fn millis(nanos: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::{Levels, Settings};
+    use crate::trial::{Levels, Promises, Settings};
 
     const GO: u64 = 5_000_000_000;
 
@@ -143,7 +143,7 @@ mod tests {
         settings.workload.subscribers = 3;
         settings.workload.direction = direction;
         settings.workload.events.count = 4;
-        PlannedTrial { trial: 0, repeat: 0, seed: 1, levels: Levels::new(), settings }
+        PlannedTrial { trial: 0, repeat: 0, seed: 1, levels: Levels::new(), settings, promises: Promises::default() }
     }
 
     fn begun(direction: Direction) -> Possible {

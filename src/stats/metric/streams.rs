@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn polls_have_no_connection_between_two() {
         let mut rig = Rig::new();
-        rig.planned.settings.protocol.transport = "polling".to_owned();
+        rig.planned.promises.exchanges = crate::trial::Exchanges::Periodic;
         rig.request(0).attach(0, 1).open(0).detach(0, 1).census();
         for metric in [&CONNECTIONS, &STREAMS_PER_CONNECTION] {
             let entry = rig.metric(metric);

@@ -9,7 +9,7 @@ use quinn::RecvStream;
 use tokio::sync::mpsc;
 
 use super::{Mode, Publish, Table};
-use crate::transport::streaming::Lines;
+use crate::transport::lines::Lines;
 use crate::transport::{Receipts, Subscribing, Told, with_query};
 use crate::wire::Session;
 use crate::wire::session::SessionError;
@@ -24,15 +24,15 @@ const MAX_READING: usize = 1024;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Reads until the session ends, and sends what is to be published meanwhile.
-pub(in crate::transport) async fn subscribe(name: &str, subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, table, receipts, outgoing, .. } = subscribing;
-    let Table { mode, publish, .. } = Table::of(table);
+pub(in crate::transport) async fn subscribe(token: &str, subscribing: Subscribing<'_>, table: Table) -> String {
+    let Subscribing { pool, target, path, receipts, outgoing, .. } = subscribing;
+    let Table { mode, publish, .. } = table;
     let mut path = with_query(path, "mode", mode.word());
     if let Some(last) = receipts.last() {
         path = with_query(&path, "after", last);
     }
     let asked = match pool.connect(target).await {
-        Ok(dialled) => dialled.session(&path, name, &[]).await,
+        Ok(dialled) => dialled.session(&path, token, &[]).await,
         Err(error) => return error.to_string(),
     };
     let session = match asked {

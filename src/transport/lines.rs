@@ -6,18 +6,18 @@ const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// A line is longer than a reader takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a line of more than {MAX_BYTES} bytes")]
-pub struct LineTooLong;
+pub(super) struct LineTooLong;
 
 /// Puts lines together. What follows the last line feed is no line yet, and never becomes one where the stream ends
 /// there: it was cut off.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(super) struct Lines {
     line: Vec<u8>,
 }
 
 impl Lines {
     /// Takes bytes; `each` is given every line that they complete, without its line feed; an empty one is passed over.
-    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), LineTooLong> {
+    pub(super) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), LineTooLong> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let before = &rest[..end];

@@ -1,0 +1,295 @@
+//! Multipart streaming: one response that goes on, each event a part of `multipart/x-mixed-replace`, which is how pages
+//! were pushed images and documents before there was anything else (Netscape 1.1, 1995; WHATWG HTML section 7.4.4).
+//!
+//! A part ends where the next delimiter is (RFC 2046 section 5.1.1), so the server writes that at once and not with the
+//! next event: who knows no `Content-Length` would get each event one too late. A part without content is a sign of life.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+
+use super::configured::{self, Configured};
+use super::{
+    Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query,
+};
+use crate::feed::{After, Encoding, Next};
+use crate::trial::{Alpn, Exchanges};
+use crate::wire::ResponseBody;
+
+/// The row.
+pub static TRANSPORT: Transport = Transport {
+    name: "multipart",
+    title: "Multipart streaming",
+    alpns: &Alpn::HTTP,
+    opens: Opens::Request,
+    exchanges: Exchanges::Persistent,
+    upstream: Upstream::Post,
+    page: |_| Ok(()),
+    script: include_str!("multipart.js"),
+    modules: &[],
+    variants: &[""],
+    configure: configured::read::<Settings>,
+};
+
+/// The table `[multipart]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Whether the server begins to write at once: the place in the feed to who has none yet, the first delimiter alone
+    /// to others. Without it both come with the first event.
+    pub greeting: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { greeting: true }
+    }
+}
+
+impl Configured for Settings {
+    fn table(&self) -> serde_json::Value {
+        configured::table(self)
+    }
+
+    fn serve(&self, reading: Reading<'_>) -> Reply {
+        serve(reading, *self)
+    }
+
+    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+        Box::pin(subscribe(subscribing))
+    }
+}
+
+const TYPE: &str = "multipart/x-mixed-replace; boundary=transport-lab";
+/// Begins the first part. Content can't have it in it: JSON has no line breaks.
+const FIRST: &[u8] = b"--transport-lab";
+/// Ends a part, and begins the next.
+const DELIMITER: &[u8] = b"\r\n--transport-lab";
+/// A part without fields and content.
+const EMPTY: Bytes = Bytes::from_static(b"\r\n\r\n\r\n--transport-lab");
+/// Makes the last delimiter the one that ends it all.
+const CLOSE: Bytes = Bytes::from_static(b"--\r\n");
+
+/// What is next, given that the delimiter before it was written.
+static PART: Encoding = Encoding {
+    name: "multipart/x-mixed-replace",
+    encode: |event| {
+        let line = json::encoded(event);
+        part(&line[..line.len() - 1])
+    },
+};
+
+fn part(content: &[u8]) -> Bytes {
+    let fields = format!("\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", content.len());
+    [fields.as_bytes(), content, DELIMITER].concat().into()
+}
+
+fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
+    let reader = reading.beginning.after(reading.after);
+    // Who says where it is knows its place, and who is to be told of a gap has none yet.
+    let place = (reading.after == After::Now).then(|| part(json::place_line(reader.last()).trim_ascii_end()));
+    let begin = if settings.greeting { Begin::Now(place) } else { Begin::WithTheFirst };
+    let mut response = http::Response::new(ResponseBody::chunks(stream::unfold(Some((begin, reader)), chunk)));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(TYPE));
+    // `no-transform` keeps proxies from holding the stream back to compress it.
+    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
+    response.into()
+}
+
+/// What of the beginning is to be written yet.
+enum Begin {
+    /// All of it, with this part if there is one.
+    Now(Option<Bytes>),
+    /// The delimiter, before the first part.
+    WithTheFirst,
+    /// Nothing.
+    Written,
+}
+
+/// `None`: the last delimiter was written.
+type State = Option<(Begin, FeedReader)>;
+
+async fn chunk(state: State) -> Option<(Bytes, State)> {
+    let (begin, mut reader) = state?;
+    if let Begin::Now(place) = begin {
+        let bytes = [FIRST, place.as_deref().unwrap_or_default()].concat();
+        return Some((bytes.into(), Some((Begin::Written, reader))));
+    }
+    let mut rest = true;
+    let bytes = match reader.next().await {
+        Next::Event(event) => event.encoded(&PART),
+        Next::Gap(gap) => part(json::gap_line(gap).trim_ascii_end()),
+        Next::Beat => EMPTY,
+        Next::End => {
+            rest = false;
+            CLOSE
+        }
+    };
+    let bytes = if matches!(begin, Begin::WithTheFirst) { [FIRST, &bytes].concat().into() } else { bytes };
+    Some((bytes, rest.then_some((Begin::Written, reader))))
+}
+
+async fn subscribe(subscribing: Subscribing<'_>) -> String {
+    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+    let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
+    let fields = [("accept", "multipart/x-mixed-replace"), ("cache-control", "no-store")];
+    let answered = match pool.connect(target).await {
+        Ok(dialled) => dialled.get(&asked, &fields).await,
+        Err(error) => return error.to_string(),
+    };
+    let mut response = match answered {
+        Ok(response) if response.status == StatusCode::OK => response,
+        Ok(response) => return format!("the server answered {}", response.status),
+        Err(error) => return error.to_string(),
+    };
+    let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let Some(mut parts) = Parts::of(kind) else { return format!("the answer has no parts but is `{kind}`") };
+    receipts.opened();
+    while let Some(chunk) = response.chunk().await {
+        let bytes = match chunk {
+            Ok(bytes) => bytes,
+            Err(error) => return error.to_string(),
+        };
+        let mut wrong = None;
+        let pushed = parts.push(&bytes, |content| match Told::read(content) {
+            Ok(told) => told.note(receipts),
+            Err(error) => wrong = Some(format!("not an event: {error}")),
+        });
+        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| error.to_string())) {
+            return wrong;
+        }
+    }
+    "the server ended the stream".to_owned()
+}
+
+/// How long a part may be, in bytes: a trial's largest event (1 MiB), escaped.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// A part is longer than a reader takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a part of more than {MAX_BYTES} bytes")]
+struct PartTooLong;
+
+/// Puts parts together that come in pieces of any length.
+struct Parts {
+    /// The line break and the dashes included.
+    delimiter: Vec<u8>,
+    /// What is no part yet. A line break is put in front of all, as the first delimiter has none.
+    read: BytesMut,
+    /// How much of it has no delimiter in it.
+    looked: usize,
+    /// Whether what comes is before the first delimiter, which is no part.
+    preamble: bool,
+    closed: bool,
+}
+
+impl Parts {
+    /// For a response of this type, if it is one in parts.
+    fn of(kind: &str) -> Option<Self> {
+        let mut parameters = kind.split(';').map(str::trim);
+        parameters.next().filter(|essence| essence.eq_ignore_ascii_case("multipart/x-mixed-replace"))?;
+        let boundary = parameters.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.eq_ignore_ascii_case("boundary").then(|| value.trim_matches('"'))
+        })?;
+        let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
+        Some(Self { delimiter, read: BytesMut::from(&b"\r\n"[..]), looked: 0, preamble: true, closed: false })
+    }
+
+    /// Takes bytes; `each` is given the content of every part that they complete, unless there is none.
+    fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), PartTooLong> {
+        if self.closed {
+            return Ok(());
+        }
+        self.read.extend_from_slice(bytes);
+        while let Some(end) = self.end() {
+            let part = self.read.split_to(end);
+            let _ = self.read.split_to(self.delimiter.len());
+            self.looked = 0;
+            if std::mem::take(&mut self.preamble) {
+                continue;
+            }
+            // What follows the delimiter on its line: nothing, padding, or what says that it is the last.
+            if part.starts_with(b"--") {
+                self.closed = true;
+                return Ok(());
+            }
+            let content = content(&part);
+            if !content.is_empty() {
+                each(content);
+            }
+        }
+        if self.read.len() > MAX_BYTES { Err(PartTooLong) } else { Ok(()) }
+    }
+
+    /// Where the next delimiter is.
+    fn end(&mut self) -> Option<usize> {
+        while let Some(at) = self.read[self.looked..].iter().position(|byte| *byte == b'\r') {
+            self.looked += at;
+            let rest = &self.read[self.looked..];
+            if rest.len() < self.delimiter.len() {
+                return None;
+            }
+            if rest.starts_with(&self.delimiter) {
+                return Some(self.looked);
+            }
+            self.looked += 1;
+        }
+        self.looked = self.read.len();
+        None
+    }
+}
+
+/// What follows an empty line: before it are the rest of the delimiter's line and the part's fields.
+fn content(part: &[u8]) -> &[u8] {
+    part.windows(4).position(|four| four == b"\r\n\r\n").map_or(&[], |end| &part[end + 4..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: &str, stream: &[u8], step: usize) -> Vec<String> {
+        let mut parts = Parts::of(kind).unwrap();
+        let mut read = Vec::new();
+        for piece in stream.chunks(step) {
+            parts.push(piece, |content| read.push(String::from_utf8(content.to_vec()).unwrap())).unwrap();
+        }
+        read
+    }
+
+    #[test]
+    fn parts_come_whole_in_pieces_of_any_length_and_at_once() {
+        let stream = [FIRST, &part(b"one"), &EMPTY, &part(b"two\rlines\r\n"), &CLOSE].concat();
+        for step in 1..stream.len() {
+            assert_eq!(read(TYPE, &stream, step), ["one", "two\rlines\r\n"], "{step}");
+        }
+        // The last is there before anything follows it.
+        assert_eq!(read(TYPE, &[FIRST, &part(b"one")].concat(), 7), ["one"]);
+    }
+
+    #[test]
+    fn what_others_write_is_read_too() {
+        // A preamble, padding, fields of any kind, a delimiter's beginning in the content, and an epilogue.
+        let stream = b"ignored\r\n--x \t\r\nA: b\r\nC: d\r\n\r\n\r\n--\r\n--y\r\n--x\r\n\r\nbare\r\n--x--\r\n--x\r\n\r\nafter\r\n--x";
+        for step in [1, 5, stream.len()] {
+            assert_eq!(read("Multipart/X-Mixed-Replace;charset=utf-8; boundary=\"x\"", stream, step), [
+                "\r\n--\r\n--y",
+                "bare"
+            ]);
+        }
+        for kind in ["multipart/x-mixed-replace", "multipart/mixed; boundary=x", "text/plain", ""] {
+            assert!(Parts::of(kind).is_none(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_part_without_end_is_refused() {
+        let mut parts = Parts::of(TYPE).unwrap();
+        parts.push(FIRST, |_| ()).unwrap();
+        let pushed = (0..).find_map(|_| parts.push(&[b'x'; 4096], |_| ()).err());
+        assert_eq!(pushed, Some(PartTooLong));
+    }
+}

@@ -69,13 +69,17 @@ fn version(path: &Path) -> String {
 }
 
 fn supports(settings: &Settings) -> Result<(), String> {
-    let opens = transport::find(&settings.protocol.transport).map(|row| row.opens);
-    match (settings.protocol.alpn, opens) {
-        (Alpn::H3, _) => Err("WebKitGTK has no HTTP/3".to_owned()),
-        (Alpn::H2, Some(Opens::Tunnel(_))) => {
-            Err("WebKitGTK has no WebSocket over HTTP/2 (RFC 8441)".to_owned())
+    let row = transport::find(&settings.protocol.transport);
+    let is_tunnel = row.is_some_and(|row| matches!(row.opens, Opens::Tunnel(_)));
+    let has_parts = row.and_then(|row| row.media_type).is_some_and(|kind| kind.starts_with("multipart/"));
+    match settings.protocol.alpn {
+        Alpn::H3 => Err("WebKitGTK has no HTTP/3".to_owned()),
+        Alpn::H2 if is_tunnel => Err("WebKitGTK has no WebSocket over HTTP/2 (RFC 8441)".to_owned()),
+        // Seen with 2.50: of such a response a fetch is told the header and nothing else, and fails where it ends.
+        Alpn::H1 | Alpn::H2 if has_parts => {
+            Err("WebKitGTK takes the parts of a response apart itself, and gives a fetch none of them".to_owned())
         }
-        (Alpn::H1 | Alpn::H2 | Alpn::Quic, _) => browser_supports(settings),
+        Alpn::H1 | Alpn::H2 | Alpn::Quic => browser_supports(settings),
     }
 }
 

@@ -109,15 +109,20 @@ pub enum ConfigureError {
     #[error("there is no transport `{0}`")]
     Unknown(String),
     /// Its table isn't one.
-    #[error("[{0}] can't be read")]
-    Table(String, #[source] serde_json::Error),
+    #[error("[{transport}] can't be read")]
+    Table {
+        /// Whose.
+        transport: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
 }
 
 /// The transport that a trial's settings name, and the same with its table.
 pub fn of(settings: &Settings) -> Result<(&'static Transport, Box<dyn Configured>), ConfigureError> {
     let name = &settings.protocol.transport;
     let row = find(name).ok_or_else(|| ConfigureError::Unknown(name.clone()))?;
-    let configured = row.of(settings).map_err(|source| ConfigureError::Table(name.clone(), source))?;
+    let configured = row.of(settings).map_err(|source| ConfigureError::Table { transport: name.clone(), source })?;
     Ok((row, configured))
 }
 
@@ -139,7 +144,8 @@ impl Configuration {
         let empty = Value::Object(serde_json::Map::new());
         let configured = |row: &&'static Transport| {
             let configured = (row.configure)(tables.get(row.name).unwrap_or(&empty));
-            configured.map(|it| (*row, it)).map_err(|source| ConfigureError::Table(row.name.to_owned(), source))
+            let configured = configured.map(|configured| (*row, configured));
+            configured.map_err(|source| ConfigureError::Table { transport: row.name.to_owned(), source })
         };
         Ok(Self(ALL.iter().map(configured).collect::<Result<_, _>>()?))
     }

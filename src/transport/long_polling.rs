@@ -24,6 +24,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Hanging,
+    media_type: Some("application/json"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("long-polling.js"),

@@ -59,6 +59,8 @@ pub struct Transport {
     pub opens: Opens,
     /// What a subscription has under way.
     pub exchanges: Exchanges,
+    /// What a reader is answered with, as its `Content-Type` says; `None`: with no content, but a tunnel or a session.
+    pub media_type: Option<&'static str>,
     /// How a reader sends events to its feed.
     pub upstream: Upstream,
     /// Whether a page can speak it on this ALPN, and if not, why no browser can. What only some can't is their

@@ -25,6 +25,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Persistent,
+    media_type: Some("multipart/x-mixed-replace"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("multipart.js"),

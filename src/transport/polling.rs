@@ -30,6 +30,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Periodic,
+    media_type: Some("application/json"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("polling.js"),

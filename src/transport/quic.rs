@@ -15,6 +15,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &[Alpn::Quic],
     opens: Opens::Session(token::QUIC),
     exchanges: Exchanges::Persistent,
+    media_type: None,
     upstream: Upstream::InBand,
     page: |_| Err("no browser lets a page speak QUIC without HTTP/3"),
     script: "",

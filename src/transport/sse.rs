@@ -29,6 +29,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Persistent,
+    media_type: Some("text/event-stream"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("sse.js"),

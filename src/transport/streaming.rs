@@ -22,6 +22,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Persistent,
+    media_type: Some("application/x-ndjson"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     script: include_str!("streaming.js"),

@@ -33,6 +33,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Tunnel(token::WEBSOCKET),
     exchanges: Exchanges::Persistent,
+    media_type: None,
     upstream: Upstream::InBand,
     page: |alpn| match alpn {
         Alpn::H1 | Alpn::H2 => Ok(()),

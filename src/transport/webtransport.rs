@@ -18,6 +18,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &[Alpn::H3],
     opens: Opens::Session(token::WEBTRANSPORT),
     exchanges: Exchanges::Persistent,
+    media_type: None,
     upstream: Upstream::InBand,
     page: |_| Ok(()),
     script: include_str!("webtransport.js"),

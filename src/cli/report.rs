@@ -1,20 +1,19 @@
 //! `report`: rebuilds every derived file of a run from its journal.
 
 use std::io::Write;
-use std::slice;
 
 use super::{CliError, Exit, ReportArgs, run, write_file};
 use crate::experiment::results;
 use crate::experiment::run::locate;
-use crate::report::csv;
+use crate::report::{CSV, Look};
 
 /// Does it.
 pub(super) fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let folder = locate(&args.out, &args.run)?;
     let results = results::derive(&folder)?;
     if let Some(path) = &args.csv {
-        write_file(path, &csv(slice::from_ref(&results.summary))?)?;
+        write_file(path, &(CSV.write)(&[results.contents()], Look::PLAIN)?)?;
     }
-    run::print(&results, out)?;
+    run::print(&results, args.csv.as_deref(), out)?;
     Ok(Exit::Good)
 }

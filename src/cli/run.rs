@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use console::Term;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{CliError, Exit, RunArgs, signals, wanted, write_file};
 use crate::client;
-use crate::experiment::results::{Results, title};
+use crate::experiment::results::Results;
 use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, RunError, plan};
 use crate::report::{self, Look};
@@ -38,7 +39,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         return Err(CliError::Experiments(errors));
     }
     let interrupt = signals::interrupt();
-    let (mut exit, mut summaries) = (Exit::Good, Vec::new());
+    let (mut exit, mut kept) = (Exit::Good, Vec::new());
     if let Some(path) = &args.csv {
         // Where it can't be written is better known before than after; what is there stays until there is something new.
         let opened = File::options().append(true).create(true).open(path);
@@ -59,14 +60,14 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         bar.finish();
         let Ran { results, interrupted } = ran?;
         if let Some(path) = &args.csv {
-            summaries.push(results.summary.clone());
-            write_file(path, &report::csv(&summaries)?)?;
+            let all = kept.iter().chain([&results]).map(Results::contents).collect::<Vec<_>>();
+            write_file(path, &(report::CSV.write)(&all, Look::PLAIN)?)?;
         }
         let printed = if args.json {
-            let json = report::json(&results.summary)?;
+            let json = (report::JSON.write)(&[results.contents()], Look::PLAIN)?;
             write!(out, "{json}").map_err(CliError::from)
         } else {
-            print(&results, out)
+            print(&results, args.csv.as_deref(), out)
         };
         wanted(printed)?;
         if args.open
@@ -78,17 +79,23 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
             return Ok(Exit::Interrupted);
         }
         exit = exit.max(judged(&results, args.strict));
+        if args.csv.is_some() {
+            kept.push(results);
+        }
     }
     Ok(exit)
 }
 
-/// Prints a run's table and where its report is.
-pub(super) fn print(results: &Results, out: &mut dyn Write) -> Result<(), CliError> {
-    write!(out, "{}", report::terminal(&results.plan, &results.summary, &title, look()))?;
+/// Prints a run's table, and where its report and the table for spreadsheets are.
+pub(super) fn print(results: &Results, csv: Option<&Path>, out: &mut dyn Write) -> Result<(), CliError> {
+    write!(out, "{}", (report::TERMINAL.write)(&[results.contents()], look())?)?;
     if results.cut_short {
         writeln!(out, "\nThe journal ends in the middle of a line: the lab was killed, or the disk was full.")?;
     }
     writeln!(out, "\nReport: {}", visible(&results.report().display().to_string()))?;
+    if let Some(path) = csv {
+        writeln!(out, "Table: {}", visible(&path.display().to_string()))?;
+    }
     Ok(())
 }
 

@@ -18,9 +18,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::transport::{self, Opens};
 use crate::text::chain;
 use crate::transport::Transport;
+use crate::transport::{self, Opens};
 use crate::trial::Settings;
 use crate::trial::settings::{Connections, StuckOn};
 
@@ -33,6 +33,14 @@ pub fn find(name: &str) -> Option<&'static Client> {
         return Some(&exec::CLIENT);
     }
     ALL.iter().copied().find(|client| client.name == name)
+}
+
+/// What stands for every browser among the levels of `client`.
+pub const BROWSERS: &str = "browsers";
+
+/// Every browser.
+pub fn browsers() -> impl Iterator<Item = &'static Client> {
+    ALL.iter().copied().filter(|client| client.is_browser)
 }
 
 /// How a client is called where a person reads it: by its row's title, a program by its path.

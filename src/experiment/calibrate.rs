@@ -9,7 +9,7 @@ use super::lab::Lab;
 use super::results;
 use super::trial::Running;
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload};
+use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload, default_client};
 use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -37,7 +37,7 @@ fn settings() -> Settings {
         ..Workload::default()
     };
     Settings {
-        client: "native".to_owned(),
+        client: default_client(),
         protocol: Protocol::default(),
         timeout: Span::from_secs(5),
         workload,

@@ -30,6 +30,21 @@ pub(super) struct RawFactor<'i> {
     pub(super) levels: Vec<Value<'i>>,
 }
 
+impl<'i> RawFactor<'i> {
+    /// A factor with these levels; among those of `client`, one word may stand for every browser.
+    pub(super) fn new(name: String, key: Span, levels: Vec<Value<'i>>) -> Self {
+        let all = |level: Value<'i>| -> Vec<Value<'i>> {
+            if name != "client" || level.get_ref().as_str() != Some(client::BROWSERS) {
+                return vec![level];
+            }
+            let browser = |row: &client::Client| Spanned::new(level.span(), DeValue::String(row.name.into()));
+            client::browsers().map(browser).collect()
+        };
+        let levels = levels.into_iter().flat_map(all).collect();
+        Self { name, key, levels }
+    }
+}
+
 /// Settings and factors, unchecked.
 #[derive(Debug, Clone)]
 pub(super) struct Draft<'i> {
@@ -128,7 +143,8 @@ impl<'i> Draft<'i> {
         let (settings, transport) = self.settings(&self.tree(number, &|_| true)?)?;
         // A level that this trial doesn't read must not stand in its settings either: the native client, which
         // has no pages, would have to refuse four of them.
-        let tree = self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name))?;
+        let tree =
+            self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name))?;
         let (settings, transport) = self.settings(&tree)?;
         judge::check(&settings, &*transport).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
             Some(value) => self.source.error(value.span(), complaint.says),
@@ -181,8 +197,9 @@ impl<'i> Draft<'i> {
         {
             let clients = words::clients();
             if !clients.contains(&name) && client::exec::path(name).is_none() {
-                let program = name == "exec" || name.starts_with(client::exec::PREFIX);
-                let hint = if program { "; write exec:PATH".to_owned() } else { words::hint(name, &clients) };
+                let program = format!("{name}:").starts_with(client::exec::PREFIX);
+                let all = [&clients[..], &[client::BROWSERS]].concat();
+                let hint = if program { "; write exec:PATH".to_owned() } else { words::hint(name, &all) };
                 let says = format!("unknown client `{}`{hint}", words::short(name));
                 return Err(self.source.error(value.span(), says));
             }

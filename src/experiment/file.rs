@@ -9,6 +9,8 @@ use super::flags::Flag;
 use super::source::{Source, Span};
 use super::tree::{self, Value};
 use super::{Experiment, ExperimentError, Factor, Overrides, claims, words};
+use crate::trial::Protocol;
+use crate::trial::settings::default_client;
 
 /// The repeats of an experiment at most.
 pub(super) const MAX_REPEATS: u64 = 1000;
@@ -136,7 +138,7 @@ impl<'i> Head<'i> {
             }
             let found = tree.remove_entry(name);
             factors.push(match found {
-                Some((key, value)) => RawFactor { name: name.to_owned(), key: key.span(), levels: vec![value] },
+                Some((key, value)) => RawFactor::new(name.to_owned(), key.span(), vec![value]),
                 None => default_factor(name),
             });
         }
@@ -160,8 +162,8 @@ impl<'i> Head<'i> {
 
 /// A file that says nothing of the client or the protocol means the first of each.
 fn default_factor<'i>(name: &str) -> RawFactor<'i> {
-    let level = if name == "client" { "native" } else { "sse/h2" };
-    RawFactor { name: name.to_owned(), key: 0..0, levels: vec![Spanned::new(0..0, DeValue::String(level.into()))] }
+    let level = if name == "client" { default_client() } else { Protocol::default().to_string() };
+    RawFactor::new(name.to_owned(), 0..0, vec![Spanned::new(0..0, DeValue::String(level.into()))])
 }
 
 fn take_number(
@@ -219,7 +221,7 @@ fn collect<'i>(
             DeValue::Table(inner) => collect(source, &format!("{name}."), inner, factors)?,
             DeValue::Array(array) => {
                 let levels = levels(source, &name, span, array)?;
-                factors.push(RawFactor { name, key: key.span(), levels });
+                factors.push(RawFactor::new(name, key.span(), levels));
             }
             single => {
                 let shown = tree::shown(&single);

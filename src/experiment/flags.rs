@@ -38,18 +38,17 @@ impl Flag {
 
     /// Puts the levels in place of the setting or factor of that name; several make it a factor.
     pub(super) fn apply<'i>(&'i self, draft: &mut Draft<'i>) -> Result<(), ExperimentError> {
-        let mut levels = self.levels(draft.source)?;
+        let mut own = RawFactor::new(self.name.clone(), self.span.clone(), self.levels(draft.source)?);
         if let Some(factor) = draft.factors.iter_mut().find(|factor| factor.name == self.name) {
-            factor.key = self.span.clone();
-            factor.levels = levels;
+            *factor = own;
             return Ok(());
         }
-        if levels.len() > 1 {
+        if own.levels.len() > 1 {
             remove(&mut draft.base, &self.name);
-            draft.factors.push(RawFactor { name: self.name.clone(), key: self.span.clone(), levels });
+            draft.factors.push(own);
             return Ok(());
         }
-        let level = levels.remove(0);
+        let level = own.levels.remove(0);
         tree::put(&mut draft.base, &self.name, &self.span, level)
             .map_err(|says| draft.source.error(self.span.clone(), says))
     }

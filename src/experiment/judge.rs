@@ -159,7 +159,8 @@ fn check_besides(settings: &Settings) -> Result<(), Complaint> {
 fn check_loss(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
     let Some(Because { setting, says: why }) = transport.may_lose() else { return Ok(()) };
     let setting = format!("{}.{setting}", settings.protocol.transport);
-    let says = |what: &str, instead: &str| complain(&setting, format!("{why}: {what} can't be expected; write {instead}"));
+    let says =
+        |what: &str, instead: &str| complain(&setting, format!("{why}: {what} can't be expected; write {instead}"));
     if settings.expect.delivery == Delivery::ExactlyOnce {
         return says("`expect.delivery = \"exactly-once\"`", "\"at-most-once\" or \"observe\"");
     }
@@ -201,7 +202,9 @@ fn check_events(settings: &Settings) -> Result<(), Complaint> {
 /// How long after the census the last subscription may be handed it by its transport's own rules: the drain can't be
 /// shorter. 0 where it is handed to all at once.
 pub(super) fn least_drain(transport: &dyn Configured) -> Span {
-    transport.waits().map_or_else(Span::default, |(_, wait)| Span::from_millis(wait.nanos().div_ceil(1_000_000)) + REQUEST)
+    transport
+        .waits()
+        .map_or_else(Span::default, |(_, wait)| Span::from_millis(wait.nanos().div_ceil(1_000_000)) + REQUEST)
 }
 
 /// The census must reach every subscription before the end.
@@ -246,7 +249,8 @@ mod tests {
 
     pub(super) fn complaint(settings: serde_json::Value) -> String {
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        check(&settings, &*crate::transport::of(&settings).unwrap().1).map_or_else(|c| format!("{}: {}", c.setting, c.says), |()| "fine".to_owned())
+        check(&settings, &*crate::transport::of(&settings).unwrap().1)
+            .map_or_else(|c| format!("{}: {}", c.setting, c.says), |()| "fine".to_owned())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::Experiment;
 use super::draft::level_of;
 use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
-    Beside, BesideKind, CertificateUse, Connections, FaultKind, Opening, StuckDirection, StuckOn, Workload,
+    Beside, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
 };
 use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings};
 use crate::units::{Settable, Span};
@@ -85,7 +85,7 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
         leaves_unread(&settings.workload, transport, alpn)?;
     }
     // Other openings have no answer that says "don't come back".
-    if settings.fault.iter().any(|fault| fault.kind == FaultKind::NoContent) && transport.opens != Opens::Request {
+    if settings.fault.iter().any(|fault| fault.kind.row().ends_readers) && transport.opens != Opens::Request {
         return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name));
     }
     Ok(())
@@ -174,9 +174,7 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
     match name {
         "server.max-concurrent-streams" => multiplexed,
         "workload.connections" => is_native(settings) && shares,
-        "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => {
-            !is_native(settings)
-        }
+        "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
         // Only the native client asks, and only QUIC leaves a silent peer to be asked.

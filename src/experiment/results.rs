@@ -9,19 +9,17 @@ use time::macros::format_description;
 use super::lab::make;
 use super::{RunError, calibrate, deal, judge, plan};
 use crate::client;
-use crate::report::{self, Machine};
-use crate::stats::{self, Calibration, Summary};
+use crate::report::{self, Contents, Look, Machine};
+use crate::stats::{self, Calibration, Lanes, Summary};
 use crate::trial::journal::{self, Readback};
 use crate::trial::kept::{self, MACHINE, PLAN};
 use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
-const SUMMARY: &str = "summary.json";
 /// The name of the calibration's journal.
 pub(super) const CALIBRATION_JOURNAL: &str = "calibration.jsonl";
 const CALIBRATION: &str = "calibration.json";
-const REPORT: &str = "report.html";
 
 /// What a run came to.
 #[derive(Debug)]
@@ -34,6 +32,10 @@ pub struct Results {
     pub summary: Summary,
     /// What it was measured on.
     pub machine: Machine,
+    /// Which stream was on which connection; where only the summary was wanted, none.
+    pub lanes: Vec<Lanes>,
+    /// What the machine could tell; likewise.
+    pub calibration: Option<Calibration>,
     /// Whether the journal's last line was cut short: the lab was killed, or the disk was full.
     pub cut_short: bool,
 }
@@ -41,7 +43,13 @@ pub struct Results {
 impl Results {
     /// The page.
     pub fn report(&self) -> PathBuf {
-        self.folder.join(REPORT)
+        self.folder.join(report::HTML.file.unwrap_or_default())
+    }
+
+    /// What is shown of it.
+    pub fn contents(&self) -> Contents<'_> {
+        let Self { plan, summary, lanes, machine, calibration, .. } = self;
+        Contents { plan, summary, lanes, machine, calibration: calibration.as_ref(), title: &title }
     }
 
     /// The folder's name.
@@ -79,16 +87,16 @@ pub(super) fn create(out: &Path, plan: &Plan, text: &str, machine: &Machine) -> 
     Ok(folder)
 }
 
-/// Computes everything that derives from plan, machine and journal, and writes it: summary and report.
+/// Computes everything that derives from plan, machine and journal, and writes it in every format that a run is kept in.
 pub fn derive(folder: &Path) -> Result<Results, RunError> {
-    let (results, observations) = compute(folder)?;
-    let Results { plan, summary, machine, .. } = &results;
-    write(&folder.join(SUMMARY), report::json(summary)?.as_bytes())?;
-    let lanes = stats::lanes(plan, &observations, &asked);
-    let calibration = calibration(folder, plan, machine, &observations)?;
+    let (mut results, observations) = compute(folder)?;
+    results.lanes = stats::lanes(&results.plan, &observations, &asked);
+    let calibration = calibration(folder, &results.plan, &results.machine, &observations)?;
     write(&folder.join(CALIBRATION), &json(&calibration))?;
-    let contents = report::Contents { plan, summary, lanes: &lanes, machine, calibration: Some(&calibration) };
-    write(&folder.join(REPORT), report::html(contents, &title)?.as_bytes())?;
+    results.calibration = Some(calibration);
+    for (file, format) in report::FORMATS.iter().filter_map(|format| Some((format.file?, format))) {
+        write(&folder.join(file), (format.write)(&[results.contents()], Look::PLAIN)?.as_bytes())?;
+    }
     Ok(results)
 }
 
@@ -107,7 +115,8 @@ fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
     // `.` has no name; the folder that it is has one.
     let folder =
         folder.canonicalize().ok().filter(|_| folder.file_name().is_none()).unwrap_or_else(|| folder.to_owned());
-    Ok((Results { folder, plan, summary, machine, cut_short }, observations))
+    let (lanes, calibration) = (Vec::new(), None);
+    Ok((Results { folder, plan, summary, machine, lanes, calibration, cut_short }, observations))
 }
 
 /// What was found out about the machine so far; of the run, these are the observations.

@@ -29,7 +29,7 @@ const AFTER: [&str; 13] = [
 
 /// Writes the summaries of one run or several. The levels have a column for each factor of any of them. A trial that
 /// obtained nothing has one row, without a metric.
-pub fn csv(summaries: &[Summary]) -> Result<String, ReportError> {
+pub(super) fn csv(summaries: &[&Summary]) -> Result<String, ReportError> {
     let mut factors: Vec<&str> = Vec::new();
     for factor in summaries.iter().flat_map(|summary| &summary.trials).flat_map(|trial| trial.levels.keys()) {
         if !factors.contains(&factor.as_str()) {
@@ -109,7 +109,7 @@ mod tests {
     fn every_number_of_the_summary_is_there_in_full() {
         let (plan, observations) = run();
         let summary = summarise(&plan, &observations);
-        let rows = rows(&csv(std::slice::from_ref(&summary)).unwrap());
+        let rows = rows(&csv(&[&summary]).unwrap());
         for trial in &summary.trials {
             let of: Vec<_> = rows.iter().filter(|row| row["trial"] == trial.trial.to_string()).collect();
             assert!(of.iter().all(|row| row["outcome"] == trial.outcome.word()));
@@ -136,7 +136,7 @@ mod tests {
             trial.levels.insert("workload.subscribers".to_owned(), Value::from(5));
             trial.client_version = Some("=HYPERLINK(\"x\")\n,\u{1b}[2J".to_owned());
         }
-        let rows = rows(&csv(&[first, second]).unwrap());
+        let rows = rows(&csv(&[&first, &second]).unwrap());
         let (one, other): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["experiment"] != "other");
         assert_eq!(one.len(), other.len());
         assert!(one.iter().all(|row| row["workload.subscribers"].is_empty()));

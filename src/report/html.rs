@@ -8,27 +8,16 @@ use super::fewer::fewer;
 use super::lanes::{Drawings, drawings};
 use super::picture::{Picture, Shape, picture};
 use super::table::{Column, Row, Table, factors, plain};
-use super::{Machine, ReportError, Title};
+use super::{Contents, Format, ReportError, Title};
 use crate::stats::claim::short;
-use crate::stats::{Calibration, ClaimResult, Lanes, Summary, TrialResult, Verdict};
+use crate::stats::{ClaimResult, TrialResult, Verdict};
+use crate::trial::Claim;
 use crate::trial::claim::OneOrMany;
 use crate::trial::observation::Outcome;
-use crate::trial::{Claim, Plan};
 
-/// What a page is written from.
-#[derive(Debug, Clone, Copy)]
-pub struct Contents<'a> {
-    /// What was planned.
-    pub plan: &'a Plan,
-    /// What was found.
-    pub summary: &'a Summary,
-    /// Which stream was on which connection.
-    pub lanes: &'a [Lanes],
-    /// What it was measured on.
-    pub machine: &'a Machine,
-    /// What that could tell, where it was tried.
-    pub calibration: Option<&'a Calibration>,
-}
+/// The page.
+pub static FORMAT: Format =
+    Format { name: "html", file: Some("report.html"), write: |runs, _| runs.iter().map(|of| html(*of)).collect() };
 
 /// What the template shows. Everything is text, which it escapes.
 #[derive(Template)]
@@ -88,8 +77,8 @@ struct TrialView {
 }
 
 /// Writes the page.
-pub fn html(of: Contents<'_>, title: Title<'_>) -> Result<String, ReportError> {
-    let Contents { plan, summary, lanes, machine, calibration } = of;
+fn html(of: Contents<'_>) -> Result<String, ReportError> {
+    let Contents { plan, summary, lanes, machine, calibration, title } = of;
     let mut tally = std::collections::BTreeMap::new();
     for trial in &summary.trials {
         *tally.entry(trial.outcome).or_insert(0_u32) += 1;

@@ -9,6 +9,7 @@ mod calibration;
 mod compare;
 mod csv;
 mod fewer;
+mod format;
 mod html;
 mod lanes;
 mod machine;
@@ -18,14 +19,10 @@ mod terminal;
 
 pub use calibration::calibrated;
 pub use compare::{compare_html, compare_terminal};
-pub use csv::csv;
-pub use html::{Contents, html};
+pub use format::{CSV, Contents, FORMATS, Format, JSON, TERMINAL, json};
+pub use html::FORMAT as HTML;
 pub use machine::Machine;
-pub use terminal::{Look, terminal};
-
-use serde::Serialize;
-
-use crate::text::visible_json;
+pub use terminal::Look;
 
 /// What can go wrong with a report.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +40,3 @@ pub enum ReportError {
 
 /// How a client is called where a person reads it: `webkit` is `WebKitGTK (libsoup; not Safari)`.
 pub type Title<'a> = &'a dyn Fn(&str) -> String;
-
-/// What `--json` prints of anything, and what `summary.json` has of a summary. Ends with a line break.
-pub fn json(value: &impl Serialize) -> Result<String, ReportError> {
-    Ok(visible_json(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
-}

@@ -6,10 +6,10 @@ use comfy_table::{
     Table as Grid, TableStyle, Width,
 };
 
-use super::Title;
 use super::answer::answer;
 use super::fewer::fewer;
 use super::table::{Row, Table, plain};
+use super::{Contents, Title};
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::Plan;
@@ -25,7 +25,8 @@ pub struct Look {
 }
 
 /// The question, the table, the answer, the claims and what did not complete. Ends with a line break.
-pub fn terminal(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
+pub(super) fn terminal(of: Contents<'_>, look: Look) -> String {
+    let Contents { plan, summary, title, .. } = of;
     let mut text = vec![look.bold(&plan.question), tally(plan, summary), String::new()];
     text.extend(fewer(plan, summary, title).map(|text| format!("{}\n", paragraph(&text, look))));
     text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
@@ -40,6 +41,9 @@ pub fn terminal(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) ->
 }
 
 impl Look {
+    /// What any file can show.
+    pub const PLAIN: Self = Self { width: 100, colour: false };
+
     pub(super) fn bold(self, text: &str) -> String {
         let text = visible(text);
         if self.colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.into_owned() }
@@ -242,6 +246,7 @@ pub(super) fn trimmed(grid: &Grid) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Machine;
     use crate::report::html::tests::run;
     use crate::stats::summarise;
 
@@ -251,7 +256,9 @@ mod tests {
             "webkit" => "WebKitGTK (libsoup; not Safari)".to_owned(),
             other => other.to_owned(),
         };
-        terminal(&plan, &summarise(&plan, &observations), &title, look)
+        let (summary, machine) = (summarise(&plan, &observations), Machine::default());
+        let (plan, summary, machine) = (&plan, &summary, &machine);
+        terminal(Contents { plan, summary, lanes: &[], machine, calibration: None, title: &title }, look)
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::transport::{Configuration, ConfigureError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::observation::UsageAt;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{FaultKind, StuckDirection};
+use crate::trial::settings::{FaultAct, StuckDirection};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Fact, Role, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
@@ -105,11 +105,12 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
                 let since = if role.life > 0 { monotonic_nanos() } else { 0 };
                 publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), since, read));
             }
-            Down::Inject { fault } => match fault {
-                FaultKind::CloseStreams => server.end_streams(),
-                FaultKind::Refuse => server.turn_away(Some(StatusCode::SERVICE_UNAVAILABLE)),
-                FaultKind::NoContent => server.turn_away(Some(StatusCode::NO_CONTENT)),
-                _ => tracing::warn!(?fault, "not a fault that a server does to itself"),
+            Down::Inject { fault } => match fault.row().act {
+                FaultAct::EndStreams { answer: None } => server.end_streams(),
+                FaultAct::EndStreams { answer: Some(status) } => server.turn_away(StatusCode::from_u16(status).ok()),
+                FaultAct::KillServer { .. } | FaultAct::KillClient => {
+                    tracing::warn!(?fault, "not a fault that a server does to itself");
+                }
             },
             Down::Cease { .. } => server.turn_away(None),
             Down::Stop => break,

@@ -133,7 +133,8 @@ pub struct Configuration(Vec<(&'static Transport, Box<dyn Configured>)>);
 impl Default for Configuration {
     /// Each with its defaults.
     fn default() -> Self {
-        let configured = |row: &&'static Transport| Some((*row, (row.configure)(&Value::Object(serde_json::Map::new())).ok()?));
+        let configured =
+            |row: &&'static Transport| Some((*row, (row.configure)(&Value::Object(serde_json::Map::new())).ok()?));
         Self(ALL.iter().filter_map(configured).collect())
     }
 }

@@ -82,10 +82,7 @@ struct GapJson {
 }
 
 /// An event as a JSON object and a line feed.
-static LINE: Encoding = Encoding {
-    name: "application/x-ndjson",
-    encode: encoded,
-};
+static LINE: Encoding = Encoding { name: "application/x-ndjson", encode: encoded };
 
 /// The same, kept by nobody: for an encoding that has it within.
 pub(super) fn encoded(event: &Event) -> Bytes {

@@ -11,9 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
-use super::{
-    Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query,
-};
+use super::{Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query};
 use crate::feed::{After, Encoding, Next};
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
@@ -276,10 +274,10 @@ mod tests {
         // A preamble, padding, fields of any kind, a delimiter's beginning in the content, and an epilogue.
         let stream = b"ignored\r\n--x \t\r\nA: b\r\nC: d\r\n\r\n\r\n--\r\n--y\r\n--x\r\n\r\nbare\r\n--x--\r\n--x\r\n\r\nafter\r\n--x";
         for step in [1, 5, stream.len()] {
-            assert_eq!(read("Multipart/X-Mixed-Replace;charset=utf-8; boundary=\"x\"", stream, step), [
-                "\r\n--\r\n--y",
-                "bare"
-            ]);
+            assert_eq!(
+                read("Multipart/X-Mixed-Replace;charset=utf-8; boundary=\"x\"", stream, step),
+                ["\r\n--\r\n--y", "bare"]
+            );
         }
         for kind in ["multipart/x-mixed-replace", "multipart/mixed; boundary=x", "text/plain", ""] {
             assert!(Parts::of(kind).is_none(), "{kind}");

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
 use super::lines::Lines;
-use super::{
-    Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query,
-};
+use super::{Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query};
 use crate::feed::{After, Next};
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;

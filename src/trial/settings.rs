@@ -17,7 +17,7 @@ use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials};
 pub use expect::{Counts, Delivery, Expect};
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultAct, FaultKind, FaultRow};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, Server};
 pub use workload::{
@@ -30,7 +30,7 @@ pub use workload::{
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// Who subscribes: a client's name.
-    #[serde(default = "native")]
+    #[serde(default = "default_client")]
     pub client: String,
     /// What is subscribed over.
     #[serde(default)]
@@ -69,7 +69,8 @@ impl Settings {
     }
 }
 
-fn native() -> String {
+/// Who subscribes where nobody says: who is there on every machine.
+pub fn default_client() -> String {
     "native".to_owned()
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Complaint, complain, end_nanos};
 use crate::trial::Settings;
-use crate::trial::settings::{Counts, Delivery, Fault, FaultKind};
+use crate::trial::settings::{Counts, Delivery, Fault, FaultAct};
 use crate::units::Span;
 
 /// Faults within the timeline, and expectations that they leave possible.
@@ -26,19 +26,16 @@ pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
         check_times(settings, index, fault)?;
         let over = fault.at.nanos() + fault.length().nanos();
         // What an expectation makes impossible: exactly-once, and equal counts.
-        let (delivery, counts, why) = match fault.kind {
-            FaultKind::KillServer => {
+        let row = fault.kind.row();
+        let (delivery, counts) = match row.act {
+            FaultAct::KillServer { restart } => {
                 let before = fault.at.nanos() <= census;
-                (before, before, "a server that is killed before the census can't publish it")
+                (before, before && (!restart || census <= over))
             }
-            FaultKind::RestartServer => {
-                let why = "a server that is killed loses what was on its way, and one that is not back at the census \
-                           can't publish it";
-                (fault.at.nanos() <= census, (fault.at.nanos()..=over).contains(&census), why)
-            }
-            FaultKind::KillClient => (true, true, "a client that is killed takes what it received with it"),
-            FaultKind::CloseStreams | FaultKind::Refuse | FaultKind::NoContent => (false, false, ""),
+            FaultAct::KillClient => (true, true),
+            FaultAct::EndStreams { .. } => (false, false),
         };
+        let why = row.forbids;
         if delivery && settings.expect.delivery == Delivery::ExactlyOnce {
             let says = format!(
                 "{why}: `expect.delivery = \"exactly-once\"` is impossible; write \"at-most-once\" or \"observe\""
@@ -75,8 +72,8 @@ fn check_times(settings: &Settings, index: usize, fault: &Fault) -> Result<(), C
     let amid = |other: &&Fault| {
         let kills = other.kind.kills_server();
         let gone = other.at..=Span::from_nanos(other.at.nanos().saturating_add(other.length().nanos()));
-        let for_good = other.kind == FaultKind::KillServer && fault.at > other.at;
-        kills && fault.kind != FaultKind::KillClient && (for_good || gone.contains(&fault.at))
+        let for_good = !other.kind.row().lasts && fault.at > other.at;
+        kills && !fault.kind.kills_client() && (for_good || gone.contains(&fault.at))
     };
     let others = settings.fault.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
     if let Some(other) = others.clone().find(amid) {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{Early, Running, Which};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
-use crate::trial::settings::FaultKind;
+use crate::trial::settings::{FaultAct, FaultKind};
 use crate::trial::{Down, Fact};
 
 /// How long a killed server's last lines may take to arrive.
@@ -57,7 +57,7 @@ impl Running<'_> {
         for fault in &self.planned.settings.fault {
             let at = go + fault.at.nanos();
             steps.push((at, Step::Begin(fault.kind)));
-            if fault.kind.lasts() {
+            if fault.kind.row().lasts {
                 steps.push((at + fault.length().nanos(), Step::End(fault.kind)));
             }
         }
@@ -66,27 +66,28 @@ impl Running<'_> {
     }
 
     async fn begin_fault(&mut self, kind: FaultKind) -> Result<(), Early> {
-        self.note(Fact::Fault { t: monotonic_nanos(), fault: kind.word().to_owned() })?;
-        match kind {
-            FaultKind::KillServer | FaultKind::RestartServer => self.kill(Which::Server),
-            FaultKind::KillClient => self.kill(Which::Client),
-            FaultKind::CloseStreams | FaultKind::Refuse | FaultKind::NoContent => {
-                self.order(Which::Server, Down::Inject { fault: kind }).await;
-            }
+        let row = kind.row();
+        self.note(Fact::Fault { t: monotonic_nanos(), fault: row.name.to_owned() })?;
+        match row.act {
+            FaultAct::KillServer { .. } => self.kill(Which::Server),
+            FaultAct::KillClient => self.kill(Which::Client),
+            FaultAct::EndStreams { .. } => self.order(Which::Server, Down::Inject { fault: kind }).await,
         }
-        if kind.lasts() { Ok(()) } else { self.fault_ended(kind) }
+        if row.lasts { Ok(()) } else { self.fault_ended(kind) }
     }
 
     async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), Early> {
-        match kind {
-            FaultKind::RestartServer => self.restart_server(go).await?,
-            _ => self.order(Which::Server, Down::Cease { fault: kind }).await,
+        match kind.row().act {
+            FaultAct::KillServer { .. } => self.restart_server(go).await?,
+            FaultAct::KillClient | FaultAct::EndStreams { .. } => {
+                self.order(Which::Server, Down::Cease { fault: kind }).await;
+            }
         }
         self.fault_ended(kind)
     }
 
     fn fault_ended(&mut self, kind: FaultKind) -> Result<(), Early> {
-        Ok(self.note(Fact::FaultEnded { t: monotonic_nanos(), fault: kind.word().to_owned() })?)
+        Ok(self.note(Fact::FaultEnded { t: monotonic_nanos(), fault: kind.row().name.to_owned() })?)
     }
 
     fn kill(&mut self, which: Which) {

@@ -1,8 +1,11 @@
 //! The page of a rigged run.
 
 use super::*;
+use crate::report::Machine;
+use crate::stats::Calibration;
 use crate::stats::rig::Rig;
 use crate::stats::{lanes, summarise};
+use crate::trial::Plan;
 use crate::trial::{Alpn, Observation};
 
 /// Four clients over three ALPNs, as a run of six against a hundred comes out, and claims that come out each way.
@@ -70,8 +73,8 @@ fn page(plan: &Plan, observations: &[Observation]) -> String {
     };
     let (summary, lanes) = (summarise(plan, observations), lanes(plan, observations, &|_| Vec::new()));
     let calibration: Calibration = serde_json::from_str(CALIBRATION).unwrap();
-    let of = Contents { plan, summary: &summary, lanes: &lanes, machine: &machine, calibration: Some(&calibration) };
-    html(of, &title).unwrap()
+    let (summary, lanes, machine, calibration) = (&summary, &lanes, &machine, Some(&calibration));
+    html(Contents { plan, summary, lanes, machine, calibration, title: &title }).unwrap()
 }
 
 #[test]

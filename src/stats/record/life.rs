@@ -44,7 +44,7 @@ impl Record<'_> {
     /// end, away or not.
     pub(in crate::stats) fn ended_on_purpose(&self, sub: u32) -> Option<u64> {
         let (closed, opened) = (self.closed_for_good(sub)?, self.last_opened(sub)?);
-        let told = self.faults_begun.iter().filter(|(_, kind)| kind.ends_readers()).map(|(begun, _)| *begun);
+        let told = self.faults_begun.iter().filter(|(_, kind)| kind.row().ends_readers).map(|(begun, _)| *begun);
         let told = told.filter(|begun| {
             let over = self.faults_ended.iter().copied().filter(|over| over > begun).min();
             over.is_none_or(|over| opened <= over)
@@ -56,13 +56,13 @@ impl Record<'_> {
     /// fault cut it and nobody told the client.
     pub(in crate::stats) fn cut_for_good(&self, sub: u32) -> bool {
         let Some(opened) = self.last_opened(sub) else { return false };
-        let cut = |(begun, kind): &(u64, FaultKind)| *kind != FaultKind::KillClient && *begun >= opened;
+        let cut = |(begun, kind): &(u64, FaultKind)| !kind.kills_client() && *begun >= opened;
         self.closed_for_good(sub).is_some() || self.faults_begun.iter().any(cut)
     }
 
     /// Whether the client was killed on purpose, and with it what it had not told yet.
     pub(in crate::stats) fn client_killed(&self) -> bool {
-        self.faults_begun.iter().any(|(_, kind)| *kind == FaultKind::KillClient)
+        self.faults_begun.iter().any(|(_, kind)| kind.kills_client())
     }
 
     fn last_opened(&self, sub: u32) -> Option<u64> {

@@ -12,7 +12,7 @@ pub struct Fault {
     pub at: Span,
     /// What.
     pub kind: FaultKind,
-    /// How long, where that has a meaning: [`FaultKind::lasts`].
+    /// How long, where that has a meaning: [`FaultRow::lasts`].
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Span>,
 }
@@ -23,7 +23,7 @@ const LASTS: Span = Span::from_secs(1);
 impl Fault {
     /// How long it lasts; nothing where it is over at once.
     pub fn length(&self) -> Span {
-        if self.kind.lasts() { self.lasts.unwrap_or(LASTS) } else { Span::default() }
+        if self.kind.row().lasts { self.lasts.unwrap_or(LASTS) } else { Span::default() }
     }
 }
 
@@ -46,40 +46,124 @@ pub enum FaultKind {
     NoContent,
 }
 
+/// What a fault is: a row for each kind.
+#[derive(Debug)]
+pub struct FaultRow {
+    /// Its name in files and journals: `close-streams`.
+    pub name: &'static str,
+    /// What is done.
+    pub act: FaultAct,
+    /// Whether it goes on for a while.
+    pub lasts: bool,
+    /// Whether it means readers to end and not to come back: what they don't get from then on isn't lost.
+    pub ends_readers: bool,
+    /// Why some of what a trial may expect can't be, where it is so; when it is so follows from what is done.
+    pub forbids: &'static str,
+}
+
+/// What is done in a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultAct {
+    /// The server's process is killed. `restart`: another one is started when the fault is over.
+    KillServer {
+        /// Whether there is another afterwards.
+        restart: bool,
+    },
+    /// The client's is.
+    KillClient,
+    /// The server ends every subscription that is open, and while the fault lasts answers those who come with this
+    /// status.
+    EndStreams {
+        /// `None`: it lets them in.
+        answer: Option<u16>,
+    },
+}
+
+const KILL_SERVER: FaultRow = FaultRow {
+    name: "kill-server",
+    act: FaultAct::KillServer { restart: false },
+    lasts: false,
+    ends_readers: false,
+    forbids: "a server that is killed before the census can't publish it",
+};
+const RESTART_SERVER: FaultRow = FaultRow {
+    name: "restart-server",
+    act: FaultAct::KillServer { restart: true },
+    lasts: true,
+    ends_readers: false,
+    forbids: "a server that is killed loses what was on its way, and one that is not back at the census can't publish it",
+};
+const KILL_CLIENT: FaultRow = FaultRow {
+    name: "kill-client",
+    act: FaultAct::KillClient,
+    lasts: false,
+    ends_readers: false,
+    forbids: "a client that is killed takes what it received with it",
+};
+const CLOSE_STREAMS: FaultRow = FaultRow {
+    name: "close-streams",
+    act: FaultAct::EndStreams { answer: None },
+    lasts: false,
+    ends_readers: false,
+    forbids: "",
+};
+const REFUSE: FaultRow = FaultRow {
+    name: "refuse",
+    act: FaultAct::EndStreams { answer: Some(503) },
+    lasts: true,
+    ends_readers: false,
+    forbids: "",
+};
+const NO_CONTENT: FaultRow = FaultRow {
+    name: "no-content",
+    act: FaultAct::EndStreams { answer: Some(204) },
+    lasts: true,
+    ends_readers: true,
+    forbids: "",
+};
+
 impl FaultKind {
     /// Every kind.
     pub const ALL: [Self; 6] =
         [Self::KillServer, Self::RestartServer, Self::KillClient, Self::CloseStreams, Self::Refuse, Self::NoContent];
 
     /// The kind of this name.
-    pub fn find(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.row().name == name)
+    }
+
+    /// What it is.
+    pub const fn row(self) -> &'static FaultRow {
+        match self {
+            Self::KillServer => &KILL_SERVER,
+            Self::RestartServer => &RESTART_SERVER,
+            Self::KillClient => &KILL_CLIENT,
+            Self::CloseStreams => &CLOSE_STREAMS,
+            Self::Refuse => &REFUSE,
+            Self::NoContent => &NO_CONTENT,
+        }
     }
 
     /// Whether the server's process ends by it.
     pub const fn kills_server(self) -> bool {
-        matches!(self, Self::KillServer | Self::RestartServer)
+        matches!(self.row().act, FaultAct::KillServer { .. })
     }
 
-    /// Whether it means readers to end and not to come back: what they don't get from then on isn't lost.
-    pub const fn ends_readers(self) -> bool {
-        matches!(self, Self::NoContent)
+    /// Whether the client's does.
+    pub const fn kills_client(self) -> bool {
+        matches!(self.row().act, FaultAct::KillClient)
     }
+}
 
-    /// Its name: `close-streams`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::KillServer => "kill-server",
-            Self::RestartServer => "restart-server",
-            Self::KillClient => "kill-client",
-            Self::CloseStreams => "close-streams",
-            Self::Refuse => "refuse",
-            Self::NoContent => "no-content",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_goes_by_its_rows_name_in_files_too() {
+        for kind in FaultKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.row().name);
+            assert_eq!(FaultKind::find(kind.row().name), Some(kind));
         }
-    }
-
-    /// Whether it goes on for a while.
-    pub const fn lasts(self) -> bool {
-        matches!(self, Self::RestartServer | Self::Refuse | Self::NoContent)
     }
 }

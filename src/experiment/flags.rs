@@ -233,4 +233,23 @@ mod tests {
         let overrides = Overrides { set: vec!["protocol=sse/h1".to_owned()], ..Overrides::default() };
         assert!(load(&text, &overrides).unwrap_err().to_string().starts_with("x.toml:4: unknown protocol `sse/h4`"));
     }
+
+    #[test]
+    fn browsers_stand_for_every_browser_wherever_a_client_may_stand() {
+        let clients = |text: &str, clients: &[&str]| -> Vec<String> {
+            let overrides = Overrides {
+                clients: clients.iter().map(|client| (*client).to_owned()).collect(),
+                ..Overrides::default()
+            };
+            let experiment = load(text, &overrides).unwrap();
+            experiment.combinations.iter().map(|settings| settings.client.clone()).collect()
+        };
+        let all: Vec<String> = crate::client::browsers().map(|client| client.name.to_owned()).collect();
+        let and_native = [all.clone(), vec!["native".to_owned()]].concat();
+        assert_eq!(clients("question = 'Q?'\nclient = 'browsers'\n", &[]), all);
+        assert_eq!(clients("question = 'Q?'\n[factors]\nclient = ['browsers', 'native']\n", &[]), and_native);
+        assert_eq!(clients("question = 'Q?'\n", &["browsers", "native"]), and_native);
+        let twice = load("question = 'Q?'\n[factors]\nclient = ['browsers', 'firefox']\n", &Overrides::default());
+        assert_eq!(twice.unwrap_err().to_string(), "x.toml:3: `client` has the level `firefox` twice");
+    }
 }

@@ -15,7 +15,7 @@ use transport_lab::certs::Certs;
 use transport_lab::trial::contract::{CONTRACT, ServerRole};
 use transport_lab::trial::{Alpn, Down, Fact, Role, Settings, TrialMessage, Up};
 use transport_lab::wire::descriptors;
-use transport_lab::wire::dial::{Dialled, Response, Target};
+use transport_lab::wire::dial::{ClientConnection, Response, Target};
 
 /// ALPN, connections, streams on each, and the bound in bytes per stream.
 const CASES: [(Alpn, usize, usize, u64); 3] =
@@ -67,8 +67,8 @@ async fn measure(alpn: Alpn, connections: usize, streams: usize) -> u64 {
 
 /// A connection with that many streams open on it.
 async fn open(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>, streams: usize) -> Vec<Response> {
-    let first = Dialled::connect(target, alpn, ca).await.expect("a connection");
-    let mut dialled: Vec<_> = (1..streams).filter_map(|_| first.share()).collect();
+    let first = ClientConnection::connect(target, alpn, ca).await.expect("a connection");
+    let mut dialled: Vec<_> = (1..streams).filter_map(|_| first.try_clone()).collect();
     dialled.push(first);
     let mut held = Vec::new();
     for (sub, dialled) in dialled.into_iter().enumerate() {

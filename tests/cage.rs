@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use transport_lab::client::{Cage, Launch, Visit};
-use transport_lab::experiment::cage::Caged;
+use transport_lab::client::{Launch, LaunchSpec, Visit};
+use transport_lab::experiment::cage::BrowserProcess;
 use transport_lab::trial::Settings;
 
 /// How long anything that must happen is waited for.
@@ -24,8 +24,8 @@ fn lab() -> &'static Path {
 }
 
 /// Takes the place of a browser: a shell with a script, which finds its profile in HOME.
-fn shell(script: &str) -> Cage {
-    Cage { argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(), ..Cage::default() }
+fn shell(script: &str) -> LaunchSpec {
+    LaunchSpec { argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(), ..LaunchSpec::default() }
 }
 
 /// A folder for what a script wants to tell, since its profile is going to be removed.
@@ -99,7 +99,7 @@ async fn daemons_that_ignore_sigterm_are_gone_when_the_input_closes() {
         home = notes.path("home").display(),
         leader = notes.path("leader").display(),
     ));
-    let caged = Caged::start(lab(), &cage, notes.log()).await.unwrap();
+    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
     let mut pids = Vec::new();
     for name in ["daemon", "daemon2", "leader"] {
         pids.push(notes.read(name).await);
@@ -118,7 +118,7 @@ async fn daemons_that_ignore_sigterm_are_gone_when_the_input_closes() {
 async fn a_dropped_cage_ends_as_well() {
     let notes = Notes::new();
     let cage = shell(&format!("echo $HOME > {}; sleep 1000", notes.path("home").display()));
-    let caged = Caged::start(lab(), &cage, notes.log()).await.unwrap();
+    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
     let pid = caged.pid().to_string();
     let home = notes.read("home").await;
     drop(caged);
@@ -129,7 +129,7 @@ async fn a_dropped_cage_ends_as_well() {
 async fn a_crash_and_an_exit_are_told_apart() {
     let notes = Notes::new();
     for (script, how) in [("kill -SEGV $$", "signal 11"), ("kill -9 $$", "signal 9"), ("exit 3", "exit 3")] {
-        let mut caged = Caged::start(lab(), &shell(script), notes.log()).await.unwrap();
+        let mut caged = BrowserProcess::start(lab(), &shell(script), notes.log()).await.unwrap();
         assert_eq!(timeout(PATIENCE, caged.exited()).await.unwrap(), how);
         assert_eq!(timeout(PATIENCE, caged.exited()).await.unwrap(), how, "asked again");
         caged.end().await;
@@ -140,7 +140,7 @@ async fn a_crash_and_an_exit_are_told_apart() {
 async fn killing_the_browsers_group_is_reported_and_its_profile_is_gone() {
     let notes = Notes::new();
     let cage = shell(&format!("sleep 1000 & echo $HOME > {}; wait", notes.path("home").display()));
-    let mut caged = Caged::start(lab(), &cage, notes.log()).await.unwrap();
+    let mut caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
     let home = notes.read("home").await;
     killpg(caged.pid(), Signal::SIGKILL).unwrap();
     assert_eq!(timeout(PATIENCE, caged.exited()).await.unwrap(), "signal 9");
@@ -154,10 +154,10 @@ async fn a_command_before_the_start_that_fails_is_named_with_its_complaint() {
     let notes = Notes::new();
     let mut cage = shell("exit 0");
     cage.before = vec![["/bin/sh", "-c", "echo no such database >&2; exit 4"].map(str::to_owned).to_vec()];
-    let error = Caged::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("no such database") && error.contains("exit 4") && error.contains("/bin/sh -c"), "{error}");
     cage.before = vec![vec!["no-such-program".to_owned()]];
-    let error = Caged::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("`no-such-program` failed"), "{error}");
 }
 
@@ -167,7 +167,7 @@ async fn a_command_before_the_start_that_hangs_is_named_and_ended() {
     let mut cage = shell("exit 0");
     let script = format!("echo $$ > {}; while :; do sleep 1; done", notes.path("hung").display());
     cage.before = vec![["/bin/sh", "-c", &script].map(str::to_owned).to_vec()];
-    let error = Caged::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("did not end within 20 s") && error.contains(&script), "{error}");
     assert!(!runs(&notes.read("hung").await));
 }
@@ -175,8 +175,8 @@ async fn a_command_before_the_start_that_hangs_is_named_and_ended() {
 #[tokio::test]
 async fn a_browser_that_is_not_there_is_named() {
     let notes = Notes::new();
-    let cage = Cage { argv: vec!["/no/such/browser".to_owned()], ..Cage::default() };
-    let error = Caged::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    let cage = LaunchSpec { argv: vec!["/no/such/browser".to_owned()], ..LaunchSpec::default() };
+    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("`/no/such/browser` does not start"), "{error}");
 }
 
@@ -187,7 +187,7 @@ async fn the_environment_is_small_and_the_profile_is_filled_in_everywhere() {
     cage.files = BTreeMap::from([("a/b".to_owned(), "{profile}".to_owned())]);
     cage.before = vec![["/bin/sh", "-c", "test \"{profile}\" = \"$(cat $HOME/a/b)\""].map(str::to_owned).to_vec()];
     cage.env = BTreeMap::from([("MINE".to_owned(), "in {profile}".to_owned())]);
-    let caged = Caged::start(lab(), &cage, notes.log()).await.unwrap();
+    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
     until("the environment", || fs::read_to_string(notes.path("env")).is_ok_and(|t| t.ends_with("end\n"))).await;
     let text = fs::read_to_string(notes.path("env")).unwrap();
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -213,7 +213,7 @@ async fn what_a_killed_cage_left_is_swept_by_the_next() {
         notes.path("home").display(),
         notes.path("cage").display()
     ));
-    let caged = Caged::start(lab(), &cage, notes.log()).await.unwrap();
+    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
     let (daemon, home) = (notes.read("daemon").await, notes.read("home").await);
     let keeper: i32 = notes.read("cage").await.parse().unwrap();
     kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
@@ -223,7 +223,7 @@ async fn what_a_killed_cage_left_is_swept_by_the_next() {
     assert!(runs(&daemon) && Path::new(&home).is_dir(), "this test needs something to be left");
     drop(caged);
 
-    Caged::start(lab(), &shell("exit 0"), notes.log()).await.unwrap().end().await;
+    BrowserProcess::start(lab(), &shell("exit 0"), notes.log()).await.unwrap().end().await;
     until("the daemon's end", || !runs(&daemon)).await;
     assert!(!Path::new(&home).exists());
 }
@@ -234,7 +234,7 @@ async fn a_signal_to_the_cage_ends_the_browser() {
         let notes = Notes::new();
         let (home, cage) = (notes.path("home"), notes.path("cage"));
         let script = format!("echo $HOME > {}; echo $PPID > {}; sleep 1000", home.display(), cage.display());
-        let caged = Caged::start(lab(), &shell(&script), notes.log()).await.unwrap();
+        let caged = BrowserProcess::start(lab(), &shell(&script), notes.log()).await.unwrap();
         let (home, keeper) = (notes.read("home").await, notes.read("cage").await);
         kill(Pid::from_raw(keeper.parse().unwrap()), signal).unwrap();
         let browser = caged.pid().to_string();
@@ -289,7 +289,7 @@ async fn opens_its_page_and_leaves_nothing(name: &str) {
     let Launch::Browser(cage) = (client.command)(&found, &visit) else { panic!("{name} is no browser") };
 
     let begun = Instant::now();
-    let caged = Caged::start(lab(), &cage, notes.log()).await.unwrap();
+    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
     let started = begun.elapsed();
     let request = timeout(PATIENCE, first_request(listener)).await;
     let (line, at) = request

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use transport_lab::certs::Certs;
 use transport_lab::trial::clock::{monotonic_nanos, sleep_until};
 use transport_lab::trial::{Alpn, Protocol};
-use transport_lab::wire::dial::Dialled;
+use transport_lab::wire::dial::ClientConnection;
 
 use super::lab::Lab;
 use super::load::{Load, Report, Spec};
@@ -90,7 +90,7 @@ pub(crate) async fn measure(extent: &Extent, case: &Case, subject: Subject) -> R
         Server::Lab(lab) => (&lab.control, lab.port, "/feeds/f0"),
         Server::Nchan(nchan) => (&nchan.control, nchan.port, "/publish"),
     };
-    let connected = Dialled::connect(control, Alpn::H1, &certs.ca()).await;
+    let connected = ClientConnection::connect(control, Alpn::H1, &certs.ca()).await;
     let mut publisher = connected.map_err(|error| error.to_string())?;
     // What the first event of all costs is nobody's delivery.
     publisher = publish(publisher, to, stamp::data(0)).await?.1;
@@ -147,7 +147,7 @@ pub(crate) async fn measure(extent: &Extent, case: &Case, subject: Subject) -> R
 }
 
 /// Publishes an event; gives back its id, where the server says so, and the connection.
-async fn publish(publisher: Dialled, to: &str, data: String) -> Result<(String, Dialled), String> {
+async fn publish(publisher: ClientConnection, to: &str, data: String) -> Result<(String, ClientConnection), String> {
     let fields = [("content-type", "text/plain")];
     let answer = publisher.request(http::Method::POST, to, &fields, Bytes::from(data)).await;
     let answer = answer.map_err(|error| error.to_string())?;

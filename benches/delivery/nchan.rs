@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use transport_lab::trial::Alpn;
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 
 use super::measure::{PATIENCE, until};
 use super::process;
@@ -51,7 +51,7 @@ impl Nchan {
     }
 
     /// How many subscribers the channel has.
-    pub(crate) async fn subscribers(&self, publisher: Dialled) -> Result<(usize, Dialled), String> {
+    pub(crate) async fn subscribers(&self, publisher: ClientConnection) -> Result<(usize, ClientConnection), String> {
         let told = publisher.get("/publish", &[("accept", "text/json")]).await.map_err(|error| error.to_string())?;
         let (body, publisher) = told.whole(4096).await.map_err(|error| error.to_string())?;
         let status: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();

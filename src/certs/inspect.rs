@@ -40,7 +40,7 @@ impl Validity {
 }
 
 /// The CA's certificate.
-pub(super) struct Authority {
+pub(super) struct CaInspection {
     pub(super) der: CertificateDer<'static>,
     pub(super) validity: Validity,
     /// The permitted subtrees.
@@ -50,7 +50,7 @@ pub(super) struct Authority {
 
 /// The CA with its key.
 pub(super) struct Signer {
-    pub(super) authority: Authority,
+    pub(super) authority: CaInspection,
     pub(super) key: KeyPair,
 }
 
@@ -64,9 +64,9 @@ pub(super) struct Leaf {
 }
 
 /// Reads the CA's certificate.
-pub(super) fn authority(folder: &Folder) -> Result<Authority, CertsError> {
+pub(super) fn authority(folder: &Folder) -> Result<CaInspection, CertsError> {
     let der = certificate(folder, CA_PEM)?;
-    Authority::parse(der).map_err(|why| folder.unusable(CA_PEM, why))
+    CaInspection::parse(der).map_err(|why| folder.unusable(CA_PEM, why))
 }
 
 /// Reads the CA's certificate and its key.
@@ -77,14 +77,14 @@ pub(super) fn signer(folder: &Folder) -> Result<Signer, CertsError> {
 }
 
 /// Reads a server's certificate and its key, and holds them against the CA.
-pub(super) fn leaf(folder: &Folder, files: &Pair, authority: &Authority) -> Result<Leaf, CertsError> {
+pub(super) fn leaf(folder: &Folder, files: &Pair, authority: &CaInspection) -> Result<Leaf, CertsError> {
     let der = certificate(folder, &files.pem)?;
     let spki = Leaf::check(&der, authority).map_err(|why| folder.unusable(&files.pem, why))?;
     let key = key(folder, &files.key, &spki, &files.pem)?;
     Leaf::new(der, &key).map_err(|why| folder.unusable(&files.pem, why))
 }
 
-impl Authority {
+impl CaInspection {
     /// Takes a certificate for the lab's CA only if it signed itself and is held to what the lab promises.
     pub(super) fn parse(der: CertificateDer<'static>) -> Result<Self, &'static str> {
         let parsed = parse(&der)?;
@@ -124,7 +124,7 @@ impl Leaf {
     }
 
     /// Whether this CA signed it, for a server, within its constraints. Gives back the public key's DER.
-    fn check(der: &CertificateDer<'static>, authority: &Authority) -> Result<Vec<u8>, String> {
+    fn check(der: &CertificateDer<'static>, authority: &CaInspection) -> Result<Vec<u8>, String> {
         let parsed = parse(der)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.der.clone()).map_err(|error| format!("can't be held against the CA: {error}"))?;

@@ -11,7 +11,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::CertsError;
-use super::inspect::{Authority, Leaf, Signer, Validity};
+use super::inspect::{CaInspection, Leaf, Signer, Validity};
 use super::name::{self, Name};
 
 /// `serverCertificateHashes` takes no certificate that is valid for more than 14 days (W3C WebTransport, "custom
@@ -25,7 +25,7 @@ const CA_SPARE: Duration = Duration::days(30);
 const BACKDATED: Duration = Duration::hours(1);
 
 /// Why a CA can't stay, as the rest of "because"; `None` when it can.
-pub(super) fn why_new_ca(ca: &Authority, wanted: &BTreeSet<Name>, now: OffsetDateTime) -> Option<String> {
+pub(super) fn why_new_ca(ca: &CaInspection, wanted: &BTreeSet<Name>, now: OffsetDateTime) -> Option<String> {
     if let Some(why) = near_end(ca.validity, CA_SPARE, now) {
         return Some(format!("the old one {why}"));
     }
@@ -62,7 +62,7 @@ pub(super) fn ca(names: &BTreeSet<Name>, now: OffsetDateTime) -> Result<Signer, 
         excluded_subtrees: Vec::new(),
     });
     let der = params.self_signed(&key)?.der().clone();
-    let authority = Authority::parse(der).map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
+    let authority = CaInspection::parse(der).map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
     Ok(Signer { authority, key })
 }
 

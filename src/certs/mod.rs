@@ -25,7 +25,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
 use folder::{CA_KEY, CA_PEM, Folder, Pair};
-use inspect::{Authority, Leaf};
+use inspect::{CaInspection, Leaf};
 use name::Name;
 
 /// Why there are no certificates to work with.
@@ -70,7 +70,7 @@ pub enum CertsError {
 }
 
 /// What a server shows, leaf first, and the key to it.
-pub type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub type ShownCert = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// Certificates that are renewed while they are used: whoever looks sees the newest.
 pub type Current = Arc<ArcSwap<Certs>>;
@@ -78,7 +78,7 @@ pub type Current = Arc<ArcSwap<Certs>>;
 /// The certificates of one folder, checked against each other.
 pub struct Certs {
     ca_path: PathBuf,
-    authority: Authority,
+    authority: CaInspection,
     leaf: Leaf,
     /// One per host of [`name::HOSTS`], in that order.
     hosts: Vec<Leaf>,
@@ -130,7 +130,7 @@ impl Certs {
     }
 
     /// Each host's own certificate, valid for no other name: by host.
-    pub fn by_host(&self) -> Vec<(String, Shown)> {
+    pub fn by_host(&self) -> Vec<(String, ShownCert)> {
         let one = |(host, leaf): (&str, &Leaf)| (host.to_owned(), (vec![leaf.der.clone()], leaf.key.clone_key()));
         name::HOSTS.into_iter().zip(&self.hosts).map(one).collect()
     }

@@ -73,8 +73,8 @@ mod tests {
     use super::*;
     use crate::server::{Options, Server};
     use crate::trial::Alpn;
-    use crate::trial::settings::Server as Settings;
-    use crate::wire::dial::{Dialled, Target};
+    use crate::trial::settings::ServerSettings as Settings;
+    use crate::wire::dial::{ClientConnection, Target};
     use crate::wire::{Sink, tls};
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(shown(*alpn, *port, &old.ca()).await, old.chain()[0], "{alpn}");
         }
         let target = Target { host: "localhost".to_owned(), port: ports[1].1 };
-        let before = Dialled::connect(&target, Alpn::H2, &old.ca()).await.unwrap();
+        let before = ClientConnection::connect(&target, Alpn::H2, &old.ca()).await.unwrap();
 
         let renewal = Renewal {
             dir,

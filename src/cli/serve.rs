@@ -12,13 +12,13 @@ use super::{CliError, Exit, ServeArgs, expose, signals};
 use crate::certs::{Certs, base64};
 use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::experiment::run::loopback;
-use crate::experiment::visit::{Reception, VISITS, Witness};
+use crate::experiment::visit::{FactRouter, MeasurementService, VISITS};
 use crate::server::{Options, Server, Token};
 use crate::text::visible;
 use crate::transport::Configuration;
 use crate::trial::Alpn;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::Server as ServerSettings;
+use crate::trial::settings::ServerSettings;
 use crate::wire::{Sink, WireError, descriptors, tls};
 
 /// Does it, until it is interrupted.
@@ -32,12 +32,12 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let (certs, names) = (Arc::new(certs), hosts.clone());
     descriptors::raise_descriptors();
     let ledger = watch::Sender::new(Ledger::default());
-    let witness = Arc::new(Witness::default());
+    let router = Arc::new(FactRouter::default());
     let sink = {
-        let (counted, witness) = (ledger.clone(), Arc::clone(&witness));
+        let (counted, router) = (ledger.clone(), Arc::clone(&router));
         Sink::new(move |fact| {
             counted.send_modify(|ledger| ledger.apply(&fact));
-            witness.saw(&fact);
+            router.record(&fact);
         })
     };
     let hosts: Vec<String> = hosts.iter().map(|host| expose::in_url(host)).collect();
@@ -97,18 +97,18 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     out.flush()?;
 
     let control = Arc::new(control);
-    let reception = Reception {
+    let service = MeasurementService {
         out: args.out.clone(),
         certs: Arc::clone(&current),
         control: Arc::clone(&control),
         feeds,
-        witness,
+        router,
         max_concurrent_streams: args.max_concurrent_streams,
         token,
         interrupt: interrupt.clone(),
     };
     // Visits under way are told of the interrupt, and kept as far as they came.
-    let visits = tokio::spawn(reception.receive(visitors));
+    let visits = tokio::spawn(service.receive(visitors));
     let renewal = Renewal { dir: args.certs.clone(), hosts: names, showing, current };
     let renewing = renewal.keep(renewal::EVERY, OffsetDateTime::now_utc, |certs, notices| tell(out, certs, notices));
     tokio::select! {

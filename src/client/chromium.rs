@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
 use crate::trial::Alpn;
 use crate::trial::settings::Visibility;
 
@@ -13,7 +13,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports: browser_supports,
-    command: |found, visit| Launch::Browser(cage(found, visit)),
+    command: |found, visit| Launch::Browser(launch_spec(found, visit)),
 };
 
 /// Programs in the order in which they are looked for.
@@ -46,7 +46,7 @@ fn read_version(path: &Path, said: &str) -> Result<(String, String), String> {
     Ok((title.to_owned(), version.to_owned()))
 }
 
-fn cage(found: &Found, visit: &Visit) -> Cage {
+fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
     let mut argv = words([
         &found.path.to_string_lossy(),
         "--headless=new",
@@ -88,7 +88,7 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
         argv.push(format!("--origin-to-force-quic-on={}", origins(visit)));
     }
     argv.push(visit.url.clone());
-    Cage { argv, ..Cage::default() }
+    LaunchSpec { argv, ..LaunchSpec::default() }
 }
 
 /// Every host at every port, `host:port`, comma-separated.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
 use crate::trial::{Alpn, Settings};
 
 /// The row.
@@ -12,7 +12,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports,
-    command: |found, visit| Launch::Browser(cage(found, visit)),
+    command: |found, visit| Launch::Browser(launch_spec(found, visit)),
 };
 
 /// The preferences that don't depend on the trial.
@@ -40,7 +40,7 @@ fn supports(settings: &Settings) -> Result<(), String> {
     browser_supports(settings)
 }
 
-fn cage(found: &Found, visit: &Visit) -> Cage {
+fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
     let argv =
         words([&found.path.to_string_lossy(), "-headless", "-no-remote", "-profile", "{profile}/firefox", &visit.url]);
     // certutil runs in the profile.
@@ -57,7 +57,7 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
         // Without it a release build ignores the address in `services.settings.server`.
         ("MOZ_REMOTE_SETTINGS_DEVTOOLS", "1"),
     ];
-    Cage {
+    LaunchSpec {
         argv,
         env: BTreeMap::from(env.map(|(name, value)| (name.to_owned(), value.to_owned()))),
         files: BTreeMap::from([("firefox/user.js".to_owned(), preferences(visit))]),

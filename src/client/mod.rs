@@ -103,7 +103,7 @@ pub enum Launch {
     /// The same of a program that isn't the lab's own, and is trusted less.
     Program(Vec<String>),
     /// A browser in its cage, whose page speaks the contract over the control origin.
-    Browser(Cage),
+    Browser(LaunchSpec),
 }
 
 /// A browser's command line and what surrounds it. It travels as one JSON line to `transport-lab child browser`,
@@ -111,7 +111,7 @@ pub enum Launch {
 /// standard input closes. `{profile}` stands for the profile's folder in every text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Cage {
+pub struct LaunchSpec {
     /// Program and arguments.
     pub argv: Vec<String>,
     /// Environment to add to a small one (PATH, LANG, and HOME as the profile).
@@ -170,7 +170,7 @@ mod tests {
     }
 
     /// The cage for two hosts and two ports.
-    fn cage(client: &Client, settings: &Settings, root: bool) -> Cage {
+    fn launch_spec(client: &Client, settings: &Settings, root: bool) -> LaunchSpec {
         let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
         let visit = Visit {
             url: "https://127.0.0.1:1/page".to_owned(),
@@ -237,15 +237,15 @@ mod tests {
     #[test]
     fn chromium_is_forced_onto_quic_at_every_host_and_port_of_an_http_3_trial_only() {
         let force = "--origin-to-force-quic-on=localhost:41,localhost:42,a.localhost:41,a.localhost:42";
-        assert!(cage(&chromium::CLIENT, &on_h3(), false).argv.iter().any(|arg| arg == force));
-        let tcp = cage(&chromium::CLIENT, &settings(|_| ()), false);
+        assert!(launch_spec(&chromium::CLIENT, &on_h3(), false).argv.iter().any(|arg| arg == force));
+        let tcp = launch_spec(&chromium::CLIENT, &settings(|_| ()), false);
         assert!(!tcp.argv.iter().any(|arg| arg.contains("quic")), "{:?}", tcp.argv);
     }
 
     #[test]
     fn a_browser_gives_up_its_sandbox_only_for_root() {
         for root in [false, true] {
-            let has = |client, flag| cage(client, &settings(|_| ()), root).argv.iter().any(|arg| arg == flag);
+            let has = |client, flag| launch_spec(client, &settings(|_| ()), root).argv.iter().any(|arg| arg == flag);
             assert_eq!(has(&chromium::CLIENT, "--no-sandbox"), root);
             assert_eq!(has(&webkit::CLIENT, "--enable-sandbox"), !root);
         }
@@ -253,9 +253,9 @@ mod tests {
 
     #[test]
     fn firefox_maps_every_host_to_the_http_3_port_in_an_http_3_trial_only() {
-        let prefs = cage(&firefox::CLIENT, &on_h3(), false).files.remove("firefox/user.js").unwrap();
+        let prefs = launch_spec(&firefox::CLIENT, &on_h3(), false).files.remove("firefox/user.js").unwrap();
         assert!(prefs.contains(r#""localhost;h3=\":41\",a.localhost;h3=\":41\"""#), "{prefs}");
-        let prefs = cage(&firefox::CLIENT, &settings(|_| ()), false).files.remove("firefox/user.js").unwrap();
+        let prefs = launch_spec(&firefox::CLIENT, &settings(|_| ()), false).files.remove("firefox/user.js").unwrap();
         assert!(!prefs.contains("alt-svc-mapping"), "{prefs}");
     }
 
@@ -263,7 +263,7 @@ mod tests {
     fn a_hidden_trial_keeps_throttling_and_gives_webkit_a_page_in_front() {
         use crate::trial::settings::Visibility;
         let hidden = settings(|s| s.workload.visibility = Visibility::Hidden);
-        let flags = |settings: &Settings| cage(&chromium::CLIENT, settings, false).argv;
+        let flags = |settings: &Settings| launch_spec(&chromium::CLIENT, settings, false).argv;
         let more: Vec<String> =
             flags(&settings(|_| ())).into_iter().filter(|arg| !flags(&hidden).contains(arg)).collect();
         assert_eq!(
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn every_browser_opens_the_page_last_and_keeps_to_its_profile() {
         for client in [&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT] {
-            let cage = cage(client, &settings(|_| ()), false);
+            let cage = launch_spec(client, &settings(|_| ()), false);
             assert_eq!(cage.argv.first().map(String::as_str), Some("/bin/browser"));
             assert_eq!(cage.argv.last().map(String::as_str), Some("https://127.0.0.1:1/page"));
             assert_eq!(cage.display, client.name == "webkit");

@@ -23,9 +23,9 @@ use crate::trial::{Alpn, Down, Role, SubscriptionPlan, TrialMessage, Up};
 use crate::units::Size;
 use crate::wire::dial::{Target, Windows};
 use crate::wire::{Pool, Sink, WireError};
-use errand::{Errand, What};
+use errand::{Probe, ProbeKind};
 use sending::Sender;
-use subscription::Reading;
+use subscription::SubscriptionTask;
 
 /// How many subscriptions the rigged client opens at most.
 const CAP: usize = 4;
@@ -66,7 +66,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         .map_err(|error| SubscriberError::Ca { path: role.ca.clone(), reason: error.to_string() })?;
     let sink = {
         let output = output.clone();
-        Sink::new(move |fact| output.saw(fact))
+        Sink::new(move |fact| output.record(fact))
     };
     let shared = settings.workload.connections == Connections::Shared;
     let ping = match settings.reconnect.ping {
@@ -108,12 +108,12 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
             let target = Target { host: first.host.clone(), port: first.port };
             for (actor, Beside { at, .. }) in (0..).zip(&settings.beside) {
                 let errand =
-                    Errand { target: target.clone(), at: go + at.nanos(), what: What::Beside { trial, actor } };
+                    Probe { target: target.clone(), at: go + at.nanos(), what: ProbeKind::Beside { trial, actor } };
                 tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
             // Raw QUIC has no requests to probe with.
             if workload.probe && pool.alpn != Alpn::Quic {
-                let errand = Errand { target, at: probe_at, what: What::Probe { trial } };
+                let errand = Probe { target, at: probe_at, what: ProbeKind::Probe { trial } };
                 tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
         }
@@ -128,7 +128,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let mut sender = Sender::new(seed, workload.events.size.bytes(), go, sink.clone());
         for plan in subscriptions.into_iter().take(cap) {
             let sent = (workload.direction != Direction::Down).then(|| sender.of(&plan));
-            let reading = Reading {
+            let reading = SubscriptionTask {
                 upstream: row.upstream,
                 transport: Arc::clone(&transport),
                 pool: Arc::clone(&pool),

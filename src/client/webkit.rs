@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Cage, Client, Found, Launch, Visit, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
 use crate::transport::{self, Opens};
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Settings};
@@ -15,7 +15,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports,
-    command: |found, visit| Launch::Browser(cage(found, visit)),
+    command: |found, visit| Launch::Browser(launch_spec(found, visit)),
 };
 
 /// Names the program, instead of the places where it is looked for.
@@ -83,7 +83,7 @@ fn supports(settings: &Settings) -> Result<(), String> {
     }
 }
 
-fn cage(found: &Found, visit: &Visit) -> Cage {
+fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
     let mut argv = words([
         &found.path.to_string_lossy(),
         "--ignore-tls-errors",
@@ -113,5 +113,5 @@ fn cage(found: &Found, visit: &Visit) -> Cage {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    Cage { argv, env, display: true, ..Cage::default() }
+    LaunchSpec { argv, env, display: true, ..LaunchSpec::default() }
 }

@@ -5,12 +5,12 @@ use axum::response::{IntoResponse, Response};
 
 /// A refusal. On the wire it is `{"error": "…"}` with its status. Its text never holds a token.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ErrorResponse {
     status: StatusCode,
     says: String,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// Before anyone looks at what is asked for.
     pub(super) fn of(status: StatusCode, says: impl Into<String>) -> Self {
         Self { status, says: says.into() }
@@ -42,7 +42,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "error": self.says }).to_string();
         (self.status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
@@ -55,6 +55,6 @@ pub(super) async fn nothing() -> StatusCode {
 }
 
 /// 404 for a path or a method that nothing here answers to.
-pub(super) async fn no_route() -> Refusal {
-    Refusal::missing("nothing here answers to this path and method")
+pub(super) async fn no_route() -> ErrorResponse {
+    ErrorResponse::missing("nothing here answers to this path and method")
 }

@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use crate::page;
 pub(super) use crate::page::Framing;
 
@@ -21,17 +21,17 @@ const ASSETS: [(&str, &str, &str); 5] = [
 ];
 
 /// `GET /assets/{file}`.
-pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, ErrorResponse> {
     let own = ASSETS.into_iter().find(|(name, ..)| *name == file).map(|(_, kind, content)| (kind, content));
     let (kind, content) =
-        own.or_else(|| page::file(&file)).ok_or_else(|| Refusal::missing("there is no such asset"))?;
+        own.or_else(|| page::file(&file)).ok_or_else(|| ErrorResponse::missing("there is no such asset"))?;
     Ok(([(header::CONTENT_TYPE, kind)], content).into_response())
 }
 
 /// `GET /transports/{file}`: a transport's browser script (`sse.js`), or what it imports.
-pub(super) async fn transport(Path(file): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn transport(Path(file): Path<String>) -> Result<Response, ErrorResponse> {
     let (kind, script) =
-        page::transport(&file).ok_or_else(|| Refusal::missing("there is no such transport's script"))?;
+        page::transport(&file).ok_or_else(|| ErrorResponse::missing("there is no such transport's script"))?;
     Ok(([(header::CONTENT_TYPE, kind)], script).into_response())
 }
 

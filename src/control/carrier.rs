@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use super::page_clock::PageClock;
-use super::view::View;
+use super::view::LiveView;
 use super::{ControlError, origin};
 use crate::server::Token;
 use crate::trial::settings::PageOrigin;
@@ -32,7 +32,7 @@ pub struct PageCarrier {
     /// Lines from the pages, made one.
     pub up: mpsc::Receiver<Up>,
     /// What is shown of the trial to who has its token.
-    pub view: watch::Sender<View>,
+    pub view: watch::Sender<LiveView>,
     /// Becomes true when a person wants everything closed.
     pub closing: watch::Receiver<bool>,
     /// Closes the trial.
@@ -91,7 +91,7 @@ pub(super) struct OpenTrial {
     pub(super) pages: Vec<Page>,
     pub(super) orders: watch::Sender<Orders>,
     /// What the runner shows of it.
-    pub(super) view: watch::Receiver<View>,
+    pub(super) view: watch::Receiver<LiveView>,
     /// A person wants everything closed.
     pub(super) closing: watch::Sender<bool>,
     up: mpsc::Sender<Up>,
@@ -146,7 +146,7 @@ impl Trials {
         let url = format!("{at}/trials/{trial}/page?token={}&page=0", token.text());
         let (up, from_pages) = mpsc::channel(WAITING);
         let (down, to_pages) = mpsc::channel(16);
-        let (view, shown) = watch::channel(View::default());
+        let (view, shown) = watch::channel(LiveView::default());
         let (closing, asked_to_close) = watch::channel(false);
         let opened = Arc::new(OpenTrial {
             token,
@@ -175,10 +175,13 @@ impl Trials {
     }
 
     /// The trial, to who shows its token.
-    pub(super) fn enter(&self, trial: u32, token: &str) -> Result<Arc<OpenTrial>, Refusal> {
-        let open =
-            self.lock().get(&trial).cloned().ok_or_else(|| Refusal::missing(format!("trial {trial} is not open")))?;
-        if open.token.is(token) { Ok(open) } else { Err(Refusal::forbidden("this is not the trial's token")) }
+    pub(super) fn enter(&self, trial: u32, token: &str) -> Result<Arc<OpenTrial>, ErrorResponse> {
+        let open = self
+            .lock()
+            .get(&trial)
+            .cloned()
+            .ok_or_else(|| ErrorResponse::missing(format!("trial {trial} is not open")))?;
+        if open.token.is(token) { Ok(open) } else { Err(ErrorResponse::forbidden("this is not the trial's token")) }
     }
 
     /// Whether a page of this origin may ask for this path: one of a trial's own pages, for what that trial's pages ask
@@ -227,7 +230,7 @@ impl OpenTrial {
     }
 
     /// Passes a page's line on: the last page's `ready` and `done` stand for all.
-    pub(super) async fn pass(&self, line: Up) -> Result<(), Refusal> {
+    pub(super) async fn pass(&self, line: Up) -> Result<(), ErrorResponse> {
         let line = match line {
             Up::Ready { version } => {
                 let all = {
@@ -256,7 +259,7 @@ impl OpenTrial {
             Up::Unsupported { reason } => Up::Unsupported { reason: self.token.redact(&reason) },
             line @ (Up::Saw(_) | Up::Listening { .. }) => line,
         };
-        self.up.send(line).await.map_err(|_| Refusal::missing("the trial is over"))
+        self.up.send(line).await.map_err(|_| ErrorResponse::missing("the trial is over"))
     }
 
     /// Tells the runner that a page is gone, if it still listens and has room.

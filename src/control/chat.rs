@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use super::lab_page::DataPort;
 use super::{Shared, assets};
 use crate::certs::base64;
@@ -48,16 +48,16 @@ struct Way {
 }
 
 /// `GET /chat`.
-pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refusal> {
+pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, ErrorResponse> {
     let serving = shared.serving.as_ref().as_ref();
-    let serving = serving.ok_or_else(|| Refusal::missing("this control origin belongs to a run"))?;
+    let serving = serving.ok_or_else(|| ErrorResponse::missing("this control origin belongs to a run"))?;
     let page = Page {
         feed: CHAT_FEED,
         token: serving.token.as_ref().map(|token| token.text().to_owned()).unwrap_or_default(),
         certificates: base64(&serving.certs.load().cert_sha256()),
         groups: serving.ports.iter().filter_map(group).collect(),
     };
-    let page = page.render().map_err(|_| Refusal::full("the page could not be written"))?;
+    let page = page.render().map_err(|_| ErrorResponse::full("the page could not be written"))?;
     Ok(assets::html(page, assets::Framing::Alone))
 }
 

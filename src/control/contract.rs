@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use super::assets;
 use super::carrier::{OpenTrial, Orders, Page};
 use super::page_clock::PageClock;
@@ -35,7 +35,7 @@ const REMINDER_LAG: Duration = Duration::from_millis(1);
 
 /// What a page's URLs carry. No `Debug`: it holds the token.
 #[derive(Deserialize)]
-pub(super) struct Shown {
+pub(super) struct PageQuery {
     token: String,
     #[serde(default)]
     page: u32,
@@ -45,7 +45,7 @@ pub(super) struct Shown {
     actor: Option<u32>,
 }
 
-type Shows = Result<Query<Shown>, QueryRejection>;
+type Shows = Result<Query<PageQuery>, QueryRejection>;
 type Trial = Result<Path<u32>, PathRejection>;
 
 /// A page that has shown its token.
@@ -61,19 +61,19 @@ impl Admitted {
     }
 }
 
-fn admitted(shared: &Shared, trial: Trial, shown: Shows) -> Result<Admitted, Refusal> {
-    let Path(number) = trial.map_err(|_| Refusal::missing("a trial has a number"))?;
+fn admitted(shared: &Shared, trial: Trial, shown: Shows) -> Result<Admitted, ErrorResponse> {
+    let Path(number) = trial.map_err(|_| ErrorResponse::missing("a trial has a number"))?;
     let Query(shown) =
-        shown.map_err(|_| Refusal::forbidden("a page shows its trial's token, and its number as `page`"))?;
+        shown.map_err(|_| ErrorResponse::forbidden("a page shows its trial's token, and its number as `page`"))?;
     let trial = shared.trials.enter(number, &shown.token)?;
     if shown.page as usize >= trial.pages.len() {
-        return Err(Refusal::missing(format!("trial {number} has no page {}", shown.page)));
+        return Err(ErrorResponse::missing(format!("trial {number} has no page {}", shown.page)));
     }
     Ok(Admitted { trial, page: shown.page, post: shown.post })
 }
 
 /// `GET /trials/{n}/page`: the trial page.
-pub(super) async fn page(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, Refusal> {
+pub(super) async fn page(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, ErrorResponse> {
     admitted(&shared, trial, shown)?;
     Ok(assets::html(page::trial(""), assets::Framing::Trial))
 }
@@ -85,16 +85,20 @@ pub(super) struct Instant {
 }
 
 /// `GET /trials/{n}/clock`: what the lab's clock says.
-pub(super) async fn clock(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Json<Instant>, Refusal> {
+pub(super) async fn clock(
+    State(shared): State<Shared>,
+    trial: Trial,
+    shown: Shows,
+) -> Result<Json<Instant>, ErrorResponse> {
     admitted(&shared, trial, shown)?;
     Ok(Json(Instant { t: monotonic_nanos().to_string() }))
 }
 
 /// `GET /trials/{n}/contract`: lines to a page, until the trial is closed. A page opens it once.
-pub(super) async fn down(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, Refusal> {
+pub(super) async fn down(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<Response, ErrorResponse> {
     let admitted = admitted(&shared, trial, shown)?;
     if admitted.page().opened.swap(true, Ordering::Relaxed) {
-        return Err(Refusal::bad("this page of the trial is open already"));
+        return Err(ErrorResponse::bad("this page of the trial is open already"));
     }
     let lines = DownLines {
         orders: admitted.trial.orders.subscribe(),
@@ -201,58 +205,58 @@ pub(super) async fn up(
     trial: Trial,
     shown: Shows,
     body: Body,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ErrorResponse> {
     let admitted = admitted(&shared, trial, shown)?;
-    let post = admitted.post.ok_or_else(|| Refusal::bad("a post is numbered: `post=0` and on"))?;
+    let post = admitted.post.ok_or_else(|| ErrorResponse::bad("a post is numbered: `post=0` and on"))?;
     let lines = read_lines(&read(body, POST_BYTES).await?)?;
     // In a task of its own: a page that leaves meanwhile must not cut a post in two.
     let taken = tokio::spawn(take(admitted, post, lines)).await;
-    taken.map_err(|_| Refusal::full("the post could not be taken"))?.map(|()| StatusCode::NO_CONTENT)
+    taken.map_err(|_| ErrorResponse::full("the post could not be taken"))?.map(|()| StatusCode::NO_CONTENT)
 }
 
-async fn read(body: Body, bound: usize) -> Result<Bytes, Refusal> {
+async fn read(body: Body, bound: usize) -> Result<Bytes, ErrorResponse> {
     let read = timeout(BODY_TIMEOUT, to_bytes(body, bound)).await;
-    read.map_err(|_| Refusal::bad("the body took too long"))?.map_err(|error| {
+    read.map_err(|_| ErrorResponse::bad("the body took too long"))?.map_err(|error| {
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             if error.is::<http_body_util::LengthLimitError>() {
-                return Refusal::too_large(bound);
+                return ErrorResponse::too_large(bound);
             }
             cause = error.source();
         }
-        Refusal::bad("the body ended early")
+        ErrorResponse::bad("the body ended early")
     })
 }
 
-fn read_lines(body: &[u8]) -> Result<Vec<Up>, Refusal> {
+fn read_lines(body: &[u8]) -> Result<Vec<Up>, ErrorResponse> {
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines
         .map(|line| {
             serde_json::from_slice(line)
-                .map_err(|error| Refusal::bad(format!("a line that is not of the trial contract: {error}")))
+                .map_err(|error| ErrorResponse::bad(format!("a line that is not of the trial contract: {error}")))
         })
         .collect()
 }
 
-async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), Refusal> {
+async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), ErrorResponse> {
     let page = admitted.page();
     let mut posts = page.posts.lock().await;
     if post < posts.next {
         return Ok(());
     }
     if post > posts.next {
-        return Err(Refusal::bad(format!("post {} comes before post {post}", posts.next)));
+        return Err(ErrorResponse::bad(format!("post {} comes before post {post}", posts.next)));
     }
     let mut checked = Vec::with_capacity(lines.len());
     for line in lines {
         if page.done.load(Ordering::Relaxed) {
-            return Err(Refusal::bad("nothing comes after `done`"));
+            return Err(ErrorResponse::bad("nothing comes after `done`"));
         }
         checked.push(match line {
             Up::Saw(fact) => Up::Saw(place(page, fact)?),
             Up::Ready { version } => {
                 if page.clock.get().is_none() || posts.ready {
-                    return Err(Refusal::bad("`ready` comes once, after the page's `clock`"));
+                    return Err(ErrorResponse::bad("`ready` comes once, after the page's `clock`"));
                 }
                 posts.ready = true;
                 Up::Ready { version }
@@ -261,7 +265,7 @@ async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), Refus
                 page.done.store(true, Ordering::Relaxed);
                 Up::Done { sent }
             }
-            Up::Listening { .. } => return Err(Refusal::bad("a page doesn't listen")),
+            Up::Listening { .. } => return Err(ErrorResponse::bad("a page doesn't listen")),
             line @ (Up::Unsupported { .. } | Up::Failed { .. }) => line,
         });
     }
@@ -273,23 +277,27 @@ async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), Refus
 }
 
 /// The fact on the lab's clock. The page's first `clock` fact sets how.
-fn place(page: &Page, fact: Fact) -> Result<Fact, Refusal> {
+fn place(page: &Page, fact: Fact) -> Result<Fact, ErrorResponse> {
     if let Some(clock) = PageClock::of(&fact) {
-        page.clock.set(clock).map_err(|_| Refusal::bad("a page compares clocks once"))?;
+        page.clock.set(clock).map_err(|_| ErrorResponse::bad("a page compares clocks once"))?;
     }
-    let clock = page.clock.get().ok_or_else(|| Refusal::bad("a page's first fact is its `clock`"))?;
-    clock.place(fact).map_err(|wanted| Refusal::bad(format!("a page sends {wanted}")))
+    let clock = page.clock.get().ok_or_else(|| ErrorResponse::bad("a page's first fact is its `clock`"))?;
+    clock.place(fact).map_err(|wanted| ErrorResponse::bad(format!("a page sends {wanted}")))
 }
 
 /// `POST /trials/{n}/arrived?token=…&actor=0`: a page that an actor asked for in another tab is there. The trial page
 /// is told, and its clock says when.
-pub(super) async fn arrived(State(shared): State<Shared>, trial: Trial, shown: Shows) -> Result<StatusCode, Refusal> {
-    let Path(number) = trial.map_err(|_| Refusal::missing("a trial has a number"))?;
-    let Query(shown) = shown.map_err(|_| Refusal::forbidden("a page shows its trial's token"))?;
+pub(super) async fn arrived(
+    State(shared): State<Shared>,
+    trial: Trial,
+    shown: Shows,
+) -> Result<StatusCode, ErrorResponse> {
+    let Path(number) = trial.map_err(|_| ErrorResponse::missing("a trial has a number"))?;
+    let Query(shown) = shown.map_err(|_| ErrorResponse::forbidden("a page shows its trial's token"))?;
     let trial = shared.trials.enter(number, &shown.token)?;
     let actors = trial.message.settings.beside.len().min(u32::BITS as usize);
     let actor = shown.actor.filter(|actor| (*actor as usize) < actors);
-    let actor = actor.ok_or_else(|| Refusal::bad("a page in another tab says which `actor` asked for it"))?;
+    let actor = actor.ok_or_else(|| ErrorResponse::bad("a page in another tab says which `actor` asked for it"))?;
     trial.orders.send_modify(|orders| orders.arrived |= 1 << actor);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -300,7 +308,7 @@ pub(super) async fn error(
     trial: Trial,
     shown: Shows,
     body: Body,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ErrorResponse> {
     let admitted = admitted(&shared, trial, shown)?;
     let text = read(body, ERROR_BYTES).await?;
     let reason = format!("page {}: {}", admitted.page, String::from_utf8_lossy(&text));

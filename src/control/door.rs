@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use super::carrier::Trials;
 use super::drained;
 use super::places::{Full, Visitor};
@@ -54,9 +54,9 @@ pub(super) async fn admit(
     let (mut response, origin) = match let_in {
         Ok(origin) => match peer.visitor.stay().await {
             Ok(()) => (next.run(request).await, origin),
-            Err(Full) => (Refusal::full("as many connections are open as may at once").into_response(), origin),
+            Err(Full) => (ErrorResponse::full("as many connections are open as may at once").into_response(), origin),
         },
-        Err(refusal) => (Refusal::of(refusal.status(), refusal.to_string()).into_response(), None),
+        Err(refusal) => (ErrorResponse::of(refusal.status(), refusal.to_string()).into_response(), None),
     };
     if let Some(rest) = rest {
         rest.read().await;

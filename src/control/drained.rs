@@ -15,19 +15,19 @@ use crate::wire::BODY_TIMEOUT;
 
 /// A body that two may read; `None` once it has ended.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Option<Body>>>);
+pub(super) struct SharedBody(Arc<Mutex<Option<Body>>>);
 
 /// The same request, and what reads the rest of its body; `None`: it has none.
-pub(super) fn share(request: Request) -> (Request, Option<Shared>) {
+pub(super) fn share(request: Request) -> (Request, Option<SharedBody>) {
     if request.body().is_end_stream() {
         return (request, None);
     }
     let (head, body) = request.into_parts();
-    let shared = Shared(Arc::new(Mutex::new(Some(body))));
+    let shared = SharedBody(Arc::new(Mutex::new(Some(body))));
     (Request::from_parts(head, Body::new(shared.clone())), Some(shared))
 }
 
-impl Shared {
+impl SharedBody {
     /// Reads what nobody has read, for as long as a body may take.
     pub(super) async fn read(mut self) {
         let reading = poll_fn(|cx| {
@@ -41,7 +41,7 @@ impl Shared {
     }
 }
 
-impl HttpBody for Shared {
+impl HttpBody for SharedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

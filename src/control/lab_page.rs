@@ -9,8 +9,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
-use super::answer::Refusal;
-use super::visit::{VISIT_SUBSCRIPTIONS, Wish};
+use super::answer::ErrorResponse;
+use super::visit::{MeasurementRequest, VISIT_SUBSCRIPTIONS};
 use super::{Shared, assets};
 use crate::certs::Current;
 use crate::server::Token;
@@ -36,7 +36,7 @@ pub struct Serving {
     /// Where runs are kept.
     pub runs: PathBuf,
     /// Takes what visitors wish to measure.
-    pub wishes: mpsc::Sender<Wish>,
+    pub wishes: mpsc::Sender<MeasurementRequest>,
 }
 
 /// A port of the server.
@@ -96,7 +96,7 @@ struct Count {
 }
 
 /// `GET /`.
-pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refusal> {
+pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, ErrorResponse> {
     let ledger = shared.ledger.borrow().clone();
     let counts = Alpn::ALL.map(|alpn| {
         let counts = ledger.alpn.get(&alpn).copied().unwrap_or_default();
@@ -115,7 +115,7 @@ pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Refus
         rows: serving.map(|serving| serving.ports.iter().map(row).collect()).unwrap_or_default(),
         counts: counts.into(),
     };
-    let page = page.render().map_err(|_| Refusal::full("the page could not be written"))?;
+    let page = page.render().map_err(|_| ErrorResponse::full("the page could not be written"))?;
     Ok(assets::html(page, assets::Framing::Frames))
 }
 
@@ -129,9 +129,9 @@ fn ca_as_typed(serving: &Serving) -> String {
 }
 
 /// `GET /ca.pem`: the CA's certificate, for who wants to trust it. The key stays where it is.
-pub(super) async fn ca(State(shared): State<Shared>) -> Result<Response, Refusal> {
+pub(super) async fn ca(State(shared): State<Shared>) -> Result<Response, ErrorResponse> {
     let serving = shared.serving.as_ref().as_ref();
-    let missing = || Refusal::missing("there is no CA to trust here");
+    let missing = || ErrorResponse::missing("there is no CA to trust here");
     let pem = tokio::fs::read(&serving.ok_or_else(missing)?.ca).await.map_err(|_| missing())?;
     let headers = [
         (header::CONTENT_TYPE, "application/x-x509-ca-cert".to_owned()),

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Shared;
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use crate::server::only_with_cors;
 use crate::trial::clock::unix_micros;
 
@@ -37,7 +37,7 @@ fn json<T: Serialize>(what: &T) -> String {
 
 /// One trial's lanes are shown to who has its token. No `Debug`: it holds it.
 #[derive(Deserialize)]
-pub(super) struct Shown {
+pub(super) struct LedgerQuery {
     trial: Option<u32>,
     token: Option<String>,
 }
@@ -45,12 +45,12 @@ pub(super) struct Shown {
 /// `GET /ledger`; `GET /ledger?trial=7&token=…`.
 pub(super) async fn show(
     State(shared): State<Shared>,
-    shown: Result<Query<Shown>, QueryRejection>,
+    shown: Result<Query<LedgerQuery>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     // There are few places to follow it from, which images of somebody's page would take.
-    only_with_cors(&headers).map_err(|refusal| Refusal::of(refusal.status(), refusal.to_string()))?;
-    let Query(shown) = shown.map_err(|_| Refusal::bad("a trial has a number and a token"))?;
+    only_with_cors(&headers).map_err(|refusal| ErrorResponse::of(refusal.status(), refusal.to_string()))?;
+    let Query(shown) = shown.map_err(|_| ErrorResponse::bad("a trial has a number and a token"))?;
     match shown.trial {
         None => follow(&shared, shared.ledger.clone(), &headers),
         Some(trial) => {
@@ -65,7 +65,7 @@ fn follow<T: Serialize + Send + Sync + 'static>(
     shared: &Shared,
     watched: watch::Receiver<T>,
     headers: &HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let accept = headers.get_all(header::ACCEPT).iter();
     let wants_stream =
         accept.filter_map(|accept| accept.to_str().ok()).any(|accept| accept.contains("text/event-stream"));
@@ -74,7 +74,7 @@ fn follow<T: Serialize + Send + Sync + 'static>(
         return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     }
     let room = shared.ledger_streams.clone().try_acquire_owned();
-    let room = room.map_err(|_| Refusal::full("as many readers follow the ledger as may at once"))?;
+    let room = room.map_err(|_| ErrorResponse::full("as many readers follow the ledger as may at once"))?;
     let changes = Changes { watched, next: Instant::now(), first: true, _room: room };
     let body = stream::unfold(changes, |mut changes| async {
         let event = changes.event().await;

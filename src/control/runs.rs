@@ -8,9 +8,9 @@ use axum::extract::{Path as Named, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use super::{Shared, assets};
-use crate::trial::kept::{self, Kept};
+use crate::trial::kept::{self, KeptRun};
 
 /// How many runs are listed, the newest first.
 const LISTED: usize = 200;
@@ -37,14 +37,14 @@ struct Listed {
 }
 
 /// `GET /runs`.
-pub(super) async fn list(State(shared): State<Shared>) -> Result<Response, Refusal> {
+pub(super) async fn list(State(shared): State<Shared>) -> Result<Response, ErrorResponse> {
     let serving = shared.serving.as_ref().as_ref();
-    let folder = serving.ok_or_else(|| Refusal::missing("this control origin belongs to a run"))?.runs.clone();
-    let unread = |_| Refusal::full("the runs could not be read");
+    let folder = serving.ok_or_else(|| ErrorResponse::missing("this control origin belongs to a run"))?.runs.clone();
+    let unread = |_| ErrorResponse::full("the runs could not be read");
     let (runs, more) = tokio::task::spawn_blocking(move || listed(&folder)).await.map_err(unread)?;
     let page = Page { runs, more }.render();
     page.map(|page| assets::html(page, assets::Framing::Alone))
-        .map_err(|_| Refusal::full("the page could not be written"))
+        .map_err(|_| ErrorResponse::full("the page could not be written"))
 }
 
 /// The newest runs, and how many there are besides. A folder elsewhere that a link leads to is none of them.
@@ -53,7 +53,7 @@ fn listed(folder: &Path) -> (Vec<Listed>, usize) {
     runs.retain(|run| fs::symlink_metadata(&run.folder).is_ok_and(|run| run.is_dir()));
     let more = runs.len().saturating_sub(LISTED);
     runs.truncate(LISTED);
-    let row = |Kept { folder: run, started }: Kept| {
+    let row = |KeptRun { folder: run, started }: KeptRun| {
         let name = run.file_name().unwrap_or_default();
         // A path segment is percent-encoded UTF-8 here; what isn't UTF-8 has no address.
         let address = name.to_str().filter(|name| report(folder, name).is_some()).map(|name| {
@@ -68,9 +68,9 @@ fn listed(folder: &Path) -> (Vec<Listed>, usize) {
 }
 
 /// `GET /runs/{name}/report.html`.
-pub(super) async fn show(State(shared): State<Shared>, Named(name): Named<String>) -> Result<Response, Refusal> {
+pub(super) async fn show(State(shared): State<Shared>, Named(name): Named<String>) -> Result<Response, ErrorResponse> {
     let serving = shared.serving.as_ref().as_ref();
-    let missing = || Refusal::missing("there is no such run");
+    let missing = || ErrorResponse::missing("there is no such run");
     let path = report(&serving.ok_or_else(missing)?.runs, &name).ok_or_else(missing)?;
     let text = tokio::fs::read(path).await.map_err(|_| missing())?;
     let headers = [

@@ -8,18 +8,18 @@ use crate::trial::observation::Outcome;
 /// What is shown of one trial to who has its token: `GET /ledger?trial=7&token=…`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct View {
+pub struct LiveView {
     /// Connections and their streams; it stands still from the census on.
     #[serde(flatten)]
     pub lanes: Lanes,
     /// What it came to, once it is over.
-    pub kept: Option<Kept>,
+    pub kept: Option<MeasurementResult>,
 }
 
 /// What a trial came to. A number that was not obtained is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Kept {
+pub struct MeasurementResult {
     /// How it ended.
     pub outcome: Outcome,
     /// Why, unless it was completed.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::Shared;
-use super::answer::Refusal;
+use super::answer::ErrorResponse;
 use crate::trial::Protocol;
 use crate::units::Span;
 use crate::wire::BODY_TIMEOUT;
@@ -32,7 +32,7 @@ const USER_AGENT: usize = 512;
 
 /// What a browser that came by wants to be measured at.
 #[derive(Debug)]
-pub struct Wish {
+pub struct MeasurementRequest {
     /// What to subscribe over.
     pub protocol: Protocol,
     /// The data port.
@@ -46,11 +46,11 @@ pub struct Wish {
     /// What the browser calls itself (RFC 9110 section 10.1.5).
     pub user_agent: String,
     /// Where the trial page is, or why there is none.
-    pub answer: oneshot::Sender<Result<Welcome, String>>,
+    pub answer: oneshot::Sender<Result<MeasurementStarted, String>>,
 }
 
 /// A wish come true.
-pub struct Welcome {
+pub struct MeasurementStarted {
     /// The trial's number.
     pub trial: u32,
     /// Where its page is, as the carrier says.
@@ -58,7 +58,7 @@ pub struct Welcome {
 }
 
 /// Without the address, which holds the trial's token.
-impl std::fmt::Debug for Welcome {
+impl std::fmt::Debug for MeasurementStarted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Welcome").field("trial", &self.trial).finish_non_exhaustive()
     }
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Welcome {
 /// A wish as the lab page writes it. No `Debug`: it holds the page's key.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Asked {
+struct MeasurementQuery {
     /// What the lab page was given, so that no other page can ask.
     key: String,
     protocol: Protocol,
@@ -77,29 +77,29 @@ struct Asked {
 }
 
 /// `POST /visits`: 201 `{"trial": 3, "page": "/trials/3/page?token=…&page=0"}`.
-pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Result<Response, ErrorResponse> {
     let serving = shared.serving.as_ref().as_ref();
-    let serving = serving.ok_or_else(|| Refusal::missing("this control origin belongs to a run"))?;
+    let serving = serving.ok_or_else(|| ErrorResponse::missing("this control origin belongs to a run"))?;
     let (head, body) = request.into_parts();
-    let asked: Asked = read(body).await?;
+    let asked: MeasurementQuery = read(body).await?;
     if !shared.key.is(&asked.key) {
-        return Err(Refusal::forbidden("only the lab page may ask for a measurement"));
+        return Err(ErrorResponse::forbidden("only the lab page may ask for a measurement"));
     }
     if !(1..=VISIT_SUBSCRIPTIONS).contains(&asked.subscribers) {
-        return Err(Refusal::bad(format!("ask for 1 to {VISIT_SUBSCRIPTIONS} subscriptions")));
+        return Err(ErrorResponse::bad(format!("ask for 1 to {VISIT_SUBSCRIPTIONS} subscriptions")));
     }
     if !HOLD.contains(&asked.hold.duration()) {
         let (least, most) = (HOLD.start().as_secs(), HOLD.end().as_secs());
-        return Err(Refusal::bad(format!("hold them for {least} to {most} seconds")));
+        return Err(ErrorResponse::bad(format!("hold them for {least} to {most} seconds")));
     }
     let speaks = |port: &super::DataPort| port.port == asked.port && port.alpns.contains(&asked.protocol.alpn);
     let known = crate::transport::find(&asked.protocol.transport);
     if !known.is_some_and(|known| known.alpns.contains(&asked.protocol.alpn)) || !serving.ports.iter().any(speaks) {
-        return Err(Refusal::bad(format!("{} is not spoken at port {}", asked.protocol, asked.port)));
+        return Err(ErrorResponse::bad(format!("{} is not spoken at port {}", asked.protocol, asked.port)));
     }
     let user_agent = head.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (answer, answered) = oneshot::channel();
-    let wish = Wish {
+    let wish = MeasurementRequest {
         protocol: asked.protocol,
         port: asked.port,
         host: data_host(&head.uri, &head.headers),
@@ -109,23 +109,24 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
         answer,
     };
     pass(&serving.wishes, wish)?;
-    let busy = || Refusal::full("the lab is too busy to measure; try again");
-    let welcome = timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?.map_err(Refusal::full)?;
+    let busy = || ErrorResponse::full("the lab is too busy to measure; try again");
+    let welcome =
+        timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?.map_err(ErrorResponse::full)?;
     // The carrier names 127.0.0.1; a visitor stays on the host that it came by.
     let page = welcome.url.find("/trials/").map_or("", |start| &welcome.url[start..]);
     let body = serde_json::json!({ "trial": welcome.trial, "page": page }).to_string();
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-fn pass(wishes: &mpsc::Sender<Wish>, wish: Wish) -> Result<(), Refusal> {
-    wishes.try_send(wish).map_err(|_| Refusal::full("as many measurements are waiting as may at once; try again"))
+fn pass(wishes: &mpsc::Sender<MeasurementRequest>, wish: MeasurementRequest) -> Result<(), ErrorResponse> {
+    wishes.try_send(wish).map_err(|_| ErrorResponse::full("as many measurements are waiting as may at once; try again"))
 }
 
-async fn read(body: Body) -> Result<Asked, Refusal> {
+async fn read(body: Body) -> Result<MeasurementQuery, ErrorResponse> {
     let body = timeout(BODY_TIMEOUT, to_bytes(body, WISH_BYTES)).await;
-    let body = body.map_err(|_| Refusal::bad("the body took too long"))?;
-    let body = body.map_err(|_| Refusal::too_large(WISH_BYTES))?;
-    serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("not a wish: {error}")))
+    let body = body.map_err(|_| ErrorResponse::bad("the body took too long"))?;
+    let body = body.map_err(|_| ErrorResponse::too_large(WISH_BYTES))?;
+    serde_json::from_slice(&body).map_err(|error| ErrorResponse::bad(format!("not a wish: {error}")))
 }
 
 /// The host of the data ports for a browser that is on the lab page at some host.
@@ -148,7 +149,7 @@ fn data_host(uri: &Uri, headers: &HeaderMap) -> String {
 
 /// What the lab page shows to close a visit. No `Debug`: it holds the token.
 #[derive(Deserialize)]
-pub(super) struct Shown {
+pub(super) struct CloseQuery {
     token: String,
 }
 
@@ -156,10 +157,10 @@ pub(super) struct Shown {
 pub(super) async fn close(
     State(shared): State<Shared>,
     trial: Result<Path<u32>, PathRejection>,
-    shown: Result<Query<Shown>, QueryRejection>,
-) -> Result<StatusCode, Refusal> {
-    let Path(trial) = trial.map_err(|_| Refusal::missing("a trial has a number"))?;
-    let Query(shown) = shown.map_err(|_| Refusal::forbidden("a page shows its trial's token"))?;
+    shown: Result<Query<CloseQuery>, QueryRejection>,
+) -> Result<StatusCode, ErrorResponse> {
+    let Path(trial) = trial.map_err(|_| ErrorResponse::missing("a trial has a number"))?;
+    let Query(shown) = shown.map_err(|_| ErrorResponse::forbidden("a page shows its trial's token"))?;
     shared.trials.enter(trial, &shown.token)?.closing.send_replace(true);
     Ok(StatusCode::NO_CONTENT)
 }

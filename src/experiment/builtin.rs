@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use toml::de::DeTable;
 
-use super::source::Source;
+use super::source::ExperimentSource;
 use super::{ExperimentError, words};
 
 /// The embedded files: name and text.
@@ -50,20 +50,20 @@ pub fn list() -> Vec<Listed> {
 }
 
 /// The experiment of this name, or the file at this path.
-pub(super) fn locate(name_or_path: &str, folder: &Path) -> Result<(String, Source), ExperimentError> {
+pub(super) fn locate(name_or_path: &str, folder: &Path) -> Result<(String, ExperimentSource), ExperimentError> {
     let is_toml = Path::new(name_or_path).extension().is_some_and(|extension| extension == "toml");
     if name_or_path.contains('/') || is_toml {
         let path = Path::new(name_or_path);
         let name = path.file_stem().map_or_else(|| "experiment".to_owned(), |stem| stem.to_string_lossy().into_owned());
-        return Ok((name, Source::read(path)?));
+        return Ok((name, ExperimentSource::read(path)?));
     }
     let path = folder.join(format!("{name_or_path}.toml"));
     if path.exists() {
-        return Ok((name_or_path.to_owned(), Source::read(&path)?));
+        return Ok((name_or_path.to_owned(), ExperimentSource::read(&path)?));
     }
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
         let shown = format!("experiments/{name}.toml (built in)");
-        return Ok(((*name).to_owned(), Source::new(&shown, (*text).to_owned())?));
+        return Ok(((*name).to_owned(), ExperimentSource::new(&shown, (*text).to_owned())?));
     }
     let known: Vec<String> = list_in(folder).into_iter().map(|listed| listed.name).collect();
     let near = words::nearest(name_or_path, &known).map(|near| format!("; did you mean `{near}`?"));
@@ -80,7 +80,7 @@ fn list_in(folder: &Path) -> Vec<Listed> {
     for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
         if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
-            let question = Source::read(&path).map(|source| question(source.text())).unwrap_or_default();
+            let question = ExperimentSource::read(&path).map(|source| question(source.text())).unwrap_or_default();
             found.insert(name.to_owned(), Listed { name: name.to_owned(), question, built_in: false });
         }
     }

@@ -1,6 +1,6 @@
 //! The cage that a browser runs in: `transport-lab child browser`.
 //!
-//! Enters: one line of JSON, a [`Cage`], and then the end of the input. Leaves: one line for the browser's start,
+//! Enters: one line of JSON, a [`LaunchSpec`], and then the end of the input. Leaves: one line for the browser's start,
 //! one for its end. What must never happen: a process or a profile that is still there after the input has
 //! ended, be the browser hung, crashed or split into daemons, and the lab killed with -9.
 //!
@@ -25,16 +25,16 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
 
-use crate::client::Cage;
+use crate::client::LaunchSpec;
 use crate::text::chain;
 use display::Display;
-pub use keeper::{Caged, CagedError};
+pub use keeper::{BrowserError, BrowserProcess};
 use profile::Profile;
 
 /// How long the family has between SIGTERM and SIGKILL. Its profile is thrown away, so it has nothing to save.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long the end of the family is waited for; only a process that the kernel can't end takes longer. With the
-/// display's and the profile's it stays below what [`Caged::end`] waits.
+/// display's and the profile's it stays below what [`BrowserProcess::end`] waits.
 const GIVE_UP: Duration = Duration::from_secs(3);
 /// How often the family is looked at while it ends.
 const LOOK: Duration = Duration::from_millis(5);
@@ -53,7 +53,7 @@ enum Said {
 
 /// Why a browser could not be started in its cage.
 #[derive(Debug, thiserror::Error)]
-enum CageError {
+enum LaunchError {
     #[error("can't adopt a browser's orphans: {0}")]
     Subreaper(nix::Error),
     #[error("the cage's line can't be read: {0}")]
@@ -76,12 +76,12 @@ enum CageError {
 /// It must be the process's only task, awaited on its main thread: every descendant of this process is ended, and
 /// the browser is killed when the thread that started it ends.
 pub async fn run_child() -> u8 {
-    let mut input = start::Input::listen();
+    let mut input = start::ParentInput::listen();
     live(&mut input, &mut tokio::io::stdout()).await
 }
 
-async fn live(input: &mut start::Input, output: &mut (impl AsyncWrite + Unpin)) -> u8 {
-    let mut family = Family::default();
+async fn live(input: &mut start::ParentInput, output: &mut (impl AsyncWrite + Unpin)) -> u8 {
+    let mut family = ProcessTree::default();
     let started = match input.line().await {
         // All that needs ending is below this process or in `family`: a start may be broken off anywhere.
         Ok(Some(line)) => tokio::select! {
@@ -121,33 +121,33 @@ async fn say(output: &mut (impl AsyncWrite + Unpin), said: &Said) {
 
 /// All that has to be ended and removed.
 #[derive(Debug, Default)]
-struct Family {
+struct ProcessTree {
     profile: Option<Profile>,
     display: Option<Display>,
     browser: Option<Child>,
 }
 
-impl Family {
+impl ProcessTree {
     /// Starts the browser that a line describes, and gives its process id.
-    async fn start(&mut self, line: &str) -> Result<i32, CageError> {
-        nix::sys::prctl::set_child_subreaper(true).map_err(CageError::Subreaper)?;
-        let cage: Cage = serde_json::from_str(line).map_err(|error| CageError::Line(error.to_string()))?;
+    async fn start(&mut self, line: &str) -> Result<i32, LaunchError> {
+        nix::sys::prctl::set_child_subreaper(true).map_err(LaunchError::Subreaper)?;
+        let cage: LaunchSpec = serde_json::from_str(line).map_err(|error| LaunchError::Line(error.to_string()))?;
         profile::sweep().await;
-        let profile = self.profile.insert(Profile::make().map_err(CageError::Profile)?);
+        let profile = self.profile.insert(Profile::make().map_err(LaunchError::Profile)?);
         profile.fill(&cage.files)?;
         let mut environment = profile.environment(&cage.env);
         for command in &cage.before {
             start::before(profile, command, &environment).await?;
         }
         if cage.display {
-            let display = self.display.insert(Display::start(profile).await.map_err(CageError::Display)?);
+            let display = self.display.insert(Display::start(profile).await.map_err(LaunchError::Display)?);
             environment.extend(display.environment());
         }
         let argv: Vec<String> = cage.argv.iter().map(|word| profile.fill_in(word)).collect();
         let log = || std::io::stderr().as_fd().try_clone_to_owned().map_or(Stdio::null(), Stdio::from);
         let browser = start::command(&argv, &environment)
             .and_then(|mut command| command.stdout(log()).stderr(log()).spawn())
-            .map_err(|source| CageError::Start { program: argv.first().cloned().unwrap_or_default(), source })?;
+            .map_err(|source| LaunchError::Start { program: argv.first().cloned().unwrap_or_default(), source })?;
         // Not polled yet, so it has its id even if it has ended.
         let id = pid(browser.id()).map_or(0, Pid::as_raw);
         self.browser = Some(browser);

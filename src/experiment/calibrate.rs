@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use super::RunError;
 use super::lab::Lab;
 use super::results;
-use super::trial::Running;
+use super::trial::TrialRunner;
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload, default_client};
+use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
 use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -41,7 +41,7 @@ fn settings() -> Settings {
         protocol: Protocol::default(),
         timeout: Span::from_secs(5),
         workload,
-        server: Server::default(),
+        server: ServerSettings::default(),
         reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),
@@ -65,7 +65,7 @@ pub(super) async fn run(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<
 async fn both(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<bool>) -> Result<bool, RunError> {
     for planned in &twins(plan) {
         // How it ended is in its journal, and is told with what was found.
-        if Running::new(lab, planned, interrupt.clone()).run().await?.is_none() {
+        if TrialRunner::new(lab, planned, interrupt.clone()).run().await?.is_none() {
             return Ok(true);
         }
     }

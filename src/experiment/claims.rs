@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
-use super::draft::Draft;
-use super::source::{Source, Span};
+use super::draft::UncheckedExperiment;
+use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::{ExperimentError, words};
 use crate::stats::{check_claim, metric_names};
@@ -20,9 +20,9 @@ const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "min", "max"];
 
 /// Checks every claim. `occurring` is each factor and its levels in canonical form, `[full]`'s included.
 pub(super) fn read<'i>(
-    source: &Source,
+    source: &ExperimentSource,
     claims: Vec<Value<'i>>,
-    draft: &Draft<'i>,
+    draft: &UncheckedExperiment<'i>,
     occurring: &[(String, Vec<Json>)],
 ) -> Result<Vec<Claim>, ExperimentError> {
     if claims.len() > MAX_CLAIMS {
@@ -33,8 +33,8 @@ pub(super) fn read<'i>(
 }
 
 struct Reader<'a, 'i> {
-    source: &'a Source,
-    draft: &'a Draft<'i>,
+    source: &'a ExperimentSource,
+    draft: &'a UncheckedExperiment<'i>,
     occurring: &'a [(String, Vec<Json>)],
 }
 
@@ -74,7 +74,12 @@ impl<'i> Reader<'_, 'i> {
         Ok(claim)
     }
 
-    fn check_comparison(&self, claim: &Claim, span: &Span, at: &dyn Fn(&str) -> Span) -> Result<(), ExperimentError> {
+    fn check_comparison(
+        &self,
+        claim: &Claim,
+        span: &ByteRange,
+        at: &dyn Fn(&str) -> ByteRange,
+    ) -> Result<(), ExperimentError> {
         let comparisons = [
             ("equals", claim.equals.is_some()),
             ("at-most", claim.at_most.is_some()),
@@ -121,7 +126,7 @@ impl<'i> Reader<'_, 'i> {
         Ok(selection)
     }
 
-    fn level(&self, name: &str, key: &Span, value: &Value<'i>, known: &[Json]) -> Result<Json, ExperimentError> {
+    fn level(&self, name: &str, key: &ByteRange, value: &Value<'i>, known: &[Json]) -> Result<Json, ExperimentError> {
         let level = self.draft.canonical(name, key, value)?;
         if known.contains(&level) {
             return Ok(level);
@@ -132,7 +137,7 @@ impl<'i> Reader<'_, 'i> {
         Err(self.error(&value.span(), &says))
     }
 
-    fn error(&self, span: &Span, says: &str) -> ExperimentError {
+    fn error(&self, span: &ByteRange, says: &str) -> ExperimentError {
         self.source.error(span.clone(), says.to_owned())
     }
 }

@@ -5,7 +5,7 @@ use super::plan::is_native;
 use crate::feed::schedule;
 use crate::transport;
 use crate::trial::settings::{Direction, HostOrder, StuckDirection, Urls, Workload};
-use crate::trial::{Sending, Settings, SubscriptionPlan};
+use crate::trial::{PlannedSend, Settings, SubscriptionPlan};
 
 /// The host names under test, in the order in which they are opened: `localhost` alone, or `a.localhost`,
 /// `b.localhost`, … or the other way round.
@@ -62,7 +62,7 @@ pub fn deal(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<Su
     if workload.direction != Direction::Down && !plans.is_empty() {
         let all = plans.len();
         for due in schedule(workload, seed) {
-            plans[due.event as usize % all].sends.push(Sending { event: due.event, at: due.at });
+            plans[due.event as usize % all].sends.push(PlannedSend { event: due.event, at: due.at });
         }
     }
     plans

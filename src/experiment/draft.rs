@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::source::{Source, Span};
+use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::{ExperimentError, judge, plan, words};
 use crate::text::chain;
@@ -25,14 +25,14 @@ pub(super) const OWN: [&str; 6] = ["question", "repeats", "seed", "factors", "fu
 pub(super) struct RawFactor<'i> {
     pub(super) name: String,
     /// Where its name stands.
-    pub(super) key: Span,
+    pub(super) key: ByteRange,
     /// One at least.
     pub(super) levels: Vec<Value<'i>>,
 }
 
 impl<'i> RawFactor<'i> {
     /// A factor with these levels; among those of `client`, one word may stand for every browser.
-    pub(super) fn new(name: String, key: Span, levels: Vec<Value<'i>>) -> Self {
+    pub(super) fn new(name: String, key: ByteRange, levels: Vec<Value<'i>>) -> Self {
         let all = |level: Value<'i>| -> Vec<Value<'i>> {
             if name != "client" || level.get_ref().as_str() != Some(client::BROWSERS) {
                 return vec![level];
@@ -47,14 +47,14 @@ impl<'i> RawFactor<'i> {
 
 /// Settings and factors, unchecked.
 #[derive(Debug, Clone)]
-pub(super) struct Draft<'i> {
-    pub(super) source: &'i Source,
+pub(super) struct UncheckedExperiment<'i> {
+    pub(super) source: &'i ExperimentSource,
     /// The settings that don't vary.
     pub(super) base: DeTable<'i>,
     pub(super) factors: Vec<RawFactor<'i>>,
 }
 
-impl<'i> Draft<'i> {
+impl<'i> UncheckedExperiment<'i> {
     /// Every combination's settings, checked; the last factor varies fastest.
     pub(super) fn combinations(&self) -> Result<Vec<Settings>, ExperimentError> {
         let count = self.count()?;
@@ -69,7 +69,7 @@ impl<'i> Draft<'i> {
     }
 
     /// A value for a setting in canonical form: `"3s"` for `"3000ms"`.
-    pub(super) fn canonical(&self, name: &str, key: &Span, value: &Value<'i>) -> Result<Json, ExperimentError> {
+    pub(super) fn canonical(&self, name: &str, key: &ByteRange, value: &Value<'i>) -> Result<Json, ExperimentError> {
         let mut tree = self.first_combination()?;
         tree::put(&mut tree, name, key, value.clone()).map_err(|says| self.source.error(key.clone(), says))?;
         let (settings, _) = self.settings(&tree)?;

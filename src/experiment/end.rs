@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::cage::Caged;
+use super::cage::BrowserProcess;
 use crate::control::PageCarrier;
 use crate::trial::{Down, Up};
 
@@ -36,9 +36,9 @@ const AFTER_PAGE: Duration = Duration::from_millis(500);
 
 /// One end of a trial.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct Participant {
     carrier: Carrier,
-    life: Life,
+    life: Lifetime,
     /// Writes what a program prints.
     log: Option<JoinHandle<()>>,
     gone: bool,
@@ -61,16 +61,16 @@ enum Carrier {
 
 /// What is alive.
 #[derive(Debug)]
-enum Life {
+enum Lifetime {
     Process(Child),
-    Browser(Caged),
+    Browser(BrowserProcess),
     /// Nothing that the lab started: a visitor's browser, a server that goes on after the trial.
     Visitor,
 }
 
 /// What comes from an end of the trial.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum ParticipantMessage {
     /// A line.
     Said(Up),
     /// What it said can't be used, and why; nothing more is read of it: `said a line that …`.
@@ -79,7 +79,7 @@ pub(super) enum Heard {
     Exited(String),
 }
 
-impl End {
+impl Participant {
     /// Starts a process of the lab's own that speaks the contract on its standard input and output; what it prints on
     /// its standard error goes to `log`.
     pub(super) fn process(argv: &[String], log: File) -> std::io::Result<Self> {
@@ -89,7 +89,7 @@ impl End {
     /// Starts a program that isn't the lab's: what it may say and print has an end.
     pub(super) fn program(argv: &[String], log: File) -> std::io::Result<Self> {
         let mut end = Self::start(argv, Stdio::piped(), Budget { lines: MAX_LINES, bytes: MAX_BYTES })?;
-        if let Life::Process(child) = &mut end.life {
+        if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
         }
         Ok(end)
@@ -132,25 +132,25 @@ impl End {
         });
         Ok(Self {
             carrier: Carrier::Stdio { down: Some(down), up },
-            life: Life::Process(child),
+            life: Lifetime::Process(child),
             log: None,
             gone: false,
         })
     }
 
     /// A browser in its cage, whose pages speak the contract over the control origin.
-    pub(super) fn browser(carrier: PageCarrier, caged: Caged) -> Self {
-        Self { carrier: Carrier::Page(carrier), life: Life::Browser(caged), log: None, gone: false }
+    pub(super) fn browser(carrier: PageCarrier, caged: BrowserProcess) -> Self {
+        Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(caged), log: None, gone: false }
     }
 
     /// A visitor's browser, whose page speaks the contract over the control origin.
     pub(super) fn visitor(carrier: PageCarrier) -> Self {
-        Self { carrier: Carrier::Page(carrier), life: Life::Visitor, log: None, gone: false }
+        Self { carrier: Carrier::Page(carrier), life: Lifetime::Visitor, log: None, gone: false }
     }
 
     /// A task of this process that speaks the contract.
     pub(super) fn within(down: mpsc::Sender<Down>, up: mpsc::Receiver<Up>) -> Self {
-        Self { carrier: Carrier::Within { down, up }, life: Life::Visitor, log: None, gone: false }
+        Self { carrier: Carrier::Within { down, up }, life: Lifetime::Visitor, log: None, gone: false }
     }
 
     /// Whether pages speak for it, which have clocks of their own.
@@ -161,9 +161,9 @@ impl End {
     /// Its process; a browser's main one; 0 where the lab started none.
     pub(super) fn pid(&self) -> u32 {
         match &self.life {
-            Life::Process(child) => child.id().unwrap_or(0),
-            Life::Browser(caged) => caged.pid().as_raw().unsigned_abs(),
-            Life::Visitor => 0,
+            Lifetime::Process(child) => child.id().unwrap_or(0),
+            Lifetime::Browser(caged) => caged.pid().as_raw().unsigned_abs(),
+            Lifetime::Visitor => 0,
         }
     }
 
@@ -177,37 +177,39 @@ impl End {
     }
 
     /// What it says next; waits for it. Cancelling loses nothing.
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(super) async fn hear(&mut self) -> ParticipantMessage {
         let Self { carrier, life, gone, .. } = self;
         let said = async {
             match carrier {
-                Carrier::Stdio { up, .. } => up.recv().await.map(|said| said.map_or_else(Heard::Garbled, Heard::Said)),
-                Carrier::Within { up, .. } => up.recv().await.map(Heard::Said),
-                Carrier::Page(page) => page.up.recv().await.map(Heard::Said),
+                Carrier::Stdio { up, .. } => {
+                    up.recv().await.map(|said| said.map_or_else(ParticipantMessage::Garbled, ParticipantMessage::Said))
+                }
+                Carrier::Within { up, .. } => up.recv().await.map(ParticipantMessage::Said),
+                Carrier::Page(page) => page.up.recv().await.map(ParticipantMessage::Said),
             }
         };
         match life {
             // A process has said all once its output is closed; only then does its end count.
-            Life::Process(child) => {
+            Lifetime::Process(child) => {
                 if let Some(heard) = said.await {
                     return heard;
                 }
                 if !*gone {
                     let status = child.wait().await;
                     *gone = true;
-                    return Heard::Exited(status.map_or_else(|error| error.to_string(), describe));
+                    return ParticipantMessage::Exited(status.map_or_else(|error| error.to_string(), describe));
                 }
             }
-            Life::Browser(caged) if !*gone => {
+            Lifetime::Browser(caged) if !*gone => {
                 let exited = tokio::select! {
                     biased;
                     Some(heard) = said => return heard,
                     exited = caged.exited() => exited,
                 };
                 *gone = true;
-                return Heard::Exited(exited);
+                return ParticipantMessage::Exited(exited);
             }
-            Life::Browser(_) | Life::Visitor => {
+            Lifetime::Browser(_) | Lifetime::Visitor => {
                 if let Some(heard) = said.await {
                     return heard;
                 }
@@ -229,7 +231,7 @@ impl End {
     /// How a browser ended by itself, if it has or is about to. Its pages go away first, and that says less.
     pub(super) async fn browser_exited(&mut self) -> Option<String> {
         match &mut self.life {
-            Life::Browser(caged) if !self.gone => {
+            Lifetime::Browser(caged) if !self.gone => {
                 let exited = timeout(AFTER_PAGE, caged.exited()).await.ok()?;
                 self.gone = true;
                 Some(exited)
@@ -239,16 +241,16 @@ impl End {
     }
 
     /// Waits for its end and cleans up: closes its input, and kills it when it doesn't exit in time. Says how it
-    /// ended, unless [`End::hear`] has said so.
+    /// ended, unless [`Participant::hear`] has said so.
     pub(super) async fn finish(self) -> Option<String> {
         let Self { carrier, life, log, gone } = self;
         let how = match life {
-            Life::Visitor => "let go".to_owned(),
-            Life::Browser(caged) => {
+            Lifetime::Visitor => "let go".to_owned(),
+            Lifetime::Browser(caged) => {
                 caged.end().await;
                 "ended".to_owned()
             }
-            Life::Process(mut child) => {
+            Lifetime::Process(mut child) => {
                 drop(carrier);
                 Self::exit(&mut child).await
             }

@@ -4,9 +4,9 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::draft::{Draft, RawFactor};
+use super::draft::{RawFactor, UncheckedExperiment};
 use super::flags::Flag;
-use super::source::{Source, Span};
+use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::{Experiment, ExperimentError, Factor, Overrides, claims, words};
 use crate::trial::Protocol;
@@ -25,7 +25,11 @@ const SEED: u64 = 1;
 pub(super) const MAX_TRIALS: usize = 100_000;
 
 /// Reads the text, puts the flags in place, and checks every combination of what results.
-pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Result<Experiment, ExperimentError> {
+pub(super) fn parse(
+    name: String,
+    mut source: ExperimentSource,
+    flags: &Overrides,
+) -> Result<Experiment, ExperimentError> {
     let overriding = Flag::read_all(flags, &mut source)?;
     let repeats = flags.repeats.map(|repeats| (u64::from(repeats), source.add_flag(format!("--repeats {repeats}"))));
     let seed = flags.seed.map(|seed| (seed, source.add_flag(format!("--seed {seed}"))));
@@ -101,16 +105,16 @@ pub(super) fn parse(name: String, mut source: Source, flags: &Overrides) -> Resu
 struct Head<'i> {
     question: String,
     /// `None`: the file doesn't say.
-    repeats: Option<(u64, Span)>,
-    seed: (u64, Span),
-    draft: Draft<'i>,
+    repeats: Option<(u64, ByteRange)>,
+    seed: (u64, ByteRange),
+    draft: UncheckedExperiment<'i>,
     /// The factors of `[full]`.
     full: Vec<RawFactor<'i>>,
     claims: Vec<Value<'i>>,
 }
 
 impl<'i> Head<'i> {
-    fn take(source: &'i Source, mut tree: DeTable<'i>) -> Result<Self, ExperimentError> {
+    fn take(source: &'i ExperimentSource, mut tree: DeTable<'i>) -> Result<Self, ExperimentError> {
         let question = match tree.remove("question") {
             None => return Err(source.whole("no `question`; say what the experiment asks: question = \"…?\"")),
             Some(value) => match value.get_ref().as_str() {
@@ -143,12 +147,12 @@ impl<'i> Head<'i> {
             });
         }
         factors.sort_by_key(|factor| factor.key.start);
-        let draft = Draft { source, base: tree, factors };
+        let draft = UncheckedExperiment { source, base: tree, factors };
         Ok(Self { question, repeats, seed, draft, full, claims })
     }
 
     /// The experiment under `--full`.
-    fn full_draft(&self) -> Draft<'i> {
+    fn full_draft(&self) -> UncheckedExperiment<'i> {
         let mut draft = self.draft.clone();
         for wide in &self.full {
             match draft.factors.iter_mut().find(|factor| factor.name == wide.name) {
@@ -167,12 +171,12 @@ fn default_factor<'i>(name: &str) -> RawFactor<'i> {
 }
 
 fn take_number(
-    source: &Source,
+    source: &ExperimentSource,
     tree: &mut DeTable<'_>,
     name: &str,
     least: u64,
     most: u64,
-) -> Result<Option<(u64, Span)>, ExperimentError> {
+) -> Result<Option<(u64, ByteRange)>, ExperimentError> {
     let Some(value) = tree.remove(name) else { return Ok(None) };
     let number = value.get_ref().as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
     if let Some(number) = number.filter(|number| (least..=most).contains(number)) {
@@ -185,7 +189,7 @@ fn take_number(
 
 /// The table of factors, in the order of the file. A dotted name may be quoted or not.
 fn take_factors<'i>(
-    source: &Source,
+    source: &ExperimentSource,
     tree: &mut DeTable<'i>,
     table: &str,
 ) -> Result<Vec<RawFactor<'i>>, ExperimentError> {
@@ -209,7 +213,7 @@ fn take_factors<'i>(
 }
 
 fn collect<'i>(
-    source: &Source,
+    source: &ExperimentSource,
     prefix: &str,
     entries: DeTable<'i>,
     factors: &mut Vec<RawFactor<'i>>,
@@ -233,7 +237,12 @@ fn collect<'i>(
     Ok(())
 }
 
-fn levels<'i>(source: &Source, name: &str, span: Span, array: DeArray<'i>) -> Result<Vec<Value<'i>>, ExperimentError> {
+fn levels<'i>(
+    source: &ExperimentSource,
+    name: &str,
+    span: ByteRange,
+    array: DeArray<'i>,
+) -> Result<Vec<Value<'i>>, ExperimentError> {
     let levels: Vec<_> = array.into_iter().collect();
     if levels.is_empty() {
         return Err(source.error(span, format!("the factor `{}` has no levels", words::short(name))));

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(in crate::experiment) fn load(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
-    Source::new("x.toml", text.to_owned()).and_then(|source| parse("x".to_owned(), source, overrides))
+    ExperimentSource::new("x.toml", text.to_owned()).and_then(|source| parse("x".to_owned(), source, overrides))
 }
 
 #[track_caller]

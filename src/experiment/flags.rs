@@ -2,8 +2,8 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::draft::{Draft, RawFactor};
-use super::source::{Source, Span};
+use super::draft::{RawFactor, UncheckedExperiment};
+use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::{ExperimentError, Overrides};
 
@@ -13,12 +13,12 @@ pub(super) struct Flag {
     name: String,
     /// `[100,unset]`
     levels: String,
-    span: Span,
+    span: ByteRange,
 }
 
 impl Flag {
     /// Every flag, its place added to the source.
-    pub(super) fn read_all(overrides: &Overrides, source: &mut Source) -> Result<Vec<Self>, ExperimentError> {
+    pub(super) fn read_all(overrides: &Overrides, source: &mut ExperimentSource) -> Result<Vec<Self>, ExperimentError> {
         let mut flags = Vec::new();
         if !overrides.clients.is_empty() {
             let clients = overrides.clients.join(",");
@@ -37,7 +37,7 @@ impl Flag {
     }
 
     /// Puts the levels in place of the setting or factor of that name; several make it a factor.
-    pub(super) fn apply<'i>(&'i self, draft: &mut Draft<'i>) -> Result<(), ExperimentError> {
+    pub(super) fn apply<'i>(&'i self, draft: &mut UncheckedExperiment<'i>) -> Result<(), ExperimentError> {
         let mut own = RawFactor::new(self.name.clone(), self.span.clone(), self.levels(draft.source)?);
         if let Some(factor) = draft.factors.iter_mut().find(|factor| factor.name == self.name) {
             *factor = own;
@@ -54,7 +54,7 @@ impl Flag {
     }
 
     /// TOML values where they are (`100`, `"a,b"`, `{ count = 3 }`), otherwise text (`3s`, `sse/h2`); one at least.
-    fn levels(&self, source: &Source) -> Result<Vec<Value<'_>>, ExperimentError> {
+    fn levels(&self, source: &ExperimentSource) -> Result<Vec<Value<'_>>, ExperimentError> {
         let plain = &self.levels[1..self.levels.len() - 1];
         let values = match DeValue::parse(&self.levels).map(toml::Spanned::into_inner) {
             Ok(DeValue::Array(array)) => array.into_iter().map(toml::Spanned::into_inner).collect(),

@@ -6,19 +6,19 @@ mod faults;
 use super::file::{MAX_REPEATS, MAX_TRIALS};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
-use crate::trial::settings::{Arrival, Counts, Delivery, Direction, Events, HostOrder};
+use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, Events, HostOrder};
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
 
 /// What is wrong, and the dotted name of the setting to blame (`fault.0` for the first fault).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(super) struct Invalid {
     pub(super) setting: String,
     pub(super) says: String,
 }
 
-fn complain<T>(setting: &str, says: String) -> Result<T, Complaint> {
-    Err(Complaint { setting: setting.to_owned(), says })
+fn complain<T>(setting: &str, says: String) -> Result<T, Invalid> {
+    Err(Invalid { setting: setting.to_owned(), says })
 }
 
 /// The least an event's data may be: the content check needs 16 B for what tells it from every other event.
@@ -42,7 +42,7 @@ const REQUEST: Span = Span::from_millis(200);
 const MAX_TIMELINE: u64 = 3_600_000_000_000;
 
 /// Refuses what can't be judged.
-pub(super) fn check(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
+pub(super) fn check(settings: &Settings, transport: &dyn Configured) -> Result<(), Invalid> {
     check_bounds(settings)?;
     check_events(settings)?;
     check_drain(settings, transport)?;
@@ -90,7 +90,7 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
+fn check_bounds(settings: &Settings) -> Result<(), Invalid> {
     let workload = &settings.workload;
     for (setting, value, least, most) in BOUNDS {
         let value = value(settings);
@@ -129,7 +129,7 @@ fn check_bounds(settings: &Settings) -> Result<(), Complaint> {
 }
 
 /// Other actors act before the census, which is what their answers are held against; and an order needs two.
-fn check_besides(settings: &Settings) -> Result<(), Complaint> {
+fn check_besides(settings: &Settings) -> Result<(), Invalid> {
     let workload = &settings.workload;
     if workload.host_order == HostOrder::Reverse && workload.hosts < 2 {
         let says = "one host has no order: `workload.host-order = \"reverse\"` needs `workload.hosts = 2` or more";
@@ -156,22 +156,22 @@ fn check_besides(settings: &Settings) -> Result<(), Complaint> {
 }
 
 /// Where an event may be lost on its way, the census may like any other: nobody may expect each to arrive.
-fn check_loss(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
+fn check_loss(settings: &Settings, transport: &dyn Configured) -> Result<(), Invalid> {
     let Some(Because { setting, says: why }) = transport.may_lose() else { return Ok(()) };
     let setting = format!("{}.{setting}", settings.protocol.transport);
     let says =
         |what: &str, instead: &str| complain(&setting, format!("{why}: {what} can't be expected; write {instead}"));
-    if settings.expect.delivery == Delivery::ExactlyOnce {
+    if settings.expect.delivery == DeliveryRule::ExactlyOnce {
         return says("`expect.delivery = \"exactly-once\"`", "\"at-most-once\" or \"observe\"");
     }
-    if settings.expect.counts == Counts::Equal {
+    if settings.expect.counts == CountsRule::Equal {
         return says("`expect.counts = \"equal\"`", "\"observe\"");
     }
     Ok(())
 }
 
 /// A wait of nothing would be a flood, and one without end none.
-fn check_reconnect(settings: &Settings) -> Result<(), Complaint> {
+fn check_reconnect(settings: &Settings) -> Result<(), Invalid> {
     let reconnect = &settings.reconnect;
     for (setting, wait) in [("reconnect.delay", reconnect.delay), ("reconnect.most", reconnect.most)] {
         if !DELAYS.contains(&wait) {
@@ -183,7 +183,7 @@ fn check_reconnect(settings: &Settings) -> Result<(), Complaint> {
 }
 
 /// Every event must be due at the census or before.
-fn check_events(settings: &Settings) -> Result<(), Complaint> {
+fn check_events(settings: &Settings) -> Result<(), Invalid> {
     let workload = &settings.workload;
     let last = workload.settle.nanos() as f64 + last_arrival_nanos(&workload.events);
     let hold = workload.hold.nanos() as f64;
@@ -208,7 +208,7 @@ pub(super) fn least_drain(transport: &dyn Configured) -> Span {
 }
 
 /// The census must reach every subscription before the end.
-fn check_drain(settings: &Settings, transport: &dyn Configured) -> Result<(), Complaint> {
+fn check_drain(settings: &Settings, transport: &dyn Configured) -> Result<(), Invalid> {
     let (drain, least) = (settings.workload.drain, least_drain(transport));
     if drain >= least {
         return Ok(());

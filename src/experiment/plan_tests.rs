@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::*;
-use crate::experiment::source::Source;
+use crate::experiment::source::ExperimentSource;
 use crate::experiment::{Overrides, file};
 
 fn planned(text: &str) -> Plan {
-    let source = Source::new("x.toml", format!("question = 'What?'\n{text}")).unwrap();
+    let source = ExperimentSource::new("x.toml", format!("question = 'What?'\n{text}")).unwrap();
     plan(&file::parse("x".to_owned(), source, &Overrides::default()).unwrap()).unwrap()
 }
 

@@ -10,7 +10,7 @@ use super::lab::make;
 use super::{RunError, calibrate, deal, judge, plan};
 use crate::client;
 use crate::report::{self, Contents, Look, Machine};
-use crate::stats::{self, Calibration, Lanes, Summary};
+use crate::stats::{self, Calibration, Summary, TrialLanes};
 use crate::trial::journal::{self, Readback};
 use crate::trial::kept::{self, MACHINE, PLAN};
 use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
@@ -33,7 +33,7 @@ pub struct Results {
     /// What it was measured on.
     pub machine: Machine,
     /// Which stream was on which connection; where only the summary was wanted, none.
-    pub lanes: Vec<Lanes>,
+    pub lanes: Vec<TrialLanes>,
     /// What the machine could tell; likewise.
     pub calibration: Option<Calibration>,
     /// Whether the journal's last line was cut short: the lab was killed, or the disk was full.

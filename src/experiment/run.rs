@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::lab::Lab;
 use super::results::{self, Results};
-use super::trial::Running;
+use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
@@ -121,7 +121,7 @@ async fn trials(
             return Ok(true);
         }
         progress.begin(planned);
-        match Running::new(lab, planned, interrupt.clone()).run().await? {
+        match TrialRunner::new(lab, planned, interrupt.clone()).run().await? {
             Some((outcome, reason)) => progress.end(planned, outcome, reason.as_deref()),
             None => return Ok(true),
         }

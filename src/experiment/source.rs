@@ -12,11 +12,11 @@ use super::ExperimentError;
 const MAX_FILE: u64 = 1 << 20;
 
 /// Bytes of a text.
-pub(super) type Span = Range<usize>;
+pub(super) type ByteRange = Range<usize>;
 
 /// An experiment's text and the flags that change it.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct ExperimentSource {
     /// What errors call the file: its path, or `experiments/x.toml (built in)`.
     shown: String,
     text: String,
@@ -24,7 +24,7 @@ pub(super) struct Source {
     flags: Vec<String>,
 }
 
-impl Source {
+impl ExperimentSource {
     /// A text that is checked to be one.
     pub(super) fn new(shown: &str, text: String) -> Result<Self, ExperimentError> {
         let source = Self { shown: shown.to_owned(), text, flags: Vec::new() };
@@ -62,7 +62,7 @@ impl Source {
     }
 
     /// Adds a flag, and gives the span that stands for it.
-    pub(super) fn add_flag(&mut self, shown: String) -> Span {
+    pub(super) fn add_flag(&mut self, shown: String) -> ByteRange {
         self.flags.push(shown);
         // The file's own spans end at its length at most.
         let at = self.text.len() + self.flags.len();
@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// Where a span is: `experiments/x.toml:12`, or the flag.
-    pub(super) fn place(&self, span: &Span) -> String {
+    pub(super) fn place(&self, span: &ByteRange) -> String {
         match span.start.checked_sub(self.text.len() + 1).and_then(|flag| self.flags.get(flag)) {
             Some(flag) => flag.clone(),
             None => format!("{}:{}", self.shown, self.line(span)),
@@ -78,12 +78,12 @@ impl Source {
     }
 
     /// Which line of the file a span begins on, from 1.
-    pub(super) fn line(&self, span: &Span) -> usize {
+    pub(super) fn line(&self, span: &ByteRange) -> usize {
         line_of(self.text.as_bytes(), span.start)
     }
 
     /// What is wrong at a span.
-    pub(super) fn error(&self, span: Span, says: String) -> ExperimentError {
+    pub(super) fn error(&self, span: ByteRange, says: String) -> ExperimentError {
         ExperimentError::Invalid { place: self.place(&span), says }
     }
 
@@ -110,7 +110,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, bytes).unwrap();
-        let error = Source::read(&path).unwrap_err().to_string();
+        let error = ExperimentSource::read(&path).unwrap_err().to_string();
         error.replace(&format!("{}/", folder.path().display()), "")
     }
 
@@ -128,21 +128,21 @@ mod tests {
     fn a_missing_file_and_a_folder_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("none.toml");
-        let error = Source::read(&missing).unwrap_err();
+        let error = ExperimentSource::read(&missing).unwrap_err();
         assert_eq!(error.to_string(), format!("could not read {}", missing.display()));
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("No such file"));
-        assert!(matches!(Source::read(folder.path()), Err(ExperimentError::Read { .. })));
+        assert!(matches!(ExperimentSource::read(folder.path()), Err(ExperimentError::Read { .. })));
     }
 
     #[test]
     fn an_endless_file_is_not_read_to_its_end() {
-        let error = Source::read(Path::new("/dev/zero")).unwrap_err().to_string();
+        let error = ExperimentSource::read(Path::new("/dev/zero")).unwrap_err().to_string();
         assert_eq!(error, "/dev/zero: larger than 1 MiB; an experiment file is a page of text");
     }
 
     #[test]
     fn a_flag_is_a_place_of_its_own() {
-        let mut source = Source::new("x.toml", "a = 1\nb = 2".to_owned()).unwrap();
+        let mut source = ExperimentSource::new("x.toml", "a = 1\nb = 2".to_owned()).unwrap();
         let first = source.add_flag("--set a=2".to_owned());
         let second = source.add_flag("--client x".to_owned());
         assert_eq!(source.place(&first), "--set a=2");

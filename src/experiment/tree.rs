@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::source::Span;
+use super::source::ByteRange;
 use super::{judge, words};
 
 /// A value and where it was written.
@@ -29,7 +29,7 @@ pub(super) fn get<'t, 'i>(tree: &'t DeTable<'i>, path: &str) -> Option<&'t Value
 
 /// Puts a value at a dotted path, in place of what is there; a number reaches into an array that is there. `key` is
 /// where the path was written. An error says why there can be no such path.
-pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &Span, value: Value<'i>) -> Result<(), String> {
+pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &ByteRange, value: Value<'i>) -> Result<(), String> {
     let parts: Vec<&str> = path.split('.').collect();
     let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
     if parts.len() > MAX_DEPTH || parts.contains(&"") {
@@ -71,7 +71,7 @@ pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &Span, value: Val
 }
 
 /// The same value, written elsewhere: all its parts get this span.
-pub(super) fn moved<'i>(value: DeValue<'i>, span: &Span) -> Value<'i> {
+pub(super) fn moved<'i>(value: DeValue<'i>, span: &ByteRange) -> Value<'i> {
     let value = match value {
         DeValue::Array(array) => {
             let mut elsewhere = DeArray::new();
@@ -122,7 +122,7 @@ pub(super) fn found(value: &DeValue<'_>) -> String {
 /// What is wrong with a tree that didn't become what was asked for, and where.
 ///
 /// `whole` is what errors call the tree itself when it is only a part: `claim`, or nothing for the top level.
-pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) -> (Option<Span>, String) {
+pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) -> (Option<ByteRange>, String) {
     let says = error.message();
     let span = error.span();
     let (first, known) = words::quoted(says);
@@ -185,7 +185,7 @@ fn within(path: &str) -> String {
 
 /// The dotted path of the deepest part that was written at exactly this span: a key of that name when one is
 /// given, else a value.
-fn find(tree: &DeTable<'_>, span: &Span, key: Option<&str>) -> Option<String> {
+fn find(tree: &DeTable<'_>, span: &ByteRange, key: Option<&str>) -> Option<String> {
     for (name, value) in tree {
         let joined = |inner: String| format!("{}.{inner}", name.get_ref());
         if let Some(inner) = find_in(value, span, key) {
@@ -202,7 +202,7 @@ fn find(tree: &DeTable<'_>, span: &Span, key: Option<&str>) -> Option<String> {
     None
 }
 
-fn find_in(value: &Value<'_>, span: &Span, key: Option<&str>) -> Option<String> {
+fn find_in(value: &Value<'_>, span: &ByteRange, key: Option<&str>) -> Option<String> {
     match value.get_ref() {
         DeValue::Table(table) => find(table, span, key),
         DeValue::Array(array) => array.iter().enumerate().find_map(|(index, element)| {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::facts::Possible;
-use super::end::{End, Heard};
+use super::end::{Participant, ParticipantMessage};
 use super::lab::Lab;
 use super::machine::Watch;
 use super::{RunError, plan};
@@ -31,33 +31,33 @@ const MAX_LATE: usize = 4096;
 
 /// How a trial ended early.
 #[derive(Debug)]
-enum Early {
+enum EarlyEnd {
     Ended(Outcome, String),
     Interrupted,
     Lab(RunError),
 }
 
-impl From<RunError> for Early {
+impl From<RunError> for EarlyEnd {
     fn from(error: RunError) -> Self {
         Self::Lab(error)
     }
 }
 
-fn failed<T>(reason: impl Into<String>) -> Result<T, Early> {
-    Err(Early::Ended(Outcome::Failed, reason.into()))
+fn failed<T>(reason: impl Into<String>) -> Result<T, EarlyEnd> {
+    Err(EarlyEnd::Ended(Outcome::Failed, reason.into()))
 }
 
 /// A trial under way.
 #[derive(Debug)]
-pub(super) struct Running<'a> {
+pub(super) struct TrialRunner<'a> {
     lab: &'a mut Lab,
     planned: &'a PlannedTrial,
     interrupt: watch::Receiver<bool>,
     observations: Vec<Observation>,
     /// When it must have ended.
     end_by: Instant,
-    server: Option<End>,
-    client: Option<End>,
+    server: Option<Participant>,
+    client: Option<Participant>,
     /// Facts that came from the server and from the client.
     came: [u64; 2],
     /// Whether each said `done`.
@@ -94,7 +94,7 @@ impl Which {
     }
 }
 
-impl<'a> Running<'a> {
+impl<'a> TrialRunner<'a> {
     pub(super) fn new(lab: &'a mut Lab, planned: &'a PlannedTrial, interrupt: watch::Receiver<bool>) -> Self {
         let (server, client) = (None, None);
         Self {
@@ -126,22 +126,22 @@ impl<'a> Running<'a> {
     /// The same with both ends there already, and a client that may want everything closed early.
     pub(super) async fn visit(
         mut self,
-        server: End,
-        client: End,
+        server: Participant,
+        client: Participant,
         closing: watch::Receiver<bool>,
     ) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         let lived = self.receive(server, client, closing).await;
         self.conclude(lived).await
     }
 
-    async fn conclude(mut self, lived: Result<(), Early>) -> Result<Option<(Outcome, Option<String>)>, RunError> {
+    async fn conclude(mut self, lived: Result<(), EarlyEnd>) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         // Whatever happened, both ends are ended.
         let ended = self.end().await;
         self.spare()?;
         let (outcome, reason) = match lived {
-            Err(Early::Lab(error)) => return Err(error),
-            Err(Early::Ended(outcome, reason)) => (outcome, Some(reason)),
-            Err(Early::Interrupted) => {
+            Err(EarlyEnd::Lab(error)) => return Err(error),
+            Err(EarlyEnd::Ended(outcome, reason)) => (outcome, Some(reason)),
+            Err(EarlyEnd::Interrupted) => {
                 self.note(Fact::Outcome {
                     t: monotonic_nanos(),
                     outcome: Outcome::Failed,
@@ -159,10 +159,10 @@ impl<'a> Running<'a> {
         Ok(Some((outcome, reason)))
     }
 
-    async fn live(&mut self) -> Result<(), Early> {
+    async fn live(&mut self) -> Result<(), EarlyEnd> {
         let planned = self.planned;
         let settings = &planned.settings;
-        let unsupported = |reason| Early::Ended(Outcome::Unsupported, reason);
+        let unsupported = |reason| EarlyEnd::Ended(Outcome::Unsupported, reason);
         plan::supports(settings).map_err(unsupported)?;
         let Some(row) = client::find(&settings.client) else {
             return failed(format!("no client `{}`", settings.client));
@@ -176,14 +176,19 @@ impl<'a> Running<'a> {
         self.go(None).await
     }
 
-    async fn receive(&mut self, server: End, client: End, closing: watch::Receiver<bool>) -> Result<(), Early> {
-        plan::supports(&self.planned.settings).map_err(|reason| Early::Ended(Outcome::Unsupported, reason))?;
+    async fn receive(
+        &mut self,
+        server: Participant,
+        client: Participant,
+        closing: watch::Receiver<bool>,
+    ) -> Result<(), EarlyEnd> {
+        plan::supports(&self.planned.settings).map_err(|reason| EarlyEnd::Ended(Outcome::Unsupported, reason))?;
         self.take_ends(server, client).await?;
         self.go(Some(closing)).await
     }
 
     /// From `go` to both ends' last words.
-    async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
+    async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
         let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
         self.possible.begin(go);
         for end in [&self.server, &self.client].into_iter().flatten() {
@@ -208,10 +213,10 @@ impl<'a> Running<'a> {
     }
 
     /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
-    async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up), Early> {
+    async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up), EarlyEnd> {
         loop {
             let Ok(heard) = tokio::time::timeout_at(until, self.hear()).await else {
-                return Err(Early::Ended(Outcome::TimedOut, late.to_owned()));
+                return Err(EarlyEnd::Ended(Outcome::TimedOut, late.to_owned()));
             };
             if let (which, Some(said)) = self.sort(heard)? {
                 return Ok((which, said));
@@ -219,7 +224,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    async fn hear(&mut self) -> Option<(Which, Heard)> {
+    async fn hear(&mut self) -> Option<(Which, ParticipantMessage)> {
         let Self { server, client, interrupt, .. } = self;
         tokio::select! {
             heard = hear(server) => Some((Which::Server, heard)),
@@ -229,14 +234,14 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn sort(&mut self, heard: Option<(Which, Heard)>) -> Result<(Which, Option<Up>), Early> {
+    fn sort(&mut self, heard: Option<(Which, ParticipantMessage)>) -> Result<(Which, Option<Up>), EarlyEnd> {
         match heard {
-            None => Err(Early::Interrupted),
-            Some((which, Heard::Said(said))) => Ok((which, Some(said))),
+            None => Err(EarlyEnd::Interrupted),
+            Some((which, ParticipantMessage::Said(said))) => Ok((which, Some(said))),
             // Whoever is killed may be cut short in the middle of a line.
-            Some((which, Heard::Garbled(_))) if self.killed[which as usize] => Ok((which, None)),
-            Some((which, Heard::Garbled(how))) => failed(format!("the {} {how}", which.word())),
-            Some((which, Heard::Exited(status))) => {
+            Some((which, ParticipantMessage::Garbled(_))) if self.killed[which as usize] => Ok((which, None)),
+            Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", which.word())),
+            Some((which, ParticipantMessage::Exited(status))) => {
                 let role = which.word();
                 self.gone[which as usize] = true;
                 self.note(Fact::Exited { t: monotonic_nanos(), role: role.to_owned(), status: status.clone() })?;
@@ -249,14 +254,14 @@ impl<'a> Running<'a> {
     }
 
     /// Takes what an end said.
-    async fn take(&mut self, which: Which, said: Up) -> Result<(), Early> {
+    async fn take(&mut self, which: Which, said: Up) -> Result<(), EarlyEnd> {
         match said {
             Up::Saw(fact) if which == Which::Client && !fact.can_be_a_clients() => {
                 failed("the client said a fact that is not a client's to say; see clients/README.md")
             }
             Up::Saw(fact) => {
                 if which == Which::Client {
-                    let page = self.client.as_ref().is_some_and(End::is_page);
+                    let page = self.client.as_ref().is_some_and(Participant::is_page);
                     self.possible.check(&fact, monotonic_nanos(), page).or_else(failed)?;
                 }
                 self.came[which as usize] += 1;
@@ -272,14 +277,14 @@ impl<'a> Running<'a> {
                 }
                 Ok(())
             }
-            Up::Unsupported { reason } => Err(Early::Ended(Outcome::Unsupported, reason)),
+            Up::Unsupported { reason } => Err(EarlyEnd::Ended(Outcome::Unsupported, reason)),
             // Whatever an end says that was killed on purpose, it says because of that.
             Up::Failed { .. } if self.killed[which as usize] => Ok(()),
             Up::Failed { reason } => {
                 if let Some(end) = self.end_mut(which)
                     && let Some(status) = end.browser_exited().await
                 {
-                    self.sort(Some((which, Heard::Exited(status))))?;
+                    self.sort(Some((which, ParticipantMessage::Exited(status))))?;
                     return Ok(());
                 }
                 failed(format!("the {} broke: {reason}", which.word()))
@@ -296,7 +301,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn started(&mut self, which: Which, end: End, version: Option<String>) -> Result<(), Early> {
+    fn started(&mut self, which: Which, end: Participant, version: Option<String>) -> Result<(), EarlyEnd> {
         let (t, role, pid) = (monotonic_nanos(), which.word().to_owned(), end.pid());
         match which {
             Which::Server => self.server = Some(end),
@@ -312,7 +317,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn end_mut(&mut self, which: Which) -> Option<&mut End> {
+    fn end_mut(&mut self, which: Which) -> Option<&mut Participant> {
         match which {
             Which::Server => self.server.as_mut(),
             Which::Client => self.client.as_mut(),
@@ -336,7 +341,7 @@ impl<'a> Running<'a> {
     }
 }
 
-async fn hear(end: &mut Option<End>) -> Heard {
+async fn hear(end: &mut Option<Participant>) -> ParticipantMessage {
     match end {
         Some(end) => end.hear().await,
         None => std::future::pending().await,

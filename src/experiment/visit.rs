@@ -2,7 +2,7 @@
 //!
 //! A visit is a trial like any other: the same contract, the same judgement, a run's folder of its own. Only its ends
 //! aren't started by the lab: the client is the visitor's page, and the server is one that serves others besides, of
-//! which [`Witness`] tells the visit its part.
+//! which [`FactRouter`] tells the visit its part.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -13,23 +13,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::end::End;
+use super::end::Participant;
 use super::lab::Lab;
 use super::results::{self, Results};
-use super::trial::Running;
-use super::witness::Facts;
-pub use super::witness::Witness;
+use super::trial::TrialRunner;
+use super::witness::FactQueue;
+pub use super::witness::FactRouter;
 use super::{Experiment, Factor, RunError, deal, judge, machine, plan};
 use crate::certs::{Current, base64};
 use crate::client::agent;
-use crate::control::{Control, Kept, PageCarrier, View, Welcome, Wish};
+use crate::control::{Control, LiveView, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier};
 use crate::feed::Feed;
 use crate::server::{Publisher, Token, is_local};
 use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::{Events, Expect, Reconnect, Server, Workload};
+use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload};
 use crate::trial::{Down, Fact, PlannedTrial, Role, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
@@ -47,7 +47,7 @@ const END: Duration = Duration::from_secs(1);
 
 /// What visits are made with.
 #[derive(Debug)]
-pub struct Reception {
+pub struct MeasurementService {
     /// The folder that each visit's own folder is made in.
     pub out: PathBuf,
     /// The certificates.
@@ -57,7 +57,7 @@ pub struct Reception {
     /// The feeds that visits use, one at a time each.
     pub feeds: Vec<Arc<Feed>>,
     /// Sees what the server sees.
-    pub witness: Arc<Witness>,
+    pub router: Arc<FactRouter>,
     /// What the server lets one connection hold open.
     pub max_concurrent_streams: Settable<u32>,
     /// What visitors from other machines have to show.
@@ -66,34 +66,34 @@ pub struct Reception {
     pub interrupt: watch::Receiver<bool>,
 }
 
-impl Reception {
+impl MeasurementService {
     /// Makes a visit of every wish until the interrupt, which also ends those under way; each is kept as far as it
     /// came.
-    pub async fn receive(self, mut wishes: mpsc::Receiver<Wish>) {
+    pub async fn receive(self, mut requestes: mpsc::Receiver<MeasurementRequest>) {
         let this = Arc::new(self);
         let free = Arc::new(Mutex::new(this.feeds.clone()));
         let mut visits = JoinSet::new();
         let mut trial = 0;
         let mut interrupt = this.interrupt.clone();
         loop {
-            let wish = tokio::select! {
-                Some(wish) = wishes.recv() => wish,
+            let request = tokio::select! {
+                Some(request) = requestes.recv() => request,
                 _ = interrupt.wait_for(|interrupted| *interrupted) => break,
             };
             while visits.try_join_next().is_some() {}
             let feed = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(feed) = feed else {
-                let _ = wish.answer.send(Err(format!("{VISITS} measurements are under way; try again in a moment")));
+                let _ = request.answer.send(Err(format!("{VISITS} measurements are under way; try again in a moment")));
                 continue;
             };
             if trial >= KEPT {
-                let _ = wish.answer.send(Err(format!("{KEPT} measurements were kept; start `serve` anew for more")));
+                let _ = request.answer.send(Err(format!("{KEPT} measurements were kept; start `serve` anew for more")));
                 continue;
             }
             trial += 1;
-            let (reception, free) = (Arc::clone(&this), Arc::clone(&free));
+            let (service, free) = (Arc::clone(&this), Arc::clone(&free));
             visits.spawn(async move {
-                if let Err(error) = reception.visit(trial, wish, &feed).await {
+                if let Err(error) = service.visit(trial, request, &feed).await {
                     tracing::error!(trial, error = &error as &dyn std::error::Error, "a visit could not be kept");
                 }
                 free.lock().unwrap_or_else(PoisonError::into_inner).push(feed);
@@ -102,21 +102,21 @@ impl Reception {
         while visits.join_next().await.is_some() {}
     }
 
-    async fn visit(&self, trial: u32, wish: Wish, feed: &Arc<Feed>) -> Result<(), RunError> {
-        let experiment = self.experiment(&wish)?;
+    async fn visit(&self, trial: u32, request: MeasurementRequest, feed: &Arc<Feed>) -> Result<(), RunError> {
+        let experiment = self.experiment(&request)?;
         let mut plan = plan::plan(&experiment)?;
         // Numbers tell visits apart, on the control origin and in the server's tags.
         plan.trials.iter_mut().for_each(|planned| planned.trial = trial);
         let Some(planned) = plan.trials.first() else { return Ok(()) };
-        let carrier = match self.control.open(self.message(planned, &wish, feed), 1) {
+        let carrier = match self.control.open(self.message(planned, &request, feed), 1) {
             Ok(carrier) => carrier,
             Err(error) => {
-                let _ = wish.answer.send(Err(error.to_string()));
+                let _ = request.answer.send(Err(error.to_string()));
                 return Ok(());
             }
         };
         let view = carrier.view.clone();
-        let _ = wish.answer.send(Ok(Welcome { trial, url: carrier.url.clone() }));
+        let _ = request.answer.send(Ok(MeasurementStarted { trial, url: carrier.url.clone() }));
 
         let folder = results::create(&self.out, &plan, &experiment.text, &machine::read().await)?;
         let journal = Journal::create(&folder.join(results::JOURNAL))?;
@@ -135,10 +135,11 @@ impl Reception {
         };
         let closing = carrier.closing.clone();
         let (server, serving) = self.server(planned, feed, &carrier);
-        let ran =
-            Running::new(&mut lab, planned, self.interrupt.clone()).visit(server, End::visitor(carrier), closing).await;
+        let ran = TrialRunner::new(&mut lab, planned, self.interrupt.clone())
+            .visit(server, Participant::visitor(carrier), closing)
+            .await;
         drop(serving);
-        self.witness.forget(trial);
+        self.router.forget(trial);
         ran?;
         view.send_modify(|view| view.lanes.counted = true);
         let results = results::derive(&folder)?;
@@ -147,10 +148,10 @@ impl Reception {
     }
 
     /// The server's part of a visit, as an end of the trial. It ends with what is given back beside it.
-    fn server(&self, planned: &PlannedTrial, feed: &Arc<Feed>, carrier: &PageCarrier) -> (End, JoinSet<()>) {
+    fn server(&self, planned: &PlannedTrial, feed: &Arc<Feed>, carrier: &PageCarrier) -> (Participant, JoinSet<()>) {
         let (down, orders) = mpsc::channel(16);
         let (up, said) = mpsc::channel(WAITING);
-        let (facts, seen) = self.witness.watch(planned.trial, planned.settings.protocol.alpn);
+        let (facts, seen) = self.router.watch(planned.trial, planned.settings.protocol.alpn);
         let part = Part {
             planned: planned.clone(),
             feed: Arc::clone(feed),
@@ -162,26 +163,26 @@ impl Reception {
         };
         let mut serving = JoinSet::new();
         serving.spawn(part.serve(orders, seen, carrier.closing.clone()));
-        (End::within(down, said), serving)
+        (Participant::within(down, said), serving)
     }
 
-    fn message(&self, planned: &PlannedTrial, wish: &Wish, feed: &Arc<Feed>) -> TrialMessage {
+    fn message(&self, planned: &PlannedTrial, request: &MeasurementRequest, feed: &Arc<Feed>) -> TrialMessage {
         let PlannedTrial { trial, seed, ref settings, .. } = *planned;
-        let mut subscriptions = deal::deal(settings, trial, seed, &[wish.port]);
-        let token = self.token.as_ref().filter(|_| !is_local(&wish.host)).map(|token| token.text().to_owned());
+        let mut subscriptions = deal::deal(settings, trial, seed, &[request.port]);
+        let token = self.token.as_ref().filter(|_| !is_local(&request.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         // Trials have a server to themselves, whose feed is f0; visits share theirs and have a feed each.
         let (of_trials, own) = (format!("/feeds/{}/", deal::feeds(&settings.workload)[0]), feed.name());
         for subscription in &mut subscriptions {
-            subscription.host.clone_from(&wish.host);
+            subscription.host.clone_from(&request.host);
             subscription.path =
                 format!("{}{shown}", subscription.path.replacen(&of_trials, &format!("/feeds/{own}/"), 1));
         }
         let certs = self.certs.load();
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
-            hosts: vec![wish.host.clone()],
-            port: wish.port,
+            hosts: vec![request.host.clone()],
+            port: request.port,
             // As the lab's folders are no visitor's business, only the file's name.
             ca: PathBuf::from("ca.pem"),
             token,
@@ -194,21 +195,21 @@ impl Reception {
     }
 
     /// A visit as an experiment of one trial.
-    fn experiment(&self, wish: &Wish) -> Result<Experiment, RunError> {
-        let client = agent::recognise(&wish.user_agent);
+    fn experiment(&self, request: &MeasurementRequest) -> Result<Experiment, RunError> {
+        let client = agent::recognise(&request.user_agent);
         let mut settings = Settings {
             client: client.to_owned(),
-            protocol: wish.protocol.clone(),
+            protocol: request.protocol.clone(),
             timeout: Span::from_secs(30),
             workload: Workload {
-                subscribers: wish.subscribers,
-                hold: wish.hold,
+                subscribers: request.subscribers,
+                hold: request.hold,
                 drain: DRAIN,
                 // Due before the shortest hold ends.
                 events: Events { count: 1, ..Events::default() },
                 ..Workload::default()
             },
-            server: Server { max_concurrent_streams: self.max_concurrent_streams, ..Server::default() },
+            server: ServerSettings { max_concurrent_streams: self.max_concurrent_streams, ..ServerSettings::default() },
             reconnect: Reconnect::default(),
             expect: Expect::default(),
             fault: Vec::new(),
@@ -218,18 +219,18 @@ impl Reception {
         let (_, transport) = transport::of(&settings)?;
         let drain = DRAIN.max(judge::least_drain(&*transport));
         settings.workload.drain = drain;
-        let title = wish.protocol.alpn.title();
+        let title = request.protocol.alpn.title();
         let question = format!("How many event streams does this browser hold open over {title}?");
         let text = format!(
             "# A visit to the lab page of `transport-lab serve`.\n# It called itself: {}\nquestion = {}\n\
              client = {}\nprotocol = {}\n\n[workload]\nsubscribers = {}\nhold = \"{}\"\ndrain = \"{drain}\"\n\n\
              [server]\nmax-concurrent-streams = {}\n",
-            wish.user_agent.replace(|c: char| c.is_control(), " "),
+            request.user_agent.replace(|c: char| c.is_control(), " "),
             toml::Value::from(question.as_str()),
             toml::Value::from(client),
-            toml::Value::from(wish.protocol.to_string()),
-            wish.subscribers,
-            wish.hold,
+            toml::Value::from(request.protocol.to_string()),
+            request.subscribers,
+            request.hold,
             match self.max_concurrent_streams {
                 Settable::Set(streams) => streams.to_string(),
                 Settable::Unset => "\"unset\"".to_owned(),
@@ -250,10 +251,10 @@ impl Reception {
 }
 
 /// What a visitor is told in the end.
-fn kept(results: &Results) -> Option<Kept> {
+fn kept(results: &Results) -> Option<MeasurementResult> {
     let trial = results.summary.trials.first()?;
     let number = |name: &str| trial.metrics.get(name).and_then(|entry| entry.median);
-    Some(Kept {
+    Some(MeasurementResult {
         outcome: trial.outcome,
         reason: trial.reason.clone(),
         open: number("open-streams"),
@@ -272,9 +273,9 @@ async fn wanted(closing: &mut watch::Receiver<bool>) -> bool {
 struct Part {
     planned: PlannedTrial,
     feed: Arc<Feed>,
-    facts: Facts,
+    facts: FactQueue,
     up: mpsc::Sender<Up>,
-    view: watch::Sender<View>,
+    view: watch::Sender<LiveView>,
     /// Streams that are open.
     open: u64,
     /// Facts passed on.

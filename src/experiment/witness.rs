@@ -14,7 +14,7 @@ const WAITING: usize = 16_384;
 
 /// Sees every fact of a server. Bounded: it remembers what is open.
 #[derive(Debug, Default)]
-pub struct Witness(Mutex<Open>);
+pub struct FactRouter(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -22,25 +22,25 @@ struct Open {
     connections: HashMap<u64, (u64, Alpn)>,
     /// Streams that belong to a visit.
     streams: HashMap<u64, u32>,
-    visits: HashMap<u32, Watched>,
+    visits: HashMap<u32, RoutedTrial>,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct RoutedTrial {
     alpn: Alpn,
     /// Connections that it was told of.
     told: HashSet<u64>,
-    facts: Facts,
+    facts: FactQueue,
 }
 
 /// Where a visit's facts go. It never blocks: what finds no room is counted instead.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct FactQueue {
     sender: mpsc::Sender<Fact>,
     lost: Arc<AtomicU64>,
 }
 
-impl Facts {
+impl FactQueue {
     pub(super) fn send(&self, fact: Fact) {
         if self.sender.try_send(fact).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Facts {
     }
 }
 
-impl Watched {
+impl RoutedTrial {
     fn tell(&mut self, conn: u64, t: u64, alpn: Alpn) {
         if self.told.insert(conn) {
             self.facts.send(Fact::Connected { t, conn, alpn });
@@ -61,13 +61,13 @@ impl Watched {
     }
 }
 
-impl Witness {
+impl FactRouter {
     /// Begins to hand over what belongs to this visit: its streams by their tag, their connections, and every
     /// connection on its ALPN that is made meanwhile, as its browser may have made it for nothing.
-    pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (Facts, mpsc::Receiver<Fact>) {
+    pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (FactQueue, mpsc::Receiver<Fact>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let facts = Facts { sender, lost: Arc::default() };
-        self.lock().visits.insert(trial, Watched { alpn, told: HashSet::new(), facts: facts.clone() });
+        let facts = FactQueue { sender, lost: Arc::default() };
+        self.lock().visits.insert(trial, RoutedTrial { alpn, told: HashSet::new(), facts: facts.clone() });
         (facts, receiver)
     }
 
@@ -79,7 +79,7 @@ impl Witness {
     }
 
     /// Takes a fact of the server.
-    pub fn saw(&self, fact: &Fact) {
+    pub fn record(&self, fact: &Fact) {
         let mut open = self.lock();
         let Open { connections, streams, visits } = &mut *open;
         match *fact {
@@ -147,30 +147,30 @@ mod tests {
 
     #[test]
     fn each_visit_is_told_of_its_own_streams_and_the_connections_under_them() {
-        let witness = Witness::default();
-        witness.saw(&Fact::Connected { t: 1, conn: 1, alpn: Alpn::H2 });
+        let witness = FactRouter::default();
+        witness.record(&Fact::Connected { t: 1, conn: 1, alpn: Alpn::H2 });
         let (_, mut seven) = witness.watch(7, Alpn::H2);
         let (_, mut eight) = witness.watch(8, Alpn::H1);
-        witness.saw(&attached(1, 5, 7));
-        witness.saw(&attached(1, 6, 99));
+        witness.record(&attached(1, 5, 7));
+        witness.record(&attached(1, 6, 99));
         for stream in [5, 6] {
-            witness.saw(&Fact::Written { t: 2, stream, sub: Some(0), id: "k-1".into() });
+            witness.record(&Fact::Written { t: 2, stream, sub: Some(0), id: "k-1".into() });
         }
         assert_eq!(kinds(&mut seven), ["connected", "attached", "written"], "the connection was there before");
         assert_eq!(kinds(&mut eight), [""; 0]);
-        witness.saw(&Fact::Connected { t: 3, conn: 2, alpn: Alpn::H1 });
+        witness.record(&Fact::Connected { t: 3, conn: 2, alpn: Alpn::H1 });
         assert_eq!((kinds(&mut seven), kinds(&mut eight)), (vec![], vec!["connected".to_owned()]));
         witness.forget(7);
-        witness.saw(&attached(1, 7, 7));
+        witness.record(&attached(1, 7, 7));
         assert_eq!(kinds(&mut seven), [""; 0]);
     }
 
     #[test]
     fn a_visit_that_is_not_listened_to_costs_a_bounded_room_and_says_what_was_lost() {
-        let witness = Witness::default();
+        let witness = FactRouter::default();
         let (facts, mut receiver) = witness.watch(7, Alpn::H2);
         for stream in 0..WAITING as u64 + 10 {
-            witness.saw(&attached(1, stream, 7));
+            witness.record(&attached(1, stream, 7));
         }
         assert_eq!(facts.lost(), 10);
         assert_eq!(kinds(&mut receiver).len(), WAITING);

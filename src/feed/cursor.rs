@@ -51,7 +51,7 @@ pub struct Gap {
 
 /// What a reader is told next.
 #[derive(Debug, Clone)]
-pub enum Next {
+pub enum CursorItem {
     /// An event.
     Event(Arc<Event>),
     /// Events are missing here.
@@ -101,7 +101,7 @@ impl Cursor {
     }
 
     /// What is next; waits for it. Cancelling loses nothing.
-    pub async fn next(&mut self) -> Next {
+    pub async fn next(&mut self) -> CursorItem {
         loop {
             if let Some(next) = self.try_next() {
                 self.busy = true;
@@ -113,11 +113,11 @@ impl Cursor {
             if beats != self.beats {
                 self.beats = beats;
                 if !std::mem::take(&mut self.busy) {
-                    return Next::Beat;
+                    return CursorItem::Beat;
                 }
             }
             if self.feed.ends() != self.ends {
-                return Next::End;
+                return CursorItem::End;
             }
             // An event may have come between `try_next` and `news`, which wakes for later ones only.
             if self.next <= self.feed.head() {
@@ -133,22 +133,22 @@ impl Cursor {
     }
 
     /// What is next, if it is there already: an event or a gap.
-    pub fn try_next(&mut self) -> Option<Next> {
+    pub fn try_next(&mut self) -> Option<CursorItem> {
         if let Some(gap) = self.gap.take() {
-            return Some(Next::Gap(gap));
+            return Some(CursorItem::Gap(gap));
         }
         if self.next > self.feed.head() {
             return None;
         }
         if let Some(event) = self.feed.event(self.next) {
             self.next += 1;
-            return Some(Next::Event(event));
+            return Some(CursorItem::Event(event));
         }
         // It fell out of the log before this reader came to it.
         let first = self.feed.first().max(self.next + 1);
         let missed = first - self.next;
         self.next = first;
-        Some(Next::Gap(Gap { missed: Some(missed), first: Some(EventId { epoch: self.feed.epoch, seq: first }) }))
+        Some(CursorItem::Gap(Gap { missed: Some(missed), first: Some(EventId { epoch: self.feed.epoch, seq: first }) }))
     }
 }
 
@@ -174,8 +174,8 @@ mod tests {
     fn read(cursor: &mut Cursor) -> Vec<u64> {
         std::iter::from_fn(|| cursor.try_next())
             .map(|next| match next {
-                Next::Event(event) => event.id.seq,
-                Next::Gap(_) | Next::Beat | Next::End => 0,
+                CursorItem::Event(event) => event.id.seq,
+                CursorItem::Gap(_) | CursorItem::Beat | CursorItem::End => 0,
             })
             .collect()
     }
@@ -195,12 +195,12 @@ mod tests {
         let feed = feed_of(12, 8);
         let id = |seq| After::Id(EventId { epoch: feed.epoch, seq });
         let mut old = Cursor::new(&feed, id(2));
-        let Some(Next::Gap(gap)) = old.try_next() else { panic!("no gap") };
+        let Some(CursorItem::Gap(gap)) = old.try_next() else { panic!("no gap") };
         assert_eq!(gap, Gap { missed: Some(2), first: Some(EventId { epoch: feed.epoch, seq: 5 }) });
         assert_eq!(read(&mut old), [5, 6, 7, 8, 9, 10, 11, 12]);
         for after in [id(13), After::Id("zzzzzzz-3".parse().unwrap()), After::Unknown] {
             let mut cursor = Cursor::new(&feed, after);
-            let Some(Next::Gap(gap)) = cursor.try_next() else { panic!("no gap") };
+            let Some(CursorItem::Gap(gap)) = cursor.try_next() else { panic!("no gap") };
             assert_eq!(gap.missed, None);
             assert_eq!(read(&mut cursor).len(), 8, "then all that is held");
         }
@@ -213,7 +213,7 @@ mod tests {
         for k in 0..9 {
             feed.publish("message", k.to_string(), 0, false);
         }
-        let Some(Next::Gap(gap)) = cursor.try_next() else { panic!("no gap") };
+        let Some(CursorItem::Gap(gap)) = cursor.try_next() else { panic!("no gap") };
         assert_eq!(gap.missed, Some(6));
         assert_eq!(read(&mut cursor), [7, 8, 9, 10]);
     }
@@ -236,9 +236,9 @@ mod tests {
             let mut seen = Vec::new();
             for _ in 0..3 {
                 seen.push(match cursor.next().await {
-                    Next::Event(event) => event.data.clone(),
-                    Next::Beat => "beat".to_owned(),
-                    Next::Gap(_) | Next::End => panic!("neither gap nor end"),
+                    CursorItem::Event(event) => event.data.clone(),
+                    CursorItem::Beat => "beat".to_owned(),
+                    CursorItem::Gap(_) | CursorItem::End => panic!("neither gap nor end"),
                 });
             }
             seen
@@ -263,7 +263,7 @@ mod tests {
                 let mut cursor = Cursor::new(&feed, After::Now);
                 tokio::spawn(async move {
                     for seq in 1..=10_000 {
-                        let Next::Event(event) = cursor.next().await else { panic!("not an event") };
+                        let CursorItem::Event(event) = cursor.next().await else { panic!("not an event") };
                         assert_eq!(event.id.seq, seq);
                     }
                 })

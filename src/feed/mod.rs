@@ -10,7 +10,7 @@ mod log;
 pub mod payload;
 mod schedule;
 
-pub use cursor::{After, AfterError, Cursor, Gap, Next};
+pub use cursor::{After, AfterError, Cursor, CursorItem, Gap};
 pub use event::{Encoding, Epoch, Event, EventId};
 pub use log::{Feed, MAX_EVENT_BYTES, MAX_LOG_BYTES};
-pub use schedule::{Due, schedule};
+pub use schedule::{ScheduledEvent, schedule};

@@ -7,7 +7,7 @@ use crate::trial::settings::{Arrival, Workload};
 
 /// One event to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct ScheduledEvent {
     /// Which, from 0.
     pub event: u32,
     /// When, in nanoseconds after `go`.
@@ -16,7 +16,7 @@ pub struct Due {
 
 /// The events before the census, in the order they are due. The same seed gives the same schedule.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of 0 to 10^17")]
-pub fn schedule(workload: &Workload, seed: u64) -> Vec<Due> {
+pub fn schedule(workload: &Workload, seed: u64) -> Vec<ScheduledEvent> {
     let events = &workload.events;
     let start = (workload.ramp.nanos() + workload.settle.nanos()) as f64;
     let interval = events.rate.interval_nanos();
@@ -34,7 +34,7 @@ pub fn schedule(workload: &Workload, seed: u64) -> Vec<Due> {
             offsets
         }
     };
-    offsets.into_iter().zip(0..).map(|(offset, event)| Due { event, at: (start + offset) as u64 }).collect()
+    offsets.into_iter().zip(0..).map(|(offset, event)| ScheduledEvent { event, at: (start + offset) as u64 }).collect()
 }
 
 #[cfg(test)]

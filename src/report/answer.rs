@@ -120,32 +120,32 @@ pub(super) fn listed(all: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
     use crate::stats::summarise;
     use crate::trial::Alpn;
 
     #[test]
     fn repeats_that_counted_otherwise_are_not_hidden_by_their_median() {
-        let repeat = |(at, open): (u32, u32)| Rig::held(at, at, "chromium", Alpn::H1, open, 150);
-        let rigs: Vec<Rig> = (0..).zip([6, 6, 4]).map(repeat).collect();
-        let (plan, observations) = Rig::plan(&rigs, Vec::new());
+        let repeat = |(at, open): (u32, u32)| RecordedTrial::held(at, at, "chromium", Alpn::H1, open, 150);
+        let rigs: Vec<RecordedTrial> = (0..).zip([6, 6, 4]).map(repeat).collect();
+        let (plan, observations) = RecordedTrial::plan(&rigs, Vec::new());
         let answer = answer(&plan, &summarise(&plan, &observations), &str::to_owned);
         assert_eq!(answer, "chromium 156.0 held 4 to 6 over HTTP/1.1.");
     }
 
     #[test]
     fn clients_that_did_the_same_share_a_sentence() {
-        let mut none = Rig::of(4, 0, "webkit", Alpn::H3);
+        let mut none = RecordedTrial::of(4, 0, "webkit", Alpn::H3);
         none.end(Outcome::Unsupported, Some("no HTTP/3"));
         let rigs = [
-            Rig::held(0, 0, "chromium", Alpn::H1, 6, 150),
-            Rig::held(1, 0, "chromium", Alpn::H2, 100, 150),
-            Rig::held(2, 0, "firefox", Alpn::H1, 6, 150),
-            Rig::held(3, 0, "firefox", Alpn::H2, 100, 150),
-            Rig::held(5, 0, "webkit", Alpn::H1, 6, 150),
+            RecordedTrial::held(0, 0, "chromium", Alpn::H1, 6, 150),
+            RecordedTrial::held(1, 0, "chromium", Alpn::H2, 100, 150),
+            RecordedTrial::held(2, 0, "firefox", Alpn::H1, 6, 150),
+            RecordedTrial::held(3, 0, "firefox", Alpn::H2, 100, 150),
+            RecordedTrial::held(5, 0, "webkit", Alpn::H1, 6, 150),
             none,
         ];
-        let (plan, observations) = Rig::plan(&rigs, Vec::new());
+        let (plan, observations) = RecordedTrial::plan(&rigs, Vec::new());
         let answer = answer(&plan, &summarise(&plan, &observations), &str::to_uppercase);
         assert_eq!(
             answer,

@@ -69,24 +69,24 @@ fn called(trial: &TrialResult, factors: &[String], title: Title<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
     use crate::stats::summarise;
     use crate::trial::Alpn;
 
     /// A run whose answer is about this metric.
-    fn said(rigs: &[Rig], metric: &str) -> Option<String> {
+    fn said(rigs: &[RecordedTrial], metric: &str) -> Option<String> {
         let claim = serde_json::from_value(serde_json::json!({
             "says": "s", "source": { "url": "https://example.org", "quote": "q" }, "metric": metric, "at-most": 1000,
         }));
-        let (plan, observations) = Rig::plan(rigs, vec![claim.unwrap()]);
+        let (plan, observations) = RecordedTrial::plan(rigs, vec![claim.unwrap()]);
         fewer(&plan, &summarise(&plan, &observations), &str::to_owned)
     }
 
-    fn rigs() -> [Rig; 3] {
+    fn rigs() -> [RecordedTrial; 3] {
         [
-            Rig::held(0, 0, "native", Alpn::H2, 1100, 2000),
-            Rig::held(1, 1, "native", Alpn::H2, 1090, 2000),
-            Rig::held(2, 0, "native", Alpn::H1, 2000, 2000),
+            RecordedTrial::held(0, 0, "native", Alpn::H2, 1100, 2000),
+            RecordedTrial::held(1, 1, "native", Alpn::H2, 1090, 2000),
+            RecordedTrial::held(2, 0, "native", Alpn::H1, 2000, 2000),
         ]
     }
 
@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_counted() {
-        let rigs: Vec<Rig> = (0..8).map(|n| Rig::held(n, 0, &format!("c{n}"), Alpn::H1, 6, 90)).collect();
+        let rigs: Vec<RecordedTrial> =
+            (0..8).map(|n| RecordedTrial::held(n, 0, &format!("c{n}"), Alpn::H1, 6, 90)).collect();
         let text = said(&rigs, "latency").unwrap();
         assert!(text.ends_with("c5, sse/h1: 6 of 90; and in 2 more combinations, which the table has."), "{text}");
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Look, Machine, ReportError, Title, csv, html, terminal};
-use crate::stats::{Calibration, Lanes, Summary};
+use crate::stats::{Calibration, Summary, TrialLanes};
 use crate::text::visible_json;
 use crate::trial::Plan;
 
@@ -16,7 +16,7 @@ pub struct Contents<'a> {
     /// What was found.
     pub summary: &'a Summary,
     /// Which stream was on which connection.
-    pub lanes: &'a [Lanes],
+    pub lanes: &'a [TrialLanes],
     /// What it was measured on.
     pub machine: &'a Machine,
     /// What that could tell, where it was tried.

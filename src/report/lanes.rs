@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use super::Title;
 use super::table::plain;
-use crate::stats::Lanes;
+use crate::stats::TrialLanes;
 use crate::stats::claim::short;
-use crate::stats::lanes::{Lane, Stream};
+use crate::stats::lanes::{ConnectionLane, LaneStream};
 use crate::stats::number;
 
 /// How many combinations are drawn.
@@ -47,7 +47,7 @@ pub(super) struct Drawing {
     pub(super) height: f64,
     pub(super) left: f64,
     pub(super) right: f64,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<LaneRow>,
     /// Kinds of streams by the colour that they have.
     pub(super) legend: Vec<Key>,
     /// Where the axis is, and what stands at its ends.
@@ -66,7 +66,7 @@ pub(super) struct Key {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct LaneRow {
     /// `h2 1`.
     pub(super) label: String,
     /// How many streams it has at T.
@@ -89,14 +89,14 @@ pub(super) struct Path {
 }
 
 /// Draws them.
-pub(super) fn drawings(lanes: &[Lanes], factors: &[String], title: Title<'_>) -> Drawings {
+pub(super) fn drawings(lanes: &[TrialLanes], factors: &[String], title: Title<'_>) -> Drawings {
     Drawings {
         drawings: lanes.iter().take(MOST_DRAWINGS).map(|lanes| drawing(lanes, factors, title)).collect(),
         left_out: lanes.len().saturating_sub(MOST_DRAWINGS),
     }
 }
 
-fn drawing(of: &Lanes, factors: &[String], title: Title<'_>) -> Drawing {
+fn drawing(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Drawing {
     let scale = |ms: f64| LEFT + (RIGHT - LEFT) * (ms / of.end.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
     let mut y = 2.0;
     let mut rows = Vec::new();
@@ -122,7 +122,7 @@ fn drawing(of: &Lanes, factors: &[String], title: Title<'_>) -> Drawing {
     }
 }
 
-fn row(lane: &Lane, number: usize, y: f64, scale: &dyn Fn(f64) -> f64) -> Row {
+fn row(lane: &ConnectionLane, number: usize, y: f64, scale: &dyn Fn(f64) -> f64) -> LaneRow {
     let drawn = thinned(&lane.streams);
     let pitch = (60.0 / drawn.len() as f64).clamp(1.2, 5.0);
     let height = (drawn.len() as f64 * pitch).max(LEAST);
@@ -144,11 +144,11 @@ fn row(lane: &Lane, number: usize, y: f64, scale: &dyn Fn(f64) -> f64) -> Row {
     }
     let label = format!("{} {number}", lane.alpn);
     let load = number::plain(lane.at_census() as f64);
-    Row { label, load, y, height, text_y: y + height / 2.0 + 4.0, thick: (pitch * 0.62).min(2.6), paths }
+    LaneRow { label, load, y, height, text_y: y + height / 2.0 + 4.0, thick: (pitch * 0.62).min(2.6), paths }
 }
 
 /// All of a few streams, or so many of more, evenly.
-fn thinned(streams: &[Stream]) -> Vec<Stream> {
+fn thinned(streams: &[LaneStream]) -> Vec<LaneStream> {
     let n = streams.len().min(MOST_STREAMS);
     (0..n).map(|at| streams[at * streams.len() / n]).collect()
 }
@@ -169,7 +169,7 @@ fn seconds(ms: f64) -> String {
 }
 
 /// `Chromium 156.0 · sse/h2 · server.max-concurrent-streams 50`.
-fn name(of: &Lanes, factors: &[String], title: Title<'_>) -> String {
+fn name(of: &TrialLanes, factors: &[String], title: Title<'_>) -> String {
     let level = |factor: &str| of.levels.get(factor).map(plain).unwrap_or_default();
     let version = of.client_version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
     let others = factors.iter().filter(|factor| of.levels.get(*factor).is_some_and(|level| !level.is_null()));
@@ -179,7 +179,7 @@ fn name(of: &Lanes, factors: &[String], title: Title<'_>) -> String {
 }
 
 /// What the picture shows, without it: connections that carry the same at T are told together.
-fn words(of: &Lanes) -> String {
+fn words(of: &TrialLanes) -> String {
     // One entry per load: how many connections have it, how many streams each, and of which kinds.
     let mut loads: Vec<(usize, usize, String)> = Vec::new();
     for lane in &of.lanes {
@@ -209,7 +209,7 @@ fn words(of: &Lanes) -> String {
 }
 
 /// ` (50 omit, 50 include)`, or ` (omit)` where all are of one kind.
-fn kinds(of: &Lanes, lane: &Lane) -> String {
+fn kinds(of: &TrialLanes, lane: &ConnectionLane) -> String {
     let count = |kind: usize| lane.streams.iter().filter(|s| s.until.is_none() && s.kind == Some(kind)).count();
     let counts = of.kinds.iter().enumerate().map(|(at, name)| (count(at), name)).filter(|(count, _)| *count > 0);
     match counts.collect::<Vec<_>>().as_slice() {
@@ -222,7 +222,7 @@ fn kinds(of: &Lanes, lane: &Lane) -> String {
     }
 }
 
-fn more(of: &Lanes) -> Option<String> {
+fn more(of: &TrialLanes) -> Option<String> {
     let lanes = of.lanes.iter().skip(MOST_LANES);
     let (connections, streams) = lanes.fold((0, 0), |(n, streams), lane| (n + 1, streams + lane.streams.len()));
     let thinned: usize =
@@ -244,18 +244,20 @@ fn plural(count: usize, word: &str) -> String {
 mod tests {
     use super::*;
     use crate::stats;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
     use crate::trial::Alpn;
 
-    fn drawn(rigs: &[Rig]) -> Drawings {
-        let (plan, observations) = Rig::plan(rigs, Vec::new());
+    fn drawn(rigs: &[RecordedTrial]) -> Drawings {
+        let (plan, observations) = RecordedTrial::plan(rigs, Vec::new());
         drawings(&stats::lanes(&plan, &observations, &|_| Vec::new()), &[], &str::to_owned)
     }
 
     #[test]
     fn six_lanes_have_a_line_each_and_one_lane_has_a_hundred() {
-        let drawings =
-            drawn(&[Rig::held(0, 0, "chromium", Alpn::H1, 6, 150), Rig::held(1, 0, "chromium", Alpn::H2, 100, 150)]);
+        let drawings = drawn(&[
+            RecordedTrial::held(0, 0, "chromium", Alpn::H1, 6, 150),
+            RecordedTrial::held(1, 0, "chromium", Alpn::H2, 100, 150),
+        ]);
         let lines = |drawing: &Drawing| -> Vec<usize> {
             drawing.rows.iter().map(|row| row.paths.iter().map(|path| path.lines.matches('M').count()).sum()).collect()
         };
@@ -272,7 +274,7 @@ mod tests {
             (Alpn::H1, "Not drawn: 1184 connections with 1184 streams."),
             (Alpn::H2, "Not drawn: 1072 streams of the connections above."),
         ] {
-            let drawings = drawn(&[Rig::held(0, 0, "native", alpn, 1200, 1200)]);
+            let drawings = drawn(&[RecordedTrial::held(0, 0, "native", alpn, 1200, 1200)]);
             let drawing = &drawings.drawings[0];
             assert_eq!(drawing.more.as_deref(), Some(expected));
             let ink: usize = drawing.rows.iter().flat_map(|row| &row.paths).map(|path| path.lines.len()).sum();
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn lanes_do_not_overlap_and_nothing_leaves_the_drawing() {
-        let mut rig = Rig::held(0, 0, "native", Alpn::H1, 9, 9);
+        let mut rig = RecordedTrial::held(0, 0, "native", Alpn::H1, 9, 9);
         rig.attach(20, 1).attach(21, 1);
         let drawing = drawn(&[rig]).drawings.remove(0);
         for pair in drawing.rows.windows(2) {

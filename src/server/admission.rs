@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 
 use super::Token;
 use super::authority::{Authority, Origin};
-use crate::wire::malformed::Refused;
+use crate::wire::malformed::RequestError;
 
 /// The cookie that holds the token. The prefix makes browsers keep it to this host and to TLS (RFC 6265bis section
 /// 4.1.3.2).
@@ -31,7 +31,7 @@ pub enum Refusal {
     NoHost(&'static str),
     /// It is malformed.
     #[error(transparent)]
-    Malformed(#[from] Refused),
+    Malformed(#[from] RequestError),
     /// Its host isn't one of ours: 421 (RFC 9110 section 15.5.20).
     #[error("this server is not `{0}`; ask it under a name that it is served under, such as localhost")]
     Host(String),

@@ -56,7 +56,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         Sink::new(move |fact| {
             // Told before it counts: the last end is what `done` waits for, and after `done` nothing is told.
             let change = Live::change(&fact);
-            output.saw(fact);
+            output.record(fact);
             live.count(change);
         })
     };
@@ -96,10 +96,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     loop {
         match input.next().await {
             Down::Go { at } => {
-                sink.saw(usage(UsageAt::Go, &server.meter()));
+                sink.record(usage(UsageAt::Go, &server.meter()));
                 let read = {
                     let (sink, meter) = (sink.clone(), server.meter());
-                    move |at| sink.saw(usage(at, &meter))
+                    move |at| sink.record(usage(at, &meter))
                 };
                 let workload = settings.workload.clone();
                 let since = if role.life > 0 { monotonic_nanos() } else { 0 };
@@ -118,7 +118,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         }
     }
     drop(publisher);
-    sink.saw(usage(UsageAt::End, &server.meter()));
+    sink.record(usage(UsageAt::End, &server.meter()));
     server.stop().await;
     live.ended().await;
     thread.finish(output);

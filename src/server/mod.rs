@@ -34,7 +34,7 @@ use crate::feed::Feed;
 use crate::transport::Configuration;
 use crate::trial::Alpn;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{CertificateUse, Heartbeat, Server as ServerSettings};
+use crate::trial::settings::{CertificateUse, Heartbeat, ServerSettings};
 use crate::units::Settable;
 use crate::wire::h3::QuicOptions;
 use crate::wire::tcp::TcpOptions;

@@ -60,7 +60,7 @@ impl Publisher {
             for (at, event, census) in dues {
                 let mut scheduled = go + at;
                 match sleep_until(scheduled, &stopped, &hurried) {
-                    Woken::Due => {}
+                    Woken::ScheduledEvent => {}
                     Woken::Stopped => return,
                     Woken::Hurried if !census => continue,
                     Woken::Hurried => scheduled = monotonic_nanos(),
@@ -70,7 +70,7 @@ impl Publisher {
                     let t = monotonic_nanos();
                     let published = feed.publish_with("message", data, unix_micros(), census);
                     let (feed, id) = (feed.name().to_owned(), published.id.to_string());
-                    sink.saw(Fact::Published { t, feed, id, event, scheduled, census });
+                    sink.record(Fact::Published { t, feed, id, event, scheduled, census });
                 }
             }
             read(UsageAt::Census);
@@ -95,7 +95,7 @@ impl Drop for Publisher {
 
 /// Why a sleep ended.
 enum Woken {
-    Due,
+    ScheduledEvent,
     /// The publisher was told to end.
     Stopped,
     /// The census is wanted now.
@@ -109,7 +109,7 @@ fn sleep_until(at: u64, stop: &AtomicBool, hurry: &AtomicBool) -> Woken {
             return Woken::Stopped;
         }
         if now >= at {
-            return Woken::Due;
+            return Woken::ScheduledEvent;
         }
         if hurry.load(Ordering::Relaxed) {
             return Woken::Hurried;

@@ -14,14 +14,14 @@ use super::feeds::Feeds;
 use super::pages::Pages;
 use crate::feed::{After, Feed};
 use crate::transport::{
-    self, Beginning, Configuration, Configured, Opens, PublishError, Publishing, Query, QueryError, Reading, Reply,
-    Transport,
+    self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
+    SubscriptionRequest, Transport,
 };
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::rig::Rig;
 use crate::wire::exchange::BodyError;
-use crate::wire::{Attaching, Exchange, Handler, Place, Request, ResponseBody, Sink};
+use crate::wire::{Exchange, Handler, Place, Request, ResponseBody, Sink, SubscriptionRecord};
 
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
@@ -161,7 +161,7 @@ impl Routes {
         let after =
             After::parse(query.get("after")).map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let (tag, sub) = (number(query, "trial"), number(query, "sub"));
-        let attaching = Attaching {
+        let record = SubscriptionRecord {
             connection: Arc::clone(exchange.connection()),
             feed: Arc::clone(feed.name()),
             tag,
@@ -171,8 +171,8 @@ impl Routes {
             place: self.place()?,
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
-        let beginning = Beginning { feed, attaching, rig: self.rig };
-        Ok(transport.serve(Reading { exchange, after, query, beginning, publishing }))
+        let pending = PendingSubscription { feed, record, rig: self.rig };
+        Ok(transport.serve(SubscriptionRequest { exchange, after, query, pending, publishing }))
     }
 
     /// What a reader is answered with while the server turns all away: a fault that was asked for.
@@ -197,7 +197,7 @@ impl Routes {
             return Ok(place);
         }
         let times = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "subscriptions".to_owned(), times });
+        self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "subscriptions".to_owned(), times });
         Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, format!("there are {MAX_SUBSCRIPTIONS} subscriptions already")))
     }
 }

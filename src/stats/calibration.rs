@@ -154,12 +154,12 @@ fn clocks(plan: &Plan, observations: &[Observation]) -> Vec<ClientClock> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::{MS, Rig};
+    use crate::stats::rig::{MS, RecordedTrial};
     use crate::trial::{Alpn, Source};
 
     /// A trial whose event was `late` ms late and `under_way` ms under way, recorded 3 ms late.
-    fn twin(trial: u32, late: u64, under_way: u64) -> Rig {
-        let mut rig = Rig::of(trial, 0, "native", Alpn::H2);
+    fn twin(trial: u32, late: u64, under_way: u64) -> RecordedTrial {
+        let mut rig = RecordedTrial::of(trial, 0, "native", Alpn::H2);
         rig.attach(0, 1).open(0).publish_late(0, late * MS).wait(under_way).receive(0, 0);
         let fact = Fact::Recorded { t: 1, late: vec![3 * MS, 3 * MS] };
         rig.observations.push(Observation { trial, from: Source::Lab, fact });
@@ -167,9 +167,10 @@ mod tests {
         rig
     }
 
-    fn of(twins: &[Rig; 2], run: &[Rig]) -> Calibration {
-        let observations = |rigs: &[Rig]| rigs.iter().flat_map(|rig| rig.observations.clone()).collect::<Vec<_>>();
-        let (plan, own) = Rig::plan(run, Vec::new());
+    fn of(twins: &[RecordedTrial; 2], run: &[RecordedTrial]) -> Calibration {
+        let observations =
+            |rigs: &[RecordedTrial]| rigs.iter().flat_map(|rig| rig.observations.clone()).collect::<Vec<_>>();
+        let (plan, own) = RecordedTrial::plan(run, Vec::new());
         calibrate(Some(97.0), &twins.each_ref().map(|rig| rig.planned.clone()), &observations(twins), &plan, &own)
     }
 
@@ -199,11 +200,15 @@ mod tests {
 
     #[test]
     fn a_run_without_calibration_says_so_and_still_has_its_clocks() {
-        let mut rigs = [Rig::of(0, 0, "firefox", Alpn::H2), Rig::of(1, 0, "chromium", Alpn::H2), Rig::new()];
+        let mut rigs = [
+            RecordedTrial::of(0, 0, "firefox", Alpn::H2),
+            RecordedTrial::of(1, 0, "chromium", Alpn::H2),
+            RecordedTrial::new(),
+        ];
         rigs[0].clock(700_000);
         rigs[2].planned.settings.client = "firefox".to_owned();
         rigs[2].clock(900_000);
-        let none = [Rig::of(8, 0, "native", Alpn::H2), Rig::of(9, 0, "native", Alpn::H2)];
+        let none = [RecordedTrial::of(8, 0, "native", Alpn::H2), RecordedTrial::of(9, 0, "native", Alpn::H2)];
         let calibration = of(&none, &rigs);
         assert_eq!(calibration.notes, ["The machine was not calibrated."]);
         let clocks: Vec<_> =

@@ -15,7 +15,7 @@ pub use quantity::check;
 
 pub use quantity::Reference;
 
-use self::quantity::Comparison;
+use self::quantity::ClaimComparison;
 use self::repeats::Decision;
 use super::number;
 use super::sample::median;
@@ -101,7 +101,7 @@ pub struct Line {
 
 /// The claim's lines; `None` for a ratio, which no axis of values has a place for.
 pub fn line(claim: &Claim) -> Option<Line> {
-    let (reference, comparison) = (Reference::parse(&claim.metric).ok()?, Comparison::of(claim).ok()?);
+    let (reference, comparison) = (Reference::parse(&claim.metric).ok()?, ClaimComparison::of(claim).ok()?);
     claim.than.is_none().then(|| Line { reference, bounds: comparison.bounds(), sign: comparison.sign() })
 }
 
@@ -127,7 +127,7 @@ pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> Clai
         per_client,
         evidence,
     };
-    let (reference, comparison) = match (Reference::parse(&claim.metric), Comparison::of(claim)) {
+    let (reference, comparison) = match (Reference::parse(&claim.metric), ClaimComparison::of(claim)) {
         (Ok(reference), Ok(comparison)) => (reference, comparison),
         (Err(error), _) | (_, Err(error)) => return result(Verdict::Inconclusive, BTreeMap::new(), error),
     };
@@ -165,7 +165,7 @@ fn one_client(
     trials: &[TrialResult],
     selected: &[&TrialResult],
     reference: &Reference,
-    comparison: &Comparison,
+    comparison: &ClaimComparison,
 ) -> ClientResult {
     let version = selected.iter().find_map(|trial| trial.client_version.clone());
     let reason = |trial: &TrialResult| trial.reason.clone().unwrap_or_else(|| "no reason was given".to_owned());

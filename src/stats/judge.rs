@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, millis};
 use super::{metric, number};
-use crate::trial::settings::{Counts, Delivery};
+use crate::trial::settings::{CountsRule, DeliveryRule};
 use crate::trial::{Observation, PlannedTrial};
 
 /// Judges a trial that ran to its end by what was observed in it. The error says with the numbers what broke:
@@ -16,13 +16,13 @@ pub fn judge(planned: &PlannedTrial, observations: &[Observation]) -> Result<(),
     let record = Record::new(planned, observations);
     let rules = [wrong_content, never_published, other_alpn, nobody_asked, before_published, before_asked];
     let mut broken: Vec<String> = rules.iter().filter_map(|rule| rule(planned, &record)).collect();
-    if planned.settings.expect.counts == Counts::Equal {
+    if planned.settings.expect.counts == CountsRule::Equal {
         broken.extend(counts_differ(&record));
     }
     match planned.settings.expect.delivery {
-        Delivery::ExactlyOnce => broken.extend(delivery(&record, true, planned.promises.in_order)),
-        Delivery::AtMostOnce => broken.extend(delivery(&record, false, false)),
-        Delivery::Observe => {}
+        DeliveryRule::ExactlyOnce => broken.extend(delivery(&record, true, planned.promises.in_order)),
+        DeliveryRule::AtMostOnce => broken.extend(delivery(&record, false, false)),
+        DeliveryRule::Observe => {}
     }
     if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
 }
@@ -170,15 +170,15 @@ fn plural(count: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
     use crate::trial::{Alpn, Fact};
 
-    fn verdict(rig: &Rig) -> String {
+    fn verdict(rig: &RecordedTrial) -> String {
         judge(&rig.planned, &rig.observations).err().unwrap_or_default()
     }
 
-    fn held() -> Rig {
-        Rig::held(7, 0, "chromium", Alpn::H2, 3, 5)
+    fn held() -> RecordedTrial {
+        RecordedTrial::held(7, 0, "chromium", Alpn::H2, 3, 5)
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
     fn corrupt_content_is_flagged() {
         let mut rig = held();
         let (ids, wrong) = (vec!["k3f0-1".to_owned()], vec!["k3f0-1".to_owned()]);
-        rig.planned.settings.expect.delivery = Delivery::Observe;
+        rig.planned.settings.expect.delivery = DeliveryRule::Observe;
         let t = vec![rig.now()];
         rig.fact(Fact::Received { t, sub: 2, ids, wrong });
         assert_eq!(
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn what_a_killed_server_had_not_told_is_not_flagged() {
         let mut rig = held();
-        rig.planned.settings.expect.delivery = Delivery::Observe;
+        rig.planned.settings.expect.delivery = DeliveryRule::Observe;
         rig.receive_id(1, "k3f0-2000");
         assert!(verdict(&rig).contains("never published"), "{}", verdict(&rig));
         rig.fact(Fact::Fault { t: 1, fault: "kill-server".to_owned() });
@@ -250,7 +250,7 @@ mod tests {
     fn a_receipt_before_the_event_was_published_is_flagged_whatever_is_expected() {
         let early = |uncertainty: Option<u64>, before: i64| {
             let mut rig = held();
-            rig.planned.settings.expect.delivery = Delivery::Observe;
+            rig.planned.settings.expect.delivery = DeliveryRule::Observe;
             uncertainty.map(|uncertainty| rig.clock(uncertainty).now());
             rig.publish(7).receive_at(0, 7, -before);
             verdict(&rig)
@@ -273,11 +273,11 @@ mod tests {
 
     #[test]
     fn ends_that_disagree_are_flagged_with_who_differs() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         for sub in 0..4 {
             rig.request(sub).attach(sub, 1).open(sub);
         }
-        rig.planned.settings.expect.delivery = Delivery::Observe;
+        rig.planned.settings.expect.delivery = DeliveryRule::Observe;
         rig.census().write(&[0, 1, 2]).receive_all_census(&[0, 1, 3]);
         assert_eq!(
             verdict(&rig),
@@ -285,14 +285,14 @@ mod tests {
              has subscription 2",
             "equal numbers of different streams are not equal"
         );
-        rig.planned.settings.expect.counts = Counts::Observe;
+        rig.planned.settings.expect.counts = CountsRule::Observe;
         assert_eq!(verdict(&rig), "");
     }
 
     #[test]
     fn streams_of_one_address_are_counted_and_their_events_missed_from_their_opening_on() {
         let rig = |written: u64| {
-            let mut rig = Rig::new();
+            let mut rig = RecordedTrial::new();
             rig.planned.settings.workload.urls = crate::trial::settings::Urls::Identical;
             rig.request(0).request(1).attach_nameless(7, 1).attach_nameless(8, 1).publish(0);
             rig.wait(1).open(0).open(1).wait(1).publish(1).receive_all(1, &[0, 1]);
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_census_that_was_never_taken_is_flagged() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).open(0);
         assert!(verdict(&rig).contains("never taken"));
     }
@@ -318,18 +318,18 @@ mod tests {
         let mut rig = held();
         rig.publish(1001).receive(0, 1001).receive(1, 1001);
         assert_eq!(verdict(&rig), "1 event lost at 1 subscription, the first k3f0-1002 at subscription 2");
-        rig.planned.settings.expect.delivery = Delivery::AtMostOnce;
+        rig.planned.settings.expect.delivery = DeliveryRule::AtMostOnce;
         assert_eq!(verdict(&rig), "");
     }
 
     #[test]
     fn what_came_before_a_first_answer_that_was_lost_is_not_missed() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         // The first request's answer never came: the client knows its place from the second's.
         rig.request(0).attach(0, 1).detach(0, 1).publish(0).attach(0, 2).wait(1).open(0).wait(1);
         rig.attach(0, 2).census().write(&[0]).receive_last(0);
         assert_eq!(verdict(&rig), "");
-        let mut lost = Rig::new();
+        let mut lost = RecordedTrial::new();
         lost.request(0).attach(0, 1).wait(1).open(0).detach(0, 1).publish(0).attach(0, 1);
         lost.census().write(&[0]).receive_last(0);
         assert!(verdict(&lost).contains("1 event lost"), "between two requests nothing may be: {}", verdict(&lost));
@@ -341,15 +341,15 @@ mod tests {
         rig.receive(0, 0).receive(1, 0).receive(1, 0);
         let said = "3 events received again at 2 subscriptions, the first k3f0-1 at subscription 0";
         assert_eq!(verdict(&rig), said);
-        rig.planned.settings.expect.delivery = Delivery::AtMostOnce;
+        rig.planned.settings.expect.delivery = DeliveryRule::AtMostOnce;
         assert_eq!(verdict(&rig), said);
-        rig.planned.settings.expect.delivery = Delivery::Observe;
+        rig.planned.settings.expect.delivery = DeliveryRule::Observe;
         assert_eq!(verdict(&rig), "");
     }
 
     #[test]
     fn a_server_that_reorders_is_flagged() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).open(0).wait(1).publish(0).publish(1).receive(0, 1).receive(0, 0);
         rig.census().write(&[0]).receive_last(0);
         assert_eq!(verdict(&rig), "1 event out of order at 1 subscription, the first k3f0-1 at subscription 0");

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Attachment, Record, millis};
+use super::record::{Record, RecordedSubscription, millis};
 use crate::trial::observation::Outcome;
 use crate::trial::settings::{Credentials, Urls, Workload};
 use crate::trial::{Alpn, Levels, Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The connections of one trial. Times are milliseconds from the first subscription that was asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Lanes {
+pub struct TrialLanes {
     /// The trial's number in the run.
     pub trial: u32,
     /// Its levels.
@@ -19,7 +19,7 @@ pub struct Lanes {
     /// T; where the census was never taken, when the last stream came or went.
     pub end: f64,
     /// Connections that carried a stream until T, in the order of their first.
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<ConnectionLane>,
     /// What tells streams apart, in words, where the trial has several of it: `b.localhost, include`.
     pub kinds: Vec<String>,
     /// Streams that were asked for and on no connection at T.
@@ -28,17 +28,17 @@ pub struct Lanes {
 
 /// A connection and the streams on it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Lane {
+pub struct ConnectionLane {
     /// What it speaks.
     pub alpn: Alpn,
     /// Its streams, those of one kind together, in the order in which they came.
-    pub streams: Vec<Stream>,
+    pub streams: Vec<LaneStream>,
 }
 
 /// A stream's time on its connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stream {
-    /// Its place in [`Lanes::kinds`]; `None` where there are none, or the stream doesn't say which it is.
+pub struct LaneStream {
+    /// Its place in [`TrialLanes::kinds`]; `None` where there are none, or the stream doesn't say which it is.
     pub kind: Option<usize>,
     /// When it came.
     pub from: f64,
@@ -52,13 +52,13 @@ pub type Asked<'a> = &'a dyn Fn(&PlannedTrial) -> Vec<SubscriptionPlan>;
 
 /// The lanes of each combination's first completed trial, or else of its first one with a stream, in the order of
 /// the plan. Combinations without a stream have none.
-pub fn lanes(plan: &Plan, observations: &[Observation], asked: Asked<'_>) -> Vec<Lanes> {
+pub fn lanes(plan: &Plan, observations: &[Observation], asked: Asked<'_>) -> Vec<TrialLanes> {
     let mut by_trial: BTreeMap<u32, Vec<&Observation>> = BTreeMap::new();
     for observation in observations {
         by_trial.entry(observation.trial).or_default().push(observation);
     }
     // One entry per combination: the lanes, and whether the trial was completed.
-    let mut chosen: Vec<(Lanes, bool)> = Vec::new();
+    let mut chosen: Vec<(TrialLanes, bool)> = Vec::new();
     for planned in &plan.trials {
         let record = Record::new(planned, by_trial.remove(&planned.trial).unwrap_or_default());
         let completed = matches!(record.outcome, Some((Outcome::Completed, _)));
@@ -75,34 +75,37 @@ pub fn lanes(plan: &Plan, observations: &[Observation], asked: Asked<'_>) -> Vec
     chosen.into_iter().map(|(lanes, _)| lanes).collect()
 }
 
-fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Option<Lanes> {
+fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Option<TrialLanes> {
     let first = record.attachments.iter().map(|attachment| attachment.t);
     let begin = record.requested.values().copied().chain(first).min()?;
     let changes = record.attachments.iter().flat_map(|attachment| [Some(attachment.t), attachment.until]);
     let end = record.last_census().or_else(|| changes.flatten().max())?;
     let (kinds, kind_of) = kinds(planned, asked);
-    let stream = |attachment: &Attachment<'_>| Stream {
+    let stream = |attachment: &RecordedSubscription<'_>| LaneStream {
         kind: attachment.sub.and_then(|sub| kind_of.get(&sub).copied()),
         from: millis(begin, attachment.t),
         until: attachment.until.filter(|&until| until <= end).map(|until| millis(begin, until)),
     };
     // What came after T was let in by others that were closed.
     let in_time = record.attachments.iter().filter(|attachment| attachment.t <= end);
-    let mut lanes: Vec<(u64, Lane)> = Vec::new();
+    let mut lanes: Vec<(u64, ConnectionLane)> = Vec::new();
     for attachment in in_time {
         match lanes.iter_mut().find(|(conn, _)| *conn == attachment.conn) {
             Some((_, lane)) => lane.streams.push(stream(attachment)),
             None => {
-                lanes.push((attachment.conn, Lane { alpn: attachment.alpn, streams: vec![stream(attachment)] }));
+                lanes.push((
+                    attachment.conn,
+                    ConnectionLane { alpn: attachment.alpn, streams: vec![stream(attachment)] },
+                ));
             }
         }
     }
-    let mut lanes: Vec<Lane> = lanes.into_iter().map(|(_, lane)| lane).collect();
+    let mut lanes: Vec<ConnectionLane> = lanes.into_iter().map(|(_, lane)| lane).collect();
     for lane in &mut lanes {
         lane.streams.sort_by_key(|stream| stream.kind);
     }
-    let there = lanes.iter().map(Lane::at_census).sum();
-    (!lanes.is_empty()).then(|| Lanes {
+    let there = lanes.iter().map(ConnectionLane::at_census).sum();
+    (!lanes.is_empty()).then(|| TrialLanes {
         trial: planned.trial,
         levels: planned.levels.clone(),
         client_version: record.client_version.map(str::to_owned),
@@ -113,7 +116,7 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
     })
 }
 
-impl Lane {
+impl ConnectionLane {
     /// How many of its streams were there at T.
     pub fn at_census(&self) -> usize {
         self.streams.iter().filter(|stream| stream.until.is_none()).count()
@@ -156,7 +159,7 @@ fn kind(workload: &Workload, subscription: &SubscriptionPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
 
     /// Hosts in turn, as if there were two.
     fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
@@ -169,17 +172,19 @@ mod tests {
         (0..planned.settings.workload.subscribers).map(subscription).collect()
     }
 
-    fn of(rigs: &[Rig]) -> Vec<Lanes> {
-        let (plan, observations) = Rig::plan(rigs, Vec::new());
+    fn of(rigs: &[RecordedTrial]) -> Vec<TrialLanes> {
+        let (plan, observations) = RecordedTrial::plan(rigs, Vec::new());
         lanes(&plan, &observations, &asked)
     }
 
     #[test]
     fn six_connections_carry_one_stream_each_and_one_carries_a_hundred() {
-        let lanes =
-            of(&[Rig::held(0, 0, "chromium", Alpn::H1, 6, 150), Rig::held(1, 0, "chromium", Alpn::H2, 100, 150)]);
+        let lanes = of(&[
+            RecordedTrial::held(0, 0, "chromium", Alpn::H1, 6, 150),
+            RecordedTrial::held(1, 0, "chromium", Alpn::H2, 100, 150),
+        ]);
         let loads: Vec<Vec<usize>> =
-            lanes.iter().map(|lanes| lanes.lanes.iter().map(Lane::at_census).collect()).collect();
+            lanes.iter().map(|lanes| lanes.lanes.iter().map(ConnectionLane::at_census).collect()).collect();
         assert_eq!(loads, [vec![1; 6], vec![100]]);
         assert_eq!((lanes[0].left_out, lanes[1].left_out), (144, 50));
         assert_eq!(lanes[0].lanes[0].alpn, Alpn::H1);
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_stream_ends_where_it_was_detached_and_those_after_the_census_are_none() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).wait(5).detach(0, 1).attach(1, 1).wait(5).census().attach(2, 1);
         let lanes = of(&[rig]);
         let streams = &lanes[0].lanes[0].streams;
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn streams_of_several_hosts_or_credentials_are_told_apart() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.planned.settings.workload.hosts = 2;
         rig.planned.settings.workload.subscribers = 4;
         for sub in 0..4 {
@@ -216,11 +221,15 @@ mod tests {
 
     #[test]
     fn the_first_completed_repeat_stands_for_its_combination() {
-        let mut failed = Rig::held(0, 0, "chromium", Alpn::H2, 3, 5);
+        let mut failed = RecordedTrial::held(0, 0, "chromium", Alpn::H2, 3, 5);
         failed.end(Outcome::Failed, Some("it broke"));
-        let none = Rig::of(3, 0, "webkit", Alpn::H3);
-        let rigs =
-            [failed, Rig::held(1, 1, "chromium", Alpn::H2, 4, 5), Rig::held(2, 2, "chromium", Alpn::H2, 5, 5), none];
+        let none = RecordedTrial::of(3, 0, "webkit", Alpn::H3);
+        let rigs = [
+            failed,
+            RecordedTrial::held(1, 1, "chromium", Alpn::H2, 4, 5),
+            RecordedTrial::held(2, 2, "chromium", Alpn::H2, 5, 5),
+            none,
+        ];
         let trials: Vec<u32> = of(&rigs).iter().map(|lanes| lanes.trial).collect();
         assert_eq!(trials, [1]);
         assert_eq!(of(&rigs[..1]).len(), 1, "a failed one is better than none");

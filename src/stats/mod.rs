@@ -22,7 +22,7 @@ pub use calibration::{Calibration, calibrate};
 pub use claim::{Verdict, check as check_claim};
 pub use compare::{Comparison, compare};
 pub use judge::judge;
-pub use lanes::{Lanes, lanes};
+pub use lanes::{TrialLanes, lanes};
 pub use summary::{ClaimResult, Entry, Group, GroupEntry, Summary, TrialResult, summarise};
 
 /// The names of all metrics, in the order of tables.

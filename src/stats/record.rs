@@ -40,11 +40,11 @@ pub(super) struct Record<'a> {
     /// The largest uncertainty of a page's clock; `None` where the client's clock is the lab's.
     pub(super) uncertainty: Option<u64>,
     /// Accepted connections.
-    pub(super) connections: BTreeMap<u64, Connection>,
+    pub(super) connections: BTreeMap<u64, RecordedConnection>,
     /// What sessions of WebTransport were opened in, where something said so, in the order they were asked for.
     pub(super) dialects: Vec<Dialect>,
     /// This trial's subscriptions as the server saw them begin, in order of time.
-    pub(super) attachments: Vec<Attachment<'a>>,
+    pub(super) attachments: Vec<RecordedSubscription<'a>>,
     /// Every published event, by id.
     pub(super) published: HashMap<&'a str, Publication<'a>>,
     /// The census event of each feed.
@@ -99,14 +99,14 @@ pub(super) struct Sent {
 
 /// A connection to the server.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Connection {
+pub(super) struct RecordedConnection {
     /// The requests it carried; `None` until it ended.
     pub(super) requests: Option<u64>,
 }
 
 /// A subscription on a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attachment<'a> {
+pub(super) struct RecordedSubscription<'a> {
     pub(super) t: u64,
     pub(super) until: Option<u64>,
     pub(super) conn: u64,
@@ -220,15 +220,15 @@ impl<'a> Record<'a> {
             Fact::BesideAnswered { t, actor, .. } => self.beside_answered.entry(*actor).or_default().push(*t),
             Fact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
             Fact::Connected { conn, .. } => {
-                self.connections.entry(*conn).or_insert(Connection { requests: None });
+                self.connections.entry(*conn).or_insert(RecordedConnection { requests: None });
             }
             Fact::Disconnected { conn, requests, .. } => {
-                self.connections.insert(*conn, Connection { requests: Some(*requests) });
+                self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
             }
             Fact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
             Fact::Attached { t, conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
                 let (t, conn, stream, alpn, sub) = (*t, *conn, *stream, *alpn, *sub);
-                self.attachments.push(Attachment { t, until: None, conn, stream, alpn, sub, feed });
+                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, sub, feed });
             }
             Fact::Detached { t, stream, tag, .. } if *tag == Some(trial) => detached.push((*t, *stream)),
             Fact::Published { t, feed, id, event, scheduled, census } => {
@@ -301,7 +301,7 @@ impl<'a> Record<'a> {
             return self.opened.iter().filter_map(begun).collect();
         }
         let mut begun: BTreeMap<u32, Begun<'a>> = BTreeMap::new();
-        for &Attachment { t, sub, feed, .. } in &self.attachments {
+        for &RecordedSubscription { t, sub, feed, .. } in &self.attachments {
             let Some(sub) = sub else { continue };
             let of = begun.entry(sub).or_insert(Begun { t, feed });
             if self.opened.get(&sub).is_some_and(|opened| t <= *opened) {

@@ -10,7 +10,7 @@ pub(crate) const MS: u64 = 1_000_000;
 
 /// One trial's observations, and the clock that the next one will carry.
 #[derive(Debug, Clone)]
-pub(crate) struct Rig {
+pub(crate) struct RecordedTrial {
     pub(crate) planned: PlannedTrial,
     pub(crate) observations: Vec<Observation>,
     now: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Rig {
     published: Vec<(String, String, u64)>,
 }
 
-impl Rig {
+impl RecordedTrial {
     pub(crate) fn new() -> Self {
         Self::of(7, 0, "chromium", Alpn::H2)
     }
@@ -76,7 +76,7 @@ impl Rig {
         self.result().metrics.remove(metric.name).unwrap()
     }
 
-    fn saw(&mut self, from: Source, fact: impl FnOnce(u64) -> Fact) -> &mut Self {
+    fn record(&mut self, from: Source, fact: impl FnOnce(u64) -> Fact) -> &mut Self {
         self.observations.push(Observation { trial: self.planned.trial, from, fact: fact(self.now) });
         self
     }
@@ -87,11 +87,11 @@ impl Rig {
 
     /// Subscription `sub` sends event `event` now.
     pub(crate) fn send(&mut self, sub: u32, event: u32) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::Sent { t, sub, event, scheduled: t })
+        self.record(Source::Client, |t| Fact::Sent { t, sub, event, scheduled: t })
     }
 
     pub(crate) fn fact(&mut self, fact: Fact) -> &mut Self {
-        self.saw(Source::Client, |_| fact)
+        self.record(Source::Client, |_| fact)
     }
 
     pub(crate) fn wait(&mut self, ms: u64) -> &mut Self {
@@ -101,58 +101,65 @@ impl Rig {
 
     pub(crate) fn start(&mut self, version: &str) -> &mut Self {
         let (role, version) = ("client".to_owned(), Some(version.to_owned()));
-        self.saw(Source::Lab, |t| Fact::Started { t, role, pid: 1, version })
+        self.record(Source::Lab, |t| Fact::Started { t, role, pid: 1, version })
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome, reason: Option<&str>) -> &mut Self {
         let reason = reason.map(str::to_owned);
-        self.saw(Source::Lab, |t| Fact::Outcome { t, outcome, reason })
+        self.record(Source::Lab, |t| Fact::Outcome { t, outcome, reason })
     }
 
     pub(crate) fn request(&mut self, sub: u32) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::Requested { t, sub })
+        self.record(Source::Client, |t| Fact::Requested { t, sub })
     }
 
     pub(crate) fn open(&mut self, sub: u32) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::Opened { t, sub })
+        self.record(Source::Client, |t| Fact::Opened { t, sub })
     }
 
     pub(crate) fn close(&mut self, sub: u32) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::Closed { t, sub, reason: "closed by the rig".to_owned() })
+        self.record(Source::Client, |t| Fact::Closed { t, sub, reason: "closed by the rig".to_owned() })
     }
 
     pub(crate) fn clock(&mut self, uncertainty: u64) -> &mut Self {
         let visibility = "visible".to_owned();
-        self.saw(Source::Client, |t| Fact::Clock { t, page: 0, uncertainty, step: 5_000, visibility, isolated: true })
+        self.record(Source::Client, |t| Fact::Clock {
+            t,
+            page: 0,
+            uncertainty,
+            step: 5_000,
+            visibility,
+            isolated: true,
+        })
     }
 
     pub(crate) fn buffered(&mut self, sub: u32, most: u64) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::Buffered { t, sub, most })
+        self.record(Source::Client, |t| Fact::Buffered { t, sub, most })
     }
 
     pub(crate) fn probe_sent(&mut self) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::ProbeSent { t })
+        self.record(Source::Client, |t| Fact::ProbeSent { t })
     }
 
     pub(crate) fn probe_answered(&mut self, status: u16) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::ProbeAnswered { t, status })
+        self.record(Source::Client, |t| Fact::ProbeAnswered { t, status })
     }
 
     pub(crate) fn beside_sent(&mut self, actor: u32) -> &mut Self {
-        self.saw(Source::Client, |t| Fact::BesideSent { t, actor })
+        self.record(Source::Client, |t| Fact::BesideSent { t, actor })
     }
 
     pub(crate) fn beside_answered(&mut self, actor: u32, how: &str) -> &mut Self {
         let how = how.to_owned();
-        self.saw(Source::Client, |t| Fact::BesideAnswered { t, actor, how })
+        self.record(Source::Client, |t| Fact::BesideAnswered { t, actor, how })
     }
 
     pub(crate) fn connect(&mut self, conn: u64) -> &mut Self {
-        self.saw(Source::Server, |t| Fact::Connected { t, conn, alpn: Alpn::H2 })
+        self.record(Source::Server, |t| Fact::Connected { t, conn, alpn: Alpn::H2 })
     }
 
     pub(crate) fn disconnect(&mut self, conn: u64, requests: u64) -> &mut Self {
-        self.saw(Source::Server, |t| Fact::Disconnected { t, conn, requests })
+        self.record(Source::Server, |t| Fact::Disconnected { t, conn, requests })
     }
 
     pub(crate) fn attach(&mut self, sub: u32, conn: u64) -> &mut Self {
@@ -177,19 +184,19 @@ impl Rig {
         self.now += 1000;
         let (tag, alpn) = (Some(self.planned.trial), self.planned.settings.protocol.alpn);
         let feed = "f0".into();
-        self.saw(Source::Server, |t| Fact::Attached { t, conn, stream, alpn, tag, sub: None, feed })
+        self.record(Source::Server, |t| Fact::Attached { t, conn, stream, alpn, tag, sub: None, feed })
     }
 
     fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
         self.now += 1000;
         let feed = feed.into();
-        self.saw(Source::Server, |t| Fact::Attached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
+        self.record(Source::Server, |t| Fact::Attached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     pub(crate) fn detach(&mut self, sub: u32, conn: u64) -> &mut Self {
         self.now += 1000;
         let (tag, alpn, feed) = (Some(self.planned.trial), self.planned.settings.protocol.alpn, "f0".into());
-        self.saw(Source::Server, |t| Fact::Detached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
+        self.record(Source::Server, |t| Fact::Detached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     /// Publishes event `event` of `f0`, due now.
@@ -214,7 +221,7 @@ impl Rig {
     pub(crate) fn publish_as(&mut self, id: &str, event: u32) -> &mut Self {
         self.now += 1000;
         let (feed, id) = ("f0".into(), id.to_owned());
-        self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled: t, census: false })
+        self.record(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled: t, census: false })
     }
 
     fn published(&mut self, feed: &str, event: u32, late: u64, census: bool) -> &mut Self {
@@ -223,13 +230,13 @@ impl Rig {
         let id = format!("k3{feed}-{}", event + 1);
         self.published.push((feed.to_owned(), id.clone(), scheduled));
         let feed = feed.into();
-        self.saw(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled, census })
+        self.record(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled, census })
     }
 
     pub(crate) fn write(&mut self, subs: &[u32]) -> &mut Self {
         let id = self.published.last().unwrap().1.clone();
         for &sub in subs {
-            self.saw(Source::Server, |t| Fact::Written { t, stream: sub.into(), sub: Some(sub), id: id.clone() });
+            self.record(Source::Server, |t| Fact::Written { t, stream: sub.into(), sub: Some(sub), id: id.clone() });
         }
         self
     }
@@ -237,7 +244,7 @@ impl Rig {
     pub(crate) fn write_nameless(&mut self, streams: &[u64]) -> &mut Self {
         let id = self.published.last().unwrap().1.clone();
         for &stream in streams {
-            self.saw(Source::Server, |t| Fact::Written { t, stream, sub: None, id: id.clone() });
+            self.record(Source::Server, |t| Fact::Written { t, stream, sub: None, id: id.clone() });
         }
         self
     }
@@ -252,12 +259,12 @@ impl Rig {
         let id = format!("k3f0-{}", event + 1);
         let due = self.published.iter().find(|published| published.1 == id).unwrap().2;
         let (t, wrong) = (vec![due.checked_add_signed(after).unwrap()], Vec::new());
-        self.saw(Source::Client, |_| Fact::Received { t, sub, ids: vec![id], wrong })
+        self.record(Source::Client, |_| Fact::Received { t, sub, ids: vec![id], wrong })
     }
 
     pub(crate) fn receive_id(&mut self, sub: u32, id: &str) -> &mut Self {
         let ids = vec![id.to_owned()];
-        self.saw(Source::Client, |t| Fact::Received { t: vec![t], sub, ids, wrong: Vec::new() })
+        self.record(Source::Client, |t| Fact::Received { t: vec![t], sub, ids, wrong: Vec::new() })
     }
 
     /// It receives what was published last.
@@ -282,14 +289,14 @@ impl Rig {
 
     /// What the machine had left: percent idle, and datagrams dropped.
     pub(crate) fn machine(&mut self, idle: f64, dropped: u64) -> &mut Self {
-        self.saw(Source::Lab, |t| Fact::Machine { t, idle: Some(idle), udp_dropped: Some(dropped) })
+        self.record(Source::Lab, |t| Fact::Machine { t, idle: Some(idle), udp_dropped: Some(dropped) })
     }
 
     pub(crate) fn usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
-        self.saw(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0, sent: 0, received: 0 })
+        self.record(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0, sent: 0, received: 0 })
     }
 
     pub(crate) fn traffic(&mut self, at: UsageAt, sent: u64, received: u64) -> &mut Self {
-        self.saw(Source::Server, |t| Fact::Usage { t, at, cpu: 0, resident: 0, requests: 0, sent, received })
+        self.record(Source::Server, |t| Fact::Usage { t, at, cpu: 0, resident: 0, requests: 0, sent, received })
     }
 }

@@ -313,12 +313,12 @@ fn over_repeats(unit: &str, repeats: &[&Entry]) -> GroupEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
     use crate::trial::Alpn;
 
     /// A repeat whose time to open is so many milliseconds.
-    fn opened_in(repeat: u32, ms: u64) -> Rig {
-        let mut rig = Rig::of(repeat, repeat, "chromium", Alpn::H2);
+    fn opened_in(repeat: u32, ms: u64) -> RecordedTrial {
+        let mut rig = RecordedTrial::of(repeat, repeat, "chromium", Alpn::H2);
         rig.start("156.0.8078.79").request(0).attach(0, 1).wait(ms).open(0).census().write(&[0]).receive_last(0);
         rig.end(Outcome::Completed, None);
         rig
@@ -326,8 +326,9 @@ mod tests {
 
     #[test]
     fn a_rebuilt_summary_equals_the_first_one() {
-        let rigs: Vec<Rig> = [3, 4, 5, 9].iter().zip(0..).map(|(&ms, repeat)| opened_in(repeat, ms)).collect();
-        let (plan, observations) = Rig::plan(&rigs, Vec::new());
+        let rigs: Vec<RecordedTrial> =
+            [3, 4, 5, 9].iter().zip(0..).map(|(&ms, repeat)| opened_in(repeat, ms)).collect();
+        let (plan, observations) = RecordedTrial::plan(&rigs, Vec::new());
         let first = serde_json::to_string_pretty(&summarise(&plan, &observations)).unwrap();
         let plan: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
         let lines: Vec<String> = observations.iter().map(|o| serde_json::to_string(o).unwrap()).collect();
@@ -339,8 +340,9 @@ mod tests {
 
     #[test]
     fn repeats_are_folded_into_one_group_with_an_interval() {
-        let rigs: Vec<Rig> = [3, 4, 5, 9].iter().zip(0..).map(|(&ms, repeat)| opened_in(repeat, ms)).collect();
-        let (plan, observations) = Rig::plan(&rigs, Vec::new());
+        let rigs: Vec<RecordedTrial> =
+            [3, 4, 5, 9].iter().zip(0..).map(|(&ms, repeat)| opened_in(repeat, ms)).collect();
+        let (plan, observations) = RecordedTrial::plan(&rigs, Vec::new());
         let summary = summarise(&plan, &observations);
         assert_eq!((summary.trials.len(), summary.groups.len()), (4, 1));
         let group = &summary.groups[0];
@@ -354,7 +356,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_whole_in_json_and_a_trial_has_the_shape_that_was_agreed() {
-        let (plan, observations) = Rig::plan(&[opened_in(0, 3)], Vec::new());
+        let (plan, observations) = RecordedTrial::plan(&[opened_in(0, 3)], Vec::new());
         let summary = serde_json::to_value(summarise(&plan, &observations)).unwrap();
         let trial = &summary["trials"][0];
         let expected = serde_json::json!({"unit": "streams", "n": 1, "median": 1, "min": 1, "max": 1});
@@ -369,10 +371,10 @@ mod tests {
     fn a_trial_that_did_not_complete_keeps_its_row_and_counts_in_no_group() {
         let mut failed = opened_in(1, 500);
         failed.end(Outcome::Failed, Some("2 events lost"));
-        let mut unsupported = Rig::of(2, 0, "webkit", Alpn::H2);
+        let mut unsupported = RecordedTrial::of(2, 0, "webkit", Alpn::H2);
         unsupported.end(Outcome::Unsupported, Some("not on this machine"));
-        let cut_short = Rig::of(3, 0, "firefox", Alpn::H2);
-        let (plan, observations) = Rig::plan(&[opened_in(0, 3), failed, unsupported, cut_short], Vec::new());
+        let cut_short = RecordedTrial::of(3, 0, "firefox", Alpn::H2);
+        let (plan, observations) = RecordedTrial::plan(&[opened_in(0, 3), failed, unsupported, cut_short], Vec::new());
         let summary = summarise(&plan, &observations);
         let outcomes: Vec<Outcome> = summary.trials.iter().map(|trial| trial.outcome).collect();
         assert_eq!(outcomes, [Outcome::Completed, Outcome::Failed, Outcome::Unsupported, Outcome::Failed]);

@@ -10,8 +10,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
-use super::{FeedReader, Receipts, Told, json};
-use crate::feed::{Encoding, EventId, Next};
+use super::{FeedReader, Receipts, ServerMessage, json};
+use crate::feed::{CursorItem, Encoding, EventId};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::wire::{ResponseBody, Sink};
@@ -41,14 +41,14 @@ static ALONE: Encoding = Encoding {
 /// An answer as the server gathers it: events and gaps.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    nexts: Vec<Next>,
+    nexts: Vec<CursorItem>,
     /// How long they are together as JSON.
     bytes: usize,
 }
 
 impl Batch {
     /// Adds an event or a gap.
-    pub(super) fn add(&mut self, next: Next) {
+    pub(super) fn add(&mut self, next: CursorItem) {
         if let Some(object) = object(&next) {
             self.bytes += object.len();
             self.nexts.push(next);
@@ -78,11 +78,11 @@ impl Batch {
         let full = self.is_full();
         if full {
             let times = CUT.fetch_add(1, Ordering::Relaxed) + 1;
-            sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "answer".to_owned(), times });
+            sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "answer".to_owned(), times });
         }
         let body = match &*self.nexts {
             // What all who waited for this event are answered.
-            [Next::Event(event)] if event.id == last && !full => event.encoded(&ALONE),
+            [CursorItem::Event(event)] if event.id == last && !full => event.encoded(&ALONE),
             _ => self.encode(last, full),
         };
         let mut response = http::Response::new(ResponseBody::whole(body));
@@ -117,11 +117,11 @@ fn encode(objects: impl Iterator<Item = Bytes>, length: usize, last: EventId, mo
 }
 
 /// An event or a gap as JSON.
-fn object(next: &Next) -> Option<Bytes> {
+fn object(next: &CursorItem) -> Option<Bytes> {
     match next {
-        Next::Event(event) => Some(json::object(event)),
-        Next::Gap(gap) => Some(json::gap_object(*gap)),
-        Next::Beat | Next::End => None,
+        CursorItem::Event(event) => Some(json::object(event)),
+        CursorItem::Gap(gap) => Some(json::gap_object(*gap)),
+        CursorItem::Beat | CursorItem::End => None,
     }
 }
 
@@ -129,7 +129,7 @@ fn object(next: &Next) -> Option<Bytes> {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Polled {
     /// What is new, in order.
-    events: Vec<Told>,
+    events: Vec<ServerMessage>,
     /// The id after which to go on.
     last: String,
     /// Whether there is more to be had at once.
@@ -161,12 +161,12 @@ mod tests {
     fn an_answer_reads_back_as_written() {
         let feed = Feed::new("f0", 8);
         let mut batch = Batch::default();
-        batch.add(Next::Gap(Gap { missed: Some(3), first: None }));
+        batch.add(CursorItem::Gap(Gap { missed: Some(3), first: None }));
         let mut last = None;
         for data in ["one", "\"two\"\n"] {
             let event = feed.publish("message", data.to_owned(), 7, false);
             last = Some(event.id);
-            batch.add(Next::Event(event));
+            batch.add(CursorItem::Event(event));
         }
         let last = last.unwrap();
         let polled = Polled::read(&batch.encode(last, false)).unwrap();
@@ -181,7 +181,7 @@ mod tests {
         let filled = |data: &str| {
             let mut batch = Batch::default();
             while !batch.is_full() {
-                batch.add(Next::Event(feed.publish("message", data.to_owned(), 0, false)));
+                batch.add(CursorItem::Event(feed.publish("message", data.to_owned(), 0, false)));
             }
             (batch.nexts.len(), batch.bytes)
         };

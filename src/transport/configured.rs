@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ALL, Answer, Reading, Reply, Subscribing, Transport, find};
+use super::{ALL, BoxFuture, ClientSubscription, Reply, SubscriptionRequest, Transport, find};
 use crate::trial::{Dialects, Promises, Settings};
 use crate::units::Span;
 
@@ -18,10 +18,10 @@ pub trait Configured: fmt::Debug + Send + Sync {
     fn table(&self) -> Value;
 
     /// The server's side: answers a reader.
-    fn serve(&self, reading: Reading<'_>) -> Reply;
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply;
 
     /// The native client's side: reads until the subscription ends, and says why it did.
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String>;
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String>;
 
     /// Which of its settings makes that events may be lost on their way, and why.
     fn may_lose(&self) -> Option<Because> {
@@ -110,7 +110,7 @@ pub enum ConfigureError {
     Unknown(String),
     /// Its table isn't one.
     #[error("[{transport}] can't be read")]
-    Table {
+    SessionSettings {
         /// Whose.
         transport: String,
         /// What is wrong with it.
@@ -122,7 +122,8 @@ pub enum ConfigureError {
 pub fn of(settings: &Settings) -> Result<(&'static Transport, Box<dyn Configured>), ConfigureError> {
     let name = &settings.protocol.transport;
     let row = find(name).ok_or_else(|| ConfigureError::Unknown(name.clone()))?;
-    let configured = row.of(settings).map_err(|source| ConfigureError::Table { transport: name.clone(), source })?;
+    let configured =
+        row.of(settings).map_err(|source| ConfigureError::SessionSettings { transport: name.clone(), source })?;
     Ok((row, configured))
 }
 
@@ -146,7 +147,7 @@ impl Configuration {
         let configured = |row: &&'static Transport| {
             let configured = (row.configure)(tables.get(row.name).unwrap_or(&empty));
             let configured = configured.map(|configured| (*row, configured));
-            configured.map_err(|source| ConfigureError::Table { transport: row.name.to_owned(), source })
+            configured.map_err(|source| ConfigureError::SessionSettings { transport: row.name.to_owned(), source })
         };
         Ok(Self(ALL.iter().map(configured).collect::<Result<_, _>>()?))
     }

@@ -13,7 +13,7 @@ use crate::wire::ResponseBody;
 /// An event or a gap, as a reader gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum Told {
+pub enum ServerMessage {
     /// An event.
     Event {
         /// Its id.
@@ -50,7 +50,7 @@ pub enum GapName {
     Gap,
 }
 
-impl Told {
+impl ServerMessage {
     /// Reads one.
     pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
@@ -146,20 +146,23 @@ mod tests {
         let feed = Feed::new("f0", 4);
         for data in ["plain", "", "two\nlines\r\n", "\"\\\u{0}\u{2028}é🦀"] {
             let event = feed.publish("news", data.to_owned(), 7, false);
-            let told = Told::read(&object(&event)).unwrap();
+            let told = ServerMessage::read(&object(&event)).unwrap();
             let id = event.id.to_string();
-            assert_eq!(told, Told::Event { id, name: "news".to_owned(), data: data.to_owned(), time: 7 });
+            assert_eq!(told, ServerMessage::Event { id, name: "news".to_owned(), data: data.to_owned(), time: 7 });
             let end = line(&event).iter().position(|byte| *byte == b'\n');
             assert_eq!(end, Some(object(&event).len()), "one line");
         }
         for (missed, first) in [(Some(12), Some("k3f9-30")), (None, None)] {
             let gap = Gap { missed, first: first.map(|id| id.parse().unwrap()) };
             let first = first.map(str::to_owned);
-            assert_eq!(Told::read(&gap_object(gap)).unwrap(), Told::Gap { name: GapName::Gap, missed, first });
+            assert_eq!(
+                ServerMessage::read(&gap_object(gap)).unwrap(),
+                ServerMessage::Gap { name: GapName::Gap, missed, first }
+            );
         }
         let last: EventId = "k3f9-18".parse().unwrap();
-        assert_eq!(Told::read(&place_line(last)).unwrap(), Told::At { last: last.to_string() });
-        assert!(Told::read(b"{\"id\": 1}").is_err());
+        assert_eq!(ServerMessage::read(&place_line(last)).unwrap(), ServerMessage::At { last: last.to_string() });
+        assert!(ServerMessage::read(b"{\"id\": 1}").is_err());
     }
 
     #[test]

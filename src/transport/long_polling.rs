@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::batch::Batch;
 use super::configured::{self, Configured};
 use super::poller::Poller;
-use super::{Answer, FeedReader, Opens, Reading, Reply, Subscribing, Transport, Upstream, json, with_query};
-use crate::feed::Next;
+use super::{
+    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, SubscriptionRequest, Transport, Upstream, json, with_query,
+};
+use crate::feed::CursorItem;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Span;
 
@@ -54,11 +56,11 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(subscribe(subscribing, self.wait))
     }
 
@@ -89,7 +91,7 @@ fn check(table: &serde_json::Value) -> Result<Settings, serde_json::Error> {
     Ok(settings)
 }
 
-fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
+fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     let wait = match reading.query.get("wait").map(str::parse::<Span>) {
         None => settings.wait,
         Some(Ok(wait)) if wait <= MOST_WAIT => wait,
@@ -97,7 +99,7 @@ fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
             return json::refusal(&format!("`wait` is a time from 0s to {MOST_WAIT}, such as 30s or 500ms")).into();
         }
     };
-    let mut reader = reading.beginning.after(reading.after);
+    let mut reader = reading.pending.after(reading.after);
     let mut batch = Batch::default();
     batch.add_ready(&mut reader);
     // A timer would take a millisecond or two to tell that no time has passed.
@@ -128,8 +130,8 @@ async fn gather(batch: &mut Batch, reader: &mut FeedReader, time: Span, first: b
             () = &mut end => return,
         };
         match next {
-            Next::Beat => continue,
-            Next::End => return,
+            CursorItem::Beat => continue,
+            CursorItem::End => return,
             next => batch.add(next),
         }
         batch.add_ready(reader);
@@ -139,8 +141,8 @@ async fn gather(batch: &mut Batch, reader: &mut FeedReader, time: Span, first: b
     }
 }
 
-async fn subscribe(subscribing: Subscribing<'_>, wait: Span) -> String {
-    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+async fn subscribe(subscribing: ClientSubscription<'_>, wait: Span) -> String {
+    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let mut asking = Poller::new(pool, target, true);
     let mut opened = false;
     loop {

@@ -30,10 +30,10 @@ pub mod webtransport;
 use std::pin::Pin;
 
 pub use configured::{Because, Configuration, ConfigureError, Configured, of};
-pub use json::Told;
+pub use json::ServerMessage;
 pub use publishing::{PublishError, Publishing};
 pub use query::{Query, QueryError};
-pub use reader::{Beginning, FeedReader};
+pub use reader::{FeedReader, PendingSubscription};
 pub use receipts::Receipts;
 pub use reply::Reply;
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ use crate::wire::dial::Target;
 use crate::wire::{Exchange, Pool};
 
 /// What a transport's functions give back that wait.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A transport: a constant row of [`ALL`].
 #[derive(Debug)]
@@ -99,7 +99,7 @@ pub enum Upstream {
 
 /// What a transport's server side is given: who reads what, from where on.
 #[derive(Debug)]
-pub struct Reading<'a> {
+pub struct SubscriptionRequest<'a> {
     /// What the reader asked for, of the kind that the row says.
     pub exchange: Exchange,
     /// What the query's `after` says.
@@ -107,14 +107,14 @@ pub struct Reading<'a> {
     /// All of the query.
     pub query: &'a Query<'a>,
     /// Begins the subscription.
-    pub beginning: Beginning,
+    pub pending: PendingSubscription,
     /// Publishes what the reader sends.
     pub publishing: Publishing,
 }
 
 /// What a transport's client side is given.
 #[derive(Debug)]
-pub struct Subscribing<'a> {
+pub struct ClientSubscription<'a> {
     /// Connects to the server.
     pub pool: &'a Pool,
     /// Where the server is.

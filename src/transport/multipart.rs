@@ -11,8 +11,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
-use super::{Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query};
-use crate::feed::{After, Encoding, Next};
+use super::{
+    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport, Upstream,
+    json, with_query,
+};
+use crate::feed::{After, CursorItem, Encoding};
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
@@ -52,11 +55,11 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(subscribe(subscribing))
     }
 }
@@ -85,8 +88,8 @@ fn part(content: &[u8]) -> Bytes {
     [fields.as_bytes(), content, DELIMITER].concat().into()
 }
 
-fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
-    let reader = reading.beginning.after(reading.after);
+fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
+    let reader = reading.pending.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let place = (reading.after == After::Now).then(|| part(json::place_line(reader.last()).trim_ascii_end()));
     let begin = if settings.greeting { Begin::Now(place) } else { Begin::WithTheFirst };
@@ -118,10 +121,10 @@ async fn chunk(state: State) -> Option<(Bytes, State)> {
     }
     let mut rest = true;
     let bytes = match reader.next().await {
-        Next::Event(event) => event.encoded(&PART),
-        Next::Gap(gap) => part(json::gap_line(gap).trim_ascii_end()),
-        Next::Beat => EMPTY,
-        Next::End => {
+        CursorItem::Event(event) => event.encoded(&PART),
+        CursorItem::Gap(gap) => part(json::gap_line(gap).trim_ascii_end()),
+        CursorItem::Beat => EMPTY,
+        CursorItem::End => {
             rest = false;
             CLOSE
         }
@@ -130,12 +133,12 @@ async fn chunk(state: State) -> Option<(Bytes, State)> {
     Some((bytes, rest.then_some((Begin::Written, reader))))
 }
 
-async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let fields = [("accept", "multipart/x-mixed-replace"), ("cache-control", "no-store")];
     let answered = match pool.connect(target).await {
-        Ok(dialled) => dialled.get(&asked, &fields).await,
+        Ok(connection) => connection.get(&asked, &fields).await,
         Err(error) => return error.to_string(),
     };
     let mut response = match answered {
@@ -152,7 +155,7 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
             Err(error) => return error.to_string(),
         };
         let mut wrong = None;
-        let pushed = parts.push(&bytes, |content| match Told::read(content) {
+        let pushed = parts.push(&bytes, |content| match ServerMessage::read(content) {
             Ok(told) => told.note(receipts),
             Err(error) => wrong = Some(format!("not an event: {error}")),
         });

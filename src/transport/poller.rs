@@ -1,7 +1,7 @@
 //! What asks again and again, native client's side: one poll after another, on a connection that is kept or not.
 
 use super::batch::{MOST_BYTES, Polled};
-use crate::wire::dial::{Dialled, Target};
+use crate::wire::dial::{ClientConnection, Target};
 use crate::wire::{Pool, WireError};
 
 /// Asks one server, one poll at a time.
@@ -11,7 +11,7 @@ pub(super) struct Poller<'a> {
     target: &'a Target,
     /// Whether a connection is kept from one poll to the next.
     keep: bool,
-    kept: Option<Dialled>,
+    kept: Option<ClientConnection>,
 }
 
 impl<'a> Poller<'a> {
@@ -25,29 +25,30 @@ impl<'a> Poller<'a> {
     pub(super) async fn ask(&mut self, path: &str, tag: Option<&str>) -> Result<Option<Polled>, String> {
         // A kept connection may have been closed for being quiet, just as this goes out. A GET may be sent again
         // (RFC 9110 section 9.2.2), once, and nothing of the first was noted yet.
-        if let Some(kept) = self.kept.take().filter(Dialled::is_alive)
+        if let Some(kept) = self.kept.take().filter(ClientConnection::is_alive)
             && let Ok(answer) = self.ask_on(kept, path, tag).await
         {
             return answer;
         }
-        let dialled = if self.keep { self.pool.connect(self.target).await } else { self.pool.fresh(self.target).await };
-        let dialled = dialled.map_err(|error| error.to_string())?;
-        self.ask_on(dialled, path, tag).await.map_err(|error| error.to_string())?
+        let connection =
+            if self.keep { self.pool.connect(self.target).await } else { self.pool.connect_new(self.target).await };
+        let connection = connection.map_err(|error| error.to_string())?;
+        self.ask_on(connection, path, tag).await.map_err(|error| error.to_string())?
     }
 
     /// Asks on this connection. The outer error is the connection's, the inner one what the server said.
     async fn ask_on(
         &mut self,
-        dialled: Dialled,
+        connection: ClientConnection,
         path: &str,
         tag: Option<&str>,
     ) -> Result<Result<Option<Polled>, String>, WireError> {
         let mut fields = vec![("accept", "application/json"), ("cache-control", "no-store")];
         fields.extend(tag.map(|tag| ("if-none-match", tag)));
-        let response = dialled.get(path, &fields).await?;
+        let response = connection.get(path, &fields).await?;
         let status = response.status;
-        let (body, dialled) = response.whole(MOST_BYTES).await?;
-        self.kept = self.keep.then_some(dialled);
+        let (body, connection) = response.whole(MOST_BYTES).await?;
+        self.kept = self.keep.then_some(connection);
         Ok(match status {
             http::StatusCode::OK => Polled::read(&body).map(Some).map_err(|error| format!("not an answer: {error}")),
             http::StatusCode::NOT_MODIFIED if tag.is_some() => Ok(None),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::batch::Batch;
 use super::configured::{self, Configured};
 use super::poller::Poller;
-use super::{Answer, Opens, Reading, Reply, Subscribing, Transport, Upstream, with_query};
+use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Transport, Upstream, with_query};
 use crate::feed::EventId;
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::Span;
@@ -48,7 +48,7 @@ pub struct Settings {
     /// When the second poll comes, counted from the first.
     pub phase: Phase,
     /// Whether polls share a connection. HTTP/1.1 keeps one per subscription; a browser decides by itself.
-    pub connection: Keeping,
+    pub connection: ConnectionReuse,
     /// Whether polls say `If-None-Match`, so that an answer without news is a 304 without a body. A page's poll then
     /// needs a preflight for each new address.
     pub etag: bool,
@@ -67,7 +67,7 @@ pub enum Phase {
 /// Whether polls share a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Keeping {
+pub enum ConnectionReuse {
     /// The connection is kept for the next poll.
     KeepAlive,
     /// Each poll has its own, with a handshake of its own.
@@ -76,7 +76,7 @@ pub enum Keeping {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { interval: Span::from_secs(1), phase: Phase::Random, connection: Keeping::KeepAlive, etag: false }
+        Self { interval: Span::from_secs(1), phase: Phase::Random, connection: ConnectionReuse::KeepAlive, etag: false }
     }
 }
 
@@ -88,11 +88,11 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(subscribe(subscribing, *self))
     }
 
@@ -102,8 +102,8 @@ impl Configured for Settings {
 
     fn in_page(&self, _: &Trial) -> Result<(), &'static str> {
         match self.connection {
-            Keeping::KeepAlive => Ok(()),
-            Keeping::New => Err("a browser decides its own connections, and keeps one for the next fetch"),
+            ConnectionReuse::KeepAlive => Ok(()),
+            ConnectionReuse::New => Err("a browser decides its own connections, and keeps one for the next fetch"),
         }
     }
 }
@@ -118,9 +118,9 @@ fn check(table: &serde_json::Value) -> Result<Settings, serde_json::Error> {
     Ok(settings)
 }
 
-fn serve(reading: Reading<'_>) -> Reply {
-    let Reading { exchange, after, beginning, publishing, .. } = reading;
-    let mut reader = beginning.after(after);
+fn serve(reading: SubscriptionRequest<'_>) -> Reply {
+    let SubscriptionRequest { exchange, after, pending, publishing, .. } = reading;
+    let mut reader = pending.after(after);
     let mut batch = Batch::default();
     batch.add_ready(&mut reader);
     let last = reader.last();
@@ -153,9 +153,9 @@ fn matches(headers: &HeaderMap, last: EventId) -> bool {
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
 }
 
-async fn subscribe(subscribing: Subscribing<'_>, settings: Settings) -> String {
-    let Subscribing { pool, target, path, receipts, seed, .. } = subscribing;
-    let mut asking = Poller::new(pool, target, settings.connection == Keeping::KeepAlive);
+async fn subscribe(subscribing: ClientSubscription<'_>, settings: Settings) -> String {
+    let ClientSubscription { pool, target, path, receipts, seed, .. } = subscribing;
+    let mut asking = Poller::new(pool, target, settings.connection == ConnectionReuse::KeepAlive);
     let opening = Instant::now();
     let mut opened = false;
     loop {

@@ -49,7 +49,7 @@ impl Publishing {
         let id = self.feed.publish(name, data.to_owned(), unix_micros(), false).id;
         if let Some(event) = event {
             let (feed, id) = (Arc::clone(self.feed.name()), id.to_string());
-            self.sink.saw(Fact::Published { t, feed, id, event, scheduled: t, census: false });
+            self.sink.record(Fact::Published { t, feed, id, event, scheduled: t, census: false });
         }
         Ok(id)
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Because, Configured};
-use super::session::{self, Mode, Publish, Table};
-use super::{Answer, Opens, Reading, Reply, Subscribing, Transport, Upstream};
+use super::session::{self, Mode, Publish, SessionSettings};
+use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Transport, Upstream};
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::wire::token;
 
@@ -45,8 +45,8 @@ impl Default for Settings {
 
 impl Settings {
     /// What it shares with the other transport in sessions.
-    const fn session(self) -> Table {
-        Table { mode: self.mode, finish: self.finish, publish: self.publish }
+    const fn session(self) -> SessionSettings {
+        SessionSettings { mode: self.mode, finish: self.finish, publish: self.publish }
     }
 }
 
@@ -55,11 +55,11 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         session::serve(reading, self.session())
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(session::subscribe(token::QUIC, subscribing, self.session()))
     }
 

@@ -2,43 +2,43 @@
 
 use std::sync::Arc;
 
-use super::rigged::Lie;
-use crate::feed::{After, Cursor, EventId, Feed, Next};
+use super::rigged::ServerMisbehaviour;
+use crate::feed::{After, Cursor, CursorItem, EventId, Feed};
 use crate::trial::rig::Rig;
-use crate::wire::{Attaching, Attachment};
+use crate::wire::{SubscriptionGuard, SubscriptionRecord};
 
 /// Reads a feed for one subscription. What it gives out counts as written to the subscription's stream; dropping it
 /// ends the subscription for the ledger.
 #[derive(Debug)]
 pub struct FeedReader {
     cursor: Cursor,
-    attachment: Attachment,
-    lie: Option<Box<Lie>>,
+    attachment: SubscriptionGuard,
+    misbehaviour: Option<Box<ServerMisbehaviour>>,
 }
 
 /// A reader that hasn't begun.
 #[derive(Debug)]
-pub struct Beginning {
+pub struct PendingSubscription {
     /// The feed.
     pub feed: Arc<Feed>,
     /// What the ledger is to see.
-    pub attaching: Attaching,
+    pub record: SubscriptionRecord,
     /// How the server lies, if it does.
     pub rig: Option<Rig>,
 }
 
-impl Beginning {
+impl PendingSubscription {
     /// Begins there: the cursor first, so that every event that is published once the ledger knows of the
     /// subscription is the subscription's.
     pub fn after(self, after: After) -> FeedReader {
         let cursor = Cursor::new(&self.feed, after);
-        FeedReader { cursor, attachment: self.attaching.begin(), lie: Lie::of(self.rig) }
+        FeedReader { cursor, attachment: self.record.begin(), misbehaviour: ServerMisbehaviour::of(self.rig) }
     }
 }
 
 impl FeedReader {
     /// What is next; waits for it. Cancelling loses nothing.
-    pub async fn next(&mut self) -> Next {
+    pub async fn next(&mut self) -> CursorItem {
         loop {
             if let Some(next) = self.left() {
                 return next;
@@ -51,7 +51,7 @@ impl FeedReader {
     }
 
     /// What is next, if it is there already: an event or a gap.
-    pub fn ready(&mut self) -> Option<Next> {
+    pub fn ready(&mut self) -> Option<CursorItem> {
         loop {
             if let Some(next) = self.left() {
                 return Some(next);
@@ -69,7 +69,7 @@ impl FeedReader {
     }
 
     /// The same for an answer that waits for it: the end as well when the client has closed its side meanwhile.
-    pub async fn next_to_answer(&mut self) -> Next {
+    pub async fn next_to_answer(&mut self) -> CursorItem {
         loop {
             if let Some(next) = self.left() {
                 return next;
@@ -77,7 +77,7 @@ impl FeedReader {
             let next = tokio::select! {
                 biased;
                 next = self.cursor.next() => next,
-                () = self.attachment.half_closed() => Next::End,
+                () = self.attachment.half_closed() => CursorItem::End,
             };
             if let Some(next) = self.told(next) {
                 return next;
@@ -85,18 +85,18 @@ impl FeedReader {
         }
     }
 
-    fn left(&mut self) -> Option<Next> {
-        let event = self.lie.as_mut()?.left()?;
+    fn left(&mut self) -> Option<CursorItem> {
+        let event = self.misbehaviour.as_mut()?.left()?;
         self.attachment.written(&event);
-        Some(Next::Event(event))
+        Some(CursorItem::Event(event))
     }
 
-    fn told(&mut self, next: Next) -> Option<Next> {
-        let next = match &mut self.lie {
-            Some(lie) => lie.tell(next)?,
+    fn told(&mut self, next: CursorItem) -> Option<CursorItem> {
+        let next = match &mut self.misbehaviour {
+            Some(misbehaviour) => misbehaviour.tell(next)?,
             None => next,
         };
-        if let Next::Event(event) = &next {
+        if let CursorItem::Event(event) = &next {
             self.attachment.written(event);
         }
         Some(next)

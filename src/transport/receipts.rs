@@ -49,13 +49,13 @@ impl Receipts {
 
     /// The subscription was asked for.
     pub fn requested(&self) {
-        self.sink.saw(Fact::Requested { t: monotonic_nanos(), sub: self.sub });
+        self.sink.record(Fact::Requested { t: monotonic_nanos(), sub: self.sub });
     }
 
     /// The server's answer has begun.
     pub fn opened(&mut self) {
         self.opens += 1;
-        self.sink.saw(Fact::Opened { t: monotonic_nanos(), sub: self.sub });
+        self.sink.record(Fact::Opened { t: monotonic_nanos(), sub: self.sub });
     }
 
     /// How often it has begun.
@@ -106,18 +106,18 @@ impl Receipts {
 
     /// The server said that events are gone.
     pub fn gap(&self, missed: Option<u64>, first: Option<String>) {
-        self.sink.saw(Fact::Gap { t: monotonic_nanos(), sub: self.sub, missed, first });
+        self.sink.record(Fact::Gap { t: monotonic_nanos(), sub: self.sub, missed, first });
     }
 
     /// The subscription ended, or failed to begin.
     pub fn closed(&self, reason: String) {
-        self.sink.saw(Fact::Closed { t: monotonic_nanos(), sub: self.sub, reason });
+        self.sink.record(Fact::Closed { t: monotonic_nanos(), sub: self.sub, reason });
     }
 
     /// Tells what was kept back.
     pub fn tell(self) {
         if !self.ids.is_empty() {
-            self.sink.saw(Fact::Received { t: self.t, sub: self.sub, ids: self.ids, wrong: self.wrong });
+            self.sink.record(Fact::Received { t: self.t, sub: self.sub, ids: self.ids, wrong: self.wrong });
         }
     }
 }

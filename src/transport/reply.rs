@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Response;
 
-use super::Answer;
+use super::BoxFuture;
 use crate::wire::ResponseBody;
 
 /// An answer to a reader.
@@ -12,7 +12,7 @@ pub enum Reply {
     /// It is there.
     Now(Response<ResponseBody>),
     /// It will be. Nothing of the request waits with it: neither its fields nor the buffer that they lie in.
-    Later(Answer<'static, Response<ResponseBody>>),
+    Later(BoxFuture<'static, Response<ResponseBody>>),
 }
 
 impl From<Response<ResponseBody>> for Reply {

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::feed::{Event, Next};
+use crate::feed::{CursorItem, Event};
 use crate::trial::rig::Rig;
 
 /// What a rigged server makes of one subscription's events. Gaps and heartbeats are left alone.
 #[derive(Debug)]
-pub(super) struct Lie {
+pub(super) struct ServerMisbehaviour {
     change: fn(u64, Arc<Event>, &mut VecDeque<Arc<Event>>),
     count: u64,
     /// What comes before anything else.
@@ -17,7 +17,7 @@ pub(super) struct Lie {
     kept: VecDeque<Arc<Event>>,
 }
 
-impl Lie {
+impl ServerMisbehaviour {
     /// What this rig tells its readers, if that is what it lies about.
     pub(super) fn of(rig: Option<Rig>) -> Option<Box<Self>> {
         let change: fn(u64, Arc<Event>, &mut VecDeque<Arc<Event>>) = match rig {
@@ -27,9 +27,9 @@ impl Lie {
             Some(Rig::Corrupt) => corrupt,
             _ => return None,
         };
-        let mut lie = Self { change, count: 0, ready: VecDeque::new(), kept: VecDeque::new() };
-        lie.kept.reserve(usize::from(rig == Some(Rig::Reorder)));
-        Some(Box::new(lie))
+        let mut misbehaviour = Self { change, count: 0, ready: VecDeque::new(), kept: VecDeque::new() };
+        misbehaviour.kept.reserve(usize::from(rig == Some(Rig::Reorder)));
+        Some(Box::new(misbehaviour))
     }
 
     /// What was left over from the last one.
@@ -38,8 +38,8 @@ impl Lie {
     }
 
     /// What is told in place of this.
-    pub(super) fn tell(&mut self, next: Next) -> Option<Next> {
-        let Next::Event(event) = next else { return Some(next) };
+    pub(super) fn tell(&mut self, next: CursorItem) -> Option<CursorItem> {
+        let CursorItem::Event(event) = next else { return Some(next) };
         self.count += 1;
         // The first event comes after the second.
         if self.kept.capacity() > 0 && self.count == 1 {
@@ -48,7 +48,7 @@ impl Lie {
         }
         (self.change)(self.count, event, &mut self.ready);
         self.ready.append(&mut self.kept);
-        self.ready.pop_front().map(Next::Event)
+        self.ready.pop_front().map(CursorItem::Event)
     }
 }
 
@@ -83,17 +83,17 @@ mod tests {
 
     fn told(rig: Rig) -> String {
         let feed = Feed::new("f0", 8);
-        let mut lie = Lie::of(Some(rig)).unwrap();
+        let mut misbehaviour = ServerMisbehaviour::of(Some(rig)).unwrap();
         let mut told = Vec::new();
         for data in ["1111", "2222", "3333"] {
             let event = feed.publish("message", data.to_owned(), 0, false);
-            told.extend(lie.tell(Next::Event(event)));
-            while let Some(event) = lie.left() {
-                told.push(Next::Event(event));
+            told.extend(misbehaviour.tell(CursorItem::Event(event)));
+            while let Some(event) = misbehaviour.left() {
+                told.push(CursorItem::Event(event));
             }
         }
         let data = told.into_iter().map(|next| match next {
-            Next::Event(event) => event.data.clone(),
+            CursorItem::Event(event) => event.data.clone(),
             other => panic!("{other:?}"),
         });
         data.collect::<Vec<_>>().join(" ")
@@ -105,6 +105,6 @@ mod tests {
         assert_eq!(told(Rig::Repeat), "1111 2222 2222 3333");
         assert_eq!(told(Rig::Reorder), "2222 1111 3333");
         assert_eq!(told(Rig::Corrupt), "1111 222x 3333");
-        assert!(Lie::of(Some(Rig::Capped)).is_none() && Lie::of(None).is_none());
+        assert!(ServerMisbehaviour::of(Some(Rig::Capped)).is_none() && ServerMisbehaviour::of(None).is_none());
     }
 }

@@ -73,13 +73,13 @@ pub enum Publish {
 
 /// What both tables of settings have, and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct SessionSettings {
     pub(super) mode: Mode,
     pub(super) finish: bool,
     pub(super) publish: Publish,
 }
 
-impl Table {
+impl SessionSettings {
     /// A datagram may be lost on its way, the census's like any other (RFC 9221 section 5).
     pub(super) fn may_lose(self) -> Option<Because> {
         (self.mode == Mode::Datagrams)

@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 pub use parser::{Message, Parser, TooLong};
 
 use super::configured::{self, Configured};
-use super::{Answer, FeedReader, Opens, Reading, Receipts, Reply, Subscribing, Transport, Upstream};
-use crate::feed::{After, Encoding, Event, EventId, Gap, Next};
+use super::{
+    BoxFuture, ClientSubscription, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport, Upstream,
+};
+use crate::feed::{After, CursorItem, Encoding, Event, EventId, Gap};
 use crate::trial::settings::{Credentials, PageOrigin};
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::{Settable, Span};
@@ -85,11 +87,11 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(subscribe(subscribing))
     }
 
@@ -123,9 +125,9 @@ static EVENT_STREAM: Encoding = Encoding { name: "text/event-stream", encode };
 /// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
-fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
+fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     let after = after(&reading);
-    let reader = reading.beginning.after(after);
+    let reader = reading.pending.after(after);
     // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
     let place = (after == After::Now).then(|| reader.last());
     let body = ResponseBody::chunks(stream::unfold((hello(settings, place), reader), chunk));
@@ -138,7 +140,7 @@ fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
 
 /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
 /// this server never gave out is answered like that of another epoch: with a gap.
-fn after(reading: &Reading<'_>) -> After {
+fn after(reading: &SubscriptionRequest<'_>) -> After {
     match reading.exchange.head().headers.get("last-event-id").map(http::HeaderValue::as_bytes) {
         None | Some(b"") => reading.after,
         Some(id) => {
@@ -173,10 +175,10 @@ async fn chunk((hello, mut reader): State) -> Option<(Bytes, State)> {
         return Some((hello, (None, reader)));
     }
     let bytes = match reader.next().await {
-        Next::Event(event) => event.encoded(&EVENT_STREAM),
-        Next::Gap(gap) => encode_gap(gap),
-        Next::Beat => HEARTBEAT,
-        Next::End => return None,
+        CursorItem::Event(event) => event.encoded(&EVENT_STREAM),
+        CursorItem::Gap(gap) => encode_gap(gap),
+        CursorItem::Beat => HEARTBEAT,
+        CursorItem::End => return None,
     };
     Some((bytes, (None, reader)))
 }
@@ -208,13 +210,13 @@ struct GapData {
     first: Option<String>,
 }
 
-async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let mut fields = vec![("accept", "text/event-stream"), ("cache-control", "no-store")];
     let last = receipts.last().map(str::to_owned);
     fields.extend(last.as_deref().map(|last| ("last-event-id", last)));
     let asked = match pool.connect(target).await {
-        Ok(dialled) => dialled.get(path, &fields).await,
+        Ok(connection) => connection.get(path, &fields).await,
         Err(error) => return error.to_string(),
     };
     let mut response = match asked.map_err(|error| error.to_string()).and_then(|response| fit(response, receipts)) {

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
 use super::lines::Lines;
-use super::{Answer, FeedReader, Opens, Reading, Reply, Subscribing, Told, Transport, Upstream, json, with_query};
-use crate::feed::{After, Next};
+use super::{
+    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport, Upstream,
+    json, with_query,
+};
+use crate::feed::{After, CursorItem};
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
@@ -50,11 +53,11 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(subscribe(subscribing))
     }
 }
@@ -62,8 +65,8 @@ impl Configured for Settings {
 /// Says that the stream is alive, and nothing else.
 const EMPTY_LINE: Bytes = Bytes::from_static(b"\n");
 
-fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
-    let reader = reading.beginning.after(reading.after);
+fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
+    let reader = reading.pending.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let first = if reading.after == After::Now { json::place_line(reader.last()) } else { EMPTY_LINE };
     let greeting = settings.greeting.then_some(first);
@@ -81,20 +84,20 @@ async fn chunk((greeting, mut reader): State) -> Option<(Bytes, State)> {
         return Some((greeting, (None, reader)));
     }
     let bytes = match reader.next().await {
-        Next::Event(event) => json::line(&event),
-        Next::Gap(gap) => json::gap_line(gap),
-        Next::Beat => EMPTY_LINE,
-        Next::End => return None,
+        CursorItem::Event(event) => json::line(&event),
+        CursorItem::Gap(gap) => json::gap_line(gap),
+        CursorItem::Beat => EMPTY_LINE,
+        CursorItem::End => return None,
     };
     Some((bytes, (None, reader)))
 }
 
-async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, receipts, .. } = subscribing;
+async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let fields = [("accept", "application/x-ndjson"), ("cache-control", "no-store")];
     let answered = match pool.connect(target).await {
-        Ok(dialled) => dialled.get(&asked, &fields).await,
+        Ok(connection) => connection.get(&asked, &fields).await,
         Err(error) => return error.to_string(),
     };
     let mut response = match answered {
@@ -107,7 +110,7 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
     let mut wrong = None;
     while let Some(chunk) = response.chunk().await {
         let pushed = match chunk {
-            Ok(bytes) => lines.push(&bytes, |line| match Told::read(line) {
+            Ok(bytes) => lines.push(&bytes, |line| match ServerMessage::read(line) {
                 Ok(told) => told.note(receipts),
                 Err(error) => wrong = Some(format!("not an event: {error}")),
             }),

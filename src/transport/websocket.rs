@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
-use self::fault::Fault;
-use self::socket::{Socket, Turn, WRITE_BUFFER_BYTES};
+use self::fault::WebSocketError;
+use self::socket::{Socket, SocketEvent, WRITE_BUFFER_BYTES};
 use super::configured::{self, Configured};
 use super::{
-    Answer, FeedReader, Opens, Publishing, Reading, Receipts, Reply, Subscribing, Told, Transport, Upstream, json,
-    with_query,
+    BoxFuture, ClientSubscription, FeedReader, Opens, Publishing, Receipts, Reply, ServerMessage, SubscriptionRequest,
+    Transport, Upstream, json, with_query,
 };
-use crate::feed::Next;
+use crate::feed::CursorItem;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Size;
 use crate::wire::{ResponseBody, Tunnel, token};
@@ -57,7 +57,7 @@ const MIN_FRAGMENT_BYTES: u64 = 16;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// What kind of message the server sends. It takes both.
-    pub frames: Frames,
+    pub frames: MessageKind,
     /// Whether the server sends messages in fragments.
     pub fragment: Fragment,
     /// How many pings in a row may go unanswered; there is one for each `server.heartbeat` of silence. When the next
@@ -68,7 +68,7 @@ pub struct Settings {
 /// What kind of message the server sends (RFC 6455 section 5.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Frames {
+pub enum MessageKind {
     /// Text, whose encoding a browser checks.
     Text,
     /// Binary.
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Fragment {
 impl Default for Settings {
     fn default() -> Self {
         let missed_pongs = std::num::NonZeroU32::MIN.saturating_add(2);
-        Self { frames: Frames::Text, fragment: Fragment::Off, missed_pongs }
+        Self { frames: MessageKind::Text, fragment: Fragment::Off, missed_pongs }
     }
 }
 
@@ -127,22 +127,22 @@ impl Configured for Settings {
         configured::table(self)
     }
 
-    fn serve(&self, reading: Reading<'_>) -> Reply {
+    fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: Subscribing<'a>) -> Answer<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
         Box::pin(subscribe(subscribing))
     }
 }
 
-fn serve(reading: Reading<'_>, settings: Settings) -> Reply {
+fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     let fields = &reading.exchange.head().headers;
     if fields.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
         return other_version().into();
     }
     let offered = offers(fields, SUBPROTOCOL);
-    let (reader, publishing) = (reading.beginning.after(reading.after), reading.publishing);
+    let (reader, publishing) = (reading.pending.after(reading.after), reading.publishing);
     let mut response =
         Response::new(ResponseBody::tunnel(move |tunnel| converse(tunnel, reader, publishing, settings)));
     if offered {
@@ -182,9 +182,9 @@ async fn converse(tunnel: Tunnel, mut reader: FeedReader, publishing: Publishing
             }
         };
         match turn {
-            Turn::Flushed => {}
-            Turn::Pong => unanswered = 0,
-            Turn::Message(data) => {
+            SocketEvent::Flushed => {}
+            SocketEvent::Pong => unanswered = 0,
+            SocketEvent::Message(data) => {
                 if let Err(error) = publishing.publish("message", &data) {
                     break Ended::Failed(error.into());
                 }
@@ -214,14 +214,14 @@ enum Ended {
     /// The feed ends its readers.
     Fed,
     /// The peer did something wrong.
-    Failed(Fault),
+    Failed(WebSocketError),
 }
 
-impl From<Turn> for Ended {
-    fn from(turn: Turn) -> Self {
+impl From<SocketEvent> for Ended {
+    fn from(turn: SocketEvent) -> Self {
         match turn {
-            Turn::Closing(_) => Self::Closed,
-            Turn::Failed(fault) => Self::Failed(fault),
+            SocketEvent::Closing(_) => Self::Closed,
+            SocketEvent::Failed(fault) => Self::Failed(fault),
             _ => Self::Gone,
         }
     }
@@ -230,7 +230,7 @@ impl From<Turn> for Ended {
 /// Writes what is next, and what is ready after it, as far as the buffer goes.
 fn tell(
     socket: &mut Socket,
-    next: Next,
+    next: CursorItem,
     reader: &mut FeedReader,
     settings: Settings,
     unanswered: &mut u32,
@@ -238,14 +238,16 @@ fn tell(
     let (mut next, mut written) = (Some(next), 0);
     while let Some(told) = next.take() {
         let object: Bytes = match told {
-            Next::Event(event) => json::object(&event),
-            Next::Gap(gap) => json::gap_object(gap),
-            Next::Beat if *unanswered >= settings.missed_pongs.get() => return Err(Ended::Failed(Fault::NoPong)),
-            Next::Beat => {
+            CursorItem::Event(event) => json::object(&event),
+            CursorItem::Gap(gap) => json::gap_object(gap),
+            CursorItem::Beat if *unanswered >= settings.missed_pongs.get() => {
+                return Err(Ended::Failed(WebSocketError::NoPong));
+            }
+            CursorItem::Beat => {
                 *unanswered += 1;
                 return Ok(socket.ping()?);
             }
-            Next::End => return Err(Ended::Fed),
+            CursorItem::End => return Err(Ended::Fed),
         };
         socket.write(&object, settings.frames, settings.fragment)?;
         written += object.len();
@@ -260,12 +262,12 @@ fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::Away, reason: "the feed ended its readers".into() }
 }
 
-async fn subscribe(subscribing: Subscribing<'_>) -> String {
-    let Subscribing { pool, target, path, receipts, mut outgoing, .. } = subscribing;
+async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+    let ClientSubscription { pool, target, path, receipts, mut outgoing, .. } = subscribing;
     let path = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let fields = [("sec-websocket-version", VERSION), ("sec-websocket-protocol", SUBPROTOCOL)];
     let asked = match pool.connect(target).await {
-        Ok(dialled) => dialled.tunnel(&path, token::WEBSOCKET, &fields).await,
+        Ok(connection) => connection.tunnel(&path, token::WEBSOCKET, &fields).await,
         Err(error) => return error.to_string(),
     };
     let tunnel = match asked {
@@ -282,32 +284,32 @@ async fn subscribe(subscribing: Subscribing<'_>) -> String {
         let turn = tokio::select! {
             turn = socket.turn() => turn,
             data = due(&mut outgoing), if socket.is_flushed() => {
-                match socket.write(&data.into(), Frames::Text, Fragment::Off) {
+                match socket.write(&data.into(), MessageKind::Text, Fragment::Off) {
                     Ok(()) => continue,
                     Err(turn) => turn,
                 }
             }
         };
         match turn {
-            Turn::Flushed | Turn::Pong => {}
-            Turn::Message(data) => {
+            SocketEvent::Flushed | SocketEvent::Pong => {}
+            SocketEvent::Message(data) => {
                 if let Err(error) = note(receipts, &data) {
-                    socket.close(Some(Fault::NotText.frame()), false).await;
+                    socket.close(Some(WebSocketError::NotText.frame()), false).await;
                     return error;
                 }
             }
-            Turn::Closing(frame) => {
+            SocketEvent::Closing(frame) => {
                 socket.close(None, true).await;
                 return frame.map_or_else(
                     || "the server closed it".to_owned(),
                     |frame| format!("the server closed it: {} {}", u16::from(frame.code), frame.reason),
                 );
             }
-            Turn::Failed(fault) => {
+            SocketEvent::Failed(fault) => {
                 socket.close(Some(fault.frame()), false).await;
                 return format!("the server did something wrong: {fault:?}");
             }
-            Turn::Gone(reason) => return reason,
+            SocketEvent::Gone(reason) => return reason,
         }
     }
 }
@@ -323,7 +325,7 @@ async fn due(outgoing: &mut Option<mpsc::Receiver<String>>) -> String {
 }
 
 fn note(receipts: &mut Receipts, data: &[u8]) -> Result<(), String> {
-    Told::read(data).map_err(|error| format!("the server sent what is no event: {error}"))?.note(receipts);
+    ServerMessage::read(data).map_err(|error| format!("the server sent what is no event: {error}"))?.note(receipts);
     Ok(())
 }
 
@@ -336,7 +338,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Settings>(text);
         assert_eq!(read("{}").unwrap(), Settings::default());
         let settings = read(r#"{"frames": "binary", "fragment": "1 KiB", "missed-pongs": 1}"#).unwrap();
-        assert_eq!((settings.frames, settings.fragment.bytes()), (Frames::Binary, Some(1024)));
+        assert_eq!((settings.frames, settings.fragment.bytes()), (MessageKind::Binary, Some(1024)));
         let again = serde_json::to_string(&settings).unwrap();
         assert_eq!(read(&again).unwrap(), settings);
         for text in [r#"{"fragment": "1 B"}"#, r#"{"fragment": 1024}"#, r#"{"missed-pongs": 0}"#, r#"{"ping": "1s"}"#] {

@@ -137,12 +137,12 @@ pub struct SubscriptionPlan {
     pub open_at: u64,
     /// What it sends to its feed, in the order it is due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sends: Vec<Sending>,
+    pub sends: Vec<PlannedSend>,
 }
 
 /// An event that a client publishes. Its data says the number after `event`'s: numbers in data begin at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sending {
+pub struct PlannedSend {
     /// Which of the trial's, from 0.
     pub event: u32,
     /// When it is due, in nanoseconds after `go`.

@@ -15,7 +15,7 @@ const MACHINE_BYTES: u64 = 1 << 16;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptRun {
     /// Its folder.
     pub folder: PathBuf,
     /// When it began, as it says itself: `2026-01-31 12:00:07.123456 UTC`. `None` where it doesn't.
@@ -24,11 +24,11 @@ pub struct Kept {
 
 /// Every run in a folder, the one that began last first; those that don't say when come last, and among equals the
 /// greater name is first. A folder's name and times are not asked: copying and renaming change them.
-pub fn runs(folder: &Path) -> Vec<Kept> {
+pub fn runs(folder: &Path) -> Vec<KeptRun> {
     let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut runs: Vec<Kept> = folders
+    let mut runs: Vec<KeptRun> = folders
         .filter(|folder| folder.join(PLAN).is_file())
-        .map(|folder| Kept { started: started(&folder), folder })
+        .map(|folder| KeptRun { started: started(&folder), folder })
         .collect();
     runs.sort_unstable_by(|a, b| (&b.started, &b.folder).cmp(&(&a.started, &a.folder)));
     runs

@@ -31,7 +31,7 @@ impl Tally {
 
 /// Connections and the subscriptions on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Counts {
+pub struct OpenCounts {
     /// Connections.
     pub connections: Tally,
     /// Subscriptions.
@@ -42,9 +42,9 @@ pub struct Counts {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Ledger {
     /// By ALPN.
-    pub alpn: BTreeMap<Alpn, Counts>,
+    pub alpn: BTreeMap<Alpn, OpenCounts>,
     /// By trial; a connection belongs to a trial from its first subscription on.
-    pub trials: BTreeMap<u32, Counts>,
+    pub trials: BTreeMap<u32, OpenCounts>,
     /// Open connections: their ALPN, and the trial they were first used for.
     #[serde(skip)]
     open: HashMap<u64, (Alpn, Option<u32>)>,
@@ -121,8 +121,10 @@ mod tests {
             ledger.apply(&fact);
         }
         ledger.apply(&Fact::Disconnected { t: 0, conn: 1, requests: 2 });
-        let expected =
-            Counts { connections: Tally { open: 0, peak: 1, total: 1 }, streams: Tally { open: 0, peak: 2, total: 2 } };
+        let expected = OpenCounts {
+            connections: Tally { open: 0, peak: 1, total: 1 },
+            streams: Tally { open: 0, peak: 2, total: 2 },
+        };
         assert_eq!(ledger.alpn[&Alpn::H2], expected);
         assert_eq!(ledger.trials[&7], expected);
     }

@@ -21,7 +21,7 @@ pub mod settings;
 pub mod stdio;
 
 pub use claim::Claim;
-pub use contract::{Down, Role, Sending, SubscriptionPlan, TrialMessage, Up};
+pub use contract::{Down, PlannedSend, Role, SubscriptionPlan, TrialMessage, Up};
 pub use dialect::{Dialect, Dialects};
 pub use observation::{Fact, Observation, Source};
 pub use plan::{Levels, Plan, PlannedTrial};

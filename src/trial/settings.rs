@@ -16,10 +16,10 @@ use super::Protocol;
 use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials};
-pub use expect::{Counts, Delivery, Expect};
+pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow};
 pub use reconnect::{Jitter, Reconnect};
-pub use server::{CertificateUse, Heartbeat, Server};
+pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use workload::{
     Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
     Urls, Visibility, Workload,
@@ -43,7 +43,7 @@ pub struct Settings {
     pub workload: Workload,
     /// The server under test.
     #[serde(default)]
-    pub server: Server,
+    pub server: ServerSettings,
     /// How a client comes back whose subscription ended.
     #[serde(default)]
     pub reconnect: Reconnect,

@@ -63,7 +63,7 @@ impl Output {
     }
 
     /// Sends a fact.
-    pub fn saw(&self, fact: Fact) {
+    pub fn record(&self, fact: Fact) {
         self.send(Up::Saw(fact));
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::half_close::Answer;
+use super::half_close::AnswerState;
 use crate::feed::Event;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -27,7 +27,7 @@ impl Sink {
     }
 
     /// Hands over a fact.
-    pub fn saw(&self, fact: Fact) {
+    pub fn record(&self, fact: Fact) {
         (self.0)(fact);
     }
 }
@@ -43,7 +43,7 @@ pub struct Connection {
     pub alpn: Alpn,
     /// The value of the `Alt-Svc` field of its responses (RFC 7838), if they carry one.
     pub alt_svc: Option<http::HeaderValue>,
-    pub(super) answer: Answer,
+    pub(super) answer: AnswerState,
     requests: AtomicU64,
     sink: Sink,
 }
@@ -53,8 +53,8 @@ impl Connection {
     pub fn begin(peer: IpAddr, alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        sink.saw(Fact::Connected { t: monotonic_nanos(), conn: id, alpn });
-        Arc::new(Self { id, peer, alpn, alt_svc, answer: Answer::default(), requests: AtomicU64::new(0), sink })
+        sink.record(Fact::Connected { t: monotonic_nanos(), conn: id, alpn });
+        Arc::new(Self { id, peer, alpn, alt_svc, answer: AnswerState::default(), requests: AtomicU64::new(0), sink })
     }
 
     /// How many requests there were yet.
@@ -63,8 +63,8 @@ impl Connection {
     }
 
     /// Tells a fact about it.
-    pub(super) fn saw(&self, fact: Fact) {
-        self.sink.saw(fact);
+    pub(super) fn record(&self, fact: Fact) {
+        self.sink.record(fact);
     }
 
     /// Counts a request.
@@ -76,7 +76,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let requests = self.requests();
-        self.sink.saw(Fact::Disconnected { t: monotonic_nanos(), conn: self.id, requests });
+        self.sink.record(Fact::Disconnected { t: monotonic_nanos(), conn: self.id, requests });
     }
 }
 
@@ -85,7 +85,7 @@ static STREAMS: AtomicU64 = AtomicU64::new(0);
 
 /// A subscription that is about to be attached to a connection.
 #[derive(Debug)]
-pub struct Attaching {
+pub struct SubscriptionRecord {
     /// The connection that it came on.
     pub connection: Arc<Connection>,
     /// The feed that it reads.
@@ -120,34 +120,34 @@ impl Drop for Place {
     }
 }
 
-impl Attaching {
+impl SubscriptionRecord {
     /// Begins the attachment. To be called once the subscription's cursor exists: every event that is published
     /// from then on is the subscription's.
-    pub fn begin(self) -> Attachment {
+    pub fn begin(self) -> SubscriptionGuard {
         let Self { ref connection, tag, sub, ref feed, .. } = self;
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
         if self.asks_only {
-            return Attachment { stream, of: self };
+            return SubscriptionGuard { stream, of: self };
         }
-        connection.sink.saw(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
-        Attachment { stream, of: self }
+        connection.sink.record(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
+        SubscriptionGuard { stream, of: self }
     }
 }
 
 /// A subscription on a connection: a guard that its response holds, and that the ledger sees dropped.
 #[derive(Debug)]
-pub struct Attachment {
+pub struct SubscriptionGuard {
     stream: u64,
-    of: Attaching,
+    of: SubscriptionRecord,
 }
 
-impl Attachment {
+impl SubscriptionGuard {
     /// Says that this event was handed to the subscription's stream; of consequence for the census of a trial only.
     pub fn written(&self, event: &Event) {
         if event.census && !self.of.silent && !self.of.asks_only && self.of.tag.is_some() {
             let (stream, sub, id) = (self.stream, self.of.sub, event.id.to_string());
-            self.of.connection.sink.saw(Fact::Written { t: monotonic_nanos(), stream, sub, id });
+            self.of.connection.sink.record(Fact::Written { t: monotonic_nanos(), stream, sub, id });
         }
     }
 
@@ -158,14 +158,14 @@ impl Attachment {
     }
 }
 
-impl Drop for Attachment {
+impl Drop for SubscriptionGuard {
     fn drop(&mut self) {
-        let Attaching { ref connection, ref feed, tag, sub, .. } = self.of;
+        let SubscriptionRecord { ref connection, ref feed, tag, sub, .. } = self.of;
         if self.of.asks_only {
             return;
         }
         let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
         let (stream, feed) = (self.stream, Arc::clone(feed));
-        connection.sink.saw(Fact::Detached { t, conn, stream, alpn, tag, sub, feed });
+        connection.sink.record(Fact::Detached { t, conn, stream, alpn, tag, sub, feed });
     }
 }

@@ -89,30 +89,30 @@ impl Target {
 
 /// A connection to a server.
 #[derive(Debug)]
-pub struct Dialled {
+pub struct ClientConnection {
     pub(super) target: Target,
     pub(super) kind: Kind,
 }
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    H1 { sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>, driver: Driver },
-    H2 { sender: h2::client::SendRequest<Bytes>, driver: Arc<Driver>, pings: Arc<Mutex<Option<h2::PingPong>>> },
+    H1 { sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>, driver: ConnectionTask },
+    H2 { sender: h2::client::SendRequest<Bytes>, driver: Arc<ConnectionTask>, pings: Arc<Mutex<Option<h2::PingPong>>> },
     H3(H3Connection),
     Quic(QuicConnection),
 }
 
 /// The task that drives a connection; it ends when the last user of the connection lets go.
 #[derive(Debug)]
-pub(super) struct Driver(AbortHandle);
+pub(super) struct ConnectionTask(AbortHandle);
 
-impl Drop for Driver {
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Dialled {
+impl ClientConnection {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
         Self::connect_for(target, alpn, ca, Use::default()).await
@@ -130,7 +130,7 @@ impl Dialled {
                 let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
                 let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
-                Kind::H1 { sender, driver: Driver(tokio::spawn(connection.with_upgrades()).abort_handle()) }
+                Kind::H1 { sender, driver: ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle()) }
             }
             Alpn::H2 => {
                 let stream = tls_stream(target, alpn, ca).await?;
@@ -141,7 +141,7 @@ impl Dialled {
                     .handshake(stream);
                 let (sender, mut connection) = handshake.await.map_err(|error| target.failed(&error))?;
                 let pings = Arc::new(Mutex::new(connection.ping_pong()));
-                Kind::H2 { sender, driver: Arc::new(Driver(tokio::spawn(connection).abort_handle())), pings }
+                Kind::H2 { sender, driver: Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle())), pings }
             }
             Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, usage).await?),
             Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, usage).await?),
@@ -151,7 +151,7 @@ impl Dialled {
 
     /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time, nor on raw QUIC,
     /// which is one session.
-    pub fn share(&self) -> Option<Self> {
+    pub fn try_clone(&self) -> Option<Self> {
         let kind = match &self.kind {
             Kind::H1 { .. } | Kind::Quic(_) => return None,
             Kind::H2 { sender, driver, pings } => {
@@ -261,7 +261,7 @@ pub struct Response {
     /// Status and fields.
     pub head: http::response::Parts,
     body: Body,
-    dialled: Dialled,
+    dialled: ClientConnection,
 }
 
 #[derive(Debug)]
@@ -301,7 +301,7 @@ impl Response {
 
 impl Response {
     /// All of its body, at most this long, and its connection for the next request.
-    pub async fn whole(mut self, most: usize) -> Result<(Bytes, Dialled), WireError> {
+    pub async fn whole(mut self, most: usize) -> Result<(Bytes, ClientConnection), WireError> {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.chunk().await {
             whole.extend_from_slice(&chunk?);

@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::dial::{Target, Use};
-use super::h3_begin::Takers;
-use super::h3_connect::{DRAFT_ASKED, Streams, drive};
+use super::h3_begin::StreamRouter;
+use super::h3_connect::{DRAFT_ASKED, SessionStreams, drive};
 use super::h3_frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, read_headers};
 use super::h3_sessions::{Sessions, prefixes};
-use super::h3_streams::{Arrivals, BidiStream, Opener};
+use super::h3_streams::{BidiStream, Opener, QuicAdapter};
 use super::h3_tunnel::H3Tunnel;
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, endpoint, h3_qpack};
 use crate::trial::{Alpn, Dialect, Dialects};
@@ -85,10 +85,10 @@ impl H3Connection {
             .keep_alive_interval(ask);
         let (quic, endpoint) = endpoint::connect(target, Alpn::H3, ca, transport).await?;
         let sessions = Sessions::of_client();
-        let takers = Takers::of_client(quic.clone(), Arc::clone(&sessions));
+        let router = StreamRouter::of_client(quic.clone(), Arc::clone(&sessions));
         let mut builder = h3::client::builder();
         builder.max_field_section_size(u64::from(MAX_HEADER_BYTES)).enable_datagram(true).enable_extended_connect(true);
-        let built = builder.build::<_, _, Bytes>(Arrivals::new(takers, Dialects::ALL)).await;
+        let built = builder.build::<_, _, Bytes>(QuicAdapter::new(router, Dialects::ALL)).await;
         let (mut driver, sender) = built.map_err(|error| target.failed(&error))?;
         let (offering, offer) = watch::channel(None);
         let (datagrams, datagrams_of) = (Arc::clone(&sessions), quic.clone());
@@ -179,7 +179,7 @@ impl H3Connection {
         // It lasts as long as the session does, and keeps its connection meanwhile: `h3` closes one whose last
         // sender of requests is dropped.
         tokio::spawn(async move {
-            drive(Streams { quic, send, reader }, id, driver, &self.owner.sessions).await;
+            drive(SessionStreams { quic, send, reader }, id, driver, &self.owner.sessions).await;
             drop((waiting, self));
         });
         Ok((head, Some(session)))

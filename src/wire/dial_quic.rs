@@ -4,7 +4,7 @@ use quinn::{Endpoint, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
 use super::dial::{Target, Use};
-use super::quic::{Answer, drive, read_line};
+use super::quic::{FirstLineAnswer, drive, read_line};
 use super::session::Prefixes;
 use super::{Session, WireError, endpoint};
 use crate::trial::Alpn;
@@ -58,7 +58,7 @@ impl QuicConnection {
         let (mut send, mut recv) = quic.open_bi().await.map_err(|error| target.broke(&error))?;
         send.write_all(format!("{path}\n").as_bytes()).await.map_err(|error| target.broke(&error))?;
         let line = read_line(&mut recv).await.map_err(|error| target.broke(&error))?;
-        let answer: Answer = serde_json::from_slice(&line).map_err(|error| target.broke(&error))?;
+        let answer: FirstLineAnswer = serde_json::from_slice(&line).map_err(|error| target.broke(&error))?;
         let response = http::Response::builder().status(answer.status).body(());
         let (parts, ()) = response.map_err(|error| target.broke(&error))?.into_parts();
         if parts.status != http::StatusCode::OK {

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Mutex;
 
-use super::dial::{Dialled, Driver, Kind, Target};
+use super::dial::{ClientConnection, ConnectionTask, Kind, Target};
 use super::{Tunnel, WireError, upgrade};
 
 /// How much a tunnel on HTTP/2 hands over at once, in bytes.
@@ -22,7 +22,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// How a server answered, and the tunnel unless it refused.
 type Answered = (http::response::Parts, Option<Tunnel>);
 
-impl Dialled {
+impl ClientConnection {
     /// Asks for a tunnel of this protocol, and waits for the answer as long as it takes. No tunnel: refused. The
     /// tunnel keeps its connection alive.
     pub async fn tunnel(
@@ -111,7 +111,7 @@ struct H2Tunnel {
     recv: h2::RecvStream,
     /// What has come and wasn't read yet.
     read: Bytes,
-    _driver: Arc<Driver>,
+    _driver: Arc<ConnectionTask>,
 }
 
 impl AsyncRead for H2Tunnel {

@@ -138,7 +138,7 @@ impl Bound {
         self.times += 1;
         if self.times.is_power_of_two() {
             let (t, bound, times) = (monotonic_nanos(), self.name.to_owned(), self.times);
-            sink.saw(Fact::BoundReached { t, bound, times });
+            sink.record(Fact::BoundReached { t, bound, times });
         }
     }
 }

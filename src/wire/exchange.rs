@@ -21,9 +21,9 @@ pub enum Exchange {
     /// A request, whose response may be a stream.
     Request(Request),
     /// A request for a two-way byte stream.
-    Tunnel(Opening),
+    Tunnel(OpenRequest),
     /// A request for QUIC streams and datagrams.
-    Session(Opening),
+    Session(OpenRequest),
 }
 
 impl Exchange {
@@ -67,7 +67,7 @@ pub struct Request {
 /// (RFC 8441, RFC 9220, WebTransport), the first line on raw QUIC. A response with a status of 2xx and a body of
 /// [`ResponseBody::tunnel`] or [`ResponseBody::session`] accepts it; any other refuses it.
 #[derive(Debug)]
-pub struct Opening {
+pub struct OpenRequest {
     /// Method, target and fields.
     pub head: http::request::Parts,
     /// What is to be spoken from then on: `websocket`, `webtransport`, `quic`.

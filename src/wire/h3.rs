@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::endpoint::{accept, bind};
-use super::h3_begin::Takers;
-use super::h3_body::{self, Malformed, Rest, Stream, give_up};
-use super::h3_connect::{self, Shared};
+use super::h3_begin::StreamRouter;
+use super::h3_body::{self, ContentError, Rest, ServerRequestStream, give_up};
+use super::h3_connect::{self, ConnectContext};
 use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use super::h3_sessions::Sessions;
-use super::h3_streams::{Arrivals, Gone};
+use super::h3_streams::{QuicAdapter, StopWatcher};
 use super::parting::told;
 use super::{
     Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResetKey, ResponseBody, Sink, Traffic,
@@ -116,8 +116,8 @@ async fn connection<H: Handler>(
     }
     let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
     let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink, streams), mpsc::unbounded_channel());
-    let takers = Takers::of_server(quic.clone(), Arc::clone(&sessions), connects);
-    let arrivals = Arrivals::new(takers, offered);
+    let router = StreamRouter::of_server(quic.clone(), Arc::clone(&sessions), connects);
+    let arrivals = QuicAdapter::new(router, offered);
     let gone = arrivals.gone();
     let mut h3 = h3::server::builder()
         .max_field_section_size(u64::from(MAX_HEADER_BYTES))
@@ -126,7 +126,8 @@ async fn connection<H: Handler>(
         .build::<_, Bytes>(arrivals)
         .await?;
     let (quic_of, connection_of) = (quic.clone(), Arc::clone(&connection));
-    let shared = Shared { handler: handler.clone(), connection: connection_of, quic: quic_of, sessions, offered };
+    let shared =
+        ConnectContext { handler: handler.clone(), connection: connection_of, quic: quic_of, sessions, offered };
     let datagrams = shared.sessions.read_datagrams(&quic);
     let mut datagrams = std::pin::pin!(datagrams);
     let mut requests = JoinSet::new();
@@ -181,10 +182,10 @@ async fn connection<H: Handler>(
 
 async fn request_task<H: Handler>(
     request: http::Request<()>,
-    mut stream: Stream,
+    mut stream: ServerRequestStream,
     handler: H,
     connection: Arc<Connection>,
-    gone: Gone,
+    gone: StopWatcher,
 ) -> Result<(), h3::error::StreamError> {
     let (head, ()) = request.into_parts();
     // Extended ones don't come here: what says where to connect to has neither scheme nor path.
@@ -214,7 +215,7 @@ async fn request_task<H: Handler>(
     let means_something = rest::means_something(&head.method);
     let (body, mut rest) = match Box::pin(h3_body::read(&mut stream, length, means_something)).await {
         Ok(read) => read,
-        Err(Malformed(code)) => {
+        Err(ContentError(code)) => {
             give_up(&mut stream, code);
             return Ok(());
         }
@@ -223,7 +224,7 @@ async fn request_task<H: Handler>(
     let response = tokio::select! {
         response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
         () = &mut gone => return Ok(()),
-        Malformed(code) = rest.discard(&mut stream) => {
+        ContentError(code) = rest.discard(&mut stream) => {
             give_up(&mut stream, code);
             return Ok(());
         }

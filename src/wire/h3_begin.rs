@@ -8,15 +8,15 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc;
 
 use super::h3_critical;
-use super::h3_filter::{Filter, Place};
+use super::h3_filter::{Filter, FilteredStream};
 use super::h3_frames::{
-    CONTROL, Fault, H3_EXCESSIVE_LOAD, H3_FRAME_ERROR, H3_FRAME_UNEXPECTED, H3_ID_ERROR, H3_REQUEST_CANCELLED,
+    CONTROL, FrameError, H3_EXCESSIVE_LOAD, H3_FRAME_ERROR, H3_FRAME_UNEXPECTED, H3_ID_ERROR, H3_REQUEST_CANCELLED,
     H3_REQUEST_INCOMPLETE, H3_STREAM_CREATION_ERROR, HEADERS, Head, PUSH, QPACK_DECODER, QPACK_ENCODER, is_known,
     read_head, read_more, read_varint,
 };
 use super::h3_recv::Guard;
-use super::h3_section::{self, Header, Protocol, Wrong};
-use super::h3_sessions::{BI, Sessions, Stream, UNI};
+use super::h3_section::{self, ConnectProtocol, Header, SectionError};
+use super::h3_sessions::{BI, SessionStream, Sessions, UNI};
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES};
 
 /// How long a HEADERS frame may be; one that is longer than a header may be and no longer than this is left to `h3`
@@ -30,14 +30,14 @@ const MAX_SKIPPED_BYTES: u64 = 4096;
 pub(super) struct Connect {
     pub(super) send: SendStream,
     pub(super) recv: RecvStream,
-    pub(super) protocol: Protocol,
+    pub(super) protocol: ConnectProtocol,
     /// The field section without its `:protocol`.
     pub(super) section: Bytes,
 }
 
 /// Who takes streams that aren't `h3`'s.
 #[derive(Clone)]
-pub(super) struct Takers {
+pub(super) struct StreamRouter {
     pub(super) quic: quinn::Connection,
     pub(super) sessions: Arc<Sessions>,
     /// A server's: as many as QUIC's limit of streams lets there be.
@@ -46,7 +46,7 @@ pub(super) struct Takers {
     qpack: Arc<AtomicU8>,
 }
 
-impl Takers {
+impl StreamRouter {
     /// A server's, with where its extended CONNECTs go.
     pub(super) fn of_server(
         quic: quinn::Connection,
@@ -72,119 +72,122 @@ pub(super) type UniBegun = (Bytes, RecvStream, Option<Guard>);
 
 /// Reads the beginning of a bidirectional stream; `None`: it is somebody else's, or nobody's any more.
 pub(super) fn bidi(
-    takers: Takers,
+    router: StreamRouter,
     send: SendStream,
     recv: RecvStream,
 ) -> impl Future<Output = Option<BidiBegun>> + Send {
     let id = VarInt::from(recv.id()).into_inner();
-    if takers.is_server() {
+    if router.is_server() {
         // At once, in the order in which they are accepted: what is for a session tells by it what is yet to come.
-        takers.sessions.begins(id);
+        router.sessions.begins(id);
     }
-    sort(takers, id, send, recv)
+    sort(router, id, send, recv)
 }
 
-async fn sort(takers: Takers, id: u64, mut send: SendStream, mut recv: RecvStream) -> Option<BidiBegun> {
+async fn sort(router: StreamRouter, id: u64, mut send: SendStream, mut recv: RecvStream) -> Option<BidiBegun> {
     let mut front = BytesMut::new();
     let begun = tokio::time::timeout(HANDSHAKE_TIMEOUT, beginning(&mut recv, &mut front)).await;
-    let begun = begun.unwrap_or(Err(Unfit::Stream(H3_REQUEST_INCOMPLETE)));
-    if !matches!(&begun, Ok(Beginning::Connect(protocol, _)) if protocol.is_session()) {
-        takers.sessions.ends(id);
+    let begun = begun.unwrap_or(Err(StreamStartError::SessionStream(H3_REQUEST_INCOMPLETE)));
+    if !matches!(&begun, Ok(StreamStart::Connect(protocol, _)) if protocol.is_session()) {
+        router.sessions.ends(id);
     }
     match begun {
-        Ok(Beginning::Session(session)) => {
-            if let Err(code) = takers.sessions.arrives(session, Stream::Bi(send, recv)) {
-                takers.quic.close(code, b"no session has such an id");
+        Ok(StreamStart::Session(session)) => {
+            if let Err(code) = router.sessions.arrives(session, SessionStream::Bi(send, recv)) {
+                router.quic.close(code, b"no session has such an id");
             }
             None
         }
-        Ok(Beginning::Connect(protocol, section)) => {
+        Ok(StreamStart::Connect(protocol, section)) => {
             // Nobody takes it: the connection is at its end.
-            let _ = takers.connects?.send(Connect { send, recv, protocol, section });
+            let _ = router.connects?.send(Connect { send, recv, protocol, section });
             None
         }
-        Ok(Beginning::Other(left)) => {
+        Ok(StreamStart::Other(left)) => {
             // A server's are answers, which `h3` alone looks at.
-            let guard = takers.is_server().then(|| Guard { filter: Filter::new(Place::Request, left), takers });
+            let guard =
+                router.is_server().then(|| Guard { filter: Filter::new(FilteredStream::Request, left), router });
             Some((send, front.freeze(), recv, guard))
         }
-        Err(Unfit::Connection(code)) => {
-            takers.quic.close(code, b"not the beginning of a request");
+        Err(StreamStartError::Connection(code)) => {
+            router.quic.close(code, b"not the beginning of a request");
             None
         }
-        Err(Unfit::Stream(code)) => {
+        Err(StreamStartError::SessionStream(code)) => {
             let _ = send.reset(code);
             let _ = recv.stop(code);
             None
         }
-        Err(Unfit::Gone) => None,
+        Err(StreamStartError::Gone) => None,
     }
 }
 
-enum Beginning {
+enum StreamStart {
     Session(u64),
-    Connect(Protocol, Bytes),
+    Connect(ConnectProtocol, Bytes),
     /// So many bytes of a header, which is too long, are yet to come.
     Other(u64),
 }
 
-enum Unfit {
-    Stream(VarInt),
+enum StreamStartError {
+    SessionStream(VarInt),
     Connection(VarInt),
     Gone,
 }
 
-impl From<Fault> for Unfit {
-    fn from(fault: Fault) -> Self {
+impl From<FrameError> for StreamStartError {
+    fn from(fault: FrameError) -> Self {
         match fault {
-            Fault::Reset(_) => Self::Stream(H3_REQUEST_CANCELLED),
-            Fault::Frames(code) => Self::Stream(code),
-            Fault::Gone => Self::Gone,
+            FrameError::Reset(_) => Self::SessionStream(H3_REQUEST_CANCELLED),
+            FrameError::DataFrames(code) => Self::SessionStream(code),
+            FrameError::Gone => Self::Gone,
         }
     }
 }
 
-impl From<Wrong> for Unfit {
-    fn from(wrong: Wrong) -> Self {
+impl From<SectionError> for StreamStartError {
+    fn from(wrong: SectionError) -> Self {
         match wrong {
-            Wrong::Message(code) => Self::Stream(code),
-            Wrong::Section(code) => Self::Connection(code),
+            SectionError::Message(code) => Self::SessionStream(code),
+            SectionError::Section(code) => Self::Connection(code),
         }
     }
 }
 
 /// Reads into `front` what `h3` needs to see.
-async fn beginning(recv: &mut RecvStream, front: &mut BytesMut) -> Result<Beginning, Unfit> {
+async fn beginning(recv: &mut RecvStream, front: &mut BytesMut) -> Result<StreamStart, StreamStartError> {
     let mut skipped = 0;
     loop {
-        let Some(Head { kind, value }) = read_head(recv, front).await? else { return Ok(Beginning::Other(0)) };
+        let Some(Head { kind, value }) = read_head(recv, front).await? else { return Ok(StreamStart::Other(0)) };
         match kind {
             // Only as the very first thing (draft-ietf-webtrans-http3 section 4.3).
-            BI if skipped == 0 => return Ok(Beginning::Session(value)),
-            HEADERS if value > MAX_HEADERS_FRAME_BYTES => return Err(Unfit::Stream(H3_EXCESSIVE_LOAD)),
-            HEADERS if value > u64::from(MAX_HEADER_BYTES) => return Ok(Beginning::Other(value)),
+            BI if skipped == 0 => return Ok(StreamStart::Session(value)),
+            HEADERS if value > MAX_HEADERS_FRAME_BYTES => {
+                return Err(StreamStartError::SessionStream(H3_EXCESSIVE_LOAD));
+            }
+            HEADERS if value > u64::from(MAX_HEADER_BYTES) => return Ok(StreamStart::Other(value)),
             HEADERS => {
                 let start = front.len();
                 let length = usize::try_from(value).unwrap_or(usize::MAX);
                 if !read_more(recv, front, length).await? {
-                    return Ok(Beginning::Other(0));
+                    return Ok(StreamStart::Other(0));
                 }
                 return Ok(match h3_section::header(&front[start..])? {
-                    Header::Plain => Beginning::Other(0),
-                    Header::Extended(protocol, section) => Beginning::Connect(protocol, section),
+                    Header::Plain => StreamStart::Other(0),
+                    Header::Extended(protocol, section) => StreamStart::Connect(protocol, section),
                 });
             }
             // The same section, and RFC 9114 section 4.1.
-            BI => return Err(Unfit::Connection(H3_FRAME_ERROR)),
-            known if is_known(known) => return Err(Unfit::Connection(H3_FRAME_UNEXPECTED)),
+            BI => return Err(StreamStartError::Connection(H3_FRAME_ERROR)),
+            known if is_known(known) => return Err(StreamStartError::Connection(H3_FRAME_UNEXPECTED)),
             _ => {
                 // RFC 9114 section 9: skipped, wherever it comes.
                 skipped += front.len() as u64 + value;
                 if skipped > MAX_SKIPPED_BYTES {
-                    return Err(Unfit::Stream(H3_EXCESSIVE_LOAD));
+                    return Err(StreamStartError::SessionStream(H3_EXCESSIVE_LOAD));
                 }
                 if !read_more(recv, front, usize::try_from(value).unwrap_or(usize::MAX)).await? {
-                    return Ok(Beginning::Other(0));
+                    return Ok(StreamStart::Other(0));
                 }
                 front.clear();
             }
@@ -193,18 +196,18 @@ async fn beginning(recv: &mut RecvStream, front: &mut BytesMut) -> Result<Beginn
 }
 
 /// Reads the type of a unidirectional stream; `None`: it is somebody else's, or nobody's any more.
-pub(super) async fn uni(takers: Takers, mut recv: RecvStream) -> Option<UniBegun> {
+pub(super) async fn uni(router: StreamRouter, mut recv: RecvStream) -> Option<UniBegun> {
     let mut front = BytesMut::new();
     let kind = async {
         let kind = read_varint(&mut recv, &mut front).await?;
         let session = if kind == Some(UNI) { read_varint(&mut recv, &mut front).await? } else { None };
-        Ok::<_, Fault>((kind, session))
+        Ok::<_, FrameError>((kind, session))
     };
     let kind = tokio::time::timeout(HANDSHAKE_TIMEOUT, kind).await;
     match kind {
         Ok(Ok((Some(UNI), Some(session)))) => {
-            if let Err(code) = takers.sessions.arrives(session, Stream::Uni(recv)) {
-                takers.quic.close(code, b"no session has such an id");
+            if let Err(code) = router.sessions.arrives(session, SessionStream::Uni(recv)) {
+                router.quic.close(code, b"no session has such an id");
             }
             None
         }
@@ -212,23 +215,24 @@ pub(super) async fn uni(takers: Takers, mut recv: RecvStream) -> Option<UniBegun
         Ok(Ok((Some(UNI), None)) | Err(_)) => None,
         Ok(Ok((Some(PUSH), _))) => {
             // RFC 9114 sections 6.2.2 and 4.6: a client has nothing to push, and nobody here asked for any.
-            let code = if takers.is_server() { H3_STREAM_CREATION_ERROR } else { H3_ID_ERROR };
-            takers.quic.close(code, b"nothing is pushed here");
+            let code = if router.is_server() { H3_STREAM_CREATION_ERROR } else { H3_ID_ERROR };
+            router.quic.close(code, b"nothing is pushed here");
             None
         }
         Ok(Ok((Some(kind @ (QPACK_ENCODER | QPACK_DECODER)), _))) => {
             let bit = 1 << kind;
-            if takers.qpack.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+            if router.qpack.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
                 // RFC 9204 section 4.2: one of each.
-                takers.quic.close(H3_STREAM_CREATION_ERROR, b"a second stream of QPACK");
+                router.quic.close(H3_STREAM_CREATION_ERROR, b"a second stream of QPACK");
             } else {
-                h3_critical::read(takers.quic, recv, kind).await;
+                h3_critical::read(router.quic, recv, kind).await;
             }
             None
         }
         Ok(Ok((Some(CONTROL), _))) => {
-            let place = if takers.is_server() { Place::ControlOfClient } else { Place::ControlOfServer };
-            Some((front.freeze(), recv, Some(Guard { filter: Filter::new(place, 0), takers })))
+            let place =
+                if router.is_server() { FilteredStream::ControlOfClient } else { FilteredStream::ControlOfServer };
+            Some((front.freeze(), recv, Some(Guard { filter: Filter::new(place, 0), router })))
         }
         Ok(Ok(_)) => Some((front.freeze(), recv, None)),
         Err(_) => {

@@ -12,22 +12,22 @@ use quinn::VarInt;
 use tokio::time::{Sleep, sleep};
 
 use super::exchange::BodyError;
-use super::h3_filter::Refused;
+use super::h3_filter::FilterError;
 use super::h3_frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use super::h3_streams::BidiStream;
 use super::{BODY_TIMEOUT, MAX_BODY_BYTES, ResponseBody, h3_message, rest};
 
-pub(super) type Stream = RequestStream<BidiStream, Bytes>;
+pub(super) type ServerRequestStream = RequestStream<BidiStream, Bytes>;
 
 /// Ends a request that isn't to be answered.
-pub(super) fn give_up(stream: &mut Stream, code: VarInt) {
+pub(super) fn give_up(stream: &mut ServerRequestStream, code: VarInt) {
     let code = Code::from(code.into_inner());
     stream.stop_stream(code);
     stream.stop_sending(code);
 }
 
 /// The request is malformed: its stream ends with this code.
-pub(super) struct Malformed(pub(super) VarInt);
+pub(super) struct ContentError(pub(super) VarInt);
 
 /// Why a request has no body that could be used.
 enum Unread {
@@ -38,7 +38,7 @@ enum Unread {
 impl From<StreamError> for Unread {
     fn from(error: StreamError) -> Self {
         if let StreamError::Undefined(error) = &error
-            && let Some(Refused::Stream(code)) = error.downcast_ref()
+            && let Some(FilterError::Stream(code)) = error.downcast_ref()
         {
             return Self::Message(*code);
         }
@@ -63,7 +63,7 @@ struct Content {
 
 impl Content {
     /// Reads to the end of it.
-    fn poll_read(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), Unread>> {
+    fn poll_read(&mut self, stream: &mut ServerRequestStream, cx: &mut Context<'_>) -> Poll<Result<(), Unread>> {
         while !self.data_ended {
             let Some(mut chunk) = ready!(stream.poll_recv_data(cx))? else {
                 self.data_ended = true;
@@ -102,7 +102,7 @@ struct Open {
 
 impl Open {
     /// Reads to its end, or to the end of its time: whether it has come to its own.
-    fn poll_end(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<bool, Unread>> {
+    fn poll_end(&mut self, stream: &mut ServerRequestStream, cx: &mut Context<'_>) -> Poll<Result<bool, Unread>> {
         match self.content.poll_read(stream, cx) {
             Poll::Ready(ended) => Poll::Ready(ended.map(|()| true)),
             Poll::Pending => self.time.as_mut().poll(cx).map(|()| Ok(false)),
@@ -114,10 +114,10 @@ impl Open {
 /// to its end even when it is refused: quinn would send `STOP_SENDING` for what is left unread, and clients that are
 /// still sending take that as a failure. What means nothing is not waited for.
 pub(super) async fn read(
-    stream: &mut Stream,
+    stream: &mut ServerRequestStream,
     said: Option<u64>,
     means_something: bool,
-) -> Result<(Result<Bytes, BodyError>, Rest), Malformed> {
+) -> Result<(Result<Bytes, BodyError>, Rest), ContentError> {
     let most = if means_something { MAX_BODY_BYTES } else { 0 };
     let content = Content { said, length: 0, body: BytesMut::new(), most, data_ended: false };
     let mut open = Open { content, time: Box::pin(sleep(BODY_TIMEOUT)) };
@@ -141,19 +141,19 @@ pub(super) async fn read(
         }
         Some(Ok(true)) => Ok((Ok(open.content.body.freeze()), Rest(None))),
         Some(Err(Unread::Body(error))) => Ok((Err(error), Rest(None))),
-        Some(Err(Unread::Message(code))) => Err(Malformed(code)),
+        Some(Err(Unread::Message(code))) => Err(ContentError(code)),
         None => Ok((Ok(Bytes::new()), Rest(Some(Box::new(open))))),
     }
 }
 
 impl Rest {
     /// Throws away what comes, for as long as a body may take; ends when it shows that the request is malformed.
-    pub(super) async fn discard(&mut self, stream: &mut Stream) -> Malformed {
+    pub(super) async fn discard(&mut self, stream: &mut ServerRequestStream) -> ContentError {
         poll_fn(|cx| {
             // One whose time is up stays, unread, until it is left.
             let Some(open) = self.0.as_mut().filter(|open| !open.time.is_elapsed()) else { return Poll::Pending };
             match open.poll_end(stream, cx) {
-                Poll::Ready(Err(Unread::Message(code))) => return Poll::Ready(Malformed(code)),
+                Poll::Ready(Err(Unread::Message(code))) => return Poll::Ready(ContentError(code)),
                 Poll::Ready(Ok(true) | Err(Unread::Body(_))) => self.0 = None,
                 Poll::Ready(Ok(false)) | Poll::Pending => {}
             }
@@ -164,7 +164,7 @@ impl Rest {
 
     /// Lets a client that has its answer come to its end. One that doesn't in time is told that the rest isn't needed
     /// (RFC 9114 section 4.1).
-    pub(super) async fn leave(mut self, stream: &mut Stream) {
+    pub(super) async fn leave(mut self, stream: &mut ServerRequestStream) {
         let Some(open) = &mut self.0 else { return };
         if let Ok(false) = poll_fn(|cx| open.poll_end(stream, cx)).await {
             stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
@@ -173,12 +173,16 @@ impl Rest {
 }
 
 /// Sends a response's content to its end.
-pub(super) async fn send(stream: &mut Stream, mut body: ResponseBody, rest: &mut Rest) -> Result<(), StreamError> {
+pub(super) async fn send(
+    stream: &mut ServerRequestStream,
+    mut body: ResponseBody,
+    rest: &mut Rest,
+) -> Result<(), StreamError> {
     loop {
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
-            Malformed(code) = rest.discard(stream) => {
+            ContentError(code) = rest.discard(stream) => {
                 give_up(stream, code);
                 return Ok(());
             }

@@ -15,7 +15,7 @@ const MAX_REASON_BYTES: usize = 1024;
 
 /// What comes is no capsule, or longer than such a one may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct CapsuleError;
 
 /// Finds the capsule that matters in what comes on a session's stream.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Capsules {
 
 impl Capsules {
     /// Takes what has come; gives back how the peer ended the session, if it has.
-    pub(super) fn push(&mut self, data: &[u8]) -> Result<Option<Ended>, Malformed> {
+    pub(super) fn push(&mut self, data: &[u8]) -> Result<Option<Ended>, CapsuleError> {
         self.front.extend_from_slice(data);
         loop {
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.front.len());
@@ -43,15 +43,15 @@ impl Capsules {
                 self.skip = length;
                 continue;
             }
-            let length = usize::try_from(length).map_err(|_| Malformed)?;
+            let length = usize::try_from(length).map_err(|_| CapsuleError)?;
             if !(CODE_BYTES..=CODE_BYTES + MAX_REASON_BYTES).contains(&length) {
-                return Err(Malformed);
+                return Err(CapsuleError);
             }
             let end = first + second + length;
             let Some(payload) = self.front.get(first + second..end) else { return Ok(None) };
             let (code, reason) = payload.split_at(CODE_BYTES);
             let code = code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte));
-            let reason = std::str::from_utf8(reason).map_err(|_| Malformed)?.to_owned();
+            let reason = std::str::from_utf8(reason).map_err(|_| CapsuleError)?.to_owned();
             self.front.advance(end);
             return Ok(Some(Ended { code, reason }));
         }
@@ -84,7 +84,7 @@ mod tests {
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
 
-    use super::super::h3_frames::Frames;
+    use super::super::h3_frames::DataFrames;
     use super::*;
 
     fn capsule(kind: u64, payload: &[u8]) -> BytesMut {
@@ -106,7 +106,7 @@ mod tests {
                 bytes.extend_from_slice(&capsule(kind, &vec![0x28; random.random_range(0..3000)]));
             }
             let mut frame = close_frame(&ended);
-            bytes.extend_from_slice(&Frames::default().next(&mut frame).unwrap().unwrap());
+            bytes.extend_from_slice(&DataFrames::default().next(&mut frame).unwrap().unwrap());
             let (mut capsules, mut rest) = (Capsules::default(), &bytes[..]);
             loop {
                 let (piece, others) = rest.split_at(random.random_range(1..=rest.len().min(1500)));
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_reason_is_text_of_at_most_1024_bytes() {
         for payload in [&b""[..], b"123", b"\0\0\0\0\xff", &[b'x'; 4 + 1025]] {
-            assert_eq!(Capsules::default().push(&capsule(CLOSE, payload)), Err(Malformed));
+            assert_eq!(Capsules::default().push(&capsule(CLOSE, payload)), Err(CapsuleError));
         }
         let longest = Ended { code: 0, reason: "x".repeat(1024) };
         let read = Capsules::default().push(&capsule(CLOSE, &[&[0; 4][..], longest.reason.as_bytes()].concat()));

@@ -9,14 +9,14 @@ use http_body_util::BodyExt;
 use quinn::{SendStream, VarInt};
 
 use super::h3_begin::Connect;
-use super::h3_capsules::{Capsules, Malformed, close_frame};
-use super::h3_frames::{DATA, DataReader, Fault, H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED, put_head};
-use super::h3_qpack::{self, Undecoded};
-use super::h3_section::Protocol;
-use super::h3_sessions::{Feeds, Sessions, prefixes};
+use super::h3_capsules::{CapsuleError, Capsules, close_frame};
+use super::h3_frames::{DATA, DataReader, FrameError, H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED, put_head};
+use super::h3_qpack::{self, FieldSectionError};
+use super::h3_section::ConnectProtocol;
+use super::h3_sessions::{SessionQueues, Sessions, prefixes};
 use super::h3_tunnel::{H3Tunnel, give_up};
-use super::session::{Driver, Ended};
-use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, Opening, ResponseBody, Session, date, h3_message};
+use super::session::{Ended, SessionDriver};
+use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, ResponseBody, Session, date, h3_message};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Dialect, Dialects, Fact};
 
@@ -29,7 +29,7 @@ const DRAFT_ANSWER: (&str, &str) = ("sec-webtransport-http3-draft", "draft02");
 
 /// What requests on one connection share.
 #[derive(Clone)]
-pub(super) struct Shared<H> {
+pub(super) struct ConnectContext<H> {
     pub(super) handler: H,
     pub(super) connection: Arc<Connection>,
     pub(super) quic: quinn::Connection,
@@ -39,18 +39,18 @@ pub(super) struct Shared<H> {
 }
 
 /// Answers an extended CONNECT, and does what it opens until that ends.
-pub(super) async fn serve<H: Handler>(connect: Connect, shared: Shared<H>) {
+pub(super) async fn serve<H: Handler>(connect: Connect, shared: ConnectContext<H>) {
     let Connect { mut send, recv, protocol, section } = connect;
     let (id, quic, sessions) = (VarInt::from(send.id()), shared.quic.clone(), Arc::clone(&shared.sessions));
     // However this ends: nothing waits any longer for what this stream opens.
-    let mut place = Place { sessions: &sessions, id, counted: false };
+    let mut place = FilteredStream { sessions: &sessions, id, counted: false };
     let mut reader = DataReader::new(recv);
     let asked = Asked { section: &section, protocol };
     let (draft, response) = match asked.answer(&shared, &mut place).await {
         Ok(answered) => answered,
-        Err(Undecoded::TooLong) => (false, refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
-        Err(Undecoded::Stream(code)) => return give_up(&mut send, &mut reader, code),
-        Err(Undecoded::Connection(code)) => return quic.close(code, b"a header that can't be read"),
+        Err(FieldSectionError::TooLong) => (false, refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
+        Err(FieldSectionError::Stream(code)) => return give_up(&mut send, &mut reader, code),
+        Err(FieldSectionError::Connection(code)) => return quic.close(code, b"a header that can't be read"),
     };
     let (mut head, body) = response.into_parts();
     date::put(&mut head.headers);
@@ -69,7 +69,7 @@ pub(super) async fn serve<H: Handler>(connect: Connect, shared: Shared<H>) {
                 return;
             }
             let (session, driver) = Session::new(quic.clone(), prefixes(id));
-            let driving = drive(Streams { quic, send, reader }, id, driver, &sessions);
+            let driving = drive(SessionStreams { quic, send, reader }, id, driver, &sessions);
             let (mut user, mut driving) = (std::pin::pin!(run(session)), std::pin::pin!(driving));
             tokio::select! {
                 () = &mut user => driving.await,
@@ -95,9 +95,11 @@ enum Accepted {
     Not(ResponseBody),
 }
 
-fn accepted(protocol: Protocol, status: StatusCode, body: ResponseBody) -> Accepted {
+fn accepted(protocol: ConnectProtocol, status: StatusCode, body: ResponseBody) -> Accepted {
     match protocol {
-        Protocol::WebSocket if status.is_success() => body.into_tunnel().map_or_else(Accepted::Not, Accepted::Tunnel),
+        ConnectProtocol::WebSocket if status.is_success() => {
+            body.into_tunnel().map_or_else(Accepted::Not, Accepted::Tunnel)
+        }
         protocol if protocol.is_session() && status.is_success() => {
             body.into_session().map_or_else(Accepted::Not, Accepted::Session)
         }
@@ -106,21 +108,21 @@ fn accepted(protocol: Protocol, status: StatusCode, body: ResponseBody) -> Accep
 }
 
 /// What a connection keeps of a request while it lasts.
-struct Place<'a> {
+struct FilteredStream<'a> {
     sessions: &'a Sessions,
     id: VarInt,
     /// Whether it counts as a session.
     counted: bool,
 }
 
-impl Place<'_> {
+impl FilteredStream<'_> {
     fn count(&mut self) -> bool {
         self.counted = self.sessions.count();
         self.counted
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for FilteredStream<'_> {
     fn drop(&mut self) {
         self.sessions.ends(self.id.into_inner());
         if self.counted {
@@ -131,21 +133,21 @@ impl Drop for Place<'_> {
 
 struct Asked<'a> {
     section: &'a Bytes,
-    protocol: Protocol,
+    protocol: ConnectProtocol,
 }
 
 impl Asked<'_> {
     /// What the handler says to it, and whether the client wants to be told which draft is spoken.
     async fn answer<H: Handler>(
         self,
-        shared: &Shared<H>,
-        place: &mut Place<'_>,
-    ) -> Result<(bool, http::Response<ResponseBody>), Undecoded> {
+        shared: &ConnectContext<H>,
+        place: &mut FilteredStream<'_>,
+    ) -> Result<(bool, http::Response<ResponseBody>), FieldSectionError> {
         let head = h3_qpack::request(self.section).await?;
         // RFC 8441 section 4: a CONNECT with `:scheme` and `:path`.
         let extended = head.method == Method::CONNECT && head.uri.scheme().is_some();
         if !extended || h3_message::check(&head).is_err() {
-            return Err(Undecoded::Stream(H3_MESSAGE_ERROR));
+            return Err(FieldSectionError::Stream(H3_MESSAGE_ERROR));
         }
         shared.connection.asked();
         let draft = head.headers.get(DRAFT_ASKED.0).is_some_and(|value| value == DRAFT_ASKED.1);
@@ -154,14 +156,21 @@ impl Asked<'_> {
             let sent = tokio::time::timeout(HANDSHAKE_TIMEOUT, shared.sessions.peer()).await.unwrap_or_default();
             self.tell(shared, sent, draft);
         }
-        let opening =
-            || Opening { head, protocol: self.protocol.name().to_owned(), connection: Arc::clone(&shared.connection) };
+        let opening = || OpenRequest {
+            head,
+            protocol: self.protocol.name().to_owned(),
+            connection: Arc::clone(&shared.connection),
+        };
         let exchange = match self.protocol {
-            Protocol::WebSocket => Exchange::Tunnel(opening()),
-            Protocol::WebTransport | Protocol::WebTransportH3 if place.count() => Exchange::Session(opening()),
-            Protocol::WebTransport | Protocol::WebTransportH3 => return Err(Undecoded::Stream(H3_REQUEST_REJECTED)),
+            ConnectProtocol::WebSocket => Exchange::Tunnel(opening()),
+            ConnectProtocol::WebTransport | ConnectProtocol::WebTransportH3 if place.count() => {
+                Exchange::Session(opening())
+            }
+            ConnectProtocol::WebTransport | ConnectProtocol::WebTransportH3 => {
+                return Err(FieldSectionError::Stream(H3_REQUEST_REJECTED));
+            }
             // RFC 9220 section 3.
-            Protocol::Other => return Ok((false, refusal(StatusCode::NOT_IMPLEMENTED))),
+            ConnectProtocol::Other => return Ok((false, refusal(StatusCode::NOT_IMPLEMENTED))),
         };
         Ok((draft && self.protocol.is_session(), shared.handler.answer(exchange).await))
     }
@@ -170,13 +179,13 @@ impl Asked<'_> {
 impl Asked<'_> {
     /// Tells which dialect a session is asked for in. The request itself says so by its `:protocol` from draft 15 on and
     /// by a field up to draft 06; else the newest is meant that both ends' settings name.
-    fn tell<H>(&self, shared: &Shared<H>, sent: Dialects, draft: bool) {
+    fn tell<H>(&self, shared: &ConnectContext<H>, sent: Dialects, draft: bool) {
         let taken = match self.protocol {
-            Protocol::WebTransportH3 => Some(Dialect::Draft15),
+            ConnectProtocol::WebTransportH3 => Some(Dialect::Draft15),
             _ if draft => Some(Dialect::Draft02),
             _ => sent.and(shared.offered).newest(),
         };
-        shared.connection.saw(Fact::WebtransportDialect {
+        shared.connection.record(Fact::WebtransportDialect {
             t: monotonic_nanos(),
             conn: shared.connection.id,
             offered: shared.offered,
@@ -214,7 +223,7 @@ async fn respond(
 }
 
 /// The stream of a session.
-pub(super) struct Streams {
+pub(super) struct SessionStreams {
     pub(super) quic: quinn::Connection,
     pub(super) send: SendStream,
     pub(super) reader: DataReader,
@@ -225,10 +234,10 @@ pub(super) struct Streams {
 ///
 /// Deviation: streams that the session's user holds are not reset here but end when it lets them go, which it does
 /// when it sees the session end; so the peer may read their end before it reads of the session's.
-pub(super) async fn drive(streams: Streams, id: VarInt, driver: Driver, sessions: &Sessions) {
-    let Streams { quic, mut send, mut reader } = streams;
-    let Driver { uni, bi, datagrams, mut ending, ended } = driver;
-    sessions.opens(id.into_inner(), Feeds { uni, bi, datagrams });
+pub(super) async fn drive(streams: SessionStreams, id: VarInt, driver: SessionDriver, sessions: &Sessions) {
+    let SessionStreams { quic, mut send, mut reader } = streams;
+    let SessionDriver { uni, bi, datagrams, mut ending, ended } = driver;
+    sessions.opens(id.into_inner(), SessionQueues { uni, bi, datagrams });
     let how = tokio::select! {
         how = peer_ends(&mut reader) => how,
         how = ending.wait_for(Option::is_some) => How::Ours(how.ok().and_then(|how| how.clone())),
@@ -250,12 +259,12 @@ pub(super) async fn drive(streams: Streams, id: VarInt, driver: Driver, sessions
             }
             how
         }
-        How::Malformed => {
+        How::CapsuleError => {
             give_up(&mut send, &mut reader, H3_MESSAGE_ERROR);
             Ended { code: 0, reason: "the peer sent a malformed capsule".to_owned() }
         }
-        How::Fault(fault) => {
-            if let Fault::Frames(code) = fault {
+        How::FrameError(fault) => {
+            if let FrameError::DataFrames(code) = fault {
                 quic.close(code, b"malformed frames");
             }
             Ended { code: 0, reason: std::io::Error::from(fault).to_string() }
@@ -282,14 +291,14 @@ enum How {
     /// The peer said so, or ended the stream.
     Theirs(Ended),
     /// What the peer sent is no capsule.
-    Malformed,
-    Fault(Fault),
+    CapsuleError,
+    FrameError(FrameError),
 }
 
 /// Whether the peer ends the stream without a word more, as it must behind the capsule that ends the session (the
 /// draft's section 6).
 async fn nothing_more(reader: &mut DataReader) -> bool {
-    matches!(reader.data().await, Ok(None) | Err(Fault::Reset(_) | Fault::Gone))
+    matches!(reader.data().await, Ok(None) | Err(FrameError::Reset(_) | FrameError::Gone))
 }
 
 /// Waits until the peer ends the session.
@@ -300,13 +309,13 @@ async fn peer_ends(reader: &mut DataReader) -> How {
             Ok(Some(data)) => match capsules.push(&data) {
                 Ok(Some(how)) if capsules.is_between() => return How::Theirs(how),
                 // The draft's section 6: nothing comes behind it.
-                Ok(Some(_)) | Err(Malformed) => return How::Malformed,
+                Ok(Some(_)) | Err(CapsuleError) => return How::CapsuleError,
                 Ok(None) => {}
             },
             // The draft's section 6: a stream that ends without a capsule is one with code 0 and no reason.
             Ok(None) if capsules.is_between() => return How::Theirs(Ended::default()),
-            Ok(None) => return How::Malformed,
-            Err(fault) => return How::Fault(fault),
+            Ok(None) => return How::CapsuleError,
+            Err(fault) => return How::FrameError(fault),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::h3_frames::{
     CANCEL_PUSH, DATA, GOAWAY, H3_EXCESSIVE_LOAD, H3_FRAME_ERROR, H3_FRAME_UNEXPECTED, H3_ID_ERROR,
     H3_MISSING_SETTINGS, HEADERS, MAX_PUSH_ID, SETTINGS, is_known, put_head, varint,
 };
-use super::h3_section::{self, Wrong};
+use super::h3_section::{self, SectionError};
 use super::h3_sessions::BI;
 use super::h3_settings;
 
@@ -23,7 +23,7 @@ const MAX_VARINT_BYTES: u64 = 8;
 
 /// What a peer must not send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum FilterError {
     /// The stream ends with this code.
     #[error("a malformed message: code {0}")]
     Stream(VarInt),
@@ -32,22 +32,22 @@ pub(super) enum Refused {
     Connection(VarInt),
 }
 
-impl From<Wrong> for Refused {
-    fn from(wrong: Wrong) -> Self {
+impl From<SectionError> for FilterError {
+    fn from(wrong: SectionError) -> Self {
         match wrong {
-            Wrong::Message(code) => Self::Stream(code),
-            Wrong::Section(code) => Self::Connection(code),
+            SectionError::Message(code) => Self::Stream(code),
+            SectionError::Section(code) => Self::Connection(code),
         }
     }
 }
 
-const fn connection<T>(code: VarInt) -> Result<T, Refused> {
-    Err(Refused::Connection(code))
+const fn connection<T>(code: VarInt) -> Result<T, FilterError> {
+    Err(FilterError::Connection(code))
 }
 
 /// Which stream it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum FilteredStream {
     /// A client's control stream.
     ControlOfClient,
     /// A server's.
@@ -59,7 +59,7 @@ pub(super) enum Place {
 /// Lets through what `h3` may see.
 #[derive(Debug)]
 pub(super) struct Filter {
-    place: Place,
+    place: FilteredStream,
     state: State,
     /// What was read of a frame that is looked at as a whole.
     front: BytesMut,
@@ -83,13 +83,13 @@ enum State {
 
 impl Filter {
     /// At the beginning of a frame, or where so many bytes of one are yet to come that goes on as it comes.
-    pub(super) fn new(place: Place, left: u64) -> Self {
+    pub(super) fn new(place: FilteredStream, left: u64) -> Self {
         let state = State::Pass(left);
         Self { place, state, front: BytesMut::new(), begun: false, max_push_id: None, settings: None }
     }
 
     /// What has come goes in; what may go on comes out, which may be nothing yet.
-    pub(super) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, Refused> {
+    pub(super) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, FilterError> {
         if let State::Pass(left) = self.state
             && chunk.len() as u64 <= left
             && self.front.is_empty()
@@ -148,7 +148,7 @@ impl Filter {
     }
 
     /// Whether the stream may end here.
-    pub(super) fn end(&self) -> Result<(), Refused> {
+    pub(super) fn end(&self) -> Result<(), FilterError> {
         let between = matches!(self.state, State::Head | State::Pass(0) | State::Skip(0));
         // RFC 9114 section 7.1: a frame that is cut short.
         if between && self.front.is_empty() { Ok(()) } else { connection(H3_FRAME_ERROR) }
@@ -160,8 +160,8 @@ impl Filter {
     }
 
     /// Whether a frame of this type may come here and now.
-    fn admit(&self, kind: u64) -> Result<(), Refused> {
-        let request = self.place == Place::Request;
+    fn admit(&self, kind: u64) -> Result<(), FilterError> {
+        let request = self.place == FilteredStream::Request;
         match kind {
             // RFC 9114 section 6.2.1: whatever else comes first.
             kind if !request && !self.begun && kind != SETTINGS => connection(H3_MISSING_SETTINGS),
@@ -171,17 +171,17 @@ impl Filter {
             DATA | HEADERS if request && !self.begun => Ok(()),
             SETTINGS if !request && !self.begun => Ok(()),
             CANCEL_PUSH | GOAWAY if !request => Ok(()),
-            MAX_PUSH_ID if self.place == Place::ControlOfClient => Ok(()),
+            MAX_PUSH_ID if self.place == FilteredStream::ControlOfClient => Ok(()),
             kind if is_known(kind) => connection(H3_FRAME_UNEXPECTED),
             _ => Ok(()),
         }
     }
 
     /// What is done with a frame.
-    fn begin(kind: u64, length: u64) -> Result<State, Refused> {
+    fn begin(kind: u64, length: u64) -> Result<State, FilterError> {
         match kind {
             DATA => Ok(State::Pass(length)),
-            HEADERS if length > MAX_WHOLE_BYTES => Err(Refused::Stream(H3_EXCESSIVE_LOAD)),
+            HEADERS if length > MAX_WHOLE_BYTES => Err(FilterError::Stream(H3_EXCESSIVE_LOAD)),
             SETTINGS if length > MAX_WHOLE_BYTES => connection(H3_EXCESSIVE_LOAD),
             // RFC 9114 section 7.1: their payload is one integer.
             CANCEL_PUSH | GOAWAY | MAX_PUSH_ID if length > MAX_VARINT_BYTES => connection(H3_FRAME_ERROR),
@@ -193,7 +193,7 @@ impl Filter {
     }
 
     /// Looks at a frame that is whole; whether it goes on.
-    fn whole(&mut self, kind: u64, payload: &Bytes) -> Result<bool, Refused> {
+    fn whole(&mut self, kind: u64, payload: &Bytes) -> Result<bool, FilterError> {
         match kind {
             HEADERS => {
                 self.begun = true;
@@ -202,7 +202,7 @@ impl Filter {
             }
             SETTINGS => {
                 self.begun = true;
-                h3_settings::check(payload).map_err(Refused::Connection)?;
+                h3_settings::check(payload).map_err(FilterError::Connection)?;
                 self.settings = Some(payload.clone());
                 return Ok(true);
             }
@@ -220,7 +220,7 @@ impl Filter {
                 if shrunk { connection(H3_ID_ERROR) } else { Ok(false) }
             }
             // Section 5.2: a server names a request's stream.
-            GOAWAY if self.place == Place::ControlOfServer && !id.is_multiple_of(4) => connection(H3_ID_ERROR),
+            GOAWAY if self.place == FilteredStream::ControlOfServer && !id.is_multiple_of(4) => connection(H3_ID_ERROR),
             _ => Ok(true),
         }
     }

@@ -69,26 +69,28 @@ pub(super) fn is_known(kind: u64) -> bool {
 
 /// Why what came on a stream can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FrameError {
     /// The frames are wrong: the whole connection ends, with this code.
-    Frames(VarInt),
+    DataFrames(VarInt),
     /// The peer reset the stream, with this code.
     Reset(VarInt),
     /// The connection is gone.
     Gone,
 }
 
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
+impl From<FrameError> for io::Error {
+    fn from(fault: FrameError) -> Self {
         match fault {
-            Fault::Frames(code) => Self::new(io::ErrorKind::InvalidData, format!("malformed frames: code {code}")),
-            Fault::Reset(code) => Self::new(io::ErrorKind::ConnectionReset, format!("reset with code {code}")),
-            Fault::Gone => Self::new(io::ErrorKind::NotConnected, "the connection is gone"),
+            FrameError::DataFrames(code) => {
+                Self::new(io::ErrorKind::InvalidData, format!("malformed frames: code {code}"))
+            }
+            FrameError::Reset(code) => Self::new(io::ErrorKind::ConnectionReset, format!("reset with code {code}")),
+            FrameError::Gone => Self::new(io::ErrorKind::NotConnected, "the connection is gone"),
         }
     }
 }
 
-impl From<ReadError> for Fault {
+impl From<ReadError> for FrameError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Reset(code) => Self::Reset(code),
@@ -99,7 +101,7 @@ impl From<ReadError> for Fault {
 
 /// Finds the DATA in what comes on a stream of extended CONNECT.
 #[derive(Debug, Default)]
-pub(super) struct Frames(State);
+pub(super) struct DataFrames(State);
 
 #[derive(Debug, Default)]
 enum State {
@@ -109,9 +111,9 @@ enum State {
     Skip(u64),
 }
 
-impl Frames {
+impl DataFrames {
     /// Takes the next piece of data off the front; `None`: more has to come first.
-    pub(super) fn next(&mut self, front: &mut BytesMut) -> Result<Option<BytesMut>, Fault> {
+    pub(super) fn next(&mut self, front: &mut BytesMut) -> Result<Option<BytesMut>, FrameError> {
         loop {
             match self.0 {
                 State::Data(left) | State::Skip(left) if left > 0 => {
@@ -133,9 +135,9 @@ impl Frames {
                     let Some((kind, first)) = varint(front) else { return Ok(None) };
                     match kind {
                         // draft-ietf-webtrans-http3 section 4.3: anywhere but at the beginning of a stream.
-                        BI => return Err(Fault::Frames(H3_FRAME_ERROR)),
+                        BI => return Err(FrameError::DataFrames(H3_FRAME_ERROR)),
                         DATA => {}
-                        known if is_known(known) => return Err(Fault::Frames(H3_FRAME_UNEXPECTED)),
+                        known if is_known(known) => return Err(FrameError::DataFrames(H3_FRAME_UNEXPECTED)),
                         _ => {}
                     }
                     let Some((length, second)) = varint(&front[first..]) else { return Ok(None) };
@@ -157,33 +159,33 @@ impl Frames {
 pub(super) struct DataReader {
     recv: RecvStream,
     front: BytesMut,
-    frames: Frames,
+    frames: DataFrames,
 }
 
 impl DataReader {
     pub(super) fn new(recv: RecvStream) -> Self {
-        Self { recv, front: BytesMut::new(), frames: Frames::default() }
+        Self { recv, front: BytesMut::new(), frames: DataFrames::default() }
     }
 
     /// The next piece; `None`: the peer has ended its side.
-    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Fault>> {
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, FrameError>> {
         loop {
             if let Some(data) = self.frames.next(&mut self.front)? {
                 return Poll::Ready(Ok(Some(data)));
             }
             let mut chunk = [0; CHUNK_BYTES];
-            let length = ready!(self.recv.poll_read(cx, &mut chunk)).map_err(Fault::from)?;
+            let length = ready!(self.recv.poll_read(cx, &mut chunk)).map_err(FrameError::from)?;
             if length == 0 {
                 let whole = self.frames.is_between(&self.front);
                 // RFC 9114 section 7.1: a frame that is cut short.
-                return Poll::Ready(if whole { Ok(None) } else { Err(Fault::Frames(H3_FRAME_ERROR)) });
+                return Poll::Ready(if whole { Ok(None) } else { Err(FrameError::DataFrames(H3_FRAME_ERROR)) });
             }
             self.front.extend_from_slice(&chunk[..length]);
         }
     }
 
     /// The same, to be waited for.
-    pub(super) async fn data(&mut self) -> Result<Option<BytesMut>, Fault> {
+    pub(super) async fn data(&mut self) -> Result<Option<BytesMut>, FrameError> {
         std::future::poll_fn(|cx| self.poll_data(cx)).await
     }
 
@@ -205,7 +207,7 @@ pub(super) struct Head {
 
 /// Reads one variable-length integer and no byte more, since what follows may be somebody else's; adds it to `read`.
 /// `None`: the stream ended before or within.
-pub(super) async fn read_varint(recv: &mut RecvStream, read: &mut BytesMut) -> Result<Option<u64>, Fault> {
+pub(super) async fn read_varint(recv: &mut RecvStream, read: &mut BytesMut) -> Result<Option<u64>, FrameError> {
     let start = read.len();
     let mut wanted = 1;
     loop {
@@ -223,13 +225,13 @@ pub(super) async fn read_varint(recv: &mut RecvStream, read: &mut BytesMut) -> R
 }
 
 /// Reads a frame's head likewise.
-pub(super) async fn read_head(recv: &mut RecvStream, read: &mut BytesMut) -> Result<Option<Head>, Fault> {
+pub(super) async fn read_head(recv: &mut RecvStream, read: &mut BytesMut) -> Result<Option<Head>, FrameError> {
     let Some(kind) = read_varint(recv, read).await? else { return Ok(None) };
     Ok(read_varint(recv, read).await?.map(|value| Head { kind, value }))
 }
 
 /// Reads this many bytes more, and adds them to `read`. Whether the stream had so many.
-pub(super) async fn read_more(recv: &mut RecvStream, read: &mut BytesMut, length: usize) -> Result<bool, Fault> {
+pub(super) async fn read_more(recv: &mut RecvStream, read: &mut BytesMut, length: usize) -> Result<bool, FrameError> {
     let end = read.len() + length;
     while read.len() < end {
         // In pieces: what a peer only says that it will send takes no memory.
@@ -245,19 +247,19 @@ pub(super) async fn read_more(recv: &mut RecvStream, read: &mut BytesMut, length
 }
 
 /// Reads the next HEADERS frame's payload, skipping what is unknown.
-pub(super) async fn read_headers(recv: &mut RecvStream) -> Result<Bytes, Fault> {
+pub(super) async fn read_headers(recv: &mut RecvStream) -> Result<Bytes, FrameError> {
     let mut read = BytesMut::new();
     loop {
         read.clear();
-        let Some(head) = read_head(recv, &mut read).await? else { return Err(Fault::Frames(H3_FRAME_ERROR)) };
+        let Some(head) = read_head(recv, &mut read).await? else { return Err(FrameError::DataFrames(H3_FRAME_ERROR)) };
         if head.kind != HEADERS && is_known(head.kind) {
-            return Err(Fault::Frames(H3_FRAME_UNEXPECTED));
+            return Err(FrameError::DataFrames(H3_FRAME_UNEXPECTED));
         }
         let length = usize::try_from(head.value).ok().filter(|length| *length <= MAX_HEADER_BYTES as usize);
-        let length = length.ok_or(Fault::Frames(H3_EXCESSIVE_LOAD))?;
+        let length = length.ok_or(FrameError::DataFrames(H3_EXCESSIVE_LOAD))?;
         read.clear();
         if !read_more(recv, &mut read, length).await? {
-            return Err(Fault::Frames(H3_FRAME_ERROR));
+            return Err(FrameError::DataFrames(H3_FRAME_ERROR));
         }
         if head.kind == HEADERS {
             return Ok(read.freeze());
@@ -273,8 +275,8 @@ mod tests {
     use super::*;
 
     /// All data that comes in these pieces, and whether the stream may end then.
-    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, bool), Fault> {
-        let (mut frames, mut front, mut data) = (Frames::default(), BytesMut::new(), Vec::new());
+    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, bool), FrameError> {
+        let (mut frames, mut front, mut data) = (DataFrames::default(), BytesMut::new(), Vec::new());
         for piece in pieces {
             front.extend_from_slice(piece);
             while let Some(piece) = frames.next(&mut front)? {
@@ -326,7 +328,7 @@ mod tests {
             assert_eq!(whole, read(pieces(&bytes, &mut random)), "seed {seed}");
             match whole {
                 Ok((data, _)) => assert!(data.len() < bytes.len().max(1)),
-                Err(Fault::Frames(H3_FRAME_UNEXPECTED | H3_FRAME_ERROR)) => {}
+                Err(FrameError::DataFrames(H3_FRAME_UNEXPECTED | H3_FRAME_ERROR)) => {}
                 Err(fault) => panic!("{fault:?}"),
             }
         }
@@ -335,9 +337,13 @@ mod tests {
     #[test]
     fn a_frame_that_http_3_knows_is_unexpected() {
         for kind in (1..=9).chain([0xd]) {
-            assert_eq!(read([&[kind, 0][..]]), Err(Fault::Frames(H3_FRAME_UNEXPECTED)), "{kind}");
+            assert_eq!(read([&[kind, 0][..]]), Err(FrameError::DataFrames(H3_FRAME_UNEXPECTED)), "{kind}");
         }
-        assert_eq!(read([&[0x40, 0x41][..]]), Err(Fault::Frames(H3_FRAME_ERROR)), "a stream of a session within one");
+        assert_eq!(
+            read([&[0x40, 0x41][..]]),
+            Err(FrameError::DataFrames(H3_FRAME_ERROR)),
+            "a stream of a session within one"
+        );
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Section {
 
 /// Why a field section is no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Undecoded {
+pub(super) enum FieldSectionError {
     /// It is longer than allowed.
     TooLong,
     /// The stream is to be reset with this code.
@@ -87,7 +87,7 @@ pub(super) enum Undecoded {
     Connection(VarInt),
 }
 
-impl From<StreamError> for Undecoded {
+impl From<StreamError> for FieldSectionError {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::HeaderTooBig { .. } => Self::TooLong,
@@ -98,24 +98,25 @@ impl From<StreamError> for Undecoded {
 }
 
 /// Decodes a request's header.
-pub(super) async fn request(section: &[u8]) -> Result<http::request::Parts, Undecoded> {
-    let failed = |_| Undecoded::Stream(H3_MESSAGE_ERROR);
+pub(super) async fn request(section: &[u8]) -> Result<http::request::Parts, FieldSectionError> {
+    let failed = |_| FieldSectionError::Stream(H3_MESSAGE_ERROR);
     let mut builder = h3::server::builder();
     builder.send_grease(false).max_field_section_size(u64::from(MAX_HEADER_BYTES));
     let mut connection = builder.build::<_, Bytes>(Only::new(section)).await.map_err(failed)?;
-    let resolver = connection.accept().await.map_err(failed)?.ok_or(Undecoded::Stream(H3_MESSAGE_ERROR))?;
+    let resolver = connection.accept().await.map_err(failed)?.ok_or(FieldSectionError::Stream(H3_MESSAGE_ERROR))?;
     let (request, _) = resolver.resolve_request().await?;
     Ok(request.into_parts().0)
 }
 
 /// Decodes a response's header.
-pub(super) async fn response(section: &[u8]) -> Result<http::response::Parts, Undecoded> {
-    let failed = |_| Undecoded::Stream(H3_MESSAGE_ERROR);
+pub(super) async fn response(section: &[u8]) -> Result<http::response::Parts, FieldSectionError> {
+    let failed = |_| FieldSectionError::Stream(H3_MESSAGE_ERROR);
     let mut builder = h3::client::builder();
     builder.send_grease(false).max_field_section_size(u64::from(MAX_HEADER_BYTES));
     let (_connection, mut sender) = builder.build::<_, _, Bytes>(Only::new(section)).await.map_err(failed)?;
     // It goes nowhere.
-    let request = http::Request::get("https://localhost/").body(()).map_err(|_| Undecoded::Stream(H3_MESSAGE_ERROR))?;
+    let request =
+        http::Request::get("https://localhost/").body(()).map_err(|_| FieldSectionError::Stream(H3_MESSAGE_ERROR))?;
     let response = sender.send_request(request).await?.recv_response().await?;
     Ok(response.into_parts().0)
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId};
 use quinn::{ReadError, VarInt};
 
-use super::h3_begin::Takers;
-use super::h3_filter::{Filter, Refused};
+use super::h3_begin::StreamRouter;
+use super::h3_filter::{Filter, FilterError};
 use super::h3_streams::{lost, stream_id};
 
 /// How much is read from a stream at once, in bytes.
@@ -30,14 +30,14 @@ struct Ahead {
 /// Looks at what comes, until the stream ends.
 pub(super) struct Guard {
     pub(super) filter: Filter,
-    pub(super) takers: Takers,
+    pub(super) router: StreamRouter,
 }
 
 impl Guard {
     fn pass(&mut self, chunk: Bytes) -> Result<Bytes, StreamErrorIncoming> {
         let passed = self.filter.pass(chunk).map_err(|refused| self.refuse(refused))?;
         if let Some(settings) = self.filter.take_settings() {
-            self.takers.sessions.peer_says(&settings);
+            self.router.sessions.peer_says(&settings);
         }
         Ok(passed)
     }
@@ -46,12 +46,12 @@ impl Guard {
         self.filter.end().map_err(|refused| self.refuse(refused))
     }
 
-    fn refuse(&self, refused: Refused) -> StreamErrorIncoming {
+    fn refuse(&self, refused: FilterError) -> StreamErrorIncoming {
         match refused {
             // Whose request it is resets it.
-            Refused::Stream(_) => StreamErrorIncoming::Unknown(Box::new(refused)),
-            Refused::Connection(code) => {
-                self.takers.quic.close(code, refused.to_string().as_bytes());
+            FilterError::Stream(_) => StreamErrorIncoming::Unknown(Box::new(refused)),
+            FilterError::Connection(code) => {
+                self.router.quic.close(code, refused.to_string().as_bytes());
                 let error_code = code.into_inner();
                 lost_to(ConnectionErrorIncoming::ApplicationClose { error_code })
             }

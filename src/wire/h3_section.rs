@@ -17,7 +17,7 @@ const PSEUDO: [(Name, [&[u8]; 2]); 5] = [
     (Name::Scheme, [b":scheme", b"\xb8\x82\x4e\x5a\x4b"]),
     (Name::Authority, [b":authority", b"\xb8\x3b\x53\x39\xec\x32\x7d\x7f"]),
     (Name::Path, [b":path", b"\xb9\x58\xd3\x3f"]),
-    (Name::Protocol, [b":protocol", b"\xb9\x5d\x87\x49\xc8\x7a\x3f"]),
+    (Name::ConnectProtocol, [b":protocol", b"\xb9\x5d\x87\x49\xc8\x7a\x3f"]),
 ];
 /// Values of `:protocol` that are served here, plain and likewise.
 const WEBSOCKET: [&[u8]; 2] = [token::WEBSOCKET.as_bytes(), b"\xf0\x58\xd0\x72\x75\x2a\x7f"];
@@ -27,7 +27,7 @@ const WEBTRANSPORT_H3: [&[u8]; 2] = [b"webtransport-h3", b"\xf0\x58\xd3\x60\xea\
 
 /// What an extended CONNECT wants to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(super) enum ConnectProtocol {
     WebSocket,
     WebTransport,
     /// WebTransport by the name of later drafts.
@@ -35,7 +35,7 @@ pub(super) enum Protocol {
     Other,
 }
 
-impl Protocol {
+impl ConnectProtocol {
     /// Its name in an exchange.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -68,23 +68,23 @@ pub(super) enum Header {
     /// It has no `:protocol`.
     Plain,
     /// An extended CONNECT: what it wants to speak, and the section without its `:protocol`.
-    Extended(Protocol, Bytes),
+    Extended(ConnectProtocol, Bytes),
 }
 
 /// Why a section is no request's header, or no trailers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum SectionError {
     /// The message is malformed: its stream ends with this code.
     Message(VarInt),
     /// The section can't be read: the connection ends with this code.
     Section(VarInt),
 }
 
-const MALFORMED: Wrong = Wrong::Message(H3_MESSAGE_ERROR);
-const UNREADABLE: Wrong = Wrong::Section(QPACK_DECOMPRESSION_FAILED);
+const MALFORMED: SectionError = SectionError::Message(H3_MESSAGE_ERROR);
+const UNREADABLE: SectionError = SectionError::Section(QPACK_DECOMPRESSION_FAILED);
 
 /// Looks at a request's header.
-pub(super) fn header(section: &[u8]) -> Result<Header, Wrong> {
+pub(super) fn header(section: &[u8]) -> Result<Header, SectionError> {
     let mut lines = Lines::begin(section).ok_or(UNREADABLE)?;
     let (mut pseudo, mut seen, mut protocol) = (true, 0_u8, None);
     while lines.at < section.len() {
@@ -103,8 +103,8 @@ pub(super) fn header(section: &[u8]) -> Result<Header, Wrong> {
             return Err(MALFORMED);
         }
         seen |= bit;
-        if name == Name::Protocol {
-            protocol = Some((value.map_or(Protocol::Other, Protocol::of), start, lines.at));
+        if name == Name::ConnectProtocol {
+            protocol = Some((value.map_or(ConnectProtocol::Other, ConnectProtocol::of), start, lines.at));
         }
     }
     let Some((protocol, start, end)) = protocol else { return Ok(Header::Plain) };
@@ -115,7 +115,7 @@ pub(super) fn header(section: &[u8]) -> Result<Header, Wrong> {
 }
 
 /// Looks at a request's trailers: they have no pseudo-header fields (RFC 9114 section 4.3).
-pub(super) fn trailers(section: &[u8]) -> Result<(), Wrong> {
+pub(super) fn trailers(section: &[u8]) -> Result<(), SectionError> {
     let mut lines = Lines::begin(section).ok_or(UNREADABLE)?;
     while lines.at < section.len() {
         if lines.line().ok_or(UNREADABLE)?.0 != Name::Field {
@@ -142,7 +142,7 @@ enum Name {
     Scheme,
     Authority,
     Path,
-    Protocol,
+    ConnectProtocol,
     /// A response's.
     Status,
     /// Begins with a colon, and is none of these.

@@ -34,12 +34,12 @@ const SESSION_GONE: VarInt = VarInt::from_u32(0x170d_7b68);
 const H3_DATAGRAM_ERROR: VarInt = VarInt::from_u32(0x33);
 
 /// A stream of a session.
-pub(super) enum Stream {
+pub(super) enum SessionStream {
     Uni(RecvStream),
     Bi(SendStream, RecvStream),
 }
 
-impl Stream {
+impl SessionStream {
     fn refuse(self, code: VarInt) {
         // What is closed already needs none.
         match self {
@@ -54,7 +54,7 @@ impl Stream {
 
 /// Where a session takes what comes for it.
 #[derive(Debug)]
-pub(super) struct Feeds {
+pub(super) struct SessionQueues {
     pub(super) uni: mpsc::Sender<RecvStream>,
     pub(super) bi: mpsc::Sender<(SendStream, RecvStream)>,
     pub(super) datagrams: mpsc::Sender<Bytes>,
@@ -89,8 +89,8 @@ struct Table {
 }
 
 enum Slot {
-    Waiting { streams: Vec<Stream>, datagrams: Vec<Bytes> },
-    Open(Feeds),
+    Waiting { streams: Vec<SessionStream>, datagrams: Vec<Bytes> },
+    Open(SessionQueues),
 }
 
 impl Default for Slot {
@@ -175,7 +175,7 @@ impl Sessions {
     }
 
     /// The session is open: it is given what waits for it, and all that comes.
-    pub(super) fn opens(&self, id: u64, feeds: Feeds) {
+    pub(super) fn opens(&self, id: u64, feeds: SessionQueues) {
         let waiting = {
             let mut table = self.table();
             let waiting = table.remove(id);
@@ -194,7 +194,7 @@ impl Sessions {
     }
 
     /// Gives a stream to its session, or lets it wait for it. An id that can't be one's: the code to close with.
-    pub(super) fn arrives(&self, id: u64, stream: Stream) -> Result<(), VarInt> {
+    pub(super) fn arrives(&self, id: u64, stream: SessionStream) -> Result<(), VarInt> {
         // Sessions are numbered by clients' bidirectional streams (RFC 9000 section 2.1).
         if !id.is_multiple_of(4) || !self.can_be(id) {
             return Err(H3_ID_ERROR);
@@ -209,7 +209,7 @@ impl Sessions {
         id / 4 < (self.table().next / 4).saturating_add(self.streams)
     }
 
-    fn stream(&self, id: u64, stream: Stream) {
+    fn stream(&self, id: u64, stream: SessionStream) {
         let mut table = self.table();
         let mut parked = table.parked_streams;
         let Some(slot) = table.slot(id) else {
@@ -224,10 +224,12 @@ impl Sessions {
                 None
             }
             Slot::Open(feeds) => match stream {
-                Stream::Uni(recv) => feeds.uni.try_send(recv).err().map(|error| Stream::Uni(error.into_inner())),
-                Stream::Bi(send, recv) => feeds.bi.try_send((send, recv)).err().map(|error| {
+                SessionStream::Uni(recv) => {
+                    feeds.uni.try_send(recv).err().map(|error| SessionStream::Uni(error.into_inner()))
+                }
+                SessionStream::Bi(send, recv) => feeds.bi.try_send((send, recv)).err().map(|error| {
                     let (send, recv) = error.into_inner();
-                    Stream::Bi(send, recv)
+                    SessionStream::Bi(send, recv)
                 }),
             }
             .map(|stream| (stream, "session-streams")),
@@ -293,7 +295,7 @@ impl Sessions {
             table.refused
         };
         if let Some(sink) = self.sink.as_ref().filter(|_| times.is_power_of_two()) {
-            sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
+            sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
         }
     }
 }

@@ -16,7 +16,7 @@ use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::{ConnectionError, VarInt, WriteError};
 
-use super::h3_begin::{self, BidiBegun, Takers, UniBegun};
+use super::h3_begin::{self, BidiBegun, StreamRouter, UniBegun};
 use super::h3_critical::Own;
 use super::h3_recv::RecvStream;
 use super::h3_settings;
@@ -27,39 +27,39 @@ type Beginnings<T> = FuturesUnordered<Pin<Box<dyn Future<Output = Option<T>> + S
 
 /// A connection's streams as the peer opens them, those that are for `h3`. Others begin meanwhile: there are as many
 /// as QUIC's limits allow the peer to open.
-pub(super) struct Arrivals {
+pub(super) struct QuicAdapter {
     opener: Opener,
-    takers: Takers,
+    router: StreamRouter,
     bidi: Accepting<(quinn::SendStream, quinn::RecvStream)>,
     bidi_beginning: Beginnings<BidiBegun>,
     uni: Accepting<quinn::RecvStream>,
     uni_beginning: Beginnings<UniBegun>,
-    gone: Gone,
+    gone: StopWatcher,
     /// What the settings offer, until they are sent.
     dialects: Option<Dialects>,
     own: Own,
 }
 
-impl Arrivals {
-    pub(super) fn new(takers: Takers, dialects: Dialects) -> Self {
-        let quic = takers.quic.clone();
+impl QuicAdapter {
+    pub(super) fn new(router: StreamRouter, dialects: Dialects) -> Self {
+        let quic = router.quic.clone();
         let bidi = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_bi().await, quic)) });
         let uni = stream::unfold(quic.clone(), |quic| async { Some((quic.accept_uni().await, quic)) });
         Self {
             opener: Opener::new(quic),
-            takers,
+            router,
             bidi: Box::pin(bidi),
             bidi_beginning: FuturesUnordered::new(),
             uni: Box::pin(uni),
             uni_beginning: FuturesUnordered::new(),
-            gone: Gone::default(),
+            gone: StopWatcher::default(),
             dialects: Some(dialects),
             own: Own::default(),
         }
     }
 
     /// Tells of this connection's streams when their clients go.
-    pub(super) fn gone(&self) -> Gone {
+    pub(super) fn gone(&self) -> StopWatcher {
         self.gone.clone()
     }
 }
@@ -69,9 +69,9 @@ type Going = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One entry per open stream until it is asked for.
 #[derive(Clone, Default)]
-pub(super) struct Gone(Arc<Mutex<HashMap<StreamId, Going>>>);
+pub(super) struct StopWatcher(Arc<Mutex<HashMap<StreamId, Going>>>);
 
-impl Gone {
+impl StopWatcher {
     /// Ends when this stream's client is gone.
     pub(super) fn of(&self, stream: StreamId) -> Going {
         // A stream is asked for once, while it is open: there is an entry.
@@ -87,14 +87,14 @@ impl Gone {
     }
 }
 
-impl quic::Connection<Bytes> for Arrivals {
+impl quic::Connection<Bytes> for QuicAdapter {
     type RecvStream = RecvStream;
     type OpenStreams = Opener;
 
     fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionErrorIncoming>> {
         while let Poll::Ready(Some(accepted)) = self.uni.poll_next_unpin(cx) {
             let recv = accepted.map_err(connection_error)?;
-            self.uni_beginning.push(Box::pin(h3_begin::uni(self.takers.clone(), recv)));
+            self.uni_beginning.push(Box::pin(h3_begin::uni(self.router.clone(), recv)));
         }
         while let Poll::Ready(Some(begun)) = self.uni_beginning.poll_next_unpin(cx) {
             let Some((front, recv, guard)) = begun else { continue };
@@ -106,7 +106,7 @@ impl quic::Connection<Bytes> for Arrivals {
     fn poll_accept_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream, ConnectionErrorIncoming>> {
         while let Poll::Ready(Some(accepted)) = self.bidi.poll_next_unpin(cx) {
             let (send, recv) = accepted.map_err(connection_error)?;
-            self.bidi_beginning.push(Box::pin(h3_begin::bidi(self.takers.clone(), send, recv)));
+            self.bidi_beginning.push(Box::pin(h3_begin::bidi(self.router.clone(), send, recv)));
         }
         while let Poll::Ready(Some(begun)) = self.bidi_beginning.poll_next_unpin(cx) {
             let Some((send, front, recv, guard)) = begun else { continue };
@@ -123,7 +123,7 @@ impl quic::Connection<Bytes> for Arrivals {
     }
 }
 
-impl quic::OpenStreams<Bytes> for Arrivals {
+impl quic::OpenStreams<Bytes> for QuicAdapter {
     type BidiStream = BidiStream;
     type SendStream = SendStream;
 
@@ -134,7 +134,7 @@ impl quic::OpenStreams<Bytes> for Arrivals {
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
         let opened = ready!(self.opener.poll_open_send(cx));
         if let Ok(stream) = &opened
-            && let Some(watching) = self.own.opened(&self.takers.quic, &stream.send)
+            && let Some(watching) = self.own.opened(&self.router.quic, &stream.send)
         {
             self.uni_beginning.push(Box::pin(async {
                 watching.await;
@@ -158,13 +158,13 @@ impl quic::OpenStreams<Bytes> for Arrivals {
     }
 }
 
-type Opening<T> = Option<Pin<Box<dyn Future<Output = Result<T, ConnectionError>> + Send + Sync>>>;
+type OpenRequest<T> = Option<Pin<Box<dyn Future<Output = Result<T, ConnectionError>> + Send + Sync>>>;
 
 /// Opens this end's own streams.
 pub(super) struct Opener {
     quic: quinn::Connection,
-    bidi: Opening<(quinn::SendStream, quinn::RecvStream)>,
-    uni: Opening<quinn::SendStream>,
+    bidi: OpenRequest<(quinn::SendStream, quinn::RecvStream)>,
+    uni: OpenRequest<quinn::SendStream>,
 }
 
 impl Opener {
@@ -193,7 +193,7 @@ impl quic::OpenStreams<Bytes> for Opener {
         self.bidi = None;
         let (send, recv) = opened.map_err(lost)?;
         let (send, recv) = (SendStream::new(send), RecvStream::new(Bytes::new(), recv, None));
-        Poll::Ready(Ok(BidiStream { send, recv, gone: Gone::default() }))
+        Poll::Ready(Ok(BidiStream { send, recv, gone: StopWatcher::default() }))
     }
 
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
@@ -285,7 +285,7 @@ impl quic::SendStream<Bytes> for SendStream {
 pub(super) struct BidiStream {
     send: SendStream,
     recv: RecvStream,
-    gone: Gone,
+    gone: StopWatcher,
 }
 
 impl Drop for BidiStream {

@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use quinn::{SendStream, VarInt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::h3_frames::{DATA, DataReader, Fault, H3_NO_ERROR, H3_REQUEST_CANCELLED, put_head};
+use super::h3_frames::{DATA, DataReader, FrameError, H3_NO_ERROR, H3_REQUEST_CANCELLED, put_head};
 
 /// How much is written in one frame, and waits for the peer to take it, in bytes.
 const FRAME_BYTES: usize = 16 * 1024;
@@ -59,7 +59,7 @@ impl<K: Unpin> AsyncRead for H3Tunnel<K> {
                 Poll::Ready(Ok(Some(data))) => self.received = data,
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(fault)) => {
-                    if let Fault::Frames(code) = fault {
+                    if let FrameError::DataFrames(code) = fault {
                         self.quic.close(code, b"malformed frames");
                     }
                     return Poll::Ready(Err(fault.into()));
@@ -67,7 +67,7 @@ impl<K: Unpin> AsyncRead for H3Tunnel<K> {
                 Poll::Pending => {
                     ready!(self.stopped.as_mut().poll(cx));
                     // RFC 9220 section 3: what a TCP connection's reset is.
-                    return Poll::Ready(Err(Fault::Reset(H3_REQUEST_CANCELLED).into()));
+                    return Poll::Ready(Err(FrameError::Reset(H3_REQUEST_CANCELLED).into()));
                 }
             }
         }

@@ -16,7 +16,7 @@ use super::Connection;
 
 /// How far the answer on a HTTP/1.1 connection is, and whether the client has closed its side meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Answer(AtomicU8);
+pub(super) struct AnswerState(AtomicU8);
 
 /// The request is there, and nothing of the answer was written.
 const WAITED_FOR: u8 = 1;
@@ -25,7 +25,7 @@ const WRITTEN: u8 = 2;
 /// The same while it was waited for, and the client has closed its side.
 const HALF_CLOSED: u8 = 3;
 
-impl Answer {
+impl AnswerState {
     /// A request's header is there, and its answer begins.
     pub(super) fn begins(&self) {
         self.0.store(WAITED_FOR, Ordering::Relaxed);

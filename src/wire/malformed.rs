@@ -13,9 +13,9 @@ use super::ResponseBody;
 /// Why a request is refused before anyone is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{1}")]
-pub struct Refused(pub(super) StatusCode, pub(super) &'static str);
+pub struct RequestError(pub(super) StatusCode, pub(super) &'static str);
 
-impl Refused {
+impl RequestError {
     /// What it is answered with.
     pub fn status(self) -> StatusCode {
         self.0
@@ -32,13 +32,13 @@ impl Refused {
 }
 
 /// Checks what hyper doesn't of a request on TCP.
-pub fn check(version: Version, headers: &HeaderMap) -> Result<(), Refused> {
+pub fn check(version: Version, headers: &HeaderMap) -> Result<(), RequestError> {
     if version == Version::HTTP_2 { check_values(headers) } else { check_codings(headers) }
 }
 
 /// Transfer codings: hyper takes the chunks off, and would leave what is in them coded. It ends by itself what isn't
 /// `chunked` in the end, and all of them on HTTP/1.0.
-fn check_codings(headers: &HeaderMap) -> Result<(), Refused> {
+fn check_codings(headers: &HeaderMap) -> Result<(), RequestError> {
     if !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());
     }
@@ -47,22 +47,22 @@ fn check_codings(headers: &HeaderMap) -> Result<(), Refused> {
     let (chunked, others): (Vec<_>, Vec<_>) = codings.partition(|coding| coding.eq_ignore_ascii_case("chunked"));
     if !others.is_empty() {
         let reason = "`chunked` is the one transfer coding here (RFC 9112 section 6.1)";
-        return Err(Refused(StatusCode::NOT_IMPLEMENTED, reason));
+        return Err(RequestError(StatusCode::NOT_IMPLEMENTED, reason));
     }
     if chunked.len() > 1 {
-        return Err(Refused(StatusCode::BAD_REQUEST, "`chunked` is there twice (RFC 9112 section 6.1)"));
+        return Err(RequestError(StatusCode::BAD_REQUEST, "`chunked` is there twice (RFC 9112 section 6.1)"));
     }
     Ok(())
 }
 
 /// RFC 9113 section 8.2.1: a value neither begins nor ends with a space or a tab. Section 8.1.1 lets a server answer
 /// before it ends such a stream.
-fn check_values(headers: &HeaderMap) -> Result<(), Refused> {
+fn check_values(headers: &HeaderMap) -> Result<(), RequestError> {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_padded = |value: &HeaderValue| is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last());
     if headers.values().any(is_padded) {
         let reason = "a field's value begins or ends with a space (RFC 9113 section 8.2.1)";
-        return Err(Refused(StatusCode::BAD_REQUEST, reason));
+        return Err(RequestError(StatusCode::BAD_REQUEST, reason));
     }
     Ok(())
 }

@@ -46,8 +46,8 @@ mod upgrade;
 
 use std::time::Duration;
 
-pub use connection::{Attaching, Attachment, Connection, Place, Sink};
-pub use exchange::{Exchange, Handler, Opening, Request, ResponseBody, Tunnel};
+pub use connection::{Connection, Place, Sink, SubscriptionGuard, SubscriptionRecord};
+pub use exchange::{Exchange, Handler, OpenRequest, Request, ResponseBody, Tunnel};
 pub use pool::Pool;
 pub use reset::ResetKey;
 pub use session::Session;

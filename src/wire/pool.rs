@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 
 use super::WireError;
-use super::dial::{Dialled, Target, Use, Windows};
+use super::dial::{ClientConnection, Target, Use, Windows};
 use crate::trial::Alpn;
 
 /// Gives out connections in one ALPN, under one CA.
@@ -18,7 +18,7 @@ pub struct Pool {
     ca: CertificateDer<'static>,
     shared: bool,
     usage: Use,
-    open: Mutex<HashMap<Target, Dialled>>,
+    open: Mutex<HashMap<Target, ClientConnection>>,
 }
 
 impl Pool {
@@ -44,23 +44,25 @@ impl Pool {
     }
 
     /// A connection to this host and port: the shared one, or a new one.
-    pub async fn connect(&self, target: &Target) -> Result<Dialled, WireError> {
+    pub async fn connect(&self, target: &Target) -> Result<ClientConnection, WireError> {
         if !self.shared {
-            return self.fresh(target).await;
+            return self.connect_new(target).await;
         }
         let mut open = self.open.lock().await;
-        if let Some(shared) = open.get(target).filter(|dialled| dialled.is_alive()).and_then(Dialled::share) {
+        if let Some(shared) =
+            open.get(target).filter(|connection| connection.is_alive()).and_then(ClientConnection::try_clone)
+        {
             return Ok(shared);
         }
-        let dialled = self.fresh(target).await?;
-        if let Some(kept) = dialled.share() {
+        let connection = self.connect_new(target).await?;
+        if let Some(kept) = connection.try_clone() {
             open.insert(target.clone(), kept);
         }
-        Ok(dialled)
+        Ok(connection)
     }
 
     /// A connection that nobody shares.
-    pub async fn fresh(&self, target: &Target) -> Result<Dialled, WireError> {
-        Dialled::connect_for(target, self.alpn, &self.ca, self.usage).await
+    pub async fn connect_new(&self, target: &Target) -> Result<ClientConnection, WireError> {
+        ClientConnection::connect_for(target, self.alpn, &self.ca, self.usage).await
     }
 }

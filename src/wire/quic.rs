@@ -21,8 +21,10 @@ use tokio::time::timeout;
 
 use super::endpoint::{accept, bind};
 use super::h3::QuicOptions;
-use super::session::{Driver, Ended, MAX_REASON_BYTES, Prefixes};
-use super::{Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, Opening, ResponseBody, Session, Sink, WireError, token};
+use super::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
+use super::{
+    Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, ResponseBody, Session, Sink, WireError, token,
+};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
 
@@ -50,7 +52,7 @@ const TOO_MANY: VarInt = VarInt::from_u32(429);
 
 /// The answer to the first line, but for its line feed.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct FirstLineAnswer {
     /// As in HTTP; 200 is a session.
     pub(super) status: u16,
     /// What was wrong.
@@ -94,7 +96,7 @@ struct Bounds {
 impl Bounds {
     fn reached(&self, bound: &str, count: &AtomicU64) {
         let times = count.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
+        self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
     }
 }
 
@@ -124,7 +126,7 @@ async fn connection<H: Handler>(
     let response = match line.and_then(|line| head(&host, &line)) {
         Ok(head) => {
             let protocol = token::QUIC.to_owned();
-            handler.answer(Exchange::Session(Opening { head, protocol, connection: Arc::clone(&connection) })).await
+            handler.answer(Exchange::Session(OpenRequest { head, protocol, connection: Arc::clone(&connection) })).await
         }
         Err(error) => {
             let body = serde_json::json!({ "error": error.to_string() }).to_string();
@@ -136,7 +138,7 @@ async fn connection<H: Handler>(
     let (parts, body) = response.into_parts();
     match body.into_session() {
         Ok(run) if parts.status == http::StatusCode::OK => {
-            write_line(&mut send, &Answer { status: 200, error: None }).await?;
+            write_line(&mut send, &FirstLineAnswer { status: 200, error: None }).await?;
             let (session, driver) = Session::new(quic.clone(), Prefixes::default());
             let mut driving = std::pin::pin!(drive(quic, (send, recv), driver, |what| {
                 bounds.reached(what, &bounds.session);
@@ -170,7 +172,7 @@ async fn refuse(
     error: Option<String>,
 ) -> Result<(), quinn::WriteError> {
     let reason = error.clone().unwrap_or_else(|| status.to_string());
-    write_line(&mut send, &Answer { status: status.as_u16(), error }).await?;
+    write_line(&mut send, &FirstLineAnswer { status: status.as_u16(), error }).await?;
     let _ = send.finish();
     let _ = timeout(FAREWELL, send.stopped()).await;
     quic.close(VarInt::from(status.as_u16()), cut(&reason).as_bytes());
@@ -228,7 +230,7 @@ pub(super) async fn read_line(stream: &mut RecvStream) -> Result<Bytes, LineErro
     }
 }
 
-async fn write_line(stream: &mut SendStream, answer: &Answer) -> Result<(), quinn::WriteError> {
+async fn write_line(stream: &mut SendStream, answer: &FirstLineAnswer) -> Result<(), quinn::WriteError> {
     let mut line = serde_json::to_vec(answer).unwrap_or_default();
     line.push(b'\n');
     stream.write_all(&line).await
@@ -239,10 +241,10 @@ async fn write_line(stream: &mut SendStream, answer: &Answer) -> Result<(), quin
 pub(super) async fn drive(
     quic: quinn::Connection,
     first: (SendStream, RecvStream),
-    driver: Driver,
+    driver: SessionDriver,
     refused: impl Fn(&'static str),
 ) {
-    let Driver { uni, bi, datagrams, mut ending, ended } = driver;
+    let SessionDriver { uni, bi, datagrams, mut ending, ended } = driver;
     let (_ours, mut theirs) = first;
     let how = loop {
         tokio::select! {

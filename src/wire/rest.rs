@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::malformed::Refused;
+use super::malformed::RequestError;
 use super::{BODY_TIMEOUT, MAX_BODY_BYTES, ResponseBody};
 
 /// How often the connection is let read on before a body that came with its request counts as one that is to come.
@@ -63,7 +63,9 @@ pub(super) async fn beside(
     match end {
         End::Whole => response.await,
         End::TooLong => closing(response.await, version),
-        End::Broken => closing(Refused(StatusCode::BAD_REQUEST, "the body did not arrive whole").response(), version),
+        End::Broken => {
+            closing(RequestError(StatusCode::BAD_REQUEST, "the body did not arrive whole").response(), version)
+        }
     }
 }
 

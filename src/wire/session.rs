@@ -77,7 +77,7 @@ struct Inner {
 
 /// What the wire keeps of a session that it made: it feeds it, and sees it end.
 #[derive(Debug)]
-pub(super) struct Driver {
+pub(super) struct SessionDriver {
     pub(super) uni: mpsc::Sender<RecvStream>,
     pub(super) bi: mpsc::Sender<(SendStream, RecvStream)>,
     pub(super) datagrams: mpsc::Sender<Bytes>,
@@ -97,7 +97,7 @@ pub(super) struct Prefixes {
 
 impl Session {
     /// A session on this connection, and what drives it.
-    pub(super) fn new(quic: quinn::Connection, prefixes: Prefixes) -> (Self, Driver) {
+    pub(super) fn new(quic: quinn::Connection, prefixes: Prefixes) -> (Self, SessionDriver) {
         let (uni, incoming) = mpsc::channel(MAX_WAITING);
         let (bi, incoming_bi) = mpsc::channel(MAX_WAITING);
         let (datagrams_sender, datagrams) = mpsc::channel(MAX_WAITING);
@@ -114,7 +114,7 @@ impl Session {
             ending: ending_sender,
             ended: ended_receiver,
         };
-        (Self(Arc::new(inner)), Driver { uni, bi, datagrams: datagrams_sender, ending, ended })
+        (Self(Arc::new(inner)), SessionDriver { uni, bi, datagrams: datagrams_sender, ending, ended })
     }
 
     /// Opens a stream that only this end writes; waits for the peer's credit.

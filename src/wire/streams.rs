@@ -64,7 +64,7 @@ impl Wake for HeldWaker {
 
 /// All streams of a connection.
 #[derive(Default)]
-pub(super) struct Streams(Arc<Shared>);
+pub(super) struct ConnectionStreams(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -92,7 +92,7 @@ impl Shared {
     }
 }
 
-impl Streams {
+impl ConnectionStreams {
     /// What takes streams in.
     pub(super) fn entrance(&self) -> Entrance {
         Entrance(Arc::downgrade(&self.0))
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn streams_that_began_in_the_poll_in_which_their_connection_ended_are_let_go() {
-        let (streams, held) = (Streams::default(), Arc::new(()));
+        let (streams, held) = (ConnectionStreams::default(), Arc::new(()));
         let entrance = streams.entrance();
         streams.0.closed.store(true, Ordering::Relaxed);
         let connection = async {
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_a_stream_hands_over_is_written_in_the_same_poll_and_what_comes_later_wakes_the_task() {
-        let (streams, counting) = (Streams::default(), Arc::new(Counting::default()));
+        let (streams, counting) = (ConnectionStreams::default(), Arc::new(Counting::default()));
         let woken = || counting.0.load(Ordering::Relaxed);
         let (event, written) = (Arc::new(AtomicWaker::new()), Arc::new(AtomicWaker::new()));
         let (comes, hands_over) = (Arc::clone(&event), Arc::clone(&written));
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn streams_are_let_go_with_a_connection_that_is_not_run_to_its_end() {
-        let (streams, held) = (Streams::default(), Arc::new(()));
+        let (streams, held) = (ConnectionStreams::default(), Arc::new(()));
         let entrance = streams.entrance();
         let connection = async {
             entrance.execute(stream(&entrance, &held));

@@ -24,11 +24,11 @@ use super::half_close::HalfClose;
 use super::malformed;
 use super::parting::{self, Lent};
 use super::rest;
-use super::streams::Streams;
-use super::upgrade::{self, Tunnels, Wish};
+use super::streams::ConnectionStreams;
+use super::upgrade::{self, Tunnels, UpgradeRequest};
 use super::{
     BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
-    MAX_HEADER_BYTES, Opening, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
+    MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
 };
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
@@ -80,7 +80,7 @@ pub async fn serve<H: Handler>(
             Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => stream,
             Ok(_) => {
                 let times = refused.fetch_add(1, Ordering::Relaxed) + 1;
-                sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times });
+                sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times });
                 continue;
             }
             Err(error) => {
@@ -98,7 +98,7 @@ pub async fn serve<H: Handler>(
                 tracing::debug!(%error, "a connection ended");
                 if is_calm_wanted(&*error) {
                     let times = calmed.fetch_add(1, Ordering::Relaxed) + 1;
-                    sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: "rapid-reset".to_owned(), times });
+                    sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "rapid-reset".to_owned(), times });
                 }
             }
         });
@@ -167,7 +167,7 @@ async fn talk<H: Handler>(
     match alpn {
         Alpn::H2 => {
             let io = TokioIo::new(tls);
-            let streams = Streams::default();
+            let streams = ConnectionStreams::default();
             let (entrance, io) = (streams.entrance(), streams.watched(io));
             let mut http2 = hyper::server::conn::http2::Builder::new(entrance.clone());
             let http2 = http2
@@ -303,8 +303,8 @@ fn answer<H: Handler>(
     connection.answer.begins();
     let version = request.version();
     let finish = Finish { is_head: request.method() == http::Method::HEAD, alt_svc: connection.alt_svc.clone() };
-    let wish = malformed::check(version, request.headers()).and_then(|()| Wish::of(&request));
-    Answering(match wish {
+    let upgrade = malformed::check(version, request.headers()).and_then(|()| UpgradeRequest::of(&request));
+    Answering(match upgrade {
         Ok(None) if request.body().is_end_stream() => {
             let (head, _) = request.into_parts();
             let response = handler.answer(Exchange::Request(Request { head, body: Ok(Bytes::new()), connection }));
@@ -333,13 +333,13 @@ fn answer<H: Handler>(
                 Ok(finish.with(response.await))
             })
         }
-        Ok(Some(wish)) => {
+        Ok(Some(upgrade)) => {
             let opening = hyper::upgrade::on(&mut request);
             let (head, _) = request.into_parts();
-            let protocol = wish.protocol.clone();
-            let response = handler.answer(Exchange::Tunnel(Opening { head, protocol, connection }));
+            let protocol = upgrade.protocol.clone();
+            let response = handler.answer(Exchange::Tunnel(OpenRequest { head, protocol, connection }));
             let tunnels = tunnels.clone();
-            Box::pin(async move { Ok(finish.with(upgrade::settle(wish, opening, response.await, &tunnels).await)) })
+            Box::pin(async move { Ok(finish.with(upgrade::settle(upgrade, opening, response.await, &tunnels).await)) })
         }
         Err(refused) => {
             let (body, response) = (request.into_body(), std::future::ready(refused.response()));

@@ -38,7 +38,7 @@ pub fn server_showing(showing: &Showing, alpns: &[Alpn]) -> Result<ServerConfig,
 }
 
 /// What a server shows, leaf first, and the key to it.
-pub type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub type CertAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The certificates that servers show: one for each of some names, chosen by the name that the client asks for (RFC
 /// 6066 section 3), and one for whoever asks for another name, or none. Clones share them: once they are renewed,
@@ -55,19 +55,26 @@ struct ByName {
 
 impl Showing {
     /// Shows these.
-    pub fn new(by_name: impl IntoIterator<Item = (String, Shown)>, otherwise: Shown) -> Result<Self, WireError> {
+    pub fn new(
+        by_name: impl IntoIterator<Item = (String, CertAndKey)>,
+        otherwise: CertAndKey,
+    ) -> Result<Self, WireError> {
         Ok(Self(Arc::new(ArcSwap::from_pointee(ByName::new(by_name, otherwise)?))))
     }
 
     /// Shows these from now on.
-    pub fn renew(&self, by_name: impl IntoIterator<Item = (String, Shown)>, otherwise: Shown) -> Result<(), WireError> {
+    pub fn renew(
+        &self,
+        by_name: impl IntoIterator<Item = (String, CertAndKey)>,
+        otherwise: CertAndKey,
+    ) -> Result<(), WireError> {
         self.0.store(Arc::new(ByName::new(by_name, otherwise)?));
         Ok(())
     }
 }
 
 impl ByName {
-    fn new(by_name: impl IntoIterator<Item = (String, Shown)>, otherwise: Shown) -> Result<Self, WireError> {
+    fn new(by_name: impl IntoIterator<Item = (String, CertAndKey)>, otherwise: CertAndKey) -> Result<Self, WireError> {
         let provider = provider();
         let certified = |(chain, key)| CertifiedKey::from_der(chain, key, &provider).map(Arc::new);
         let by_name = by_name.into_iter().map(|(name, shown)| Ok((name, certified(shown)?)));

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::ResponseBody;
 use super::exchange::OnTunnel;
-use super::malformed::Refused;
+use super::malformed::RequestError;
 use super::token::WEBSOCKET;
 
 /// What proves that a server has understood a key (RFC 6455 section 1.3).
@@ -23,7 +23,7 @@ const KEY_BYTES: usize = 16;
 
 /// A request's wish for a tunnel.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct UpgradeRequest {
     /// What is to be spoken on it.
     pub(super) protocol: String,
     /// The `Sec-WebSocket-Accept` field of the answer that grants it; none on HTTP/2.
@@ -31,18 +31,18 @@ pub(super) struct Wish {
 }
 
 /// What an HTTP/3 CONNECT without `:protocol` is told, which asks for a proxy (RFC 9114 section 4.4).
-pub(super) const NO_PROXY: Refused =
-    Refused(StatusCode::NOT_IMPLEMENTED, "CONNECT is for WebSocket and WebTransport alone (RFC 9220)");
+pub(super) const NO_PROXY: RequestError =
+    RequestError(StatusCode::NOT_IMPLEMENTED, "CONNECT is for WebSocket and WebTransport alone (RFC 9220)");
 
-impl Wish {
+impl UpgradeRequest {
     /// What this request wishes for; `None`: it is an ordinary one.
-    pub(super) fn of<B: http_body::Body>(request: &http::Request<B>) -> Result<Option<Self>, Refused> {
-        let refused = |reason| Err(Refused(StatusCode::BAD_REQUEST, reason));
+    pub(super) fn of<B: http_body::Body>(request: &http::Request<B>) -> Result<Option<Self>, RequestError> {
+        let refused = |reason| Err(RequestError(StatusCode::BAD_REQUEST, reason));
         if request.method() == Method::CONNECT {
             return match request.extensions().get::<Protocol>().map(Protocol::as_str) {
                 Some(WEBSOCKET) => Ok(Some(Self { protocol: WEBSOCKET.to_owned(), proof: None })),
                 // RFC 9220 section 3 for one that isn't known; without `:protocol` it asks for a proxy.
-                _ => Err(Refused(StatusCode::NOT_IMPLEMENTED, "CONNECT is for WebSocket alone (RFC 8441)")),
+                _ => Err(RequestError(StatusCode::NOT_IMPLEMENTED, "CONNECT is for WebSocket alone (RFC 8441)")),
             };
         }
         // RFC 9110 section 7.8: HTTP/1.0's is to be ignored, and so is one for a protocol that isn't known.
@@ -87,15 +87,15 @@ fn name(headers: &mut HeaderMap) {
 }
 
 /// A tunnel that was granted, and is open once its answer is sent.
-pub(super) struct Granted {
+pub(super) struct PendingUpgrade {
     opening: OnUpgrade,
     run: OnTunnel,
 }
 
 /// Where a connection's tunnels go to be run; at most one waits.
-pub(super) type Tunnels = mpsc::Sender<Granted>;
+pub(super) type Tunnels = mpsc::Sender<PendingUpgrade>;
 
-impl Granted {
+impl PendingUpgrade {
     /// Does what is to be done on it, to its end.
     pub(super) async fn run(self) {
         match self.opening.await {
@@ -107,7 +107,7 @@ impl Granted {
 
 /// What is sent for this answer to a wish; if it grants it, the tunnel goes to `tunnels`.
 pub(super) async fn settle(
-    wish: Wish,
+    upgrade: UpgradeRequest,
     opening: OnUpgrade,
     response: Response<ResponseBody>,
     tunnels: &Tunnels,
@@ -115,15 +115,15 @@ pub(super) async fn settle(
     let (mut head, body) = response.into_parts();
     let body = match body.into_tunnel() {
         Ok(run) if head.status.is_success() => {
-            wish.granted(&mut head);
+            upgrade.granted(&mut head);
             // Its connection has ended when nobody takes it, and with it the tunnel.
-            let _ = tunnels.send(Granted { opening, run }).await;
+            let _ = tunnels.send(PendingUpgrade { opening, run }).await;
             ResponseBody::empty()
         }
         Ok(_) => ResponseBody::empty(),
         Err(body) => {
             // RFC 9110 section 15.5.22: a 426 names what to upgrade to. On HTTP/2 there is no such field.
-            if head.status == StatusCode::UPGRADE_REQUIRED && wish.proof.is_some() {
+            if head.status == StatusCode::UPGRADE_REQUIRED && upgrade.proof.is_some() {
                 name(&mut head.headers);
             }
             body
@@ -156,12 +156,12 @@ pub(super) fn names(headers: &HeaderMap, field: &HeaderName, wanted: &str) -> bo
 mod tests {
     use super::*;
 
-    fn wish(fields: &[(&str, &str)]) -> Result<Option<Wish>, Refused> {
-        let mut request = http::Request::get("/feeds/news/websocket");
+    fn request(fields: &[(&str, &str)]) -> Result<Option<UpgradeRequest>, RequestError> {
+        let mut builder = http::Request::get("/feeds/news/websocket");
         for (name, value) in fields {
-            request = request.header(*name, *value);
+            builder = builder.header(*name, *value);
         }
-        Wish::of(&request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap())
+        UpgradeRequest::of(&builder.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap())
     }
 
     const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
@@ -169,15 +169,15 @@ mod tests {
     #[test]
     fn the_proof_is_that_of_rfc_6455() {
         for (upgrade, connection) in [("websocket", "Upgrade"), ("h2c, WebSocket", "keep-alive, upgrade")] {
-            let wish = wish(&[("upgrade", upgrade), ("connection", connection), KEY]).unwrap().unwrap();
-            assert_eq!(wish.proof.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+            let asked = request(&[("upgrade", upgrade), ("connection", connection), KEY]).unwrap().unwrap();
+            assert_eq!(asked.proof.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         }
     }
 
     #[test]
     fn an_upgrade_to_something_else_is_ignored() {
-        assert_eq!(wish(&[]), Ok(None));
-        assert_eq!(wish(&[("upgrade", "h2c"), ("connection", "upgrade")]), Ok(None));
+        assert_eq!(request(&[]), Ok(None));
+        assert_eq!(request(&[("upgrade", "h2c"), ("connection", "upgrade")]), Ok(None));
     }
 
     #[test]
@@ -185,10 +185,10 @@ mod tests {
         for key in
             ["", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZSE=", "not base64 at all!!"]
         {
-            let wish = wish(&[("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-key", key)]);
-            assert!(wish.is_err(), "{key}");
+            let asked = request(&[("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-key", key)]);
+            assert!(asked.is_err(), "{key}");
         }
-        assert!(wish(&[("upgrade", "websocket"), ("connection", "upgrade"), KEY, KEY]).is_err(), "two of them");
-        assert!(wish(&[("upgrade", "websocket"), KEY]).is_err(), "no Connection");
+        assert!(request(&[("upgrade", "websocket"), ("connection", "upgrade"), KEY, KEY]).is_err(), "two of them");
+        assert!(request(&[("upgrade", "websocket"), KEY]).is_err(), "no Connection");
     }
 }

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
 use transport_lab::trial::Alpn;
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 
 use crate::browser::{Browser, Kind};
 use crate::lab::DEADLINE;
@@ -230,7 +230,7 @@ async fn closing_takes_the_census_at_once_and_a_page_that_hides_what_it_got_is_f
     let at = Target { host: "localhost".into(), port: served.base + 1 };
     let mut streams = Vec::new();
     for path in &visitor.paths {
-        let dialled = Dialled::connect(&at, Alpn::H1, &served.certificate.certs.ca()).await.unwrap();
+        let dialled = ClientConnection::connect(&at, Alpn::H1, &served.certificate.certs.ca()).await.unwrap();
         streams.push(dialled.get(path, &[]).await.unwrap());
     }
     let filled = view(|view| view["open"] == 2).await;
@@ -308,7 +308,7 @@ async fn another_machine_is_let_in_with_the_token_only() {
     for (offset, alpn) in [(1, Alpn::H1), (2, Alpn::H2), (3, Alpn::H3), (5, Alpn::H2), (5, Alpn::H3)] {
         let target = Target { host: name.clone(), port: served.base + offset };
         let status = async |query: &str| {
-            let dialled = Dialled::connect(&target, alpn, &ca).await.unwrap();
+            let dialled = ClientConnection::connect(&target, alpn, &ca).await.unwrap();
             dialled.get(&format!("/ping{query}"), &[]).await.unwrap().status.as_u16()
         };
         assert_eq!(status("").await, 403, "{alpn} at +{offset}");

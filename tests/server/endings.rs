@@ -10,7 +10,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use quinn::crypto::rustls::QuicClientConfig;
-use rustls::ClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -18,9 +17,9 @@ use tokio::time::timeout;
 use transport_lab::certs::Certs;
 use transport_lab::server::{Options, Server};
 use transport_lab::transport::Configuration;
-use transport_lab::trial::ledger::{Counts, Ledger};
+use transport_lab::trial::ledger::{Ledger, OpenCounts};
 use transport_lab::trial::{Alpn, Settings};
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::{Sink, tls};
 
 use crate::frames::{
@@ -87,7 +86,7 @@ impl Subject {
     /// What is open, by ALPN: connections and streams.
     fn open(&self) -> Vec<(Alpn, u64, u64)> {
         let ledger = self.ledger.lock().unwrap();
-        let open = |(alpn, counts): (&Alpn, &Counts)| (*alpn, counts.connections.open, counts.streams.open);
+        let open = |(alpn, counts): (&Alpn, &OpenCounts)| (*alpn, counts.connections.open, counts.streams.open);
         ledger.alpn.iter().map(open).filter(|(_, connections, streams)| connections + streams > 0).collect()
     }
 
@@ -99,7 +98,7 @@ impl Subject {
 
     fn hello(&self, alpn: Alpn) -> Vec<u8> {
         let config = Arc::new(tls::client(self.ca.clone(), alpn).unwrap());
-        let mut client = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut client = rustls::ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
         let mut hello = Vec::new();
         client.write_tls(&mut hello).unwrap();
         hello
@@ -288,7 +287,7 @@ fn session(at: &Subject, alpn: Alpn, path: &str, protocol: &str) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let target = Target { host: "localhost".to_owned(), port: at.ports[&alpn] };
-        let dialled = Dialled::connect(&target, alpn, &at.ca).await.unwrap();
+        let dialled = ClientConnection::connect(&target, alpn, &at.ca).await.unwrap();
         let (_, session) = dialled.session(path, protocol, &[]).await.unwrap();
         let session = session.expect("it is let in");
         let mut stream = session.open_uni().await.unwrap();
@@ -315,10 +314,10 @@ const BY_QUIC: &[Ending] = &[
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let target = Target { host: "localhost".to_owned(), port: at.ports[&Alpn::H3] };
-            let dialled = Dialled::connect(&target, Alpn::H3, &at.ca).await.unwrap();
+            let dialled = ClientConnection::connect(&target, Alpn::H3, &at.ca).await.unwrap();
             let mut streams = Vec::new();
             for _ in 0..30 {
-                let mut stream = dialled.share().unwrap().get("/feeds/news/sse?trial=1", &[]).await.unwrap();
+                let mut stream = dialled.try_clone().unwrap().get("/feeds/news/sse?trial=1", &[]).await.unwrap();
                 stream.chunk().await.unwrap().unwrap();
                 streams.push(stream);
             }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use transport_lab::certs::Certs;
 use transport_lab::trial::{Alpn, Dialects, Fact};
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::QuicOptions;
 use transport_lab::wire::session::Ended;
 use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, listen, quic, tls};
@@ -32,7 +32,7 @@ impl Lab {
 
     pub(crate) async fn dial_session(&self, line: &str) -> Session {
         let target = Target { host: "localhost".to_owned(), port: self.port(Alpn::Quic) };
-        let dialled = Dialled::connect(&target, Alpn::Quic, &self.authority()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, Alpn::Quic, &self.authority()).await.unwrap();
         let (head, session) = dialled.session(line, "quic", &[]).await.unwrap();
         session.unwrap_or_else(|| panic!("refused: {}", head.status))
     }
@@ -164,7 +164,7 @@ async fn both_ends(folder: &Path, sink: Sink) -> (tokio::task::JoinHandle<()>, S
     let (sender, mut sessions) = mpsc::channel(1);
     let serving = tokio::spawn(quic::serve(endpoint, Keeping(sender), sink));
     let target = Target { host: "localhost".to_owned(), port };
-    let dialled = Dialled::connect(&target, Alpn::Quic, &certs.ca()).await.unwrap();
+    let dialled = ClientConnection::connect(&target, Alpn::Quic, &certs.ca()).await.unwrap();
     let (_, client) = dialled.session("/", "quic", &[]).await.unwrap();
     (serving, sessions.recv().await.unwrap(), client.unwrap())
 }

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use transport_lab::transport::sse::Parser;
 use transport_lab::trial::Alpn;
-use transport_lab::wire::dial::{Dialled, Response, Target};
+use transport_lab::wire::dial::{ClientConnection, Response, Target};
 use transport_lab::wire::{Session, Tunnel, tls};
 
 use crate::frames::{ENHANCE_YOUR_CALM, GOAWAY, get, next, preface, reset};
@@ -54,7 +54,7 @@ async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
     let mut stuck = Vec::new();
     for alpn in Alpn::HTTP {
         let target = Target { host: "localhost".to_owned(), port: lab.port(alpn) };
-        let dialled = Dialled::connect(&target, alpn, &lab.authority()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, alpn, &lab.authority()).await.unwrap();
         let response = dialled.get("/feeds/news/sse", &[]).await.unwrap();
         assert_eq!(response.status, 200);
         stuck.push((alpn, response));
@@ -62,7 +62,7 @@ async fn readers_that_never_read_cost_little_memory_and_delay_nobody() {
     let mut stuck_sockets = Vec::new();
     for alpn in [Alpn::H1, Alpn::H2] {
         let target = Target { host: "localhost".to_owned(), port: lab.port(alpn) };
-        let dialled = Dialled::connect(&target, alpn, &lab.authority()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, alpn, &lab.authority()).await.unwrap();
         let version = [("sec-websocket-version", "13")];
         let (_, tunnel) = dialled.tunnel("/feeds/news/websocket", "websocket", &version).await.unwrap();
         stuck_sockets.push((alpn, WebSocketStream::from_raw_socket(tunnel.unwrap(), Role::Client, None).await));

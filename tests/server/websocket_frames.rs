@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use transport_lab::trial::Alpn;
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::{BODY_TIMEOUT, Tunnel};
 
 use crate::lab::{Lab, PATIENCE, until};
@@ -26,7 +26,7 @@ type Frame = (u8, Vec<u8>);
 impl Lab {
     async fn raw(&self, alpn: Alpn, path: &str) -> Raw {
         let target = Target { host: "localhost".to_owned(), port: self.port(alpn) };
-        let dialled = Dialled::connect(&target, alpn, &self.authority()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, alpn, &self.authority()).await.unwrap();
         let (head, tunnel) = dialled.tunnel(path, "websocket", &[("sec-websocket-version", "13")]).await.unwrap();
         Raw { tunnel: tunnel.unwrap_or_else(|| panic!("{alpn}: {}", head.status)), read: BytesMut::new() }
     }

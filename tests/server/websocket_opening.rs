@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use http::{Method, StatusCode};
 use transport_lab::trial::Alpn;
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 
 use crate::lab::Lab;
 
@@ -62,9 +62,9 @@ fn a_foreign_page_opens_none_on_either_version_of_http() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let target = Target { host: "localhost".to_owned(), port: lab.port(Alpn::H2) };
-        let dialled = Dialled::connect(&target, Alpn::H2, &lab.authority()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, Alpn::H2, &lab.authority()).await.unwrap();
         let ask = async |path: &str, protocol: &'static str, fields: &[(&str, &str)]| {
-            let (head, tunnel) = dialled.share().unwrap().tunnel(path, protocol, fields).await.unwrap();
+            let (head, tunnel) = dialled.try_clone().unwrap().tunnel(path, protocol, fields).await.unwrap();
             assert_eq!(tunnel.is_some(), head.status.is_success());
             (head.status, head.headers)
         };
@@ -94,7 +94,7 @@ fn a_server_without_the_setting_is_asked_for_no_tunnel() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let target = Target { host: "localhost".to_owned(), port: lab.base };
-        let dialled = Dialled::connect(&target, Alpn::H2, &lab.authority()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, Alpn::H2, &lab.authority()).await.unwrap();
         let error = dialled.tunnel("/", "websocket", &[]).await.err().expect("refused").to_string();
         assert!(error.contains("takes no extended CONNECT"), "{error}");
     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use transport_lab::certs::Certs;
 use transport_lab::server::{Options, Server};
-use transport_lab::transport::{Configuration, Receipts, Subscribing, sse};
+use transport_lab::transport::{ClientSubscription, Configuration, Receipts, sse};
 use transport_lab::trial::{Alpn, Fact, Settings};
 use transport_lab::wire::dial::Target;
 use transport_lab::wire::{Pool, Sink};
@@ -43,7 +43,7 @@ async fn a_reader_stays_away_after_a_204_or_another_type_and_comes_back_as_late_
     let read = async |path: &str| {
         let mut receipts = Receipts::new(0, sink.clone());
         let (pool, target) = (&pool, &target);
-        let given = Subscribing { pool, target, path, receipts: &mut receipts, outgoing: None, seed: 1 };
+        let given = ClientSubscription { pool, target, path, receipts: &mut receipts, outgoing: None, seed: 1 };
         let reason = transport.subscribe(given).await;
         (reason, receipts)
     };

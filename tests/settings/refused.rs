@@ -10,7 +10,7 @@ use transport_lab::transport::Configuration;
 use transport_lab::trial::{Alpn, Settings};
 use transport_lab::units::Settable;
 use transport_lab::wire::Sink;
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 
 const LIMIT: usize = 10;
 const BURST: usize = 60;
@@ -53,10 +53,10 @@ async fn streams_beyond_a_limit_that_was_not_known_yet_are_refused_and_say_so() 
     let certs = Arc::new(Certs::ensure(&folder.path().join("certs"), &[]).unwrap().0);
     let (port, stop, server) = serve(&certs);
     let target = Target { host: "localhost".to_owned(), port };
-    let dialled = Dialled::connect(&target, Alpn::H2, &certs.ca()).await.unwrap();
+    let dialled = ClientConnection::connect(&target, Alpn::H2, &certs.ca()).await.unwrap();
     let mut answers: FuturesUnordered<_> = (0..BURST)
         .map(|sub| {
-            let dialled = dialled.share().unwrap();
+            let dialled = dialled.try_clone().unwrap();
             async move { dialled.get(&format!("/feeds/f0/sse?trial=7&sub={sub}"), &[]).await }
         })
         .collect();

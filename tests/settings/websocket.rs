@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use transport_lab::certs::Certs;
 use transport_lab::feed::{After, Cursor};
 use transport_lab::server::{Options, Server};
-use transport_lab::transport::{Configuration, Receipts, Subscribing};
+use transport_lab::transport::{ClientSubscription, Configuration, Receipts};
 use transport_lab::trial::{Alpn, Fact, Settings};
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::{Pool, Sink};
 
 use crate::run::any;
@@ -114,7 +114,7 @@ async fn what_the_native_client_sends_comes_back_whole_and_in_order() {
         }
         let feed = server.feed(alpn.name()).unwrap();
         let path = format!("/feeds/{}/websocket", alpn.name());
-        let subscribing = Subscribing {
+        let subscribing = ClientSubscription {
             pool: &pool,
             target: &target,
             path: &path,
@@ -149,7 +149,7 @@ async fn a_server_that_stops_ends_every_tunnel_with_its_connection() {
     let mut tunnels = Vec::new();
     for alpn in [Alpn::H1, Alpn::H2] {
         let target = Target { host: "localhost".to_owned(), port: server.listen(alpn, 0).await.unwrap() };
-        let dialled = Dialled::connect(&target, alpn, &certs.ca()).await.unwrap();
+        let dialled = ClientConnection::connect(&target, alpn, &certs.ca()).await.unwrap();
         let version = [("sec-websocket-version", "13")];
         let (_, tunnel) = dialled.tunnel("/feeds/news/websocket", "websocket", &version).await.unwrap();
         tunnels.push(tunnel.unwrap());

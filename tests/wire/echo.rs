@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport_lab::certs::Certs;
 use transport_lab::trial::{Alpn, Dialect, Dialects, Fact};
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
 use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls};
 
@@ -107,8 +107,8 @@ impl Echo {
         Self { target, certs, ca, seen, stop, task, _folder: folder }
     }
 
-    pub(crate) async fn dial(&self) -> Dialled {
-        Dialled::connect(&self.target, Alpn::H3, &self.certs.ca()).await.unwrap()
+    pub(crate) async fn dial(&self) -> ClientConnection {
+        ClientConnection::connect(&self.target, Alpn::H3, &self.certs.ca()).await.unwrap()
     }
 
     /// Waits until the server has seen this.

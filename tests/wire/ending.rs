@@ -43,7 +43,7 @@ async fn every_answer_says_when_it_was_made() {
     let echo = Echo::start();
     let before = std::time::SystemTime::now();
     let dialled = echo.dial().await;
-    let response = soon("an answer", dialled.share().unwrap().get("/ping", &[])).await.unwrap();
+    let response = soon("an answer", dialled.try_clone().unwrap().get("/ping", &[])).await.unwrap();
     let (refused, _) = soon("an answer", dialled.session("/refused", "webtransport", &[])).await.unwrap();
     for head in [&response.head, &refused] {
         let date = head.headers["date"].to_str().unwrap();

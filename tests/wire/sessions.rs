@@ -17,7 +17,7 @@ async fn open(echo: &Echo) -> Session {
 async fn streams_and_datagrams_come_back_beside_ordinary_requests() {
     let echo = Echo::start();
     let dialled = echo.dial().await;
-    let beside = dialled.share().unwrap();
+    let beside = dialled.try_clone().unwrap();
     let (_, session) = dialled.session("/s", "webtransport", &[]).await.unwrap();
     let session = session.unwrap();
     assert_eq!(soon("an answer", beside.get("/ping", &[])).await.unwrap().status, 204);
@@ -51,7 +51,7 @@ async fn several_sessions_on_one_connection_keep_to_themselves() {
     let dialled = echo.dial().await;
     let mut sessions = JoinSet::new();
     for k in 0..8 {
-        let shared = dialled.share().unwrap();
+        let shared = dialled.try_clone().unwrap();
         sessions.spawn(async move {
             let (_, session) = shared.session("/s", "webtransport", &[]).await.unwrap();
             let session = session.unwrap();
@@ -105,7 +105,7 @@ async fn a_code_and_a_reason_arrive_at_the_other_end() {
 async fn a_refusal_tells_its_status_and_leaves_the_connection_open() {
     let echo = Echo::start();
     let dialled = echo.dial().await;
-    let shared = || dialled.share().unwrap();
+    let shared = || dialled.try_clone().unwrap();
     let (head, session) = soon("an answer", shared().session("/refused", "webtransport", &[])).await.unwrap();
     assert!(head.status == 403 && session.is_none());
     let (head, tunnel) = soon("an answer", shared().tunnel("/refused", "websocket", &[])).await.unwrap();
@@ -121,11 +121,11 @@ async fn there_are_1000_sessions_on_a_connection_at_most() {
     let dialled = echo.dial().await;
     let mut held = Vec::new();
     for _ in 0..1000 {
-        held.push(dialled.share().unwrap().session("/s", "webtransport", &[]).await.unwrap().1.unwrap());
+        held.push(dialled.try_clone().unwrap().session("/s", "webtransport", &[]).await.unwrap().1.unwrap());
     }
-    let error = soon("a refusal", dialled.share().unwrap().session("/s", "webtransport", &[])).await.unwrap_err();
+    let error = soon("a refusal", dialled.try_clone().unwrap().session("/s", "webtransport", &[])).await.unwrap_err();
     assert!(error.to_string().contains("267"), "H3_REQUEST_REJECTED (0x10b), not {error}");
     echo.sees("the bound to be counted", |seen| seen.bounds == ["sessions"]).await;
     held.pop().unwrap().close(0, "").await;
-    soon("a place", dialled.share().unwrap().session("/s", "webtransport", &[])).await.unwrap().1.unwrap();
+    soon("a place", dialled.try_clone().unwrap().session("/s", "webtransport", &[])).await.unwrap().1.unwrap();
 }

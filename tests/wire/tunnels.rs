@@ -31,7 +31,7 @@ async fn a_megabyte_comes_back_through_a_tunnel_and_ends_with_it() {
 async fn a_tunnel_that_its_client_drops_ends_at_the_server() {
     let echo = Echo::start();
     let dialled = echo.dial().await;
-    let (_, tunnel) = dialled.share().unwrap().tunnel("/t", "websocket", &[]).await.unwrap();
+    let (_, tunnel) = dialled.try_clone().unwrap().tunnel("/t", "websocket", &[]).await.unwrap();
     echo.sees("the tunnel", |seen| seen.open == 1).await;
     drop(tunnel);
     echo.sees("its end", |seen| seen.open == 0).await;

@@ -12,9 +12,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use transport_lab::transport::{self, Configured, Receipts, Subscribing};
+use transport_lab::transport::{self, ClientSubscription, Configured, Receipts};
 use transport_lab::trial::Alpn;
-use transport_lab::wire::dial::{Dialled, Target};
+use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::{Pool, Sink, tls};
 
 use super::super::protocols::Reader;
@@ -47,7 +47,7 @@ impl Readers {
 }
 
 /// What each connection needs.
-struct Opening {
+struct OpenRequest {
     spec: Spec,
     target: Target,
     ca: CertificateDer<'static>,
@@ -57,7 +57,7 @@ struct Opening {
     stop: watch::Sender<bool>,
 }
 
-impl Opening {
+impl OpenRequest {
     /// What lies between an answer and the next request.
     async fn pause(&self) {
         if self.spec.pause > 0 {
@@ -70,7 +70,7 @@ impl Opening {
 pub(super) fn start(spec: &Spec, tally: &Tally) -> Readers {
     let ca = CertificateDer::from_pem_file(&spec.ca).expect("the CA");
     let stop = watch::Sender::new(false);
-    let opening = Arc::new(Opening {
+    let opening = Arc::new(OpenRequest {
         spec: spec.clone(),
         target: Target { host: "localhost".to_owned(), port: spec.port },
         connector: TlsConnector::from(Arc::new(tls::client(ca.clone(), Alpn::H1).expect("TLS"))),
@@ -93,7 +93,7 @@ pub(super) fn start(spec: &Spec, tally: &Tally) -> Readers {
     Readers { stop, tasks }
 }
 
-async fn connection(opening: Arc<Opening>, subs: std::ops::Range<usize>) -> Result<(), String> {
+async fn connection(opening: Arc<OpenRequest>, subs: std::ops::Range<usize>) -> Result<(), String> {
     let mut stop = opening.stop.subscribe();
     let reading = async {
         let opening = &opening;
@@ -103,9 +103,10 @@ async fn connection(opening: Arc<Opening>, subs: std::ops::Range<usize>) -> Resu
             (Reader::Native, _) => native(opening, subs).await,
             (reader, alpn) => {
                 let pass = opening.gate.acquire().await;
-                let first = Dialled::connect(&opening.target, alpn, &opening.ca).await.map_err(|e| e.to_string())?;
+                let first =
+                    ClientConnection::connect(&opening.target, alpn, &opening.ca).await.map_err(|e| e.to_string())?;
                 drop(pass);
-                let mut dialled: Vec<_> = subs.skip(1).filter_map(|_| first.share()).collect();
+                let mut dialled: Vec<_> = subs.skip(1).filter_map(|_| first.try_clone()).collect();
                 dialled.push(first);
                 let each = dialled.into_iter().map(|dialled| async {
                     match reader {
@@ -129,8 +130,8 @@ async fn connection(opening: Arc<Opening>, subs: std::ops::Range<usize>) -> Resu
 }
 
 /// A response that goes on, or a WebSocket, on HTTP/1.1.
-async fn raw(opening: &Opening) -> Result<(), String> {
-    let Opening { spec, tally, .. } = opening;
+async fn raw(opening: &OpenRequest) -> Result<(), String> {
+    let OpenRequest { spec, tally, .. } = opening;
     let pass = opening.gate.acquire().await;
     let mut wire = Wire::connect(opening).await?;
     wire.ask(match spec.protocol.transport.as_str() {
@@ -155,7 +156,7 @@ async fn raw(opening: &Opening) -> Result<(), String> {
 }
 
 /// One answer after another, on HTTP/1.1.
-async fn raw_long_polling(opening: &Opening) -> Result<(), String> {
+async fn raw_long_polling(opening: &OpenRequest) -> Result<(), String> {
     let pass = opening.gate.acquire().await;
     let mut wire = Wire::connect(opening).await?;
     drop(pass);
@@ -195,8 +196,8 @@ struct Wire {
 }
 
 impl Wire {
-    async fn connect(opening: &Opening) -> Result<Self, String> {
-        let Opening { spec, target, connector, .. } = opening;
+    async fn connect(opening: &OpenRequest) -> Result<Self, String> {
+        let OpenRequest { spec, target, connector, .. } = opening;
         let io = |error: std::io::Error| error.to_string();
         let stream = TcpStream::connect(("127.0.0.1", target.port)).await.map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
@@ -251,7 +252,7 @@ impl Wire {
 }
 
 /// A response that goes on, on HTTP/2.
-async fn stream(opening: &Opening, dialled: Dialled) -> Result<(), String> {
+async fn stream(opening: &OpenRequest, dialled: ClientConnection) -> Result<(), String> {
     let accept = if opening.spec.protocol.transport == "sse" { "text/event-stream" } else { "*/*" };
     let asked = dialled.get(&opening.spec.path, &[("accept", accept)]).await;
     let mut response = asked.map_err(|error| error.to_string())?;
@@ -267,7 +268,7 @@ async fn stream(opening: &Opening, dialled: Dialled) -> Result<(), String> {
 }
 
 /// One response after another, on HTTP/2, each from where the last one ended: the lab says so in its body, nchan in its fields.
-async fn long_polling(opening: &Opening, mut dialled: Dialled) -> Result<(), String> {
+async fn long_polling(opening: &OpenRequest, mut dialled: ClientConnection) -> Result<(), String> {
     let mut fields: Vec<(&str, String)> = Vec::new();
     let mut path = opening.spec.path.clone();
     let mut last = 0;
@@ -297,7 +298,7 @@ fn last_id(body: &[u8]) -> Option<&str> {
 }
 
 /// The transport's own client.
-async fn native(opening: &Arc<Opening>, subs: std::ops::Range<usize>) -> Result<(), String> {
+async fn native(opening: &Arc<OpenRequest>, subs: std::ops::Range<usize>) -> Result<(), String> {
     let Spec { protocol, .. } = &opening.spec;
     let row = transport::find(&protocol.transport).ok_or("no such transport")?;
     let transport = (row.configure)(&serde_json::json!({})).map_err(|error| error.to_string())?;
@@ -317,7 +318,7 @@ async fn native(opening: &Arc<Opening>, subs: std::ops::Range<usize>) -> Result<
             });
             let mut receipts = Receipts::new(u32::try_from(sub).unwrap_or(0), sink);
             let mut stop = opening.stop.subscribe();
-            let subscribing = Subscribing {
+            let subscribing = ClientSubscription {
                 pool: &pool,
                 target: &opening.target,
                 path: &opening.spec.path,

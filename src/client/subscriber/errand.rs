@@ -10,23 +10,23 @@ use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink, WireError};
 
 /// A plain GET at its time, on the connection that subscriptions to that host and port share, if they do.
-pub(super) struct Errand {
+pub(super) struct Probe {
     pub(super) target: Target,
     /// In nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) at: u64,
-    pub(super) what: What,
+    pub(super) what: ProbeKind,
 }
 
 /// Whose request it is.
 #[derive(Clone, Copy)]
-pub(super) enum What {
+pub(super) enum ProbeKind {
     /// That of mid-hold.
     Probe { trial: u32 },
     /// Another actor's, by its place in `beside`.
     Beside { trial: u32, actor: u32 },
 }
 
-impl What {
+impl ProbeKind {
     fn path(self) -> String {
         match self {
             Self::Probe { trial } => format!("/ping?trial={trial}&probe=0"),
@@ -59,17 +59,17 @@ impl What {
     }
 }
 
-pub(super) async fn run(errand: Errand, connections: Arc<Pool>, sink: Sink, mut stop: watch::Receiver<bool>) {
-    let Errand { target, at, what } = errand;
+pub(super) async fn run(errand: Probe, connections: Arc<Pool>, sink: Sink, mut stop: watch::Receiver<bool>) {
+    let Probe { target, at, what } = errand;
     let asking = async {
         sleep_until(at).await;
-        sink.saw(what.sent());
+        sink.record(what.sent());
         let answer = match connections.connect(&target).await {
-            Ok(dialled) => dialled.get(&what.path(), &[]).await,
+            Ok(connection) => connection.get(&what.path(), &[]).await,
             Err(error) => Err(error),
         };
         if let Some(fact) = what.answered(answer.map(|response| response.status.as_u16())) {
-            sink.saw(fact);
+            sink.record(fact);
         }
     };
     tokio::select! {

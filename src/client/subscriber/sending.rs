@@ -32,7 +32,7 @@ pub(super) struct Sender {
 
 /// The thread while it runs. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(super) struct SendTask {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,12 +51,12 @@ impl Sender {
     }
 
     /// Begins, unless there is nothing to send.
-    pub(super) fn start(mut self) -> Option<Sending> {
+    pub(super) fn start(mut self) -> Option<SendTask> {
         self.due.sort_by_key(|(at, event, ..)| (*at, *event));
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = (!self.due.is_empty()).then(|| thread::spawn(move || self.run(&stopped)))?;
-        Some(Sending { stop, thread: Some(thread) })
+        Some(SendTask { stop, thread: Some(thread) })
     }
 
     fn run(self, stopped: &AtomicBool) {
@@ -76,12 +76,12 @@ impl Sender {
             let t = monotonic_nanos();
             // Full, or its subscription is over: it was to be sent all the same, and whoever counts misses it.
             let _ = to.try_send(data);
-            sink.saw(Fact::Sent { t, sub, event, scheduled });
+            sink.record(Fact::Sent { t, sub, event, scheduled });
         }
     }
 }
 
-impl Drop for Sending {
+impl Drop for SendTask {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

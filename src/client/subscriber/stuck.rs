@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::watch;
 
-use crate::transport::{Configured, Receipts, Subscribing};
+use crate::transport::{ClientSubscription, Configured, Receipts};
 use crate::trial::{Fact, SubscriptionPlan};
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink};
@@ -32,7 +32,7 @@ pub(super) async fn read(
     });
     let mut receipts = Receipts::new(plan.sub, sink);
     let target = Target { host: plan.host, port: plan.port };
-    let mut reading = pin!(transport.subscribe(Subscribing {
+    let mut reading = pin!(transport.subscribe(ClientSubscription {
         pool: &pool,
         target: &target,
         path: &plan.path,
@@ -57,8 +57,8 @@ pub(super) async fn read(
 pub(super) async fn send(plan: SubscriptionPlan, pool: Arc<Pool>, mut stop: watch::Receiver<bool>) {
     let target = Target { host: plan.host, port: plan.port };
     let sending = async {
-        let dialled = pool.connect(&target).await?;
-        dialled.request(Method::POST, &plan.path, &[], Bytes::from(vec![b'x'; UNREAD])).await
+        let connection = pool.connect(&target).await?;
+        connection.request(Method::POST, &plan.path, &[], Bytes::from(vec![b'x'; UNREAD])).await
     };
     let answered = tokio::select! {
         biased;

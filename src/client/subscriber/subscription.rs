@@ -10,11 +10,11 @@ use rand::rngs::SmallRng;
 use tokio::sync::{mpsc, watch};
 
 use super::backoff::Backoff;
-use crate::transport::{Configured, Receipts, Subscribing, Upstream};
+use crate::transport::{ClientSubscription, Configured, Receipts, Upstream};
 use crate::trial::SubscriptionPlan;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::Reconnect;
-use crate::wire::dial::{Dialled, Target};
+use crate::wire::dial::{ClientConnection, Target};
 use crate::wire::{Pool, Sink};
 
 /// The answer to what was published is an id.
@@ -24,7 +24,7 @@ const WITHIN: usize = 1;
 
 /// One subscription, and what it needs.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct SubscriptionTask {
     pub(super) transport: Arc<dyn Configured>,
     pub(super) upstream: Upstream,
     pub(super) pool: Arc<Pool>,
@@ -36,7 +36,7 @@ pub(super) struct Reading {
 }
 
 /// Subscribes until the end.
-pub(super) async fn run(mut reading: Reading, go: u64, sink: Sink, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(mut reading: SubscriptionTask, go: u64, sink: Sink, mut stop: watch::Receiver<bool>) {
     sleep_until(go + reading.plan.open_at).await;
     let mut receipts = Receipts::new(reading.plan.sub, sink);
     if reading.sent.is_some() {
@@ -50,7 +50,7 @@ pub(super) async fn run(mut reading: Reading, go: u64, sink: Sink, mut stop: wat
 }
 
 /// Reads, and sends beside or in-band what is to be sent, until the subscription has ended for good.
-async fn read(reading: &mut Reading, receipts: &mut Receipts) {
+async fn read(reading: &mut SubscriptionTask, receipts: &mut Receipts) {
     let target = Target { host: reading.plan.host.clone(), port: reading.plan.port };
     let sent = reading.sent.take();
     match (sent, reading.upstream) {
@@ -66,7 +66,7 @@ async fn read(reading: &mut Reading, receipts: &mut Receipts) {
 
 /// Subscribes again and again, as the settings say.
 async fn subscribe(
-    reading: &Reading,
+    reading: &SubscriptionTask,
     target: &Target,
     receipts: &mut Receipts,
     mut sent: Option<&mut mpsc::Receiver<String>>,
@@ -83,7 +83,7 @@ async fn subscribe(
             }
             None => (None, None),
         };
-        let subscribing = reading.transport.subscribe(Subscribing {
+        let subscribing = reading.transport.subscribe(ClientSubscription {
             pool: &reading.pool,
             target,
             path: &reading.plan.path,
@@ -122,24 +122,24 @@ async fn forward(sent: &mut mpsc::Receiver<String>, within: mpsc::Sender<String>
 
 /// Publishes what is due by a POST each, one after another, on the connection that the pool has for it: of its own on
 /// HTTP/1.1, shared elsewhere. One that fails is not sent again, as nobody knows whether it was published.
-async fn post(reading: &Reading, target: &Target, mut sent: mpsc::Receiver<String>) {
+async fn post(reading: &SubscriptionTask, target: &Target, mut sent: mpsc::Receiver<String>) {
     let path = publish_path(&reading.plan.path);
     // There before the first is due, so that no handshake counts as latency.
     let mut kept = reading.pool.connect(target).await.ok();
     while let Some(data) = sent.recv().await {
         let posted = async {
-            let dialled = match kept.take().filter(Dialled::is_alive) {
-                Some(dialled) => dialled,
+            let connection = match kept.take().filter(ClientConnection::is_alive) {
+                Some(connection) => connection,
                 None => reading.pool.connect(target).await?,
             };
-            let answer = dialled.request(Method::POST, &path, &[], Bytes::from(data)).await?;
+            let answer = connection.request(Method::POST, &path, &[], Bytes::from(data)).await?;
             let status = answer.status;
-            let (_, dialled) = answer.whole(MAX_ANSWER).await?;
-            Ok::<_, crate::wire::WireError>((status, dialled))
+            let (_, connection) = answer.whole(MAX_ANSWER).await?;
+            Ok::<_, crate::wire::WireError>((status, connection))
         };
         match posted.await {
-            Ok((status, dialled)) => {
-                kept = Some(dialled);
+            Ok((status, connection)) => {
+                kept = Some(connection);
                 if !status.is_success() {
                     tracing::warn!(sub = reading.plan.sub, %status, "an event was not published");
                 }

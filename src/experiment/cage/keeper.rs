@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::{Said, describe};
-use crate::client::Cage;
+use crate::client::LaunchSpec;
 
 /// How long a start may take in all: every command before it is bounded, and so is the display.
 const START: Duration = Duration::from_secs(60);
@@ -22,10 +22,10 @@ const END: Duration = Duration::from_secs(5);
 
 /// Why there is no browser in its cage.
 #[derive(Debug, thiserror::Error)]
-pub enum CagedError {
+pub enum BrowserError {
     /// The cage's own process could not be started or spoken to.
     #[error("the browser's cage does not start")]
-    Cage(#[from] io::Error),
+    LaunchSpec(#[from] io::Error),
     /// The cage says why it could not start the browser.
     #[error("the browser does not start: {0}")]
     Browser(String),
@@ -35,9 +35,9 @@ pub enum CagedError {
 }
 
 /// A browser in its cage, as the runner holds it. Dropping it closes the cage's input, and with that ends the
-/// browser; [`Caged::end`] also waits until nothing is left.
+/// browser; [`BrowserProcess::end`] also waits until nothing is left.
 #[derive(Debug)]
-pub struct Caged {
+pub struct BrowserProcess {
     child: Child,
     /// Held open for as long as the browser is wanted.
     input: ChildStdin,
@@ -46,10 +46,10 @@ pub struct Caged {
     exited: Option<String>,
 }
 
-impl Caged {
+impl BrowserProcess {
     /// Starts a cage: `program` is this program, which runs it as `child browser`. What the cage and the browser
     /// print goes to `log`. Returns once the browser's process runs, at most 60 s later.
-    pub async fn start(program: &Path, cage: &Cage, log: File) -> Result<Self, CagedError> {
+    pub async fn start(program: &Path, cage: &LaunchSpec, log: File) -> Result<Self, BrowserError> {
         let mut child = Command::new(program)
             .args(["child", "browser"])
             .stdin(Stdio::piped())
@@ -68,12 +68,12 @@ impl Caged {
             input.write_all(&line).await?;
             hear(&mut output, &mut child).await
         });
-        match heard.await.map_err(|_| CagedError::Silent)?? {
+        match heard.await.map_err(|_| BrowserError::Silent)?? {
             Said::Pid(pid) => Ok(Self { child, input, output, browser: Pid::from_raw(pid), exited: None }),
             Said::Error(why) | Said::Exited(why) => {
                 // Its profile is gone before the next trial starts.
                 let _ = timeout(END, child.wait()).await;
-                Err(CagedError::Browser(why))
+                Err(BrowserError::Browser(why))
             }
         }
     }

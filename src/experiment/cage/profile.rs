@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
-use super::{CageError, display, family};
+use super::{LaunchError, display, family};
 
 /// How a profile's folder begins.
 const PREFIX: &str = "transport-lab-";
@@ -46,16 +46,16 @@ impl Profile {
     }
 
     /// Writes files by their path within the profile; `{profile}` in a text is filled in.
-    pub(super) fn fill(&self, files: &BTreeMap<String, String>) -> Result<(), CageError> {
+    pub(super) fn fill(&self, files: &BTreeMap<String, String>) -> Result<(), LaunchError> {
         for (name, text) in files {
             let within = Path::new(name);
             if !within.components().all(|part| matches!(part, Component::Normal(_))) || within.file_name().is_none() {
-                return Err(CageError::Outside(name.clone()));
+                return Err(LaunchError::Outside(name.clone()));
             }
             let path = self.path().join(within);
             let parent = path.parent().unwrap_or(self.path());
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(CageError::Profile)?;
-            fs::write(&path, self.fill_in(text)).map_err(CageError::Profile)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(LaunchError::Profile)?;
+            fs::write(&path, self.fill_in(text)).map_err(LaunchError::Profile)?;
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ mod tests {
         let profile = Profile::make().unwrap();
         for name in ["../x", "/etc/x", "a/../../x", "", "."] {
             let files = BTreeMap::from([(name.to_owned(), String::new())]);
-            assert!(matches!(profile.fill(&files), Err(CageError::Outside(_))), "{name}");
+            assert!(matches!(profile.fill(&files), Err(LaunchError::Outside(_))), "{name}");
         }
         let files = BTreeMap::from([("a/b.js".to_owned(), "in {profile}".to_owned())]);
         profile.fill(&files).unwrap();

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::CageError;
+use super::LaunchError;
 use super::profile::Profile;
 use crate::client::program;
 
@@ -24,13 +24,13 @@ const COMPLAINT: usize = 500;
 
 /// This process's standard input: one line, and then its end. A signal to end is an end, too.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct ParentInput {
     /// The line, if there is one; closed at the end of the input.
     read: mpsc::Receiver<io::Result<String>>,
     signals: Vec<Signal>,
 }
 
-impl Input {
+impl ParentInput {
     /// Listens from a thread of its own: a read that still waits must not keep the process from ending.
     pub(super) fn listen() -> Self {
         let (sender, read) = mpsc::channel(1);
@@ -48,12 +48,12 @@ impl Input {
     }
 
     /// The first line; `None` when there is none.
-    pub(super) async fn line(&mut self) -> Result<Option<String>, CageError> {
+    pub(super) async fn line(&mut self) -> Result<Option<String>, LaunchError> {
         let line = tokio::select! {
             line = self.read.recv() => line,
             () = any(&mut self.signals) => None,
         };
-        line.transpose().map_err(|error| CageError::Line(error.to_string()))
+        line.transpose().map_err(|error| LaunchError::Line(error.to_string()))
     }
 
     /// Waits for the end of the input, or for a signal to end.
@@ -79,9 +79,9 @@ pub(super) async fn before(
     profile: &Profile,
     command: &[String],
     environment: &BTreeMap<String, String>,
-) -> Result<(), CageError> {
+) -> Result<(), LaunchError> {
     let argv: Vec<String> = command.iter().map(|word| profile.fill_in(word)).collect();
-    let failed = |why: String| CageError::Before { command: argv.join(" "), why };
+    let failed = |why: String| LaunchError::Before { command: argv.join(" "), why };
     let mut child = self::command(&argv, environment).map_err(|error| failed(error.to_string()))?;
     // Dropping it at the deadline kills it; what it may have started is ended with the rest of the family.
     let output = child.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).output();

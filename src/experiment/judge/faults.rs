@@ -1,8 +1,8 @@
 //! Faults, and what they leave possible.
 
-use super::{Complaint, complain, end_nanos};
+use super::{Invalid, complain, end_nanos};
 use crate::trial::Settings;
-use crate::trial::settings::{Counts, Delivery, Fault, FaultAct};
+use crate::trial::settings::{CountsRule, DeliveryRule, Fault, FaultAct};
 use crate::units::Span;
 
 /// Faults within the timeline, and expectations that they leave possible.
@@ -19,7 +19,7 @@ use crate::units::Span;
 ///   So it is where the server turns readers away for a while. With 503 one that doesn't come back misses what comes
 ///   after; with 204 it is told not to, and what comes after its end is not its own.
 /// - `at-most-once` stays possible under all of them: ids of another epoch are other ids.
-pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
+pub(super) fn check(settings: &Settings) -> Result<(), Invalid> {
     let census = settings.workload.census_nanos();
     for (index, fault) in settings.fault.iter().enumerate() {
         let setting = format!("fault.{index}");
@@ -36,13 +36,13 @@ pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
             FaultAct::EndStreams { .. } => (false, false),
         };
         let why = row.forbids;
-        if delivery && settings.expect.delivery == Delivery::ExactlyOnce {
+        if delivery && settings.expect.delivery == DeliveryRule::ExactlyOnce {
             let says = format!(
                 "{why}: `expect.delivery = \"exactly-once\"` is impossible; write \"at-most-once\" or \"observe\""
             );
             return complain(&setting, says);
         }
-        if counts && settings.expect.counts == Counts::Equal {
+        if counts && settings.expect.counts == CountsRule::Equal {
             let says = format!("{why}: `expect.counts = \"equal\"` is impossible; write \"observe\"");
             return complain(&setting, says);
         }
@@ -52,7 +52,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Complaint> {
 
 /// A fault begins and ends within the trial. How long one lasts that is over at once isn't read: where the kind is a
 /// factor, one `for` stands beside all of them. Nothing happens to a server while there is none.
-fn check_times(settings: &Settings, index: usize, fault: &Fault) -> Result<(), Complaint> {
+fn check_times(settings: &Settings, index: usize, fault: &Fault) -> Result<(), Invalid> {
     let setting = format!("fault.{index}");
     let end = end_nanos(settings);
     if fault.at.nanos() > end {

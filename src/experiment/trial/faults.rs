@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Early, Running, Which};
+use super::{EarlyEnd, TrialRunner, Which};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::{FaultAct, FaultKind};
 use crate::trial::{Down, Fact};
@@ -17,12 +17,16 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Begin(FaultKind),
-    End(FaultKind),
+    Participant(FaultKind),
 }
 
-impl Running<'_> {
+impl TrialRunner<'_> {
     /// From `go` to the end of the drain, faults included. Closed early, the census is taken then, by the server.
-    pub(super) async fn timeline(&mut self, go: u64, mut closing: Option<watch::Receiver<bool>>) -> Result<(), Early> {
+    pub(super) async fn timeline(
+        &mut self,
+        go: u64,
+        mut closing: Option<watch::Receiver<bool>>,
+    ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
         let mut steps = VecDeque::from(self.steps(go));
         let mut end = go + self.timeline_nanos();
@@ -33,7 +37,7 @@ impl Running<'_> {
                     let Some((_, step)) = step_at.and_then(|_| steps.pop_front()) else { break };
                     match step {
                         Step::Begin(kind) => self.begin_fault(kind).await?,
-                        Step::End(kind) => self.end_fault(kind, go).await?,
+                        Step::Participant(kind) => self.end_fault(kind, go).await?,
                     }
                 }
                 () = closed(&mut closing) => {
@@ -58,14 +62,14 @@ impl Running<'_> {
             let at = go + fault.at.nanos();
             steps.push((at, Step::Begin(fault.kind)));
             if fault.kind.row().lasts {
-                steps.push((at + fault.length().nanos(), Step::End(fault.kind)));
+                steps.push((at + fault.length().nanos(), Step::Participant(fault.kind)));
             }
         }
         steps.sort_by_key(|(at, _)| *at);
         steps
     }
 
-    async fn begin_fault(&mut self, kind: FaultKind) -> Result<(), Early> {
+    async fn begin_fault(&mut self, kind: FaultKind) -> Result<(), EarlyEnd> {
         let row = kind.row();
         self.note(Fact::Fault { t: monotonic_nanos(), fault: row.name.to_owned() })?;
         match row.act {
@@ -76,7 +80,7 @@ impl Running<'_> {
         if row.lasts { Ok(()) } else { self.fault_ended(kind) }
     }
 
-    async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), Early> {
+    async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), EarlyEnd> {
         match kind.row().act {
             FaultAct::KillServer { .. } => self.restart_server(go).await?,
             FaultAct::KillClient | FaultAct::EndStreams { .. } => {
@@ -86,7 +90,7 @@ impl Running<'_> {
         self.fault_ended(kind)
     }
 
-    fn fault_ended(&mut self, kind: FaultKind) -> Result<(), Early> {
+    fn fault_ended(&mut self, kind: FaultKind) -> Result<(), EarlyEnd> {
         Ok(self.note(Fact::FaultEnded { t: monotonic_nanos(), fault: kind.row().name.to_owned() })?)
     }
 
@@ -102,7 +106,7 @@ impl Running<'_> {
     }
 
     /// A new server at the ports of the one that was killed, which goes on with the schedule.
-    async fn restart_server(&mut self, go: u64) -> Result<(), Early> {
+    async fn restart_server(&mut self, go: u64) -> Result<(), EarlyEnd> {
         let until = self.within(LAST_LINES);
         while !self.gone[Which::Server as usize] {
             let heard = tokio::time::timeout_at(until, self.hear()).await;

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::super::RunError;
-use super::{Early, Running, Which};
+use super::{EarlyEnd, TrialRunner, Which};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Down, Fact};
 
 /// How long an end may take to say what it kept back.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-impl Running<'_> {
+impl TrialRunner<'_> {
     /// Tells an end to stop, and takes what it says until `done`.
-    pub(super) async fn last_words(&mut self, which: Which) -> Result<(), Early> {
+    pub(super) async fn last_words(&mut self, which: Which) -> Result<(), EarlyEnd> {
         self.order(which, Down::Stop).await;
         let until = self.within(LAST_WORDS);
         while !self.done[which as usize] && !self.killed[which as usize] {

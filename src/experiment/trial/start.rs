@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::cage::Caged;
-use super::super::end::End;
+use super::super::cage::BrowserProcess;
+use super::super::end::Participant;
 use super::super::{RunError, deal};
-use super::{Early, Running, Which, failed};
+use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
 use crate::text::chain;
@@ -28,13 +28,13 @@ const LISTEN: Duration = Duration::from_secs(10);
 /// machine is busy, now and then fetches its page and does nothing with it: of two hundred starts, about one.
 const STUCK: Duration = Duration::from_secs(15);
 
-impl Running<'_> {
-    pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, Early> {
+impl TrialRunner<'_> {
+    pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
         let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
         if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
-        let server = match End::process(&argv, log(folder, "server.log")?) {
+        let server = match Participant::process(&argv, log(folder, "server.log")?) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
         };
@@ -72,7 +72,7 @@ impl Running<'_> {
         found: &Found,
         ports: &[u16],
         folder: &Path,
-    ) -> Result<(), Early> {
+    ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
         let certs = &self.lab.certs;
         let hosts = deal::hosts(&settings.workload);
@@ -117,7 +117,7 @@ impl Running<'_> {
                     return Ok(());
                 }
                 Ok(_) => return Ok(()),
-                Err(Early::Ended(Outcome::TimedOut, _)) if may_be_stuck => {
+                Err(EarlyEnd::Ended(Outcome::TimedOut, _)) if may_be_stuck => {
                     tracing::warn!(client = row.name, "a browser never reported, and is started once more");
                     may_be_stuck = false;
                     self.end_by += STUCK;
@@ -136,14 +136,14 @@ impl Running<'_> {
         visit: &mut Visit<'_>,
         message: Box<TrialMessage>,
         log: File,
-    ) -> Result<End, Early> {
+    ) -> Result<Participant, EarlyEnd> {
         // A process needs no page; its command is the same for any address.
         Ok(match (row.command)(found, visit) {
             Launch::Process(mut argv) => {
                 if self.lab.rig == Some(Rig::Capped) {
                     argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
                 }
-                match End::process(&argv, log) {
+                match Participant::process(&argv, log) {
                     Ok(client) => {
                         client.order(Down::Trial(message)).await;
                         client
@@ -151,7 +151,7 @@ impl Running<'_> {
                     Err(error) => return failed(format!("the client could not be started: {error}")),
                 }
             }
-            Launch::Program(argv) => match End::program(&argv, log) {
+            Launch::Program(argv) => match Participant::program(&argv, log) {
                 Ok(client) => {
                     client.order(Down::Trial(message)).await;
                     client
@@ -167,8 +167,8 @@ impl Running<'_> {
                 let Launch::Browser(cage) = (row.command)(found, visit) else {
                     return failed("a browser that is also a process");
                 };
-                match Caged::start(&self.lab.program, &cage, log).await {
-                    Ok(caged) => End::browser(carrier, caged),
+                match BrowserProcess::start(&self.lab.program, &cage, log).await {
+                    Ok(caged) => Participant::browser(carrier, caged),
                     Err(error) => return failed(chain(&error)),
                 }
             }
@@ -176,7 +176,7 @@ impl Running<'_> {
     }
 
     /// Takes ends that are there already; a visitor's version is what its page says.
-    pub(super) async fn take_ends(&mut self, server: End, client: End) -> Result<(), Early> {
+    pub(super) async fn take_ends(&mut self, server: Participant, client: Participant) -> Result<(), EarlyEnd> {
         self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         self.client = Some(client);
         let version = self.ready(self.end_by).await?;
@@ -185,7 +185,7 @@ impl Running<'_> {
     }
 
     /// Waits until the client is, and gives its version as it says it.
-    async fn ready(&mut self, until: Instant) -> Result<String, Early> {
+    async fn ready(&mut self, until: Instant) -> Result<String, EarlyEnd> {
         loop {
             match self.next(until, "the client never reported").await? {
                 (Which::Client, Up::Ready { version }) => return Ok(version),

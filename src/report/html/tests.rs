@@ -3,7 +3,7 @@
 use super::*;
 use crate::report::Machine;
 use crate::stats::Calibration;
-use crate::stats::rig::Rig;
+use crate::stats::rig::RecordedTrial;
 use crate::stats::{lanes, summarise};
 use crate::trial::Plan;
 use crate::trial::{Alpn, Observation};
@@ -15,9 +15,9 @@ pub(in crate::report) fn run() -> (Plan, Vec<Observation>) {
         for (alpn, open) in [(Alpn::H1, h1), (Alpn::H2, 100), (Alpn::H3, 100)] {
             let trial = u32::try_from(rigs.len()).unwrap();
             let mut rig = if client == "webkit" && alpn == Alpn::H3 {
-                Rig::of(trial, 0, client, alpn)
+                RecordedTrial::of(trial, 0, client, alpn)
             } else {
-                Rig::held(trial, 0, client, alpn, open, 150)
+                RecordedTrial::held(trial, 0, client, alpn, open, 150)
             };
             if client == "webkit" && alpn == Alpn::H3 {
                 rig.end(Outcome::Unsupported, Some("WebKitGTK has no HTTP/3"));
@@ -39,7 +39,7 @@ pub(in crate::report) fn run() -> (Plan, Vec<Observation>) {
          "source": {"url": "https://example.org/open", "quote": "within a second"},
          "where": {"protocol": "sse/h1"}, "metric": "time-to-open.p99", "at-most": "1s"}
     ]"#;
-    Rig::plan(&rigs, serde_json::from_str(claims).unwrap())
+    RecordedTrial::plan(&rigs, serde_json::from_str(claims).unwrap())
 }
 
 fn title(name: &str) -> String {
@@ -144,20 +144,20 @@ fn text_that_looks_like_markup_is_shown_as_text() {
 
 #[test]
 fn a_run_without_a_single_number_still_has_a_page() {
-    let mut rig = Rig::of(0, 0, "chromium", Alpn::H1);
+    let mut rig = RecordedTrial::of(0, 0, "chromium", Alpn::H1);
     rig.end(Outcome::Failed, Some("the browser crashed"));
-    let (plan, observations) = Rig::plan(&[rig], Vec::new());
+    let (plan, observations) = RecordedTrial::plan(&[rig], Vec::new());
     let page = page(&plan, &observations);
     assert!(page.contains("the browser crashed") && !page.contains("<svg") && !page.contains("Lanes"));
 }
 
 #[test]
 fn still_waiting_is_drawn_as_such() {
-    let mut rig = Rig::new();
+    let mut rig = RecordedTrial::new();
     rig.probe_sent().wait(1500).census().end(Outcome::Completed, None);
     let claims = r#"[{"says": "It waits.", "source": {"url": "https://example.org/", "quote": "waits"},
                       "metric": "blocked-request", "at-least": "1s"}]"#;
-    let (plan, observations) = Rig::plan(&[rig], serde_json::from_str(claims).unwrap());
+    let (plan, observations) = RecordedTrial::plan(&[rig], serde_json::from_str(claims).unwrap());
     let page = page(&plan, &observations);
     assert!(page.contains("&#62; 1500\u{a0}ms") && page.contains("class=\"bar above\""));
 }

@@ -33,7 +33,7 @@ fn line(claim: &Claim, reference: &Reference) -> Option<claim::Line> {
 
 /// A panel's lines before they are placed from top to bottom.
 #[derive(Debug)]
-pub(super) struct Lines(Vec<Placed>);
+pub(super) struct PlacedLines(Vec<Placed>);
 
 #[derive(Debug)]
 struct Placed {
@@ -56,7 +56,7 @@ struct Bound {
 }
 
 /// The lines through these groups' bars. Claims with the same line share it.
-pub(super) fn lines(drawing: &Drawing<'_>, groups: &[&Group]) -> Lines {
+pub(super) fn lines(drawing: &Drawing<'_>, groups: &[&Group]) -> PlacedLines {
     let mut bounds: Vec<Bound> = Vec::new();
     for (claim, number) in drawing.plan.claims.iter().zip(1..) {
         let Some(line) = line(claim, &drawing.reference) else { continue };
@@ -75,7 +75,7 @@ pub(super) fn lines(drawing: &Drawing<'_>, groups: &[&Group]) -> Lines {
             }
         }
     }
-    Lines(placed(drawing, bounds))
+    PlacedLines(placed(drawing, bounds))
 }
 
 /// Places labels in as few rows as their widths allow.
@@ -111,7 +111,7 @@ fn text(bound: &Bound, unit: &str, within: bool) -> String {
     format!("{claims} {}: {}{space}{value}{arrow}", bound.claims.join(", "), bound.sign)
 }
 
-impl Lines {
+impl PlacedLines {
     /// How many rows the labels take.
     pub(super) fn rows(&self) -> f64 {
         f64::from(self.0.iter().map(|line| line.row + 1).max().unwrap_or(0))

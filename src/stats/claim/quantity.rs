@@ -9,7 +9,7 @@ use crate::units::{Size, Span};
 /// Checks a claim as far as it can be without a run: metrics that exist, exactly one comparison, quantities in
 /// the metric's unit (plain numbers for what is counted, and for a ratio). The error is for whoever wrote it.
 pub fn check(claim: &Claim) -> Result<(), String> {
-    Comparison::of(claim).map(|_| ())
+    ClaimComparison::of(claim).map(|_| ())
 }
 
 /// One of a metric's values: `latency`, `latency.p99`.
@@ -81,14 +81,14 @@ fn nearest(name: &str) -> Option<&'static str> {
 
 /// A claim's comparison, in the metric's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Comparison {
+pub(super) enum ClaimComparison {
     Equals(f64),
     AtMost(f64),
     AtLeast(f64),
     Within(f64, f64),
 }
 
-impl Comparison {
+impl ClaimComparison {
     /// The comparison of a claim.
     pub(super) fn of(claim: &Claim) -> Result<Self, String> {
         let mut unit = Reference::parse(&claim.metric)?.metric.unit;

@@ -1,6 +1,6 @@
 //! What the repeats of one combination decide together, and how many more it would take.
 
-use super::quantity::Comparison;
+use super::quantity::ClaimComparison;
 use super::{Datum, Verdict};
 use crate::stats::number;
 use crate::stats::sample::{WANTED, interval, median};
@@ -26,7 +26,7 @@ impl Decision {
 /// (`within`) a mixture decides nothing. What is measured (`unit` is that of a measure) scatters, and the claim is about
 /// its median: that decides if its interval of 95 % lies on one side, which takes six repeats at least; else it is said
 /// how many repeats it would take.
-pub(super) fn decide(data: &[Datum], comparison: &Comparison, unit: &str) -> Decision {
+pub(super) fn decide(data: &[Datum], comparison: &ClaimComparison, unit: &str) -> Decision {
     let decided: Vec<Option<bool>> =
         data.iter().map(|datum| datum.range.and_then(|range| comparison.holds(range))).collect();
     if let Some(&Some(first)) = decided.first()
@@ -78,7 +78,7 @@ const MOST: f64 = 1000.0;
 /// five when n ≥ ((1.96 + 0.84) · √(π/2) · s / d)², 1.96 and 0.84 being the normal quantiles of 97.5 % and 80 %. Of
 /// the distance, what the clocks may be off is taken away first: no number of repeats makes that smaller. [`LEAST`] at
 /// least, and more than there were.
-fn needed(ranges: &[[f64; 2]], comparison: &Comparison) -> Option<String> {
+fn needed(ranges: &[[f64; 2]], comparison: &ClaimComparison) -> Option<String> {
     let values: Vec<f64> = ranges.iter().map(|[low, high]| f64::midpoint(*low, *high)).collect();
     let off = ranges.iter().map(|[low, high]| (high - low) / 2.0).fold(0.0, f64::max);
     let middle = median(values.iter().copied())?;
@@ -103,14 +103,14 @@ mod tests {
 
     use super::*;
 
-    fn decided(values: &[f64], off: f64, comparison: Comparison, unit: &str) -> (Verdict, String) {
+    fn decided(values: &[f64], off: f64, comparison: ClaimComparison, unit: &str) -> (Verdict, String) {
         let datum = |value: &f64| Datum { range: Some([value - off, value + off]), text: String::new() };
         let data: Vec<Datum> = values.iter().map(datum).collect();
         let Decision { verdict, note } = decide(&data, &comparison, unit);
         (verdict, note.unwrap_or_default())
     }
 
-    const AT_MOST_50: Comparison = Comparison::AtMost(50.0);
+    const AT_MOST_50: ClaimComparison = ClaimComparison::AtMost(50.0);
 
     #[test]
     fn one_repeat_beyond_the_bound_does_not_outweigh_nine_below() {
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn one_count_that_contradicts_refutes_what_allows_for_none() {
         let verdict = |values: &[f64], comparison| decided(values, 0.0, comparison, "events").0;
-        assert_eq!(verdict(&[0.0, 3.0, 17.0], Comparison::Equals(0.0)), Verdict::Refuted);
-        assert_eq!(verdict(&[17.0, 0.0, 0.0, 0.0, 0.0], Comparison::AtMost(16.0)), Verdict::Refuted);
-        assert_eq!(verdict(&[5.0, 5.0, 4.0], Comparison::AtLeast(5.0)), Verdict::Refuted);
-        assert_eq!(verdict(&[0.0; 5], Comparison::Equals(0.0)), Verdict::Confirmed);
-        assert_eq!(verdict(&[0.0, 3.0, 17.0], Comparison::Within(0.0, 3.0)), Verdict::Inconclusive, "a tolerance");
+        assert_eq!(verdict(&[0.0, 3.0, 17.0], ClaimComparison::Equals(0.0)), Verdict::Refuted);
+        assert_eq!(verdict(&[17.0, 0.0, 0.0, 0.0, 0.0], ClaimComparison::AtMost(16.0)), Verdict::Refuted);
+        assert_eq!(verdict(&[5.0, 5.0, 4.0], ClaimComparison::AtLeast(5.0)), Verdict::Refuted);
+        assert_eq!(verdict(&[0.0; 5], ClaimComparison::Equals(0.0)), Verdict::Confirmed);
+        assert_eq!(verdict(&[0.0, 3.0, 17.0], ClaimComparison::Within(0.0, 3.0)), Verdict::Inconclusive, "a tolerance");
         let unknown = Datum { range: None, text: String::new() };
         let known = |value: f64| Datum { range: Some([value, value]), text: String::new() };
-        let beside = |value| decide(&[unknown.clone(), known(value)], &Comparison::Equals(0.0), "events").verdict;
+        let beside = |value| decide(&[unknown.clone(), known(value)], &ClaimComparison::Equals(0.0), "events").verdict;
         assert_eq!([beside(3.0), beside(0.0)], [Verdict::Refuted, Verdict::Inconclusive]);
     }
 

@@ -1,7 +1,7 @@
 //! Claims against rigged runs.
 
 use super::*;
-use crate::stats::rig::Rig;
+use crate::stats::rig::RecordedTrial;
 use crate::stats::{ClaimResult, check_claim, summarise};
 use crate::trial::Alpn;
 
@@ -12,8 +12,8 @@ fn claim(rest: &str) -> Claim {
     serde_json::from_str(&text).unwrap()
 }
 
-fn decided(rigs: &[Rig], rest: &str) -> ClaimResult {
-    let (plan, observations) = Rig::plan(rigs, vec![claim(rest)]);
+fn decided(rigs: &[RecordedTrial], rest: &str) -> ClaimResult {
+    let (plan, observations) = RecordedTrial::plan(rigs, vec![claim(rest)]);
     summarise(&plan, &observations).claims.remove(0)
 }
 
@@ -22,12 +22,12 @@ const ONCE: &str = "; n = 1, which doesn't show how much it varies";
 
 const SIX: &str = r#""where": {"protocol": "sse/h1"}, "metric": "open-streams", "equals": 6"#;
 
-fn three_browsers(last: u32) -> Vec<Rig> {
+fn three_browsers(last: u32) -> Vec<RecordedTrial> {
     vec![
-        Rig::held(0, 0, "chromium", Alpn::H1, 6, 10),
-        Rig::held(1, 0, "firefox", Alpn::H1, 6, 10),
-        Rig::held(2, 0, "webkit", Alpn::H1, last, 10),
-        Rig::held(3, 0, "chromium", Alpn::H2, 9, 10),
+        RecordedTrial::held(0, 0, "chromium", Alpn::H1, 6, 10),
+        RecordedTrial::held(1, 0, "firefox", Alpn::H1, 6, 10),
+        RecordedTrial::held(2, 0, "webkit", Alpn::H1, last, 10),
+        RecordedTrial::held(3, 0, "chromium", Alpn::H2, 9, 10),
     ]
 }
 
@@ -52,11 +52,11 @@ fn one_client_is_enough_to_refute() {
 
 #[test]
 fn who_can_not_take_part_neither_confirms_nor_refutes() {
-    let mut rig = Rig::of(4, 0, "webkit", Alpn::H3);
+    let mut rig = RecordedTrial::of(4, 0, "webkit", Alpn::H3);
     rig.end(Outcome::Unsupported, Some("WebKitGTK has no HTTP/3"));
     let result = decided(&[rig.clone()], r#""metric": "open-streams", "equals": 6"#);
     assert_eq!(result.verdict, Verdict::Inconclusive, "nobody took part");
-    let with = [rig, Rig::held(5, 0, "chromium", Alpn::H3, 6, 10)];
+    let with = [rig, RecordedTrial::held(5, 0, "chromium", Alpn::H3, 6, 10)];
     let result = decided(&with, r#""metric": "open-streams", "equals": 6"#);
     assert_eq!(result.verdict, Verdict::Confirmed);
     let said = "chromium 156.0 held 6, webkit did not take part (WebKitGTK has no HTTP/3)";
@@ -65,7 +65,7 @@ fn who_can_not_take_part_neither_confirms_nor_refutes() {
 
 #[test]
 fn a_failed_trial_decides_nothing_whatever_its_numbers() {
-    let mut rig = Rig::held(0, 0, "chromium", Alpn::H1, 6, 10);
+    let mut rig = RecordedTrial::held(0, 0, "chromium", Alpn::H1, 6, 10);
     rig.end(Outcome::Failed, Some("2 events lost"));
     let result = decided(&[rig], SIX);
     assert_eq!(result.verdict, Verdict::Inconclusive);
@@ -73,8 +73,8 @@ fn a_failed_trial_decides_nothing_whatever_its_numbers() {
 }
 
 /// Repeats of one combination, each with so many open.
-fn repeats(open: &[u32]) -> Vec<Rig> {
-    let rig = |(at, &open): (u32, &u32)| Rig::held(at, at, "chromium", Alpn::H1, open, 10);
+fn repeats(open: &[u32]) -> Vec<RecordedTrial> {
+    let rig = |(at, &open): (u32, &u32)| RecordedTrial::held(at, at, "chromium", Alpn::H1, open, 10);
     (0..).zip(open).map(rig).collect()
 }
 
@@ -95,7 +95,7 @@ fn one_repeat_that_contradicts_refutes_and_all_say_their_numbers() {
 fn a_verdict_says_of_how_many_trials_it_is() {
     let mut rigs = repeats(&[6, 6, 6]);
     rigs[1].end(Outcome::Failed, Some("2 events lost"));
-    rigs.push(Rig::held(3, 0, "firefox", Alpn::H1, 6, 10));
+    rigs.push(RecordedTrial::held(3, 0, "firefox", Alpn::H1, 6, 10));
     let result = decided(&rigs, SIX);
     assert_eq!((result.per_client["chromium"].n, result.per_client["firefox"].n), ([2, 2], [1, 1]));
     assert!(result.evidence.ends_with("; n = 1 to 2"), "{}", result.evidence);
@@ -104,7 +104,8 @@ fn a_verdict_says_of_how_many_trials_it_is() {
 
 #[test]
 fn a_combination_that_contradicts_refutes_though_another_agrees() {
-    let rigs = [Rig::held(0, 0, "native", Alpn::H1, 6, 10), Rig::held(1, 0, "native", Alpn::H2, 10, 10)];
+    let rigs =
+        [RecordedTrial::held(0, 0, "native", Alpn::H1, 6, 10), RecordedTrial::held(1, 0, "native", Alpn::H2, 10, 10)];
     let result = decided(&rigs, r#""metric": "open-streams", "at-most": 6"#);
     assert_eq!(result.verdict, Verdict::Refuted);
     assert_eq!(result.evidence, format!("native 156.0 held 6 (sse/h1), 10 (sse/h2){ONCE}"));
@@ -119,10 +120,10 @@ fn no_trial_about_it_is_said_so() {
 #[test]
 fn a_ratio_pairs_trials_that_differ_only_in_what_it_names() {
     let rigs = [
-        Rig::held(0, 0, "native", Alpn::H1, 5, 20),
-        Rig::held(1, 0, "native", Alpn::H2, 15, 20),
-        Rig::held(2, 0, "chromium", Alpn::H1, 6, 20),
-        Rig::held(3, 0, "chromium", Alpn::H2, 18, 20),
+        RecordedTrial::held(0, 0, "native", Alpn::H1, 5, 20),
+        RecordedTrial::held(1, 0, "native", Alpn::H2, 15, 20),
+        RecordedTrial::held(2, 0, "chromium", Alpn::H1, 6, 20),
+        RecordedTrial::held(3, 0, "chromium", Alpn::H2, 18, 20),
     ];
     let rest = r#""where": {"protocol": "sse/h2"}, "metric": "open-streams", "equals": 3, "than": {"where": {"protocol": "sse/h1"}}"#;
     let result = decided(&rigs, rest);
@@ -132,7 +133,7 @@ fn a_ratio_pairs_trials_that_differ_only_in_what_it_names() {
 
 #[test]
 fn a_request_still_waiting_decides_what_it_can() {
-    let mut rig = Rig::new();
+    let mut rig = RecordedTrial::new();
     rig.probe_sent().wait(1500).census().end(Outcome::Completed, None);
     let verdict = |rest: &str| decided(&[rig.clone()], &format!(r#""metric": "blocked-request", {rest}"#)).verdict;
     assert_eq!(verdict(r#""at-least": "1s""#), Verdict::Confirmed);
@@ -144,7 +145,7 @@ fn a_request_still_waiting_decides_what_it_can() {
 
 #[test]
 fn an_uncertain_clock_decides_only_beyond_its_uncertainty() {
-    let mut rig = Rig::new();
+    let mut rig = RecordedTrial::new();
     rig.clock(1_000_000).attach(0, 1).open(0).publish(0).receive_at(0, 0, 10_000_000);
     rig.end(Outcome::Completed, None);
     let verdict = |rest: &str| decided(&[rig.clone()], &format!(r#""metric": "latency", {rest}"#)).verdict;
@@ -155,7 +156,7 @@ fn an_uncertain_clock_decides_only_beyond_its_uncertainty() {
 
 #[test]
 fn a_machine_that_publishes_late_decides_no_latency() {
-    let mut rig = Rig::new();
+    let mut rig = RecordedTrial::new();
     rig.attach(0, 1).open(0).publish_late(0, 2_000_000).wait(3).receive(0, 0).end(Outcome::Completed, None);
     let result = decided(&[rig], r#""metric": "latency", "at-most": "50ms""#);
     assert_eq!(result.verdict, Verdict::Inconclusive);
@@ -165,7 +166,7 @@ fn a_machine_that_publishes_late_decides_no_latency() {
 #[test]
 fn a_kernel_that_drops_datagrams_decides_no_latency_over_them() {
     let result = |alpn, dropped| {
-        let mut rig = Rig::of(0, 0, "native", alpn);
+        let mut rig = RecordedTrial::of(0, 0, "native", alpn);
         rig.attach(0, 1).open(0).publish(0).wait(3).receive(0, 0).machine(2.0, dropped);
         rig.end(Outcome::Completed, None);
         decided(&[rig], r#""metric": "latency", "at-most": "50ms""#)
@@ -187,7 +188,7 @@ fn a_kernel_that_drops_datagrams_decides_no_latency_over_them() {
 #[test]
 fn every_time_on_the_network_is_the_machines_where_its_datagrams_were_dropped_and_nothing_else_is() {
     let limited = |alpn| {
-        let mut rig = Rig::of(0, 0, "native", alpn);
+        let mut rig = RecordedTrial::of(0, 0, "native", alpn);
         rig.request(0).attach(0, 1).wait(2).open(0).publish(0).wait(3).receive(0, 0).machine(50.0, 1);
         let metrics = rig.result().metrics;
         let limited = metrics.iter().filter(|(_, entry)| entry.machine_limited.is_some());
@@ -200,7 +201,7 @@ fn every_time_on_the_network_is_the_machines_where_its_datagrams_were_dropped_an
 
 #[test]
 fn a_p99_of_few_samples_says_how_many_it_takes() {
-    let rig = Rig::held(0, 0, "chromium", Alpn::H2, 6, 6);
+    let rig = RecordedTrial::held(0, 0, "chromium", Alpn::H2, 6, 6);
     let result = decided(&[rig], r#""metric": "time-to-open.p99", "at-most": "1s""#);
     assert_eq!(result.verdict, Verdict::Inconclusive);
     let said = "chromium 156.0 gave 6 of the 100 samples that time-to-open.p99 takes";

@@ -1,7 +1,7 @@
 //! Rigged runs side by side.
 
 use super::*;
-use crate::stats::rig::Rig;
+use crate::stats::rig::RecordedTrial;
 use crate::stats::summarise;
 use crate::trial::{Alpn, Observation};
 
@@ -9,12 +9,16 @@ const CLAIMS: &str = r#"[{"says": "A browser holds six.", "source": {"url": "htt
     "where": {"client": "chromium", "protocol": "sse/h1"}, "metric": "open-streams", "equals": 6}]"#;
 
 /// Chromium over HTTP/1.1 and 2, with so many open.
-fn rigs(h1: u32, h2: u32) -> Vec<Rig> {
-    vec![Rig::held(0, 0, "chromium", Alpn::H1, h1, 150), Rig::held(1, 0, "chromium", Alpn::H2, h2, 150)]
+fn rigs(h1: u32, h2: u32) -> Vec<RecordedTrial> {
+    vec![
+        RecordedTrial::held(0, 0, "chromium", Alpn::H1, h1, 150),
+        RecordedTrial::held(1, 0, "chromium", Alpn::H2, h2, 150),
+    ]
 }
 
-fn run(rigs: &[Rig]) -> (Plan, Summary) {
-    let (plan, observations): (Plan, Vec<Observation>) = Rig::plan(rigs, serde_json::from_str(CLAIMS).unwrap());
+fn run(rigs: &[RecordedTrial]) -> (Plan, Summary) {
+    let (plan, observations): (Plan, Vec<Observation>) =
+        RecordedTrial::plan(rigs, serde_json::from_str(CLAIMS).unwrap());
     let summary = summarise(&plan, &observations);
     (plan, summary)
 }
@@ -53,7 +57,7 @@ fn opened_in(ms: u64) -> (Plan, Summary) {
 
 fn opened_in_repeats(ms: u64, repeats: u32) -> (Plan, Summary) {
     let rig = |repeat: u32| {
-        let mut rig = Rig::of(repeat, repeat, "chromium", Alpn::H2);
+        let mut rig = RecordedTrial::of(repeat, repeat, "chromium", Alpn::H2);
         rig.request(0).attach(0, 1).wait(ms + u64::from(repeat)).open(0).census().write(&[0]).receive_last(0);
         rig.end(Outcome::Completed, None);
         rig
@@ -74,7 +78,7 @@ fn intervals_that_overlap_are_told_from_those_that_are_apart() {
         comparison.numbers.iter().find(|change| change.metric == "time-to-open").unwrap().intervals
     };
     assert_eq!([of_six(5, 6), of_six(5, 50)], [Intervals::Overlap, Intervals::Apart]);
-    let one = Rig::held(0, 0, "chromium", Alpn::H2, 1, 1);
+    let one = RecordedTrial::held(0, 0, "chromium", Alpn::H2, 1, 1);
     let comparison = compared(&opened_in(5), &run(&[one]));
     let change = comparison.numbers.iter().find(|change| change.metric == "time-to-open").unwrap();
     assert_eq!(change.intervals, Intervals::TooFew);
@@ -132,12 +136,12 @@ fn versions_outcomes_settings_and_claims_that_differ_are_told() {
 #[test]
 fn what_is_only_known_to_be_above_something_has_no_difference() {
     let waiting = |ms: u64| {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.probe_sent().wait(ms).census().end(Outcome::Completed, None);
         run(&[rig])
     };
     assert!(compared(&waiting(1000), &waiting(1500)).is_none(), "neither was answered");
-    let mut answered = Rig::new();
+    let mut answered = RecordedTrial::new();
     answered.probe_sent().wait(5).probe_answered(204).census().end(Outcome::Completed, None);
     let comparison = compared(&waiting(1000), &run(&[answered]));
     let change = comparison.numbers.iter().find(|change| change.metric == "blocked-request").unwrap();

@@ -49,11 +49,11 @@ fn beside_wait(record: &Record<'_>) -> Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
 
     #[test]
     fn each_actor_gives_its_wait_whatever_the_answer_was() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.beside_sent(0)
             .wait(4)
             .beside_answered(0, "204")
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_actor_without_an_answer_by_the_census_is_above_what_it_waited() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.beside_sent(0).wait(4).beside_answered(0, "204").beside_sent(1).wait(700).census();
         rig.wait(3).beside_answered(1, "open");
         let entry = rig.metric(&BESIDE_WAIT);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn with_nothing_beside_there_is_no_wait() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).census();
         assert_eq!(rig.metric(&BESIDE_WAIT).absent.as_deref(), Some("nothing was asked beside the subscriptions"));
         rig.beside_sent(0);

@@ -165,11 +165,11 @@ fn some<'a>(all: impl Iterator<Item = (u32, Vec<&'a str>)>) -> Ids<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
 
     /// Two open subscriptions, two events and the census, all received once and in order.
-    fn whole() -> Rig {
-        let mut rig = Rig::new();
+    fn whole() -> RecordedTrial {
+        let mut rig = RecordedTrial::new();
         for sub in 0..2 {
             rig.request(sub).attach(sub, 1).open(sub);
         }
@@ -178,13 +178,13 @@ mod tests {
         rig
     }
 
-    fn counts(rig: &Rig) -> [Option<f64>; 4] {
+    fn counts(rig: &RecordedTrial) -> [Option<f64>; 4] {
         [&RECEIVED, &LOST, &DUPLICATED, &REORDERED].map(|metric| rig.metric(metric).median)
     }
 
     #[test]
     fn what_waited_to_be_sent_is_known_of_those_who_sent() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0);
         assert!(rig.metric(&BUFFERED).absent.unwrap().contains("nobody sent"));
         rig.buffered(0, 10).buffered(0, 4).buffered(1, 0);
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn an_event_is_lost_only_to_who_was_open_when_it_was_published() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.publish(0);
         rig.request(0).attach(0, 1).open(0); // too late for event 0
         rig.request(1).attach(1, 1); // never opened
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn who_is_away_for_good_loses_what_is_published_until_the_census() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         for sub in 0..20 {
             rig.request(sub).attach(sub, 1).open(sub);
         }
@@ -228,10 +228,12 @@ mod tests {
         rig.census().write(&there).receive_all_census(&there);
         assert_eq!(rig.metric(&LOST).median, Some(6.0), "two events and the census, to two readers");
         assert_eq!(rig.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(2.0));
-        rig.planned.settings.expect.counts = crate::trial::settings::Counts::Equal;
+        rig.planned.settings.expect.counts = crate::trial::settings::CountsRule::Equal;
         let said = crate::stats::judge(&rig.planned, &rig.observations).unwrap_err();
         assert_eq!(said, "6 events lost at 2 subscriptions, the first k3f0-1 at subscription 18");
-        for tolerant in [crate::trial::settings::Delivery::AtMostOnce, crate::trial::settings::Delivery::Observe] {
+        for tolerant in
+            [crate::trial::settings::DeliveryRule::AtMostOnce, crate::trial::settings::DeliveryRule::Observe]
+        {
             rig.planned.settings.expect.delivery = tolerant;
             assert_eq!(crate::stats::judge(&rig.planned, &rig.observations), Ok(()));
         }
@@ -256,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_event_after_a_later_one_is_out_of_order_once() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).open(0).publish(0).publish(1).publish(2).census();
         rig.receive(0, 2).receive(0, 0).receive(0, 1).receive_last(0);
         assert_eq!(counts(&rig), [Some(4.0), Some(0.0), Some(0.0), Some(2.0)]);
@@ -264,11 +266,11 @@ mod tests {
 
     #[test]
     fn who_comes_back_misses_what_was_published_meanwhile_and_who_is_turned_away_does_not() {
-        let mut back = Rig::new();
+        let mut back = RecordedTrial::new();
         back.request(0).attach(0, 1).open(0).wait(1).close(0).publish(0).wait(1).request(0).close(0).publish(1);
         back.request(0).attach(0, 1).open(0).census().receive_last(0);
         assert_eq!(back.metric(&LOST).median, Some(2.0));
-        let mut away = Rig::new();
+        let mut away = RecordedTrial::new();
         away.request(0).attach(0, 1).open(0).wait(1);
         let t = away.now();
         away.fact(crate::trial::Fact::Fault { t, fault: "no-content".to_owned() });
@@ -277,7 +279,7 @@ mod tests {
         assert_eq!(away.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(0.0), "it was told so");
         // One that is back once the fault is over, and cut again by something else, is a reader still.
         let (t, fault) = (away.wait(1).now(), "no-content".to_owned());
-        let mut again = Rig::new();
+        let mut again = RecordedTrial::new();
         again.request(0).attach(0, 1).open(0).wait(1).fact(crate::trial::Fact::Fault { t, fault: fault.clone() });
         again.wait(1).close(0).wait(100).fact(crate::trial::Fact::FaultEnded { t: t + 1, fault });
         again.request(0).attach(0, 1).open(0).wait(1).close(0).wait(1).publish(0).census();
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn the_epoch_of_a_server_that_was_started_anew_comes_after_that_of_the_one_before() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).open(0).publish(0).publish(1).receive(0, 0).receive(0, 1);
         rig.publish_as("a000-1", 2).receive_id(0, "a000-1").publish_as("a000-2", 3).receive_id(0, "a000-2");
         assert_eq!(rig.metric(&REORDERED).median, Some(0.0));

@@ -90,33 +90,33 @@ fn recovery_time(record: &Record<'_>) -> Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
     use crate::trial::Fact;
 
-    fn fault_ends(rig: &mut Rig) -> &mut Rig {
+    fn fault_ends(rig: &mut RecordedTrial) -> &mut RecordedTrial {
         let t = rig.now();
         rig.fact(Fact::FaultEnded { t, fault: "refuse".to_owned() })
     }
 
     #[test]
     fn a_wait_runs_from_an_end_to_the_next_asking() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).wait(1).open(0).wait(5).close(0).wait(7).request(0).wait(1).close(0).wait(9).request(0);
         rig.request(1).wait(1).open(1).wait(5).close(1).wait(11).open(1);
         let entry = rig.metric(&RECONNECT_INTERVAL);
         assert_eq!((entry.n, entry.min, entry.median, entry.max), (3, Some(7.0), Some(9.0), Some(11.0)));
-        let mut none = Rig::new();
+        let mut none = RecordedTrial::new();
         none.request(0).open(0).close(0);
         assert_eq!(none.metric(&RECONNECT_INTERVAL).absent.as_deref(), Some("no subscription came back"));
     }
 
     #[test]
     fn who_was_cut_and_is_not_open_at_the_census_never_came_back() {
-        let fault = |rig: &mut Rig| {
+        let fault = |rig: &mut RecordedTrial| {
             let t = rig.now();
             rig.fact(Fact::Fault { t, fault: "restart-server".to_owned() });
         };
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         for sub in 0..5 {
             rig.request(sub).attach(sub, 1).open(sub);
         }
@@ -131,22 +131,22 @@ mod tests {
         // One that is back and only misses the census is back.
         none.census().receive_all_census(&[0]);
         assert_eq!(none.metric(&NEVER_BACK).median, Some(3.0));
-        let mut whole = Rig::new();
+        let mut whole = RecordedTrial::new();
         whole.request(0).attach(0, 1).open(0).census();
         assert_eq!(whole.metric(&NEVER_BACK).median, Some(0.0), "nothing cut it");
     }
 
     #[test]
     fn recovery_is_the_first_receipt_of_what_came_after_the_fault() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).open(0).publish(0).wait(1);
         fault_ends(&mut rig).wait(4).receive(0, 0).publish(1).wait(6).receive(0, 1).census().receive_last(0);
         assert_eq!(rig.metric(&RECOVERY_TIME).median, Some(10.0), "what was published before doesn't count");
-        let mut never = Rig::new();
+        let mut never = RecordedTrial::new();
         never.request(0).attach(0, 1).open(0).wait(1);
         fault_ends(&mut never).wait(25).census();
         assert_eq!(never.metric(&RECOVERY_TIME).above, Some(25.0));
-        let mut whole = Rig::new();
+        let mut whole = RecordedTrial::new();
         whole.request(0).census();
         assert!(whole.metric(&RECOVERY_TIME).absent.unwrap().contains("no fault"));
     }

@@ -154,11 +154,11 @@ fn unused(record: &Record<'_>) -> Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
 
     #[test]
     fn a_stream_is_open_when_the_census_reached_it_and_only_then() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         for sub in 0..5 {
             rig.request(sub);
         }
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn without_a_census_nobody_is_counted_as_not_open() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).attach(0, 1).open(0);
         for metric in [&OPEN, &SERVER_OPEN, &CONNECTIONS, &STREAMS_PER_CONNECTION] {
             let entry = rig.metric(metric);
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_feed_has_its_own_census() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.attach_to("f0", 0, 1).attach_to("f1", 1, 1);
         rig.census_of("f0").receive_last(0);
         rig.census_of("f1").receive_last(1);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn requests_let_go_by_a_closing_client_are_no_peak() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.attach(0, 1).attach(1, 2).detach(1, 2).attach(2, 3).census();
         rig.attach(3, 4).attach(4, 5).attach(5, 6);
         assert_eq!(rig.metric(&PEAK).median, Some(2.0));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn streams_of_another_trial_are_not_ours() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.attach_tagged(Some(99), 0, 1).attach_tagged(None, 1, 2).attach(2, 3).census();
         assert_eq!(rig.metric(&PEAK).median, Some(1.0));
         assert_eq!(rig.metric(&CONNECTIONS).median, Some(1.0));
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_connection_counts_while_it_carries_a_subscription() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.attach(0, 1).attach(1, 1).attach(2, 2).detach(2, 2).attach(3, 3).census();
         assert_eq!(rig.metric(&CONNECTIONS).median, Some(2.0));
         assert_eq!(rig.metric(&STREAMS_PER_CONNECTION).median, Some(2.0));
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn polls_have_no_connection_between_two() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.planned.promises.exchanges = crate::trial::Exchanges::Periodic;
         rig.request(0).attach(0, 1).open(0).detach(0, 1).census();
         for metric in [&CONNECTIONS, &STREAMS_PER_CONNECTION] {
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_connection_without_requests_is_unused_once_the_server_says_so() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.connect(1).attach(0, 1).connect(2).disconnect(2, 0).connect(3).disconnect(3, 1);
         assert_eq!(rig.metric(&CONNECTIONS_UNUSED).median, Some(1.0));
         rig.connect(4);

@@ -160,16 +160,16 @@ fn in_domain(values: Vec<f64>, otherwise: &str) -> Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::{MS, Rig};
+    use crate::stats::rig::{MS, RecordedTrial};
     use crate::trial::Fact;
 
     #[test]
     fn a_probe_without_an_answer_by_the_census_is_above_what_it_waited() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.probe_sent().wait(5).probe_answered(204).wait(10).census();
         assert_eq!(rig.metric(&BLOCKED_REQUEST).median, Some(5.0));
 
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.probe_sent().wait(1500).census().wait(3).probe_answered(204);
         let entry = rig.metric(&BLOCKED_REQUEST);
         assert_eq!((entry.n, entry.median, entry.above), (0, None, Some(1500.0)), "an answer after T is none");
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_was_never_sent_or_was_refused_is_absent() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.census();
         assert_eq!(rig.metric(&BLOCKED_REQUEST).absent.as_deref(), Some("no plain GET was sent"));
         rig.probe_sent().probe_answered(503);
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn opening_is_timed_for_those_that_opened() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).request(1).request(2).wait(4).open(0).wait(2).open(1).census();
         let entry = rig.metric(&TIME_TO_OPEN);
         assert_eq!((entry.n, entry.min, entry.median, entry.max), (2, Some(4.0), Some(5.0), Some(6.0)));
@@ -195,17 +195,17 @@ mod tests {
 
     #[test]
     fn where_none_opened_the_time_is_above_or_absent() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).wait(1).request(1).wait(9).census();
         assert_eq!(rig.metric(&TIME_TO_OPEN).above, Some(9.0));
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.request(0).close(0).census();
         assert!(rig.metric(&TIME_TO_OPEN).absent.unwrap().contains("closed by the rig"));
     }
 
     #[test]
     fn latency_runs_from_the_scheduled_time() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.attach(0, 1).open(0).publish_late(0, 2 * MS).wait(3).receive(0, 0).receive(0, 0);
         let entry = rig.metric(&LATENCY);
         assert_eq!((entry.n, entry.median), (1, Some(5.0)), "2 ms late and 3 ms under way; the duplicate is no value");
@@ -215,14 +215,14 @@ mod tests {
 
     #[test]
     fn what_was_caught_up_from_the_log_has_no_latency() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.publish(0).wait(50).attach(0, 1).open(0).receive(0, 0);
         assert_eq!(rig.metric(&LATENCY).absent.as_deref(), Some("no event was received"));
     }
 
     #[test]
     fn a_latency_below_three_uncertainties_is_only_less_than_that() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.clock(200_000).attach(0, 1).open(0).publish(0).receive_at(0, 0, -100_000);
         let entry = rig.metric(&LATENCY);
         assert_eq!(entry.uncertainty, Some(0.2));
@@ -233,22 +233,22 @@ mod tests {
 
     #[test]
     fn a_stall_is_the_longest_silence_beyond_the_schedule() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.attach(0, 1).open(0);
         rig.publish(0).receive(0, 0).wait(10).publish(1).wait(25).receive(0, 1).publish(2).receive(0, 2);
         let entry = rig.metric(&STALL);
         assert_eq!((entry.n, entry.median), (1, Some(25.0)));
-        let mut at_once = Rig::new();
+        let mut at_once = RecordedTrial::new();
         at_once.attach(0, 1).open(0).publish(0).wait(200).publish(1).wait(5).receive(0, 0).receive(0, 1);
         assert_eq!(at_once.metric(&STALL).median, Some(0.0), "nothing stalls for less than no time");
-        let mut one = Rig::new();
+        let mut one = RecordedTrial::new();
         one.attach(0, 1).open(0).publish(0).receive(0, 0);
         assert!(one.metric(&STALL).absent.is_some());
     }
 
     /// Two clients; each sends an event that comes to both, the other's 2 ms later.
-    fn sent_by_clients(direction: Direction) -> Rig {
-        let mut rig = Rig::new();
+    fn sent_by_clients(direction: Direction) -> RecordedTrial {
+        let mut rig = RecordedTrial::new();
         rig.planned.settings.workload.direction = direction;
         rig.clock(200_000).request(0).attach(0, 1).open(0).request(1).attach(1, 1).open(1);
         // The number in an event's data is one more than the event's.
@@ -267,7 +267,7 @@ mod tests {
         let (t, now) = (rig.now(), 5 * MS);
         rig.fact(Fact::Sent { t, sub: 0, event: 7, scheduled: t - now }).wait(1).publish(8).receive(0, 8);
         assert_eq!((rig.metric(&ROUND_TRIP).min, rig.metric(&LATENCY).min), (Some(1.0), Some(6.0)));
-        let mut none = Rig::new();
+        let mut none = RecordedTrial::new();
         none.attach(0, 1).open(0).publish(0).receive(0, 0);
         assert_eq!(none.metric(&ROUND_TRIP).absent.as_deref(), Some("nobody received what it sent"));
     }

@@ -101,11 +101,11 @@ fn bytes_per_event(record: &Record<'_>) -> Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rig::Rig;
+    use crate::stats::rig::RecordedTrial;
 
     #[test]
     fn cpu_is_divided_by_events_where_there_is_enough_of_it() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.usage(UsageAt::Go, 50_000, 0).attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
         assert!(rig.metric(&CPU_PER_EVENT).absent.unwrap().contains("not read"));
         let mut little = rig.clone();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_connecting_cost_is_no_part_of_a_delivery() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.usage(UsageAt::Go, 0, 0).attach(0, 1).open(0).usage(UsageAt::First, 900_000, 0).publish(0).receive(0, 0);
         let mut little = rig.clone();
         little.usage(UsageAt::End, 919_000, 0);
@@ -128,14 +128,14 @@ mod tests {
 
     #[test]
     fn cpu_for_no_event_is_absent() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.usage(UsageAt::Go, 0, 0).usage(UsageAt::End, 900_000, 0);
         assert_eq!(rig.metric(&CPU_PER_EVENT).absent.as_deref(), Some("no event was received"));
     }
 
     #[test]
     fn memory_is_divided_by_the_streams_that_the_server_had_open() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.usage(UsageAt::Go, 0, 1_000_000).attach(0, 1).attach(1, 1).census().write(&[0, 1]);
         rig.usage(UsageAt::Census, 0, 1_048_000);
         assert_eq!(rig.metric(&MEMORY_PER_STREAM).median, Some(24_000.0));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn traffic_is_divided_by_events_from_the_first_one_on() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.traffic(UsageAt::Go, 0, 0).traffic(UsageAt::First, 5_000, 500);
         rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
         assert!(rig.metric(&BYTES_PER_EVENT).absent.unwrap().contains("not read"));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn memory_for_no_stream_is_absent() {
-        let mut rig = Rig::new();
+        let mut rig = RecordedTrial::new();
         rig.usage(UsageAt::Go, 0, 1).census().usage(UsageAt::Census, 0, 9);
         assert_eq!(rig.metric(&MEMORY_PER_STREAM).absent.as_deref(), Some("no stream was open"));
     }

@@ -18,7 +18,7 @@ const TOO_LONG: u32 = 413;
 
 /// Why an event was not published.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum SessionPublishError {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("the event did not arrive whole in time")]
@@ -70,9 +70,14 @@ async fn both_ways(session: &Session, (mut send, mut recv): (SendStream, RecvStr
 }
 
 /// Reads a stream to its end and publishes it.
-async fn whole(session: &Session, stream: &mut RecvStream, publishing: &Publishing) -> Result<EventId, Refused> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, read_whole(stream)).await.map_err(|_| Refused::CutShort)?;
-    if let Err(Refused::Publish(PublishError::TooLong)) = read {
+async fn whole(
+    session: &Session,
+    stream: &mut RecvStream,
+    publishing: &Publishing,
+) -> Result<EventId, SessionPublishError> {
+    let read =
+        tokio::time::timeout(BODY_TIMEOUT, read_whole(stream)).await.map_err(|_| SessionPublishError::CutShort)?;
+    if let Err(SessionPublishError::Publish(PublishError::TooLong)) = read {
         let _ = stream.stop(session.stream_code(TOO_LONG));
     }
     Ok(publishing.publish("message", &read?)?)
@@ -80,14 +85,14 @@ async fn whole(session: &Session, stream: &mut RecvStream, publishing: &Publishi
 
 /// Not `read_to_end`, which reads out of order: quinn-proto 0.11.19 gives out again what was sent twice and was read in
 /// order before, such as a stream's beginning on HTTP/3, and then panics over the sum.
-async fn read_whole(stream: &mut RecvStream) -> Result<BytesMut, Refused> {
+async fn read_whole(stream: &mut RecvStream) -> Result<BytesMut, SessionPublishError> {
     let mut data = BytesMut::new();
     loop {
         let room = MAX_EVENT_BYTES + 1 - data.len();
         match stream.read_chunk(room, true).await {
             Ok(Some(chunk)) => data.extend_from_slice(&chunk.bytes),
             Ok(None) => return Ok(data),
-            Err(_) => return Err(Refused::CutShort),
+            Err(_) => return Err(SessionPublishError::CutShort),
         }
         if data.len() > MAX_EVENT_BYTES {
             return Err(PublishError::TooLong.into());

@@ -13,9 +13,9 @@ use quinn::SendStream;
 use serde_json::json;
 
 use super::publish::receive;
-use super::{Mode, Table};
-use crate::feed::{Gap, Next};
-use crate::transport::{FeedReader, Reading, Reply, json};
+use super::{Mode, SessionSettings};
+use crate::feed::{CursorItem, Gap};
+use crate::transport::{FeedReader, Reply, SubscriptionRequest, json};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::wire::session::SessionError;
@@ -29,8 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What a line says that isn't there for an event.
 const HEARTBEAT: Bytes = Bytes::from_static(b"\n");
 
-pub(in crate::transport) fn serve(reading: Reading<'_>, table: Table) -> Reply {
-    let Table { mode, finish, .. } = table;
+pub(in crate::transport) fn serve(reading: SubscriptionRequest<'_>, table: SessionSettings) -> Reply {
+    let SessionSettings { mode, finish, .. } = table;
     let mode = match reading.query.get("mode") {
         None => mode,
         Some(word) => match Mode::find(word) {
@@ -38,7 +38,7 @@ pub(in crate::transport) fn serve(reading: Reading<'_>, table: Table) -> Reply {
             None => return unknown(word).into(),
         },
     };
-    let reader = reading.beginning.after(reading.after);
+    let reader = reading.pending.after(reading.after);
     let publishing = reading.publishing;
     http::Response::new(ResponseBody::session(move |session| async move {
         let writing = Writing { session: &session, reader, sink: &publishing.sink };
@@ -74,7 +74,7 @@ fn unknown(word: &str) -> http::Response<ResponseBody> {
 
 /// Why nothing more is written.
 #[derive(Debug, thiserror::Error)]
-enum Unwritten {
+enum SessionWriteError {
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error("the reader stopped its stream")]
@@ -89,14 +89,14 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    async fn stream(mut self) -> Result<(), Unwritten> {
+    async fn stream(mut self) -> Result<(), SessionWriteError> {
         let mut stream = self.session.open_uni().await?;
         loop {
             let line = match self.reader.next().await {
-                Next::Event(event) => json::line(&event),
-                Next::Gap(gap) => json::gap_line(gap),
-                Next::Beat => HEARTBEAT,
-                Next::End => break,
+                CursorItem::Event(event) => json::line(&event),
+                CursorItem::Gap(gap) => json::gap_line(gap),
+                CursorItem::Beat => HEARTBEAT,
+                CursorItem::End => break,
             };
             stream.write_chunk(line).await?;
         }
@@ -105,7 +105,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn streams(mut self, finish: bool) -> Result<(), Unwritten> {
+    async fn streams(mut self, finish: bool) -> Result<(), SessionWriteError> {
         // Every stream until all of it is acknowledged, or the reader has stopped it; and those that aren't ended.
         let mut sent = FuturesUnordered::new();
         let mut open: VecDeque<SendStream> = VecDeque::new();
@@ -120,11 +120,11 @@ impl Writing<'_> {
                 next = self.reader.next(), if sent.len() < MAX_OPEN => next,
             };
             let object = match next {
-                Next::Event(event) => json::object(&event),
-                Next::Gap(gap) => json::gap_object(gap),
+                CursorItem::Event(event) => json::object(&event),
+                CursorItem::Gap(gap) => json::gap_object(gap),
                 // QUIC's own keep-alive says as much.
-                Next::Beat => continue,
-                Next::End => break,
+                CursorItem::Beat => continue,
+                CursorItem::End => break,
             };
             let opening = self.session.open_uni();
             let mut opening = std::pin::pin!(opening);
@@ -162,13 +162,13 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn datagrams(mut self) -> Result<(), Unwritten> {
+    async fn datagrams(mut self) -> Result<(), SessionWriteError> {
         loop {
             let object = match self.reader.next().await {
-                Next::Event(event) => json::object(&event),
-                Next::Gap(gap) => json::gap_object(gap),
-                Next::Beat => continue,
-                Next::End => return Ok(()),
+                CursorItem::Event(event) => json::object(&event),
+                CursorItem::Gap(gap) => json::gap_object(gap),
+                CursorItem::Beat => continue,
+                CursorItem::End => return Ok(()),
             };
             match self.session.send_datagram_in_turn(&object).await {
                 Ok(()) => {}
@@ -185,6 +185,6 @@ impl Writing<'_> {
 
     fn reached(&self, bound: &str, count: &AtomicU64) {
         let times = count.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
+        self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
     }
 }

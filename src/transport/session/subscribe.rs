@@ -8,9 +8,9 @@ use futures_util::stream::FuturesUnordered;
 use quinn::RecvStream;
 use tokio::sync::mpsc;
 
-use super::{Mode, Publish, Table};
+use super::{Mode, Publish, SessionSettings};
 use crate::transport::lines::Lines;
-use crate::transport::{Receipts, Subscribing, Told, with_query};
+use crate::transport::{ClientSubscription, Receipts, ServerMessage, with_query};
 use crate::wire::Session;
 use crate::wire::session::SessionError;
 
@@ -24,15 +24,19 @@ const MAX_READING: usize = 1024;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Reads until the session ends, and sends what is to be published meanwhile.
-pub(in crate::transport) async fn subscribe(token: &str, subscribing: Subscribing<'_>, table: Table) -> String {
-    let Subscribing { pool, target, path, receipts, outgoing, .. } = subscribing;
-    let Table { mode, publish, .. } = table;
+pub(in crate::transport) async fn subscribe(
+    token: &str,
+    subscribing: ClientSubscription<'_>,
+    table: SessionSettings,
+) -> String {
+    let ClientSubscription { pool, target, path, receipts, outgoing, .. } = subscribing;
+    let SessionSettings { mode, publish, .. } = table;
     let mut path = with_query(path, "mode", mode.word());
     if let Some(last) = receipts.last() {
         path = with_query(&path, "after", last);
     }
     let asked = match pool.connect(target).await {
-        Ok(dialled) => dialled.session(&path, token, &[]).await,
+        Ok(connection) => connection.session(&path, token, &[]).await,
         Err(error) => return error.to_string(),
     };
     let session = match asked {
@@ -115,7 +119,7 @@ async fn streams(session: &Session, receipts: &mut Receipts) -> Broke {
             Some(read) = reading.next(), if !reading.is_empty() => match read {
                 // It may stay open behind its event; dropped, it would be stopped.
                 Ok(Some((told, stream))) => {
-                    Told::note(told, receipts);
+                    ServerMessage::note(told, receipts);
                     reading.push(one(stream, false));
                 }
                 Ok(None) => {}
@@ -131,7 +135,7 @@ async fn streams(session: &Session, receipts: &mut Receipts) -> Broke {
 }
 
 /// Reads a stream's one event, as soon as all of it is there; or else until the stream's end.
-async fn one(mut stream: RecvStream, event: bool) -> Result<Option<(Told, RecvStream)>, String> {
+async fn one(mut stream: RecvStream, event: bool) -> Result<Option<(ServerMessage, RecvStream)>, String> {
     let mut object = BytesMut::new();
     while let Ok(Some(chunk)) = stream.read_chunk(CHUNK_BYTES, true).await {
         if !event {
@@ -143,7 +147,7 @@ async fn one(mut stream: RecvStream, event: bool) -> Result<Option<(Told, RecvSt
         }
         // The stream's end may come later, or not at all.
         if object.ends_with(b"}")
-            && let Ok(told) = Told::read(&object)
+            && let Ok(told) = ServerMessage::read(&object)
         {
             return Ok(Some((told, stream)));
         }
@@ -161,7 +165,7 @@ async fn datagrams(session: &Session, receipts: &mut Receipts) -> Broke {
 }
 
 fn note(json: &[u8], receipts: &mut Receipts) -> Result<(), String> {
-    let told = Told::read(json).map_err(|error| format!("the server sent what is no event: {error}"))?;
+    let told = ServerMessage::read(json).map_err(|error| format!("the server sent what is no event: {error}"))?;
     told.note(receipts);
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::wire::Sink;
 
 /// What a peer did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum WebSocketError {
     /// Bytes that are no frames, or frames that don't belong here.
     Protocol,
     /// A text message that is not UTF-8.
@@ -30,11 +30,11 @@ pub(super) enum Fault {
 /// How often each happened in this process, in the order above.
 static COUNTS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
-impl Fault {
+impl WebSocketError {
     /// Tells of it.
     pub(super) fn count(self, sink: &Sink) {
         let times = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
-        sink.saw(Fact::BoundReached { t: monotonic_nanos(), bound: self.bound().to_owned(), times });
+        sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: self.bound().to_owned(), times });
     }
 
     /// The name that it is counted under.
@@ -65,7 +65,7 @@ impl Fault {
     }
 }
 
-impl From<PublishError> for Fault {
+impl From<PublishError> for WebSocketError {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::TooLong => Self::TooLong,

@@ -15,9 +15,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::fault::Fault;
+use super::fault::WebSocketError;
 use super::metered::Metered;
-use super::{Fragment, Frames};
+use super::{Fragment, MessageKind};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::wire::{BODY_TIMEOUT, Tunnel};
 
@@ -54,7 +54,7 @@ pub(super) struct Socket {
 
 /// What happened.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum SocketEvent {
     /// A message came, text or binary.
     Message(Bytes),
     /// A ping was answered.
@@ -64,7 +64,7 @@ pub(super) enum Turn {
     /// The peer wants to close, and says why, if it does.
     Closing(Option<CloseFrame>),
     /// The peer did something wrong.
-    Failed(Fault),
+    Failed(WebSocketError),
     /// The peer is gone without a word.
     Gone(String),
 }
@@ -92,10 +92,10 @@ impl Socket {
     }
 
     /// Writes a message, whose bytes are shared until they are copied into the buffer. Text is not checked again.
-    pub(super) fn write(&mut self, data: &Bytes, frames: Frames, fragment: Fragment) -> Result<(), Turn> {
+    pub(super) fn write(&mut self, data: &Bytes, frames: MessageKind, fragment: Fragment) -> Result<(), SocketEvent> {
         let mut kind = match frames {
-            Frames::Text => Data::Text,
-            Frames::Binary => Data::Binary,
+            MessageKind::Text => Data::Text,
+            MessageKind::Binary => Data::Binary,
         };
         let length = fragment.bytes().unwrap_or(usize::MAX).min(data.len().max(1));
         let mut rest = data.clone();
@@ -111,17 +111,17 @@ impl Socket {
     }
 
     /// Asks the peer for a sign of life.
-    pub(super) fn ping(&mut self) -> Result<(), Turn> {
+    pub(super) fn ping(&mut self) -> Result<(), SocketEvent> {
         self.put(Message::Ping(Bytes::new()))
     }
 
-    fn put(&mut self, message: Message) -> Result<(), Turn> {
+    fn put(&mut self, message: Message) -> Result<(), SocketEvent> {
         self.unflushed = true;
         self.stream.start_send_unpin(message).map_err(|error| wrong(&error))
     }
 
     /// What happens next. Cancelling loses nothing.
-    pub(super) async fn turn(&mut self) -> Turn {
+    pub(super) async fn turn(&mut self) -> SocketEvent {
         loop {
             let deadline = self.patience.and_then(|patience| Some(self.unfinished? + patience));
             let turn = poll_fn(|cx| self.poll_turn(cx));
@@ -129,7 +129,7 @@ impl Socket {
                 None => turn.await,
                 Some(deadline) => match timeout_at(deadline, turn).await {
                     Ok(turn) => turn,
-                    Err(_) => return Turn::Failed(Fault::TooSlow),
+                    Err(_) => return SocketEvent::Failed(WebSocketError::TooSlow),
                 },
             };
             if let Some(turn) = turn {
@@ -139,17 +139,17 @@ impl Socket {
     }
 
     /// `None`: part of something came, or something that is answered already.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turn>> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketEvent>> {
         if self.unflushed
             && let Poll::Ready(flushed) = self.stream.poll_flush_unpin(cx)
         {
             self.unflushed = false;
-            return Poll::Ready(Some(flushed.map_or_else(|error| wrong(&error), |()| Turn::Flushed)));
+            return Poll::Ready(Some(flushed.map_or_else(|error| wrong(&error), |()| SocketEvent::Flushed)));
         }
         match self.stream.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(message))) => Poll::Ready(self.take(message)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(wrong(&error))),
-            Poll::Ready(None) => Poll::Ready(Some(Turn::Gone("the WebSocket is closed".to_owned()))),
+            Poll::Ready(None) => Poll::Ready(Some(SocketEvent::Gone("the WebSocket is closed".to_owned()))),
             Poll::Pending if self.unfinished.is_none() && self.stream.get_ref().read > self.told => {
                 self.unfinished = Some(Instant::now());
                 Poll::Ready(None)
@@ -158,7 +158,7 @@ impl Socket {
         }
     }
 
-    fn take(&mut self, message: Message) -> Option<Turn> {
+    fn take(&mut self, message: Message) -> Option<SocketEvent> {
         let read = self.stream.get_ref().read;
         match &message {
             // Control frames come between the fragments of a message, and don't finish it.
@@ -172,10 +172,10 @@ impl Socket {
             self.unfinished = None;
         }
         match message {
-            Message::Text(text) => Some(Turn::Message(text.into())),
-            Message::Binary(data) => Some(Turn::Message(data)),
-            Message::Pong(_) => Some(Turn::Pong),
-            Message::Close(frame) => Some(Turn::Closing(frame)),
+            Message::Text(text) => Some(SocketEvent::Message(text.into())),
+            Message::Binary(data) => Some(SocketEvent::Message(data)),
+            Message::Pong(_) => Some(SocketEvent::Pong),
+            Message::Close(frame) => Some(SocketEvent::Closing(frame)),
             // A ping is answered by the library; single frames it gives to nobody.
             Message::Ping(_) | Message::Frame(_) => None,
         }
@@ -208,13 +208,13 @@ impl Socket {
 }
 
 /// What an error of the library comes to.
-fn wrong(error: &Error) -> Turn {
+fn wrong(error: &Error) -> SocketEvent {
     match error {
         // The connection ended in the middle: nothing can be said to anybody.
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Turn::Gone(error.to_string()),
-        Error::Protocol(_) => Turn::Failed(Fault::Protocol),
-        Error::Utf8(_) => Turn::Failed(Fault::NotText),
-        Error::Capacity(_) => Turn::Failed(Fault::TooLong),
-        _ => Turn::Gone(error.to_string()),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => SocketEvent::Gone(error.to_string()),
+        Error::Protocol(_) => SocketEvent::Failed(WebSocketError::Protocol),
+        Error::Utf8(_) => SocketEvent::Failed(WebSocketError::NotText),
+        Error::Capacity(_) => SocketEvent::Failed(WebSocketError::TooLong),
+        _ => SocketEvent::Gone(error.to_string()),
     }
 }

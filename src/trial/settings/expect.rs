@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Expect {
     /// How often each event may reach an open subscription.
-    pub delivery: Delivery,
+    pub delivery: DeliveryRule,
     /// Whether both ends must count the same open streams.
-    pub counts: Counts,
+    pub counts: CountsRule,
 }
 
 impl Default for Expect {
     fn default() -> Self {
-        Self { delivery: Delivery::ExactlyOnce, counts: Counts::Equal }
+        Self { delivery: DeliveryRule::ExactlyOnce, counts: CountsRule::Equal }
     }
 }
 
 /// How often each event may reach an open subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Delivery {
+pub enum DeliveryRule {
     /// None lost, none twice, none out of order.
     ExactlyOnce,
     /// None twice.
@@ -33,7 +33,7 @@ pub enum Delivery {
 /// Whether both ends must count the same open streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Counts {
+pub enum CountsRule {
     /// `open-streams` equals `server-open-streams`.
     Equal,
     /// Whatever they are is a metric.

@@ -7,7 +7,7 @@ use crate::units::{Settable, Span};
 /// The server under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Server {
+pub struct ServerSettings {
     /// Streams that the server lets one connection hold open: `SETTINGS_MAX_CONCURRENT_STREAMS` on HTTP/2
     /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), `initial_max_streams_bidi` on QUIC
     /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
@@ -30,7 +30,7 @@ pub enum CertificateUse {
     PerHost,
 }
 
-impl Default for Server {
+impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             max_concurrent_streams: Settable::Set(100),

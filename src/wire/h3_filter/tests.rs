@@ -14,7 +14,7 @@ fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
 }
 
 /// All that passes of these pieces.
-fn pass<'a>(place: Place, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Refused> {
+fn pass<'a>(place: FilteredStream, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, FilterError> {
     let (mut filter, mut passed) = (Filter::new(place, 0), Vec::new());
     for piece in pieces {
         passed.extend(filter.pass(Bytes::copy_from_slice(piece))?);
@@ -56,25 +56,25 @@ fn what_means_something_passes_however_it_is_cut() {
             bytes.extend(last);
         }
         wanted.extend(frame(HEADERS, TRAILERS));
-        assert_eq!(pass(Place::Request, pieces(&bytes, &mut random)), Ok(wanted), "seed {seed}");
+        assert_eq!(pass(FilteredStream::Request, pieces(&bytes, &mut random)), Ok(wanted), "seed {seed}");
     }
 }
 
 #[test]
 fn on_a_requests_stream_trailers_are_the_last_and_have_only_fields() {
     let (trailers, data) = (frame(HEADERS, TRAILERS), frame(DATA, b"x"));
-    let refused = |bytes: Vec<u8>| pass(Place::Request, [&bytes[..]]).unwrap_err();
-    let unexpected = Refused::Connection(H3_FRAME_UNEXPECTED);
+    let refused = |bytes: Vec<u8>| pass(FilteredStream::Request, [&bytes[..]]).unwrap_err();
+    let unexpected = FilterError::Connection(H3_FRAME_UNEXPECTED);
     assert_eq!(refused([&trailers[..], &data].concat()), unexpected);
     assert_eq!(refused([&trailers[..], &trailers].concat()), unexpected);
     for kind in [CANCEL_PUSH, SETTINGS, GOAWAY, MAX_PUSH_ID, 2, 5, 6, 8, 9] {
         assert_eq!(refused(frame(kind, b"")), unexpected, "{kind}");
     }
-    assert_eq!(refused(frame(BI, b"")), Refused::Connection(H3_FRAME_ERROR));
-    assert_eq!(refused(frame(HEADERS, PSEUDO)), Refused::Stream(H3_MESSAGE_ERROR));
-    assert_eq!(refused(frame(HEADERS, &vec![0; 20_000])), Refused::Stream(H3_EXCESSIVE_LOAD));
+    assert_eq!(refused(frame(BI, b"")), FilterError::Connection(H3_FRAME_ERROR));
+    assert_eq!(refused(frame(HEADERS, PSEUDO)), FilterError::Stream(H3_MESSAGE_ERROR));
+    assert_eq!(refused(frame(HEADERS, &vec![0; 20_000])), FilterError::Stream(H3_EXCESSIVE_LOAD));
     for cut in [&data[..2], &trailers[..2], &[DATA.to_le_bytes()[0]]] {
-        assert_eq!(refused(cut.to_vec()), Refused::Connection(H3_FRAME_ERROR), "{cut:x?}");
+        assert_eq!(refused(cut.to_vec()), FilterError::Connection(H3_FRAME_ERROR), "{cut:x?}");
     }
 }
 
@@ -83,9 +83,9 @@ fn a_control_stream_begins_with_settings_and_says_what_may_be_said() {
     let settings = frame(SETTINGS, &[6, 5]);
     let after = |bytes: &[u8]| [&settings[..], bytes].concat();
     let client = |bytes: &[u8]| {
-        pass(Place::ControlOfClient, [bytes]).map_err(|refused| match refused {
-            Refused::Connection(code) => code,
-            Refused::Stream(code) => panic!("{code} ends a stream"),
+        pass(FilteredStream::ControlOfClient, [bytes]).map_err(|refused| match refused {
+            FilterError::Connection(code) => code,
+            FilterError::Stream(code) => panic!("{code} ends a stream"),
         })
     };
     for kind in [UNKNOWN, DATA, HEADERS, GOAWAY, MAX_PUSH_ID, BI] {
@@ -112,10 +112,10 @@ fn a_control_stream_begins_with_settings_and_says_what_may_be_said() {
     ] {
         assert_eq!(client(&frame(SETTINGS, payload)), Err(code), "{payload:x?}");
     }
-    let server = |bytes: &[u8]| pass(Place::ControlOfServer, [&after(bytes)[..]]);
+    let server = |bytes: &[u8]| pass(FilteredStream::ControlOfServer, [&after(bytes)[..]]);
     assert_eq!(server(&frame(GOAWAY, &[4])), Ok(after(&frame(GOAWAY, &[4]))));
-    assert_eq!(server(&frame(GOAWAY, &[3])), Err(Refused::Connection(H3_ID_ERROR)));
-    assert_eq!(server(&frame(MAX_PUSH_ID, &[3])), Err(Refused::Connection(H3_FRAME_UNEXPECTED)));
+    assert_eq!(server(&frame(GOAWAY, &[3])), Err(FilterError::Connection(H3_ID_ERROR)));
+    assert_eq!(server(&frame(MAX_PUSH_ID, &[3])), Err(FilterError::Connection(H3_FRAME_UNEXPECTED)));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn any_bytes_pass_or_are_refused_however_they_are_cut() {
     for seed in 0..2000 {
         let mut random = SmallRng::seed_from_u64(seed);
         let bytes: Vec<u8> = (0..random.random_range(0..64)).map(|_| random.random()).collect();
-        for place in [Place::Request, Place::ControlOfClient, Place::ControlOfServer] {
+        for place in [FilteredStream::Request, FilteredStream::ControlOfClient, FilteredStream::ControlOfServer] {
             let whole = pass(place, [&bytes[..]]);
             assert_eq!(whole, pass(place, pieces(&bytes, &mut random)), "seed {seed}");
             assert!(whole.map_or(0, |passed| passed.len()) <= bytes.len());

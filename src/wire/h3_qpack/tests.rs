@@ -4,7 +4,7 @@ use http::HeaderMap;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::super::h3_section::{Header, Protocol, header};
+use super::super::h3_section::{ConnectProtocol, Header, header};
 use super::*;
 
 fn section(frame: &Bytes) -> Bytes {
@@ -25,7 +25,7 @@ async fn a_request_that_is_written_is_read_and_its_protocol_taken_out() {
         let uri: http::Uri = "https://localhost:8443/feeds/news/websocket?after=0".parse().unwrap();
         let section = section(&connect_frame(&uri, "websocket", &fields));
         let Header::Extended(protocol, rest) = header(&section).unwrap() else { panic!("it has a protocol") };
-        assert_eq!(protocol, Protocol::WebSocket);
+        assert_eq!(protocol, ConnectProtocol::WebSocket);
         assert_eq!(header(&rest), Ok(Header::Plain));
         let head = request(&rest).await.unwrap();
         assert_eq!((head.method, head.uri, head.headers), (http::Method::CONNECT, uri, fields), "seed {seed}");

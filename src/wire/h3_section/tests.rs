@@ -33,12 +33,12 @@ const FIELD: &[u8] = &[0xdd];
 #[test]
 fn a_protocol_is_known_plain_and_in_huffmans_code() {
     let known = [
-        (WEBSOCKET, Protocol::WebSocket),
-        (WEBTRANSPORT, Protocol::WebTransport),
-        (WEBTRANSPORT_H3, Protocol::WebTransportH3),
-        ([b"connect-udp", b"\x01"], Protocol::Other),
+        (WEBSOCKET, ConnectProtocol::WebSocket),
+        (WEBTRANSPORT, ConnectProtocol::WebTransport),
+        (WEBTRANSPORT_H3, ConnectProtocol::WebTransportH3),
+        ([b"connect-udp", b"\x01"], ConnectProtocol::Other),
     ];
-    let names = PSEUDO[Name::Protocol as usize].1;
+    let names = PSEUDO[Name::ConnectProtocol as usize].1;
     for (values, protocol) in known {
         for (coded_name, coded_value) in [(false, false), (false, true), (true, false), (true, true)] {
             let name = (names[usize::from(coded_name)], coded_name);

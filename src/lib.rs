@@ -24,13 +24,16 @@
 //! | [`client`] | who subscribes: browsers and the native client |
 //! | [`control`] | the lab's own origin towards pages and people |
 //! | [`stats`] | observations to metrics, groups, claims |
-//! | [`report`] | a summary to text: terminal, JSON, HTML |
-//! | [`experiment`] | a file to a plan to a run |
+//! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
+//! | [`browser`] | launching a browser, watching it, and ending all of it |
+//! | [`experiment`] | a file to a plan |
+//! | [`run`] | a plan to results |
 //! | [`cli`] | the commands |
 //!
 //! What must never happen: a number in a report that the journal can't rebuild; a trial that vanishes; a process,
 //! profile or port left behind.
 
+pub mod browser;
 pub mod certs;
 pub mod cli;
 pub mod client;
@@ -39,6 +42,7 @@ pub mod experiment;
 pub mod feed;
 pub mod page;
 pub mod report;
+pub mod run;
 pub mod server;
 pub mod stats;
 pub mod text;

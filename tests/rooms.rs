@@ -12,7 +12,7 @@ const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
 /// other, nor do `certs` and `wire`.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 11] = [
     &["text", "units"],
     &["feed"],
     &["trial"],
@@ -20,11 +20,13 @@ const FLOORS: [&[&str]; 9] = [
     &["transport"],
     &["page"],
     &["server", "client", "control"],
+    &["browser"],
     &["experiment"],
+    &["run"],
     &["cli"],
 ];
 
-/// The rooms beside the stairs: what they may know is all listed, and only `experiment` and `cli` know them.
+/// The rooms beside the stairs: what they may know is all listed, and only `experiment`, `run` and `cli` know them.
 const BESIDE: [(&str, &[&str]); 2] = [("stats", &["trial", "units"]), ("report", &["stats", "text", "trial", "units"])];
 
 /// What breaks the order: a room, one that it knows all the same, and why that is right.
@@ -41,7 +43,7 @@ fn may_know(room: &str, other: &str) -> bool {
     }
     match (floor(room), floor(other)) {
         (Some(room), Some(other)) => other < room,
-        (Some(_), None) => matches!(room, "experiment" | "cli"),
+        (Some(_), None) => matches!(room, "experiment" | "run" | "cli"),
         (None, _) => false,
     }
 }
@@ -127,7 +129,8 @@ fn a_room_knows_only_those_below_it() {
 }
 
 /// Where else a transport's or a client's name may stand, and why that is no question for it.
-const NAMED: [(&str, &str); 4] = [
+const NAMED: [(&str, &str); 5] = [
+    ("client/agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
     ("trial/settings.rs", "the client where nobody says"),
     (
         "trial/protocol.rs",

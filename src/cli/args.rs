@@ -297,7 +297,7 @@ pub enum ChildRole {
     Server,
     /// The native client.
     Native,
-    /// A browser's cage.
+    /// A browser's supervisor.
     Browser,
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::{CheckArgs, CliError, Exit};
-use crate::experiment::{Experiment, Overrides, RunError, plan};
+use crate::experiment::{Experiment, Overrides, plan};
+use crate::run::RunError;
 use crate::text::visible;
 use crate::trial::Plan;
 use crate::units::Span;

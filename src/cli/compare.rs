@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::{CliError, CompareArgs, Exit, run, write_file};
-use crate::experiment::results::{self, Results, title};
-use crate::experiment::run::locate;
 use crate::report;
+use crate::run::locate;
+use crate::run::results::{self, Results, title};
 use crate::stats::compare::{Side, compare as changes};
 use crate::text::visible;
 use crate::trial::kept;

@@ -27,11 +27,13 @@ pub use args::{
     RunArgs, ServeArgs,
 };
 
+use crate::browser;
 use crate::certs::CertsError;
 use crate::client::subscriber::{self, SubscriberError};
 use crate::control::ControlError;
-use crate::experiment::{ExperimentError, RunError, cage};
+use crate::experiment::ExperimentError;
 use crate::report::ReportError;
+use crate::run::RunError;
 use crate::server::child::{self, ChildError};
 use crate::text::chain;
 use crate::trial::journal::JournalError;
@@ -209,7 +211,7 @@ fn child_of_the_lab(args: ChildArgs) -> Result<Exit, CliError> {
         ChildRole::Browser => {
             // The browser ends with the thread that started it, which must be this one.
             let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
-            let status = runtime.block_on(cage::run_child());
+            let status = runtime.block_on(browser::run_child());
             end(runtime);
             return Ok(if status == 0 { Exit::Good } else { Exit::Lab });
         }

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::{CliError, Exit, ReportArgs, run, write_file};
-use crate::experiment::results;
-use crate::experiment::run::locate;
 use crate::report::{CSV, Look};
+use crate::run::locate;
+use crate::run::results;
 
 /// Does it.
 pub(super) fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<Exit, CliError> {

@@ -12,10 +12,11 @@ use tokio::sync::watch;
 
 use super::{CliError, Exit, RunArgs, signals, wanted, write_file};
 use crate::client;
-use crate::experiment::results::Results;
-use crate::experiment::run::{Progress, Ran, RunOptions, run as run_plan};
-use crate::experiment::{Experiment, ExperimentError, NOT_ALLOWED, Overrides, RunError, plan};
+use crate::experiment::{Experiment, ExperimentError, Overrides, plan};
 use crate::report::{self, Look};
+use crate::run::results::Results;
+use crate::run::{NOT_ALLOWED, RunError};
+use crate::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::stats::Verdict;
 use crate::text::visible;
 use crate::trial::observation::Outcome;

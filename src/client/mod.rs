@@ -102,7 +102,7 @@ pub enum Launch {
     Process(Vec<String>),
     /// The same of a program that isn't the lab's own, and is trusted less.
     Program(Vec<String>),
-    /// A browser in its cage, whose page speaks the contract over the control origin.
+    /// A browser under its supervisor, whose page speaks the contract over the control origin.
     Browser(LaunchSpec),
 }
 
@@ -169,7 +169,7 @@ mod tests {
         settings(|s| s.protocol = Protocol::new("sse", Alpn::H3))
     }
 
-    /// The cage for two hosts and two ports.
+    /// The launch spec for two hosts and two ports.
     fn launch_spec(client: &Client, settings: &Settings, root: bool) -> LaunchSpec {
         let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
         let visit = Visit {
@@ -182,7 +182,7 @@ mod tests {
             root,
         };
         match (client.command)(&found, &visit) {
-            Launch::Browser(cage) => cage,
+            Launch::Browser(spec) => spec,
             Launch::Process(argv) | Launch::Program(argv) => panic!("{argv:?} is no browser"),
         }
     }
@@ -284,17 +284,17 @@ mod tests {
             spki_sha256: String::new(),
             root: true,
         };
-        let Launch::Browser(cage) = (webkit::CLIENT.command)(&found, &visit) else { panic!("a browser") };
-        assert_eq!(cage.argv[cage.argv.len() - 2..], ["https://127.0.0.1:1/cover".to_owned(), visit.url.clone()]);
+        let Launch::Browser(spec) = (webkit::CLIENT.command)(&found, &visit) else { panic!("a browser") };
+        assert_eq!(spec.argv[spec.argv.len() - 2..], ["https://127.0.0.1:1/cover".to_owned(), visit.url.clone()]);
     }
 
     #[test]
     fn every_browser_opens_the_page_last_and_keeps_to_its_profile() {
         for client in [&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT] {
-            let cage = launch_spec(client, &settings(|_| ()), false);
-            assert_eq!(cage.argv.first().map(String::as_str), Some("/bin/browser"));
-            assert_eq!(cage.argv.last().map(String::as_str), Some("https://127.0.0.1:1/page"));
-            assert_eq!(cage.display, client.name == "webkit");
+            let spec = launch_spec(client, &settings(|_| ()), false);
+            assert_eq!(spec.argv.first().map(String::as_str), Some("/bin/browser"));
+            assert_eq!(spec.argv.last().map(String::as_str), Some("https://127.0.0.1:1/page"));
+            assert_eq!(spec.display, client.name == "webkit");
         }
     }
 }

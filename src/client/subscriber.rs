@@ -1,7 +1,7 @@
 //! The native client as a child of the lab: it opens subscriptions as the trial contract tells it.
 
 mod backoff;
-mod errand;
+mod probe;
 mod sending;
 mod stuck;
 mod subscription;
@@ -23,7 +23,7 @@ use crate::trial::{Alpn, Down, Role, SubscriptionPlan, TrialMessage, Up};
 use crate::units::Size;
 use crate::wire::dial::{Target, Windows};
 use crate::wire::{Pool, Sink, WireError};
-use errand::{Probe, ProbeKind};
+use probe::{Probe, ProbeKind};
 use sending::Sender;
 use subscription::SubscriptionTask;
 
@@ -109,12 +109,12 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
             for (actor, Beside { at, .. }) in (0..).zip(&settings.beside) {
                 let errand =
                     Probe { target: target.clone(), at: go + at.nanos(), what: ProbeKind::Beside { trial, actor } };
-                tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+                tasks.spawn(probe::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
             // Raw QUIC has no requests to probe with.
             if workload.probe && pool.alpn != Alpn::Quic {
                 let errand = Probe { target, at: probe_at, what: ProbeKind::Probe { trial } };
-                tasks.spawn(errand::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
+                tasks.spawn(probe::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
         }
         let cap = if rig == Some(Rig::Capped) { CAP } else { usize::MAX };

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
 use super::answer::ErrorResponse;
-use super::visit::{MeasurementRequest, VISIT_SUBSCRIPTIONS};
+use super::measurement::{MeasurementRequest, VISIT_SUBSCRIPTIONS};
 use super::{Shared, assets};
 use crate::certs::Current;
 use crate::server::Token;

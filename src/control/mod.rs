@@ -15,11 +15,11 @@ mod drained;
 mod lab_page;
 mod ledger;
 mod listen;
+mod measurement;
 mod page_clock;
 mod places;
 mod runs;
 mod view;
-mod visit;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
 pub use self::chat::CHAT_FEED;
 pub use self::lab_page::{DataPort, Serving};
+pub use self::measurement::{MeasurementRequest, MeasurementStarted, VISIT_SUBSCRIPTIONS};
 pub use self::view::{LiveView, MeasurementResult};
-pub use self::visit::{MeasurementRequest, MeasurementStarted, VISIT_SUBSCRIPTIONS};
 use crate::server::{Admission, Token};
 use crate::trial::TrialMessage;
 use crate::trial::ledger::Ledger;
@@ -168,7 +168,7 @@ fn routes(shared: Shared, door: (Arc<Admission>, Arc<Trials>)) -> Router {
     Router::new()
         .route("/", get(lab_page::page))
         .route("/ca.pem", get(lab_page::ca))
-        .route("/visits", post(visit::ask))
+        .route("/visits", post(measurement::ask))
         .route("/chat", get(chat::page))
         .route("/runs", get(runs::list))
         .route("/runs/{run}/report.html", get(runs::show))
@@ -182,7 +182,7 @@ fn routes(shared: Shared, door: (Arc<Admission>, Arc<Trials>)) -> Router {
         .route("/trials/{trial}/clock", get(contract::clock))
         .route("/trials/{trial}/error", post(contract::error))
         .route("/trials/{trial}/arrived", post(contract::arrived))
-        .route("/trials/{trial}/close", post(visit::close))
+        .route("/trials/{trial}/close", post(measurement::close))
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_route)
         .layer(middleware::from_fn_with_state(door, door::admit))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use super::source::ExperimentSource;
-use super::{ExperimentError, words};
+use super::{ExperimentError, suggest};
 
 /// The embedded files: name and text.
 static BUILT_IN: &[(&str, &str)] = &[
@@ -66,9 +66,9 @@ pub(super) fn locate(name_or_path: &str, folder: &Path) -> Result<(String, Exper
         return Ok(((*name).to_owned(), ExperimentSource::new(&shown, (*text).to_owned())?));
     }
     let known: Vec<String> = list_in(folder).into_iter().map(|listed| listed.name).collect();
-    let near = words::nearest(name_or_path, &known).map(|near| format!("; did you mean `{near}`?"));
+    let near = suggest::nearest(name_or_path, &known).map(|near| format!("; did you mean `{near}`?"));
     let hint = format!("{} (there are: {})", near.unwrap_or_default(), known.join(", "));
-    Err(ExperimentError::Unknown { name: words::short(name_or_path).to_owned(), hint })
+    Err(ExperimentError::Unknown { name: suggest::short(name_or_path).to_owned(), hint })
 }
 
 fn list_in(folder: &Path) -> Vec<Listed> {

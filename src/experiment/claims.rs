@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
-use super::draft::UncheckedExperiment;
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
-use super::{ExperimentError, words};
+use super::unchecked::{RawFactor, UncheckedExperiment};
+use super::{ExperimentError, suggest};
 use crate::stats::{check_claim, metric_names};
 use crate::trial::Claim;
 use crate::trial::claim::{OneOrMany, Selection};
@@ -110,16 +110,21 @@ impl<'i> Reader<'_, 'i> {
             let name = key.get_ref().as_ref();
             let Some((_, known)) = self.occurring.iter().find(|(factor, _)| factor == name) else {
                 let factors: Vec<&str> = self.occurring.iter().map(|(factor, _)| factor.as_str()).collect();
-                let says = format!("unknown factor `{}` in `where`{}", words::short(name), words::hint(name, &factors));
+                let says =
+                    format!("unknown factor `{}` in `where`{}", suggest::short(name), suggest::hint(name, &factors));
                 return Err(self.error(&key.span(), &says));
             };
             let level = |value: &Value<'i>| self.level(name, &key.span(), value, known);
-            let levels = match value.get_ref() {
-                DeValue::Array(array) if array.is_empty() => {
-                    return Err(self.error(&value.span(), &format!("`where` names no level of `{name}`")));
-                }
-                DeValue::Array(array) => OneOrMany::Many(array.iter().map(level).collect::<Result<_, _>>()?),
-                _ => OneOrMany::One(level(value)?),
+            let written: Vec<Value<'i>> = match value.get_ref() {
+                DeValue::Array(array) => array.iter().cloned().collect(),
+                _ => vec![value.clone()],
+            };
+            let is_one = written.len() == 1 && !value.get_ref().is_array();
+            // One word may stand for several here, too.
+            let levels = match RawFactor::new(name.to_owned(), key.span(), written).levels.as_slice() {
+                [] => return Err(self.error(&value.span(), &format!("`where` names no level of `{name}`"))),
+                [one] if is_one => OneOrMany::One(level(one)?),
+                levels => OneOrMany::Many(levels.iter().map(level).collect::<Result<_, _>>()?),
             };
             selection.insert(name.to_owned(), levels);
         }
@@ -131,9 +136,9 @@ impl<'i> Reader<'_, 'i> {
         if known.contains(&level) {
             return Ok(level);
         }
-        let level = words::level(&level);
-        let known: Vec<String> = known.iter().map(words::level).collect();
-        let says = format!("`{level}` is not a level of `{name}` in this experiment{}", words::hint(&level, &known));
+        let level = suggest::level(&level);
+        let known: Vec<String> = known.iter().map(suggest::level).collect();
+        let says = format!("`{level}` is not a level of `{name}` in this experiment{}", suggest::hint(&level, &known));
         Err(self.error(&value.span(), &says))
     }
 
@@ -147,11 +152,11 @@ fn check_metric(metric: &str) -> Result<(), String> {
     let known: Vec<&str> = metric_names().collect();
     let (name, quantile) = metric.split_once('.').map_or((metric, None), |(name, q)| (name, Some(q)));
     if !known.contains(&name) {
-        return Err(format!("unknown metric `{}`{}", words::short(name), words::hint(name, &known)));
+        return Err(format!("unknown metric `{}`{}", suggest::short(name), suggest::hint(name, &known)));
     }
     match quantile {
         Some(quantile) if !QUANTILES.contains(&quantile) => {
-            let quantile = words::short(quantile);
+            let quantile = suggest::short(quantile);
             Err(format!("`.{quantile}` is no quantile of `{name}`; write .p50, .p90, .p99, .min or .max"))
         }
         _ => Ok(()),
@@ -184,6 +189,14 @@ mod tests {
         let claim = &loaded(&text).claims[0];
         assert_eq!(claim.selection["workload.hold"], OneOrMany::One("3s".into()));
         assert_eq!(claim.selection["protocol"], OneOrMany::Many(vec!["sse/h2".into()]));
+    }
+
+    #[test]
+    fn a_claim_may_be_about_browsers() {
+        let claim = "metric = 'open-streams'\nequals = 6\nwhere = { client = 'browsers' }\n";
+        let text = format!("question = 'Q?'\n[factors]\nclient = ['native', 'browsers']\n[[claim]]\n{HEAD}{claim}");
+        let all = crate::client::browsers().map(|client| client.name.into()).collect();
+        assert_eq!(loaded(&text).claims[0].selection["client"], OneOrMany::Many(all));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::draft::{RawFactor, UncheckedExperiment};
 use super::flags::Flag;
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
-use super::{Experiment, ExperimentError, Factor, Overrides, claims, words};
+use super::unchecked::{RawFactor, UncheckedExperiment};
+use super::{Experiment, ExperimentError, Factor, Overrides, claims, suggest};
 use crate::trial::Protocol;
 use crate::trial::settings::default_client;
 
@@ -205,7 +205,7 @@ fn take_factors<'i>(
     // `"a.b"` and `a.b` are two keys to TOML, and one factor here.
     for (index, factor) in factors.iter().enumerate() {
         if factors[..index].iter().any(|earlier| earlier.name == factor.name) {
-            let says = format!("the factor `{}` stands in [{table}] twice", words::short(&factor.name));
+            let says = format!("the factor `{}` stands in [{table}] twice", suggest::short(&factor.name));
             return Err(source.error(factor.key.clone(), says));
         }
     }
@@ -229,7 +229,7 @@ fn collect<'i>(
             }
             single => {
                 let shown = tree::shown(&single);
-                let says = format!("the factor `{}` needs an array of levels, not `{shown}`", words::short(&name));
+                let says = format!("the factor `{}` needs an array of levels, not `{shown}`", suggest::short(&name));
                 return Err(source.error(span, says));
             }
         }
@@ -245,7 +245,7 @@ fn levels<'i>(
 ) -> Result<Vec<Value<'i>>, ExperimentError> {
     let levels: Vec<_> = array.into_iter().collect();
     if levels.is_empty() {
-        return Err(source.error(span, format!("the factor `{}` has no levels", words::short(name))));
+        return Err(source.error(span, format!("the factor `{}` has no levels", suggest::short(name))));
     }
     Ok(levels)
 }

@@ -2,9 +2,9 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::draft::{RawFactor, UncheckedExperiment};
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
+use super::unchecked::{RawFactor, UncheckedExperiment};
 use super::{ExperimentError, Overrides};
 
 /// One flag: a dotted name, and its levels as text in brackets.

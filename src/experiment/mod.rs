@@ -1,35 +1,24 @@
-//! From a file to a plan to a run.
+//! From a file to a plan.
 //!
-//! Enters: an experiment file and the flags that change it. Leaves: a plan, every trial of it checked, and the
-//! results of running it. What must never happen here: a trial that starts with a setting nobody checked, or
-//! one whose expectations its own faults make impossible.
+//! Enters: an experiment file and the flags that change it. Leaves: a plan, every trial of it checked. What must never
+//! happen here: a process or a socket, a trial planned with a setting nobody checked, or one whose expectations its own
+//! faults make impossible.
 
+pub mod assign;
 pub mod builtin;
-pub mod cage;
-pub mod deal;
 pub mod plan;
+pub mod validate;
 
-mod calibrate;
 mod claims;
-mod draft;
-mod end;
 mod file;
 mod flags;
-mod judge;
-mod lab;
-mod machine;
-pub mod results;
-pub mod run;
 mod source;
+mod suggest;
 mod tree;
-mod trial;
-pub mod visit;
-mod witness;
-mod words;
+mod unchecked;
 
 use std::path::PathBuf;
 
-pub use self::lab::NOT_ALLOWED;
 use crate::trial::{Claim, Settings};
 
 /// What can be wrong with an experiment before anything runs.
@@ -61,65 +50,9 @@ pub enum ExperimentError {
     },
 }
 
-/// Why a run, or what is read of one, came to nothing: the lab's own trouble, not a trial's.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A folder or file.
-    #[error("could not {operation} {path}", path = path.display())]
-    Folder {
-        /// What was tried.
-        operation: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A file that the lab wrote has been changed or cut.
-    #[error("{} is damaged", path.display())]
-    Damaged {
-        /// Which.
-        path: PathBuf,
-        /// How.
-        source: serde_json::Error,
-    },
-    /// The same, in a number that no plan of the lab's has.
-    #[error("{} is damaged: {says}", path.display())]
-    Bounds {
-        /// Which.
-        path: PathBuf,
-        /// Which number, and what would be right.
-        says: String,
-    },
-    /// There is no such run.
-    #[error("no run `{wanted}`: neither a run's folder nor one in {}", out.display())]
-    NoRun {
-        /// What was asked for.
-        wanted: String,
-        /// Where runs are.
-        out: PathBuf,
-    },
-    /// This program can't find itself, and so can't start its children.
-    #[error("could not find this program's own file")]
-    Program(#[source] std::io::Error),
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] crate::trial::journal::JournalError),
-    /// The certificates.
-    #[error("the certificates can't be used")]
-    Certs(#[from] crate::certs::CertsError),
-    /// A socket, or TLS.
-    #[error(transparent)]
-    Wire(#[from] crate::wire::WireError),
-    /// The control origin.
-    #[error(transparent)]
-    Control(#[from] crate::control::ControlError),
-    /// A transport.
-    #[error(transparent)]
-    Transport(#[from] crate::transport::ConfigureError),
-    /// The report.
-    #[error(transparent)]
-    Report(#[from] crate::report::ReportError),
-}
+/// How many bytes an experiment's name may have: with the time in front and a number behind, its folder's has no more
+/// than file systems take (`NAME_MAX`, 255 on Linux).
+const MAX_NAME: usize = 255 - "20260131T120000Z-".len() - "-1000".len();
 
 /// The flags that change an experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -170,12 +103,12 @@ impl Experiment {
     /// Reads and checks an experiment: a name (`six-vs-hundred`), or a path when it has a `/` or ends in `.toml`.
     pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Self, ExperimentError> {
         let (name, source) = builtin::locate(name_or_path, std::path::Path::new("experiments"))?;
-        if name.len() > results::MAX_NAME {
+        if name.len() > MAX_NAME {
             let says = format!(
                 "the name has {} bytes, `.toml` aside: a run's folder begins with the time and then has the name; \
                  take {} or fewer",
                 name.len(),
-                results::MAX_NAME
+                MAX_NAME
             );
             return Err(source.whole(&says));
         }

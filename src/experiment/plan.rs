@@ -6,7 +6,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::Experiment;
-use super::draft::level_of;
+use super::unchecked::level_of;
 use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
     Beside, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
@@ -60,7 +60,7 @@ pub fn plan(experiment: &Experiment) -> Result<Plan, ConfigureError> {
 
 /// A plan as this lab would have written it: older ones don't say what the transports of their trials promise. One that
 /// there isn't any more promises what most do.
-pub(super) fn bring_up_to_date(plan: &mut Plan) {
+pub fn bring_up_to_date(plan: &mut Plan) {
     if plan.version >= Plan::VERSION {
         return;
     }

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::source::ByteRange;
-use super::{judge, words};
+use super::{suggest, validate};
 
 /// A value and where it was written.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -33,7 +33,7 @@ pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &ByteRange, value
     let parts: Vec<&str> = path.split('.').collect();
     let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
     if parts.len() > MAX_DEPTH || parts.contains(&"") {
-        return Err(format!("`{}` is not a dotted name; write it like `workload.subscribers`", words::short(path)));
+        return Err(format!("`{}` is not a dotted name; write it like `workload.subscribers`", suggest::short(path)));
     }
     let no_parts = |depth: usize| format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join("."));
     let mut table = tree;
@@ -104,9 +104,9 @@ pub(super) fn shown(value: &DeValue<'_>) -> String {
     match value {
         // As it was written: JSON has no such dates, and not all such numbers.
         DeValue::Datetime(date) => date.to_string(),
-        DeValue::Integer(number) if number.radix() == 10 => words::short(number.as_str()).to_owned(),
-        DeValue::Float(number) => words::short(number.as_str()).to_owned(),
-        other => words::level(&to_json(other)),
+        DeValue::Integer(number) if number.radix() == 10 => suggest::short(number.as_str()).to_owned(),
+        DeValue::Float(number) => suggest::short(number.as_str()).to_owned(),
+        other => suggest::level(&to_json(other)),
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn found(value: &DeValue<'_>) -> String {
 pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) -> (Option<ByteRange>, String) {
     let says = error.message();
     let span = error.span();
-    let (first, known) = words::quoted(says);
+    let (first, known) = suggest::quoted(says);
     // A date where a table belongs is to serde a table of one field.
     let dated = first.is_some_and(|name| name.starts_with("$__toml_private"));
     let key = first.filter(|_| says.starts_with("unknown field") && !dated);
@@ -142,10 +142,10 @@ pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) 
         Some(name) if says.starts_with("unknown field") => {
             let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
             let kind = if whole.is_empty() { "setting" } else { "key" };
-            format!("unknown {kind} `{name}`{}{}", within(parent), words::hint(name, &known))
+            format!("unknown {kind} `{name}`{}{}", within(parent), suggest::hint(name, &known))
         }
         Some(name) if says.starts_with("unknown variant") => {
-            format!("`{name}` is not a level of `{path}`{}", words::hint(name, &known))
+            format!("`{name}` is not a level of `{path}`{}", suggest::hint(name, &known))
         }
         Some(name) if says.starts_with("missing field") => format!("no `{name}`{}", within(&path)),
         _ => wrong_value(says, &path, value),
@@ -162,9 +162,9 @@ pub(super) fn wrong_value(says: &str, path: &str, value: Option<&DeValue<'_>>) -
             // Serde knows no dates: to it they are maps, or in JSON text.
             let date = value.filter(|value| matches!(value, DeValue::Datetime(_))).map(found);
             let said = date.as_deref().unwrap_or(said);
-            format!("`{path}` can't be {said}: write {}", words::wanted(wanted, judge::bounds(path)))
+            format!("`{path}` can't be {said}: write {}", suggest::wanted(wanted, validate::bounds(path)))
         }
-        // A choice of words, which to TOML could be tables as well.
+        // A choice of suggest, which to TOML could be tables as well.
         None if says == "wanted string or table" => {
             format!("`{path}` can't be {}: write a text", value.map_or_else(|| "that".to_owned(), found))
         }

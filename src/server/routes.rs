@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Options;
 use super::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
@@ -21,7 +22,7 @@ use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::rig::Rig;
 use crate::wire::exchange::BodyError;
-use crate::wire::{Exchange, Handler, Place, Request, ResponseBody, Sink, SubscriptionRecord};
+use crate::wire::{Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord};
 
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
@@ -51,7 +52,7 @@ pub(super) struct Routes {
     pub(super) turned_away: AtomicU16,
     /// Whether what is posted as `stuck` is left unread.
     pub(super) leaves_unread: AtomicBool,
-    subscriptions: Arc<AtomicUsize>,
+    subscriptions: Arc<Semaphore>,
 }
 
 impl Routes {
@@ -67,7 +68,7 @@ impl Routes {
             refused: AtomicU64::new(0),
             turned_away: AtomicU16::new(0),
             leaves_unread: AtomicBool::new(false),
-            subscriptions: Arc::default(),
+            subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
         }
     }
 
@@ -168,7 +169,7 @@ impl Routes {
             sub,
             silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
             asks_only: exchange.head().method == Method::HEAD,
-            place: self.place()?,
+            permit: self.permit()?,
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
         let pending = PendingSubscription { feed, record, rig: self.rig };
@@ -192,9 +193,9 @@ impl Routes {
         })
     }
 
-    fn place(&self) -> Result<Place, Error> {
-        if let Some(place) = Place::take(&self.subscriptions, MAX_SUBSCRIPTIONS) {
-            return Ok(place);
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(&self.subscriptions).try_acquire_owned() {
+            return Ok(permit);
         }
         let times = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "subscriptions".to_owned(), times });

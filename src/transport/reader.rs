@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rigged::ServerMisbehaviour;
+use super::misbehaviour::ServerMisbehaviour;
 use crate::feed::{After, Cursor, CursorItem, EventId, Feed};
 use crate::trial::rig::Rig;
 use crate::wire::{SubscriptionGuard, SubscriptionRecord};

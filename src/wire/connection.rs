@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::half_close::AnswerState;
 use crate::feed::Event;
@@ -98,26 +100,8 @@ pub struct SubscriptionRecord {
     pub silent: bool,
     /// Whether it only asks what it would be answered (HEAD, RFC 9110 section 9.3.2): then it is no subscription.
     pub asks_only: bool,
-    /// Its place among all subscriptions of the server.
-    pub place: Place,
-}
-
-/// One of a bounded number of places, which is free again when this is dropped.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Takes one of `most` places; `taken` counts those that are.
-    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let place = Self(Arc::clone(taken));
-        (taken.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// One of as many subscriptions as the server holds.
+    pub permit: OwnedSemaphorePermit,
 }
 
 impl SubscriptionRecord {

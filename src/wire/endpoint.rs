@@ -3,18 +3,18 @@
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::dial::Target;
 use super::h3::QuicOptions;
 use super::parting::told;
-use super::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, Place, Sink, WireError, tls};
+use super::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, Sink, WireError, tls};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
 
@@ -82,7 +82,7 @@ pub(super) async fn accept<F>(
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
-    let handshakes = Arc::new(AtomicUsize::new(0));
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let [mut refused, mut retried, mut crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::new);
     loop {
         let incoming = tokio::select! {
@@ -96,14 +96,14 @@ pub(super) async fn accept<F>(
             refused.reached(sink);
             continue;
         }
-        let under_way = handshakes.load(Ordering::Relaxed);
+        let under_way = MAX_HANDSHAKES - handshakes.available_permits();
         if under_way >= RETRY_ABOVE && !incoming.remote_address_validated() {
             // One that can't be asked to is one that was validated.
             let _ = incoming.retry();
             retried.reached(sink);
             continue;
         }
-        let Some(place) = Place::take(&handshakes, MAX_HANDSHAKES) else {
+        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
             incoming.refuse();
             crowded.reached(sink);
             continue;
@@ -112,7 +112,7 @@ pub(super) async fn accept<F>(
         connections.spawn(async move {
             let served = async {
                 let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?)).await??;
-                drop(place);
+                drop(permit);
                 serve(quic).await
             };
             if let Err(error) = served.await {

@@ -46,7 +46,7 @@ mod upgrade;
 
 use std::time::Duration;
 
-pub use connection::{Connection, Place, Sink, SubscriptionGuard, SubscriptionRecord};
+pub use connection::{Connection, Sink, SubscriptionGuard, SubscriptionRecord};
 pub use exchange::{Exchange, Handler, OpenRequest, Request, ResponseBody, Tunnel};
 pub use pool::Pool;
 pub use reset::ResetKey;

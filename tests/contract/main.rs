@@ -55,17 +55,25 @@ fn a_thousand_events_arrive_once_and_in_order_and_the_client_leaves_cleanly() {
 fn a_reader_that_was_cut_off_comes_back_and_misses_nothing() {
     let events = "settle = '200ms'\nhold = '900ms'\nevents = { count = 60, rate = '100/s' }";
     let fault = "[[fault]]\nat = '500ms'\nkind = 'close-streams'\n";
+    let mut cut_off = 0;
     for trial in over_every_protocol(&format!("{}{OBSERVE}{PERSISTENT}{fault}", workload(events))) {
         delivers(&trial);
         if trial.stays_open() {
+            // Where the machine is so busy that a reader opens only afterwards, it was not cut off.
+            let begun = &trial.facts("fault")[0]["t"];
+            let early = trial.facts("opened").into_iter().filter(|opened| opened["t"].as_u64() < begun.as_u64());
+            let cut: std::collections::BTreeSet<u64> = early.filter_map(|opened| opened["sub"].as_u64()).collect();
             for (kind, least) in [("closed", 1), ("requested", 2), ("opened", 2)] {
                 let counts = trial.of_each(kind, SUBSCRIPTIONS);
-                assert!(counts.iter().all(|count| *count >= least), "{}: {kind}: {counts:?}", trial.name());
+                let mut of_cut = counts.iter().zip(0..).filter(|(_, sub)| cut.contains(sub));
+                assert!(of_cut.all(|(count, _)| *count >= least), "{}: {kind}: {counts:?}", trial.name());
             }
-            assert!(trial.metric("reconnect-interval") >= 20.0, "{}", trial.name());
+            cut_off += cut.len();
+            assert!(cut.is_empty() || trial.metric("reconnect-interval") >= 20.0, "{}", trial.name());
         }
         ends_cleanly(&trial);
     }
+    assert!(cut_off > 0, "nobody was there to be cut off");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::LaunchError;
 use super::profile::Profile;
 use crate::client::program;
 
-/// The longest line that describes a cage, in bytes.
+/// The longest line that describes a launch, in bytes.
 const LINE: u64 = 1 << 20;
 /// How long one command may take.
 const BEFORE: Duration = Duration::from_secs(20);
@@ -83,7 +83,7 @@ pub(super) async fn before(
     let argv: Vec<String> = command.iter().map(|word| profile.fill_in(word)).collect();
     let failed = |why: String| LaunchError::Before { command: argv.join(" "), why };
     let mut child = self::command(&argv, environment).map_err(|error| failed(error.to_string()))?;
-    // Dropping it at the deadline kills it; what it may have started is ended with the rest of the family.
+    // Dropping it at the deadline kills it; what it may have started is ended with the rest of the process tree.
     let output = child.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).output();
     match timeout(BEFORE, output).await {
         Err(_) => Err(failed(format!("it did not end within {} s", BEFORE.as_secs()))),
@@ -98,7 +98,7 @@ pub(super) async fn before(
 }
 
 /// A command in a process group of its own, at home in the profile, with this environment and nothing to read, which
-/// the kernel kills when the cage is killed.
+/// the kernel kills when the supervisor is killed.
 pub(super) fn command(argv: &[String], environment: &BTreeMap<String, String>) -> io::Result<Command> {
     let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such program");
     let (program, arguments) = argv.split_first().ok_or_else(missing)?;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::cage::BrowserProcess;
+use crate::browser::BrowserProcess;
 use crate::control::PageCarrier;
 use crate::trial::{Down, Up};
 
@@ -138,9 +138,9 @@ impl Participant {
         })
     }
 
-    /// A browser in its cage, whose pages speak the contract over the control origin.
-    pub(super) fn browser(carrier: PageCarrier, caged: BrowserProcess) -> Self {
-        Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(caged), log: None, gone: false }
+    /// A browser under its supervisor, whose pages speak the contract over the control origin.
+    pub(super) fn browser(carrier: PageCarrier, browser: BrowserProcess) -> Self {
+        Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(browser), log: None, gone: false }
     }
 
     /// A visitor's browser, whose page speaks the contract over the control origin.
@@ -162,7 +162,7 @@ impl Participant {
     pub(super) fn pid(&self) -> u32 {
         match &self.life {
             Lifetime::Process(child) => child.id().unwrap_or(0),
-            Lifetime::Browser(caged) => caged.pid().as_raw().unsigned_abs(),
+            Lifetime::Browser(browser) => browser.pid().as_raw().unsigned_abs(),
             Lifetime::Visitor => 0,
         }
     }
@@ -200,11 +200,11 @@ impl Participant {
                     return ParticipantMessage::Exited(status.map_or_else(|error| error.to_string(), describe));
                 }
             }
-            Lifetime::Browser(caged) if !*gone => {
+            Lifetime::Browser(browser) if !*gone => {
                 let exited = tokio::select! {
                     biased;
                     Some(heard) = said => return heard,
-                    exited = caged.exited() => exited,
+                    exited = browser.exited() => exited,
                 };
                 *gone = true;
                 return ParticipantMessage::Exited(exited);
@@ -231,8 +231,8 @@ impl Participant {
     /// How a browser ended by itself, if it has or is about to. Its pages go away first, and that says less.
     pub(super) async fn browser_exited(&mut self) -> Option<String> {
         match &mut self.life {
-            Lifetime::Browser(caged) if !self.gone => {
-                let exited = timeout(AFTER_PAGE, caged.exited()).await.ok()?;
+            Lifetime::Browser(browser) if !self.gone => {
+                let exited = timeout(AFTER_PAGE, browser.exited()).await.ok()?;
                 self.gone = true;
                 Some(exited)
             }
@@ -246,8 +246,8 @@ impl Participant {
         let Self { carrier, life, log, gone } = self;
         let how = match life {
             Lifetime::Visitor => "let go".to_owned(),
-            Lifetime::Browser(caged) => {
-                caged.end().await;
+            Lifetime::Browser(browser) => {
+                browser.end().await;
                 "ended".to_owned()
             }
             Lifetime::Process(mut child) => {

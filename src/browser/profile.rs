@@ -11,12 +11,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
-use super::{LaunchError, display, family};
+use super::{LaunchError, display, process_tree};
 
 /// How a profile's folder begins.
 const PREFIX: &str = "transport-lab-";
-/// Names the cage that a profile belongs to: process id and start time.
-const OWNER: &str = ".cage";
+/// Names the supervisor that a profile belongs to: process id and start time.
+const OWNER: &str = ".supervisor";
 /// Folders that programs expect to find: temporary files and sockets.
 const FOLDERS: [&str; 2] = ["tmp", "run"];
 /// How long dying processes may still write into a profile that is being removed.
@@ -33,7 +33,7 @@ impl Profile {
         let private = fs::Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir()?;
         let us = nix::unistd::getpid();
-        let started = family::process(us).map_or(0, |process| process.started);
+        let started = process_tree::process(us).map_or(0, |process| process.started);
         fs::write(folder.path().join(OWNER), format!("{us} {started}\n"))?;
         for name in FOLDERS {
             fs::DirBuilder::new().mode(0o700).create(folder.path().join(name))?;
@@ -106,13 +106,13 @@ async fn remove(folder: &Path) {
     }
 }
 
-/// Ends what cages that were killed left behind, and removes their profiles. Touches only folders of this user's
+/// Ends what supervisors that were killed left behind, and removes their profiles. Touches only folders of this user's
 /// whose owner is gone, and only processes of this user's whose HOME is exactly such a folder.
 pub(super) async fn sweep() {
     let folders = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     for folder in folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         if is_abandoned(&folder.path()) {
-            for pid in family::holding(&folder.path()) {
+            for pid in process_tree::holding(&folder.path()) {
                 let _ = kill(pid, Signal::SIGKILL);
             }
             display::sweep(&folder.path());
@@ -131,7 +131,7 @@ fn is_abandoned(folder: &Path) -> bool {
     };
     // A folder without an owner is just being made, or isn't a profile.
     ours && owner()
-        .is_some_and(|(pid, started)| family::process(Pid::from_raw(pid)).is_none_or(|p| p.started != started))
+        .is_some_and(|(pid, started)| process_tree::process(Pid::from_raw(pid)).is_none_or(|p| p.started != started))
 }
 
 #[cfg(test)]
@@ -165,7 +165,7 @@ mod tests {
             is_abandoned(profile.path())
         };
         let us = std::process::id();
-        let started = family::process(nix::unistd::getpid()).unwrap().started;
+        let started = process_tree::process(nix::unistd::getpid()).unwrap().started;
         assert!(!is(&format!("{us} {started}\n")));
         assert!(is(&format!("{us} {}\n", started + 1)), "the same process id, but a later process");
         assert!(!is("not an owner"));

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::cage::BrowserProcess;
-use super::super::end::Participant;
-use super::super::{RunError, deal};
+use super::super::RunError;
+use super::super::participant::Participant;
 use super::{EarlyEnd, TrialRunner, Which, failed};
+use crate::browser::BrowserProcess;
 use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
+use crate::experiment::assign;
 use crate::text::chain;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
@@ -42,7 +43,7 @@ impl TrialRunner<'_> {
         let role = Role::Server(ServerRole {
             certs: self.lab.certs_dir.clone(),
             bind: self.lab.addresses.clone(),
-            feeds: deal::feeds(&self.planned.settings.workload),
+            feeds: assign::feeds(&self.planned.settings.workload),
             origins: vec![self.lab.control.origin()],
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports: self.ports.clone(),
@@ -75,13 +76,13 @@ impl TrialRunner<'_> {
     ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
         let certs = &self.lab.certs;
-        let hosts = deal::hosts(&settings.workload);
+        let hosts = assign::hosts(&settings.workload);
         let [cert_sha256, spki_sha256] = fingerprints(certs, settings.server.certificate, &hosts);
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let PlannedTrial { trial, seed, .. } = *self.planned;
-        let subscriptions = deal::deal(settings, trial, seed, ports);
-        let stuck = deal::stuck(settings, &subscriptions);
+        let subscriptions = assign::assign(settings, trial, seed, ports);
+        let stuck = assign::stuck(settings, &subscriptions);
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
@@ -164,11 +165,11 @@ impl TrialRunner<'_> {
                     Err(error) => return failed(error.to_string()),
                 };
                 visit.url.clone_from(&carrier.url);
-                let Launch::Browser(cage) = (row.command)(found, visit) else {
+                let Launch::Browser(spec) = (row.command)(found, visit) else {
                     return failed("a browser that is also a process");
                 };
-                match BrowserProcess::start(&self.lab.program, &cage, log).await {
-                    Ok(caged) => Participant::browser(carrier, caged),
+                match BrowserProcess::start(&self.lab.program, &spec, log).await {
+                    Ok(browser) => Participant::browser(carrier, browser),
                     Err(error) => return failed(chain(&error)),
                 }
             }

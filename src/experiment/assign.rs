@@ -31,7 +31,7 @@ pub fn feeds(workload: &Workload) -> Vec<String> {
 /// each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
 ///
 /// `ports` are those of the protocol's ALPN; without any there is nothing to subscribe to.
-pub fn deal(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<SubscriptionPlan> {
+pub fn assign(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<SubscriptionPlan> {
     let Settings { workload, protocol, .. } = settings;
     let (hosts, feeds) = (hosts(workload), feeds(workload));
     if ports.is_empty() {
@@ -117,7 +117,7 @@ mod tests {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         settings.workload = workload.clone();
         settings.protocol = Protocol::new("sse", Alpn::H2);
-        deal(&settings, trial, 1, ports)
+        assign(&settings, trial, 1, ports)
     }
 
     fn dealt(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
@@ -223,7 +223,7 @@ mod tests {
     fn the_stuck_say_no_trial() {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         (settings.workload.stuck, settings.workload.subscribers, settings.workload.feeds) = (3, 2, 2);
-        let stuck = stuck(&settings, &deal(&settings, 7, 1, &[1]));
+        let stuck = stuck(&settings, &assign(&settings, 7, 1, &[1]));
         let paths: Vec<&str> = stuck.iter().map(|plan| plan.path.as_str()).collect();
         assert_eq!(paths, ["/feeds/f0/sse?stuck=0", "/feeds/f1/sse?stuck=1", "/feeds/f0/sse?stuck=2"]);
     }
@@ -232,7 +232,7 @@ mod tests {
     fn a_page_leaves_a_response_unread_and_a_server_a_post() {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         (settings.workload.stuck, settings.protocol) = (1, Protocol::new("websocket", Alpn::H2));
-        let path = |settings: &Settings| stuck(settings, &deal(settings, 7, 1, &[1]))[0].path.clone();
+        let path = |settings: &Settings| stuck(settings, &assign(settings, 7, 1, &[1]))[0].path.clone();
         assert_eq!(path(&settings), "/feeds/f0/websocket?stuck=0");
         settings.client = "firefox".to_owned();
         assert_eq!(path(&settings), "/feeds/f0/streaming?stuck=0");

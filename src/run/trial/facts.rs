@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::end::quoted;
+use super::super::participant::quoted;
 use crate::feed::schedule;
 use crate::trial::settings::Direction;
 use crate::trial::{Fact, PlannedTrial};

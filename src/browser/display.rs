@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
+use super::launch;
 use super::profile::Profile;
-use super::start;
 
 /// The file in the profile that holds the display's number.
 const NUMBER: &str = ".display";
@@ -43,7 +43,7 @@ impl Display {
         // -displayfd 1: a free number, written to standard output once it listens. -noreset: it outlives a client.
         argv.extend("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp -noreset".split(' ').map(str::to_owned));
         // Not killed when dropped: a start that is broken off ends with a SIGTERM to all, after which Xvfb tidies up.
-        let mut xvfb = start::command(&argv, &profile.environment(&BTreeMap::new()))
+        let mut xvfb = launch::command(&argv, &profile.environment(&BTreeMap::new()))
             .and_then(|mut command| command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn())
             .map_err(|error| format!("Xvfb does not start: {error}"))?;
         let pid = super::pid(xvfb.id()).ok_or("Xvfb ended at once")?;
@@ -53,7 +53,7 @@ impl Display {
             read.map_err(|_| "Xvfb did not listen within 10 s")?.map_err(|error| error.to_string())?;
         }
         let number = line.trim().parse().map_err(|_| "Xvfb ended before it listened")?;
-        // For whoever sweeps, if this cage is killed.
+        // For whoever sweeps, if this supervisor is killed.
         fs::write(profile.path().join(NUMBER), line.trim()).map_err(|error| error.to_string())?;
         Ok(Self { xvfb, pid, number, authority })
     }
@@ -80,7 +80,7 @@ impl Display {
     }
 }
 
-/// Removes the socket of the display of a profile whose cage was killed.
+/// Removes the socket of the display of a profile whose supervisor was killed.
 pub(super) fn sweep(profile: &Path) {
     let number = fs::read_to_string(profile.join(NUMBER)).ok().and_then(|text| text.parse().ok());
     if let Some(number) = number {

@@ -1,4 +1,4 @@
-//! The runner's end of a cage.
+//! The runner's end of a supervisor.
 
 use std::fs::File;
 use std::io;
@@ -17,24 +17,24 @@ use crate::client::LaunchSpec;
 
 /// How long a start may take in all: every command before it is bounded, and so is the display.
 const START: Duration = Duration::from_secs(60);
-/// How long the cage may take to clean up before its group is killed.
+/// How long the supervisor may take to clean up before its group is killed.
 const END: Duration = Duration::from_secs(5);
 
-/// Why there is no browser in its cage.
+/// Why there is no browser under its supervisor.
 #[derive(Debug, thiserror::Error)]
 pub enum BrowserError {
-    /// The cage's own process could not be started or spoken to.
-    #[error("the browser's cage does not start")]
+    /// The supervisor's own process could not be started or spoken to.
+    #[error("the browser's supervisor does not start")]
     LaunchSpec(#[from] io::Error),
-    /// The cage says why it could not start the browser.
+    /// The supervisor says why it could not start the browser.
     #[error("the browser does not start: {0}")]
     Browser(String),
-    /// Nothing was heard of the cage in time.
-    #[error("the browser's cage said nothing for {} s", START.as_secs())]
+    /// Nothing was heard of the supervisor in time.
+    #[error("the browser's supervisor said nothing for {} s", START.as_secs())]
     Silent,
 }
 
-/// A browser in its cage, as the runner holds it. Dropping it closes the cage's input, and with that ends the
+/// A browser under its supervisor, as the runner holds it. Dropping it closes the supervisor's input, and with that ends the
 /// browser; [`BrowserProcess::end`] also waits until nothing is left.
 #[derive(Debug)]
 pub struct BrowserProcess {
@@ -47,21 +47,21 @@ pub struct BrowserProcess {
 }
 
 impl BrowserProcess {
-    /// Starts a cage: `program` is this program, which runs it as `child browser`. What the cage and the browser
+    /// Starts a supervisor: `program` is this program, which runs it as `child browser`. What the supervisor and the browser
     /// print goes to `log`. Returns once the browser's process runs, at most 60 s later.
-    pub async fn start(program: &Path, cage: &LaunchSpec, log: File) -> Result<Self, BrowserError> {
+    pub async fn start(program: &Path, spec: &LaunchSpec, log: File) -> Result<Self, BrowserError> {
         let mut child = Command::new(program)
             .args(["child", "browser"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
-            // A Ctrl-C is the lab's to handle: it ends the cages in its own order.
+            // A Ctrl-C is the lab's to handle: it ends the supervisors in its own order.
             .process_group(0)
             .spawn()?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("its input or output is missing").into());
         };
-        let mut line = serde_json::to_vec(cage).map_err(io::Error::from)?;
+        let mut line = serde_json::to_vec(spec).map_err(io::Error::from)?;
         line.push(b'\n');
         let mut output = BufReader::new(output).lines();
         let heard = timeout(START, async {
@@ -102,20 +102,20 @@ impl BrowserProcess {
         let Self { mut child, input, browser, output: _output, .. } = self;
         drop(input);
         if timeout(END, child.wait()).await.is_err() {
-            tracing::warn!(%browser, "the browser's cage did not end by itself");
+            tracing::warn!(%browser, "the browser's supervisor did not end by itself");
             let _ = killpg(browser, Signal::SIGKILL);
-            if let Some(cage) = super::pid(child.id()) {
-                let _ = killpg(cage, Signal::SIGKILL);
+            if let Some(supervisor) = super::pid(child.id()) {
+                let _ = killpg(supervisor, Signal::SIGKILL);
             }
             let _ = child.wait().await;
         }
     }
 }
 
-/// The cage's next line; if it ended without one, how.
+/// The supervisor's next line; if it ended without one, how.
 async fn hear(output: &mut Lines<BufReader<ChildStdout>>, child: &mut Child) -> io::Result<Said> {
     match output.next_line().await? {
         Some(line) => serde_json::from_str(&line).map_err(io::Error::from),
-        None => Ok(Said::Error(format!("its cage ended: {}", describe(child.wait().await?)))),
+        None => Ok(Said::Error(format!("its supervisor ended: {}", describe(child.wait().await?)))),
     }
 }

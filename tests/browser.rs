@@ -1,4 +1,4 @@
-//! The cage leaves nothing behind, whatever the browser does; and each real browser works in it.
+//! The supervisor leaves nothing behind, whatever the browser does; and each real browser works in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use transport_lab::browser::BrowserProcess;
 use transport_lab::client::{Launch, LaunchSpec, Visit};
-use transport_lab::experiment::cage::BrowserProcess;
 use transport_lab::trial::Settings;
 
 /// How long anything that must happen is waited for.
@@ -91,7 +91,7 @@ async fn daemons_that_ignore_sigterm_are_gone_when_the_input_closes() {
     let notes = Notes::new();
     let daemon = notes.path("daemon").display().to_string();
     // The daemon leaves session and group, and its parent ends: an orphan that ignores every polite request.
-    let cage = shell(&format!(
+    let spec = shell(&format!(
         "echo $HOME > {home}; trap '' TERM HUP INT
          setsid sh -c 'trap \"\" TERM HUP INT; echo $$ > {daemon}; while :; do sleep 1; done' &
          (setsid sh -c 'trap \"\" TERM; echo $$ > {daemon}2; while :; do sleep 1; done' &)
@@ -99,29 +99,29 @@ async fn daemons_that_ignore_sigterm_are_gone_when_the_input_closes() {
         home = notes.path("home").display(),
         leader = notes.path("leader").display(),
     ));
-    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
+    let running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();
     let mut pids = Vec::new();
     for name in ["daemon", "daemon2", "leader"] {
         pids.push(notes.read(name).await);
     }
     let home = notes.read("home").await;
-    assert_eq!(pids[2], caged.pid().to_string());
+    assert_eq!(pids[2], running.pid().to_string());
     assert!(pids.iter().all(|pid| runs(pid)) && Path::new(&home).is_dir());
 
-    timeout(PATIENCE, caged.end()).await.expect("it ends however little they heed");
+    timeout(PATIENCE, running.end()).await.expect("it ends however little they heed");
     assert!(!pids.iter().any(|pid| runs(pid)), "{pids:?}");
     assert!(!Path::new(&home).exists());
     assert_eq!(that_name(&home), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_dropped_cage_ends_as_well() {
+async fn a_dropped_supervisor_ends_as_well() {
     let notes = Notes::new();
-    let cage = shell(&format!("echo $HOME > {}; sleep 1000", notes.path("home").display()));
-    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
-    let pid = caged.pid().to_string();
+    let spec = shell(&format!("echo $HOME > {}; sleep 1000", notes.path("home").display()));
+    let running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();
+    let pid = running.pid().to_string();
     let home = notes.read("home").await;
-    drop(caged);
+    drop(running);
     until("the browser's end", || !runs(&pid) && !Path::new(&home).exists()).await;
 }
 
@@ -129,22 +129,22 @@ async fn a_dropped_cage_ends_as_well() {
 async fn a_crash_and_an_exit_are_told_apart() {
     let notes = Notes::new();
     for (script, how) in [("kill -SEGV $$", "signal 11"), ("kill -9 $$", "signal 9"), ("exit 3", "exit 3")] {
-        let mut caged = BrowserProcess::start(lab(), &shell(script), notes.log()).await.unwrap();
-        assert_eq!(timeout(PATIENCE, caged.exited()).await.unwrap(), how);
-        assert_eq!(timeout(PATIENCE, caged.exited()).await.unwrap(), how, "asked again");
-        caged.end().await;
+        let mut running = BrowserProcess::start(lab(), &shell(script), notes.log()).await.unwrap();
+        assert_eq!(timeout(PATIENCE, running.exited()).await.unwrap(), how);
+        assert_eq!(timeout(PATIENCE, running.exited()).await.unwrap(), how, "asked again");
+        running.end().await;
     }
 }
 
 #[tokio::test]
 async fn killing_the_browsers_group_is_reported_and_its_profile_is_gone() {
     let notes = Notes::new();
-    let cage = shell(&format!("sleep 1000 & echo $HOME > {}; wait", notes.path("home").display()));
-    let mut caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
+    let spec = shell(&format!("sleep 1000 & echo $HOME > {}; wait", notes.path("home").display()));
+    let mut running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();
     let home = notes.read("home").await;
-    killpg(caged.pid(), Signal::SIGKILL).unwrap();
-    assert_eq!(timeout(PATIENCE, caged.exited()).await.unwrap(), "signal 9");
-    caged.end().await;
+    killpg(running.pid(), Signal::SIGKILL).unwrap();
+    assert_eq!(timeout(PATIENCE, running.exited()).await.unwrap(), "signal 9");
+    running.end().await;
     assert!(!Path::new(&home).exists());
     assert_eq!(that_name(&home), [""; 0]);
 }
@@ -152,22 +152,22 @@ async fn killing_the_browsers_group_is_reported_and_its_profile_is_gone() {
 #[tokio::test]
 async fn a_command_before_the_start_that_fails_is_named_with_its_complaint() {
     let notes = Notes::new();
-    let mut cage = shell("exit 0");
-    cage.before = vec![["/bin/sh", "-c", "echo no such database >&2; exit 4"].map(str::to_owned).to_vec()];
-    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    let mut spec = shell("exit 0");
+    spec.before = vec![["/bin/sh", "-c", "echo no such database >&2; exit 4"].map(str::to_owned).to_vec()];
+    let error = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("no such database") && error.contains("exit 4") && error.contains("/bin/sh -c"), "{error}");
-    cage.before = vec![vec!["no-such-program".to_owned()]];
-    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    spec.before = vec![vec!["no-such-program".to_owned()]];
+    let error = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("`no-such-program` failed"), "{error}");
 }
 
 #[tokio::test]
 async fn a_command_before_the_start_that_hangs_is_named_and_ended() {
     let notes = Notes::new();
-    let mut cage = shell("exit 0");
+    let mut spec = shell("exit 0");
     let script = format!("echo $$ > {}; while :; do sleep 1; done", notes.path("hung").display());
-    cage.before = vec![["/bin/sh", "-c", &script].map(str::to_owned).to_vec()];
-    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    spec.before = vec![["/bin/sh", "-c", &script].map(str::to_owned).to_vec()];
+    let error = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("did not end within 20 s") && error.contains(&script), "{error}");
     assert!(!runs(&notes.read("hung").await));
 }
@@ -175,19 +175,19 @@ async fn a_command_before_the_start_that_hangs_is_named_and_ended() {
 #[tokio::test]
 async fn a_browser_that_is_not_there_is_named() {
     let notes = Notes::new();
-    let cage = LaunchSpec { argv: vec!["/no/such/browser".to_owned()], ..LaunchSpec::default() };
-    let error = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap_err().to_string();
+    let spec = LaunchSpec { argv: vec!["/no/such/browser".to_owned()], ..LaunchSpec::default() };
+    let error = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap_err().to_string();
     assert!(error.contains("`/no/such/browser` does not start"), "{error}");
 }
 
 #[tokio::test]
 async fn the_environment_is_small_and_the_profile_is_filled_in_everywhere() {
     let notes = Notes::new();
-    let mut cage = shell(&format!("cat a/b $HOME/a/b; env > {}; echo end >> {0}", notes.path("env").display()));
-    cage.files = BTreeMap::from([("a/b".to_owned(), "{profile}".to_owned())]);
-    cage.before = vec![["/bin/sh", "-c", "test \"{profile}\" = \"$(cat $HOME/a/b)\""].map(str::to_owned).to_vec()];
-    cage.env = BTreeMap::from([("MINE".to_owned(), "in {profile}".to_owned())]);
-    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
+    let mut spec = shell(&format!("cat a/b $HOME/a/b; env > {}; echo end >> {0}", notes.path("env").display()));
+    spec.files = BTreeMap::from([("a/b".to_owned(), "{profile}".to_owned())]);
+    spec.before = vec![["/bin/sh", "-c", "test \"{profile}\" = \"$(cat $HOME/a/b)\""].map(str::to_owned).to_vec()];
+    spec.env = BTreeMap::from([("MINE".to_owned(), "in {profile}".to_owned())]);
+    let running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();
     until("the environment", || fs::read_to_string(notes.path("env")).is_ok_and(|t| t.ends_with("end\n"))).await;
     let text = fs::read_to_string(notes.path("env")).unwrap();
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -200,28 +200,28 @@ async fn the_environment_is_small_and_the_profile_is_filled_in_everywhere() {
         assert!(small.contains(&name) || name.starts_with("XDG_"), "{name} in {text}");
     }
     assert_eq!(value("PWD"), Some(home));
-    caged.end().await;
+    running.end().await;
 }
 
 #[tokio::test]
-async fn what_a_killed_cage_left_is_swept_by_the_next() {
+async fn what_a_killed_supervisor_left_is_swept_by_the_next() {
     let notes = Notes::new();
-    // A daemon that the kernel does not kill with the cage, since it is not the cage's own child.
-    let cage = shell(&format!(
+    // A daemon that the kernel does not kill with the supervisor, since it is not the supervisor's own child.
+    let spec = shell(&format!(
         "setsid sh -c 'echo $$ > {}; while :; do sleep 1; done' & echo $HOME > {}; echo $PPID > {}; wait",
         notes.path("daemon").display(),
         notes.path("home").display(),
-        notes.path("cage").display()
+        notes.path("supervisor").display()
     ));
-    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
+    let running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();
     let (daemon, home) = (notes.read("daemon").await, notes.read("home").await);
-    let keeper: i32 = notes.read("cage").await.parse().unwrap();
-    kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
-    until("the cage's end", || !runs(&keeper.to_string())).await;
-    let leader = caged.pid().to_string();
-    until("the browser's end with its cage", || !runs(&leader)).await;
+    let supervisor: i32 = notes.read("supervisor").await.parse().unwrap();
+    kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
+    until("the supervisor's end", || !runs(&supervisor.to_string())).await;
+    let leader = running.pid().to_string();
+    until("the browser's end with its supervisor", || !runs(&leader)).await;
     assert!(runs(&daemon) && Path::new(&home).is_dir(), "this test needs something to be left");
-    drop(caged);
+    drop(running);
 
     BrowserProcess::start(lab(), &shell("exit 0"), notes.log()).await.unwrap().end().await;
     until("the daemon's end", || !runs(&daemon)).await;
@@ -229,16 +229,16 @@ async fn what_a_killed_cage_left_is_swept_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_signal_to_the_cage_ends_the_browser() {
+async fn a_signal_to_the_supervisor_ends_the_browser() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let notes = Notes::new();
-        let (home, cage) = (notes.path("home"), notes.path("cage"));
-        let script = format!("echo $HOME > {}; echo $PPID > {}; sleep 1000", home.display(), cage.display());
-        let caged = BrowserProcess::start(lab(), &shell(&script), notes.log()).await.unwrap();
-        let (home, keeper) = (notes.read("home").await, notes.read("cage").await);
-        kill(Pid::from_raw(keeper.parse().unwrap()), signal).unwrap();
-        let browser = caged.pid().to_string();
-        until("the end", || !runs(&keeper) && !runs(&browser) && !Path::new(&home).exists()).await;
+        let (home, supervisor) = (notes.path("home"), notes.path("supervisor"));
+        let script = format!("echo $HOME > {}; echo $PPID > {}; sleep 1000", home.display(), supervisor.display());
+        let running = BrowserProcess::start(lab(), &shell(&script), notes.log()).await.unwrap();
+        let (home, supervisor) = (notes.read("home").await, notes.read("supervisor").await);
+        kill(Pid::from_raw(supervisor.parse().unwrap()), signal).unwrap();
+        let browser = running.pid().to_string();
+        until("the end", || !runs(&supervisor) && !runs(&browser) && !Path::new(&home).exists()).await;
     }
 }
 
@@ -286,21 +286,21 @@ async fn opens_its_page_and_leaves_nothing(name: &str) {
         spki_sha256: String::new(),
         root: nix::unistd::Uid::effective().is_root(),
     };
-    let Launch::Browser(cage) = (client.command)(&found, &visit) else { panic!("{name} is no browser") };
+    let Launch::Browser(spec) = (client.command)(&found, &visit) else { panic!("{name} is no browser") };
 
     let begun = Instant::now();
-    let caged = BrowserProcess::start(lab(), &cage, notes.log()).await.unwrap();
+    let running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();
     let started = begun.elapsed();
     let request = timeout(PATIENCE, first_request(listener)).await;
     let (line, at) = request
         .unwrap_or_else(|_| panic!("no request; {}", fs::read_to_string(notes.path("log")).unwrap_or_default()))
         .unwrap();
     assert!(line.starts_with("GET /page?token=1 "), "{line}");
-    let home = profile_of(caged.pid());
-    assert!(Path::new(&home).is_dir() && that_name(&home).contains(&caged.pid().to_string()), "{home}");
-    let browser = PathBuf::from(format!("/proc/{}", caged.pid()));
+    let home = profile_of(running.pid());
+    assert!(Path::new(&home).is_dir() && that_name(&home).contains(&running.pid().to_string()), "{home}");
+    let browser = PathBuf::from(format!("/proc/{}", running.pid()));
     let ending = Instant::now();
-    caged.end().await;
+    running.end().await;
     assert!(!browser.exists(), "its last threads, and its sockets with them, are still ending");
     println!(
         "{name} {}: its process after {started:?}, its first request after {:?}, ended in {:?}",

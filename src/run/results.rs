@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::lab::make;
-use super::{RunError, calibrate, deal, judge, plan};
+use super::{RunError, calibrate};
 use crate::client;
+use crate::experiment::{assign, plan, validate};
 use crate::report::{self, Contents, Look, Machine};
 use crate::stats::{self, Calibration, Summary, TrialLanes};
 use crate::trial::journal::{self, Readback};
@@ -58,10 +59,6 @@ impl Results {
     }
 }
 
-/// How many bytes an experiment's name may have: with the time in front and a number behind, its folder's has no more
-/// than file systems take (`NAME_MAX`, 255 on Linux).
-pub(super) const MAX_NAME: usize = 255 - "20260131T120000Z-".len() - "-1000".len();
-
 /// Makes the folder `<UTC>-<experiment>`, with a number behind it when another run took that name, and writes
 /// what is known beforehand.
 pub(super) fn create(out: &Path, plan: &Plan, text: &str, machine: &Machine) -> Result<PathBuf, RunError> {
@@ -108,7 +105,7 @@ pub fn load(folder: &Path) -> Result<Results, RunError> {
 fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
     let mut plan: Plan = read(&folder.join(PLAN))?;
     plan::bring_up_to_date(&mut plan);
-    judge::check_plan(&plan).map_err(|says| RunError::Bounds { path: folder.join(PLAN), says })?;
+    validate::check_plan(&plan).map_err(|says| RunError::Bounds { path: folder.join(PLAN), says })?;
     let machine: Machine = read(&folder.join(MACHINE))?;
     let Readback { observations, cut_short } = journal::read(&folder.join(JOURNAL))?;
     let summary = stats::summarise(&plan, &observations);
@@ -136,7 +133,7 @@ pub(super) fn calibration(
 fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
     let ports = planned.settings.workload.ports;
     let ports: Vec<u16> = (1..=u16::try_from(ports.max(1)).unwrap_or(u16::MAX)).collect();
-    deal::deal(&planned.settings, planned.trial, planned.seed, &ports)
+    assign::assign(&planned.settings, planned.trial, planned.seed, &ports)
 }
 
 /// How a client is called where a person reads it.

@@ -76,7 +76,7 @@ pub(super) fn bounds(setting: &str) -> Option<(u32, u32)> {
 
 /// A plan that was read back: no number in it may be one that the lab plans nothing with. What else a trial must keep
 /// to was checked when it was planned.
-pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
+pub fn check_plan(plan: &Plan) -> Result<(), String> {
     if plan.trials.len() > MAX_TRIALS {
         return Err(format!("more than {MAX_TRIALS} trials"));
     }
@@ -201,7 +201,7 @@ fn check_events(settings: &Settings) -> Result<(), Invalid> {
 
 /// How long after the census the last subscription may be handed it by its transport's own rules: the drain can't be
 /// shorter. 0 where it is handed to all at once.
-pub(super) fn least_drain(transport: &dyn Configured) -> Span {
+pub fn least_drain(transport: &dyn Configured) -> Span {
     transport
         .waits()
         .map_or_else(Span::default, |(_, wait)| Span::from_millis(wait.nanos().div_ceil(1_000_000)) + REQUEST)

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::facts::Possible;
-use super::end::{Participant, ParticipantMessage};
+use super::RunError;
 use super::lab::Lab;
 use super::machine::Watch;
-use super::{RunError, plan};
+use super::participant::{Participant, ParticipantMessage};
 use crate::client;
+use crate::experiment::plan;
 use crate::stats;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;

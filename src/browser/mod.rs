@@ -1,19 +1,19 @@
-//! The cage that a browser runs in: `transport-lab child browser`.
+//! The supervisor of a browser: `transport-lab child browser`.
 //!
 //! Enters: one line of JSON, a [`LaunchSpec`], and then the end of the input. Leaves: one line for the browser's start,
 //! one for its end. What must never happen: a process or a profile that is still there after the input has
 //! ended, be the browser hung, crashed or split into daemons, and the lab killed with -9.
 //!
 //! - A child's subreaper (prctl(2)) inherits every orphan among its descendants, so whatever leaves the
-//!   browser's process group is still found below the cage.
-//! - If the cage itself is killed with -9, the kernel kills the browser (`setpriv --pdeathsig`, where there is
-//!   one), whose other processes end with it; what is left is swept when the next cage starts.
+//!   browser's process group is still found below the supervisor.
+//! - If the supervisor itself is killed with -9, the kernel kills the browser (`setpriv --pdeathsig`, where there is
+//!   one), whose other processes end with it; what is left is swept when the next supervisor starts.
 
 mod display;
-mod family;
-mod keeper;
+mod launch;
+mod process;
+mod process_tree;
 mod profile;
-mod start;
 
 use std::os::fd::AsFd;
 use std::process::{ExitStatus, Stdio};
@@ -28,18 +28,18 @@ use tokio::process::Child;
 use crate::client::LaunchSpec;
 use crate::text::chain;
 use display::Display;
-pub use keeper::{BrowserError, BrowserProcess};
+pub use process::{BrowserError, BrowserProcess};
 use profile::Profile;
 
-/// How long the family has between SIGTERM and SIGKILL. Its profile is thrown away, so it has nothing to save.
+/// How long the process tree has between SIGTERM and SIGKILL. Its profile is thrown away, so it has nothing to save.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long the end of the family is waited for; only a process that the kernel can't end takes longer. With the
+/// How long the end of the process tree is waited for; only a process that the kernel can't end takes longer. With the
 /// display's and the profile's it stays below what [`BrowserProcess::end`] waits.
 const GIVE_UP: Duration = Duration::from_secs(3);
-/// How often the family is looked at while it ends.
+/// How often the process tree is looked at while it ends.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What the cage says on its standard output, a line each.
+/// What the supervisor says on its standard output, a line each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Said {
@@ -51,12 +51,12 @@ enum Said {
     Error(String),
 }
 
-/// Why a browser could not be started in its cage.
+/// Why a browser could not be started under its supervisor.
 #[derive(Debug, thiserror::Error)]
 enum LaunchError {
     #[error("can't adopt a browser's orphans: {0}")]
     Subreaper(nix::Error),
-    #[error("the cage's line can't be read: {0}")]
+    #[error("the supervisor's line can't be read: {0}")]
     Line(String),
     #[error("can't make the profile")]
     Profile(#[source] std::io::Error),
@@ -70,22 +70,22 @@ enum LaunchError {
     Start { program: String, source: std::io::Error },
 }
 
-/// The cage's whole life, on this process's standard input and output. Gives the exit status: 0 when the browser
+/// The supervisor's whole life, on this process's standard input and output. Gives the exit status: 0 when the browser
 /// was started, 1 when it wasn't.
 ///
 /// It must be the process's only task, awaited on its main thread: every descendant of this process is ended, and
 /// the browser is killed when the thread that started it ends.
 pub async fn run_child() -> u8 {
-    let mut input = start::ParentInput::listen();
+    let mut input = launch::ParentInput::listen();
     live(&mut input, &mut tokio::io::stdout()).await
 }
 
-async fn live(input: &mut start::ParentInput, output: &mut (impl AsyncWrite + Unpin)) -> u8 {
-    let mut family = ProcessTree::default();
+async fn live(input: &mut launch::ParentInput, output: &mut (impl AsyncWrite + Unpin)) -> u8 {
+    let mut tree = ProcessTree::default();
     let started = match input.line().await {
-        // All that needs ending is below this process or in `family`: a start may be broken off anywhere.
+        // All that needs ending is below this process or in `tree`: a start may be broken off anywhere.
         Ok(Some(line)) => tokio::select! {
-            started = family.start(&line) => started.map(Some),
+            started = tree.start(&line) => started.map(Some),
             () = input.ended() => Ok(None),
         },
         Ok(None) => Ok(None),
@@ -95,7 +95,7 @@ async fn live(input: &mut start::ParentInput, output: &mut (impl AsyncWrite + Un
         Ok(Some(pid)) => {
             say(output, &Said::Pid(pid)).await;
             tokio::select! {
-                exited = family.exited() => say(output, &Said::Exited(exited)).await,
+                exited = tree.exited() => say(output, &Said::Exited(exited)).await,
                 () = input.ended() => {}
             }
             0
@@ -106,7 +106,7 @@ async fn live(input: &mut start::ParentInput, output: &mut (impl AsyncWrite + Un
             1
         }
     };
-    family.end().await;
+    tree.end().await;
     status
 }
 
@@ -131,21 +131,21 @@ impl ProcessTree {
     /// Starts the browser that a line describes, and gives its process id.
     async fn start(&mut self, line: &str) -> Result<i32, LaunchError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(LaunchError::Subreaper)?;
-        let cage: LaunchSpec = serde_json::from_str(line).map_err(|error| LaunchError::Line(error.to_string()))?;
+        let spec: LaunchSpec = serde_json::from_str(line).map_err(|error| LaunchError::Line(error.to_string()))?;
         profile::sweep().await;
         let profile = self.profile.insert(Profile::make().map_err(LaunchError::Profile)?);
-        profile.fill(&cage.files)?;
-        let mut environment = profile.environment(&cage.env);
-        for command in &cage.before {
-            start::before(profile, command, &environment).await?;
+        profile.fill(&spec.files)?;
+        let mut environment = profile.environment(&spec.env);
+        for command in &spec.before {
+            launch::before(profile, command, &environment).await?;
         }
-        if cage.display {
+        if spec.display {
             let display = self.display.insert(Display::start(profile).await.map_err(LaunchError::Display)?);
             environment.extend(display.environment());
         }
-        let argv: Vec<String> = cage.argv.iter().map(|word| profile.fill_in(word)).collect();
+        let argv: Vec<String> = spec.argv.iter().map(|word| profile.fill_in(word)).collect();
         let log = || std::io::stderr().as_fd().try_clone_to_owned().map_or(Stdio::null(), Stdio::from);
-        let browser = start::command(&argv, &environment)
+        let browser = launch::command(&argv, &environment)
             .and_then(|mut command| command.stdout(log()).stderr(log()).spawn())
             .map_err(|source| LaunchError::Start { program: argv.first().cloned().unwrap_or_default(), source })?;
         // Not polled yet, so it has its id even if it has ended.
@@ -173,7 +173,7 @@ impl ProcessTree {
                 let _ = browser.try_wait();
                 browser.id()
             });
-            let left = family::below_us(display, ours);
+            let left = process_tree::below_us(display, ours);
             if left.is_empty() || begun.elapsed() > GIVE_UP {
                 break;
             }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
-use super::{ExperimentError, judge, plan, words};
+use super::{ExperimentError, plan, suggest, validate};
 use crate::text::chain;
 use crate::transport::Configured;
 use crate::trial::{Alpn, Settings};
@@ -81,7 +81,7 @@ impl<'i> UncheckedExperiment<'i> {
         for level in &factor.levels {
             let canonical = self.canonical(&factor.name, &factor.key, level)?;
             if levels.contains(&canonical) {
-                let says = format!("`{}` has the level `{}` twice", factor.name, words::level(&canonical));
+                let says = format!("`{}` has the level `{}` twice", factor.name, suggest::level(&canonical));
                 return Err(self.source.error(level.span(), says));
             }
             levels.push(canonical);
@@ -146,7 +146,7 @@ impl<'i> UncheckedExperiment<'i> {
         let tree =
             self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name))?;
         let (settings, transport) = self.settings(&tree)?;
-        judge::check(&settings, &*transport).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
+        validate::check(&settings, &*transport).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
             Some(value) => self.source.error(value.span(), complaint.says),
             None => self.source.whole(&complaint.says),
         })?;
@@ -180,12 +180,12 @@ impl<'i> UncheckedExperiment<'i> {
         }
     }
 
-    /// The top level's words, the client and the protocol must exist.
+    /// The top level's suggest, the client and the protocol must exist.
     fn check_names(&self, tree: &DeTable<'i>) -> Result<(), ExperimentError> {
         let defaults = defaults();
         let mut known: Vec<&str> =
             defaults.as_object().into_iter().flat_map(|o| o.keys().map(String::as_str)).collect();
-        known.extend(words::transports());
+        known.extend(suggest::transports());
         for key in tree.keys() {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
@@ -195,12 +195,12 @@ impl<'i> UncheckedExperiment<'i> {
         if let Some(value) = tree.get("client")
             && let Some(name) = value.get_ref().as_str()
         {
-            let clients = words::clients();
+            let clients = suggest::clients();
             if !clients.contains(&name) && client::exec::path(name).is_none() {
                 let program = format!("{name}:").starts_with(client::exec::PREFIX);
                 let all = [&clients[..], &[client::BROWSERS]].concat();
-                let hint = if program { "; write exec:PATH".to_owned() } else { words::hint(name, &all) };
-                let says = format!("unknown client `{}`{hint}", words::short(name));
+                let hint = if program { "; write exec:PATH".to_owned() } else { suggest::hint(name, &all) };
+                let says = format!("unknown client `{}`{hint}", suggest::short(name));
                 return Err(self.source.error(value.span(), says));
             }
         }
@@ -229,10 +229,10 @@ impl<'i> UncheckedExperiment<'i> {
             let alone = serde_json::json!({ (key.get_ref().as_ref()): tree::to_json(value.get_ref()) });
             let Err(error) = (transport.configure)(&alone) else { continue };
             let says = error.to_string();
-            let (_, known) = words::quoted(&says);
+            let (_, known) = suggest::quoted(&says);
             let name = key.get_ref();
             return if says.starts_with("unknown field") {
-                let hint = words::hint(name, &known);
+                let hint = suggest::hint(name, &known);
                 self.source.error(key.span(), format!("unknown setting `{name}` in [{}]{hint}", transport.name))
             } else {
                 let path = format!("{}.{name}", transport.name);
@@ -259,9 +259,9 @@ fn defaults() -> Json {
 /// `sse/h2` must be a transport that exists, on an ALPN that it rides on.
 fn check_protocol(name: &str) -> Result<(), String> {
     let (transport, alpn) = name.split_once('/').unwrap_or((name, ""));
-    let shown = words::short(name);
+    let shown = suggest::short(name);
     let Some(row) = transport::find(transport) else {
-        let hint = words::hint(name, &words::protocols());
+        let hint = suggest::hint(name, &suggest::protocols());
         return Err(format!("unknown protocol `{shown}`{hint}"));
     };
     if row.alpns.iter().any(|known| known.name() == alpn) {
@@ -270,16 +270,16 @@ fn check_protocol(name: &str) -> Result<(), String> {
     let rides = row.alpns.iter().map(|alpn| alpn.name()).collect::<Vec<_>>().join(", ");
     let known = Alpn::ALL.iter().any(|known| known.name() == alpn);
     let why = if known { "doesn't ride on" } else { "is on no ALPN" };
-    Err(format!("unknown protocol `{shown}`: `{transport}` {why} `{}`; it rides on {rides}", words::short(alpn)))
+    Err(format!("unknown protocol `{shown}`: `{transport}` {why} `{}`; it rides on {rides}", suggest::short(alpn)))
 }
 
 /// A word at the top level that means nothing there, though perhaps somewhere below.
 fn unknown_setting(name: &str, known: &[&str], defaults: &Json) -> String {
-    let shown = words::short(name);
+    let shown = suggest::short(name);
     if OWN.contains(&name) {
         return format!("`{shown}` is not a setting of a trial; it can only stand at the top of the file");
     }
-    if let Some(near) = words::nearest(name, known) {
+    if let Some(near) = suggest::nearest(name, known) {
         return format!("unknown setting `{shown}`; did you mean `{near}`?");
     }
     let mut dotted = Vec::new();
@@ -288,7 +288,7 @@ fn unknown_setting(name: &str, known: &[&str], defaults: &Json) -> String {
     let likeness = |path: &String| strsim::jaro_winkler(shown, &last(path));
     match dotted.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|path| likeness(path) > 0.8) {
         Some(near) => format!("unknown setting `{shown}`; did you mean `{near}`?"),
-        None => format!("unknown setting `{shown}`{}", words::hint("", known)),
+        None => format!("unknown setting `{shown}`{}", suggest::hint("", known)),
     }
 }
 

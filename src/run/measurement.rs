@@ -13,16 +13,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::end::Participant;
 use super::lab::Lab;
+use super::participant::Participant;
 use super::results::{self, Results};
+use super::router::FactQueue;
+pub use super::router::FactRouter;
 use super::trial::TrialRunner;
-use super::witness::FactQueue;
-pub use super::witness::FactRouter;
-use super::{Experiment, Factor, RunError, deal, judge, machine, plan};
+use super::{RunError, machine};
 use crate::certs::{Current, base64};
 use crate::client::agent;
 use crate::control::{Control, LiveView, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier};
+use crate::experiment::{Experiment, Factor, assign, plan, validate};
 use crate::feed::Feed;
 use crate::server::{Publisher, Token, is_local};
 use crate::transport;
@@ -168,11 +169,11 @@ impl MeasurementService {
 
     fn message(&self, planned: &PlannedTrial, request: &MeasurementRequest, feed: &Arc<Feed>) -> TrialMessage {
         let PlannedTrial { trial, seed, ref settings, .. } = *planned;
-        let mut subscriptions = deal::deal(settings, trial, seed, &[request.port]);
+        let mut subscriptions = assign::assign(settings, trial, seed, &[request.port]);
         let token = self.token.as_ref().filter(|_| !is_local(&request.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         // Trials have a server to themselves, whose feed is f0; visits share theirs and have a feed each.
-        let (of_trials, own) = (format!("/feeds/{}/", deal::feeds(&settings.workload)[0]), feed.name());
+        let (of_trials, own) = (format!("/feeds/{}/", assign::feeds(&settings.workload)[0]), feed.name());
         for subscription in &mut subscriptions {
             subscription.host.clone_from(&request.host);
             subscription.path =
@@ -217,7 +218,7 @@ impl MeasurementService {
             transports: BTreeMap::new(),
         };
         let (_, transport) = transport::of(&settings)?;
-        let drain = DRAIN.max(judge::least_drain(&*transport));
+        let drain = DRAIN.max(validate::least_drain(&*transport));
         settings.workload.drain = drain;
         let title = request.protocol.alpn.title();
         let question = format!("How many event streams does this browser hold open over {title}?");

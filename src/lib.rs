@@ -7,7 +7,7 @@
 //!              observations.jsonl  ->  Summary (metrics, claims)  ->  report
 //! ```
 //!
-//! The rooms, from the ground up; a room knows only those before it (`tests/rooms.rs` keeps that, and lists the two
+//! The rooms, from the ground up; a room knows only those before it (`tests/rooms/` keeps that, and lists the two
 //! exceptions with their reasons):
 //!
 //! | room | what it is about |

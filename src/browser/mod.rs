@@ -132,7 +132,7 @@ impl ProcessTree {
     async fn start(&mut self, line: &str) -> Result<i32, LaunchError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(LaunchError::Subreaper)?;
         let spec: LaunchSpec = serde_json::from_str(line).map_err(|error| LaunchError::Line(error.to_string()))?;
-        profile::sweep().await;
+        profile::sweep(display::sweep).await;
         let profile = self.profile.insert(Profile::make().map_err(LaunchError::Profile)?);
         profile.fill(&spec.files)?;
         let mut environment = profile.environment(&spec.env);

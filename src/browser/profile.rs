@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
-use super::{LaunchError, display, process_tree};
+use super::{LaunchError, process_tree};
 
 /// How a profile's folder begins.
 const PREFIX: &str = "transport-lab-";
@@ -108,14 +108,15 @@ async fn remove(folder: &Path) {
 
 /// Ends what supervisors that were killed left behind, and removes their profiles. Touches only folders of this user's
 /// whose owner is gone, and only processes of this user's whose HOME is exactly such a folder.
-pub(super) async fn sweep() {
+/// What else is left of one is `also`'s to remove.
+pub(super) async fn sweep(also: fn(&Path)) {
     let folders = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     for folder in folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         if is_abandoned(&folder.path()) {
             for pid in process_tree::holding(&folder.path()) {
                 let _ = kill(pid, Signal::SIGKILL);
             }
-            display::sweep(&folder.path());
+            also(&folder.path());
             remove(&folder.path()).await;
         }
     }

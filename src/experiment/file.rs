@@ -8,12 +8,10 @@ use super::flags::Flag;
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::unchecked::{RawFactor, UncheckedExperiment};
-use super::{Experiment, ExperimentError, Factor, Overrides, claims, suggest};
+use super::{Experiment, ExperimentError, Factor, MAX_REPEATS, MAX_TRIALS, Overrides, claims, suggest};
 use crate::trial::Protocol;
 use crate::trial::settings::default_client;
 
-/// The repeats of an experiment at most.
-pub(super) const MAX_REPEATS: u64 = 1000;
 /// The repeats of one that says nothing of them and in which something goes wrong on purpose: who was just receiving
 /// what then is a race, and one run is no verdict on it.
 const REPEATS_OF_A_RACE: u64 = 5;
@@ -21,8 +19,6 @@ const REPEATS_OF_A_RACE: u64 = 5;
 const MAX_SEED: u64 = (1 << 53) - 1;
 /// The seed of a file that names none.
 const SEED: u64 = 1;
-/// The trials of a run at most.
-pub(super) const MAX_TRIALS: usize = 100_000;
 
 /// Reads the text, puts the flags in place, and checks every combination of what results.
 pub(super) fn parse(

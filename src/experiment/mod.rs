@@ -54,6 +54,11 @@ pub enum ExperimentError {
 /// than file systems take (`NAME_MAX`, 255 on Linux).
 const MAX_NAME: usize = 255 - "20260131T120000Z-".len() - "-1000".len();
 
+/// The repeats of an experiment at most.
+const MAX_REPEATS: u64 = 1000;
+/// The trials of a run at most.
+const MAX_TRIALS: usize = 100_000;
+
 /// The flags that change an experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {

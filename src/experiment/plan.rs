@@ -6,7 +6,6 @@ use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::Experiment;
-use super::unchecked::level_of;
 use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
     Beside, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
@@ -164,6 +163,13 @@ fn levels(experiment: &Experiment, settings: &Settings, transport: &dyn Configur
         if dropped { Value::Null } else { level_of(settings, &factor.name) }
     };
     experiment.factors.iter().map(|factor| (factor.name.clone(), level(factor))).collect()
+}
+
+/// The level that these settings have for a dotted name, in canonical form.
+pub(super) fn level_of(settings: &Settings, name: &str) -> Value {
+    let tree = serde_json::to_value(settings).unwrap_or_default();
+    let pointer = format!("/{}", name.replace('.', "/"));
+    tree.pointer(&pointer).cloned().unwrap_or_default()
 }
 
 /// Whether a trial with this client and protocol is any different for this setting.

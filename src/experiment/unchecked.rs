@@ -73,7 +73,7 @@ impl<'i> UncheckedExperiment<'i> {
         let mut tree = self.first_combination()?;
         tree::put(&mut tree, name, key, value.clone()).map_err(|says| self.source.error(key.clone(), says))?;
         let (settings, _) = self.settings(&tree)?;
-        Ok(level_of(&settings, name))
+        Ok(plan::level_of(&settings, name))
     }
 
     fn canonical_levels_of(&self, factor: &RawFactor<'i>) -> Result<Vec<Json>, ExperimentError> {
@@ -241,13 +241,6 @@ impl<'i> UncheckedExperiment<'i> {
         }
         self.source.error(value.span(), format!("[{}]: {error}", transport.name))
     }
-}
-
-/// The level that these settings have for a dotted name, in canonical form.
-pub(super) fn level_of(settings: &Settings, name: &str) -> Json {
-    let tree = serde_json::to_value(settings).unwrap_or_default();
-    let pointer = format!("/{}", name.replace('.', "/"));
-    tree.pointer(&pointer).cloned().unwrap_or_default()
 }
 
 /// All settings with their defaults, as JSON: the names that exist.

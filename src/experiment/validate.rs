@@ -3,7 +3,7 @@
 
 mod faults;
 
-use super::file::{MAX_REPEATS, MAX_TRIALS};
+use super::{MAX_REPEATS, MAX_TRIALS};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, Events, HostOrder};

@@ -6,12 +6,14 @@ use tokio::sync::watch;
 
 use super::RunError;
 use super::lab::Lab;
-use super::results;
 use super::trial::TrialRunner;
 use crate::trial::journal::Journal;
 use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
 use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
+
+/// Where what is observed in them goes, in the run's folder.
+pub(super) const JOURNAL: &str = "calibration.jsonl";
 
 /// The two trials: the native client's, of half a second each, the same seed in both. Their numbers follow on the
 /// plan's, so that no trial of a run has another's.
@@ -52,7 +54,7 @@ fn settings() -> Settings {
 
 /// Runs them, into a journal of their own. Says whether it was interrupted.
 pub(super) async fn run(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<bool>) -> Result<bool, RunError> {
-    let journal = Journal::create(&lab.folder.join(results::CALIBRATION_JOURNAL))?;
+    let journal = Journal::create(&lab.folder.join(JOURNAL))?;
     let journal = std::mem::replace(&mut lab.journal, journal);
     // Whoever lies, it is in the run's own trials.
     let rig = lab.rig.take();

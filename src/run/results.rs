@@ -18,8 +18,6 @@ use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
-/// The name of the calibration's journal.
-pub(super) const CALIBRATION_JOURNAL: &str = "calibration.jsonl";
 const CALIBRATION: &str = "calibration.json";
 
 /// What a run came to.
@@ -123,7 +121,7 @@ pub(super) fn calibration(
     machine: &Machine,
     observations: &[Observation],
 ) -> Result<Calibration, RunError> {
-    let path = folder.join(CALIBRATION_JOURNAL);
+    let path = folder.join(calibrate::JOURNAL);
     // A run may have left it out.
     let calibrated = if path.is_file() { journal::read(&path)?.observations } else { Vec::new() };
     Ok(stats::calibrate(machine.idle, &calibrate::twins(plan), &calibrated, plan, observations))

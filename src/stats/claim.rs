@@ -9,8 +9,6 @@ mod select;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 pub use quantity::check;
 
 pub use quantity::Reference;
@@ -18,65 +16,10 @@ pub use quantity::Reference;
 use self::quantity::ClaimComparison;
 use self::repeats::Decision;
 use super::number;
+use super::result::{ClaimResult, ClientResult, Entry, TrialResult, Verdict, trials};
 use super::sample::median;
-use super::summary::{ClaimResult, Entry, TrialResult};
 use crate::trial::observation::Outcome;
 use crate::trial::{Claim, Plan};
-
-/// What became of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Every number agrees.
-    Confirmed,
-    /// A number contradicts it.
-    Refuted,
-    /// The numbers don't decide it.
-    Inconclusive,
-}
-
-impl Verdict {
-    /// The word of files and tables.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Refuted => "refuted",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
-}
-
-/// How a claim fared with one client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ClientResult {
-    /// `None`: it did not take part.
-    pub verdict: Option<Verdict>,
-    /// Its version, where it was started.
-    pub version: Option<String>,
-    /// What it did, as the rest of a sentence that begins with its name: `held 6`.
-    pub evidence: String,
-    /// How many trials of one combination decided it, the fewest and the most; 0 where none was completed.
-    #[serde(default)]
-    pub n: [usize; 2],
-}
-
-impl ClientResult {
-    /// What it did, and in how many trials: `held 6; n = 5`.
-    pub fn told(&self) -> String {
-        format!("{}{}", self.evidence, trials(self.n))
-    }
-}
-
-/// How many trials there were of each combination, as the end of a sentence; nothing where there was none.
-fn trials([fewest, most]: [usize; 2]) -> String {
-    match (fewest, most) {
-        (_, 0) => String::new(),
-        (_, 1) => "; n = 1, which doesn't show how much it varies".to_owned(),
-        (fewest, most) if fewest == most => format!("; n = {most}"),
-        (fewest, most) => format!("; n = {fewest} to {most}"),
-    }
-}
 
 impl ClaimResult {
     /// The evidence with the clients' titles: `title(name)`.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
-use super::claim::Verdict;
+use super::result::Verdict;
 use super::sample::WANTED;
 use super::{Group, GroupEntry, Summary, metric, number};
 use crate::trial::observation::Outcome;

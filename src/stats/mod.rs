@@ -12,6 +12,7 @@ pub mod lanes;
 pub mod metric;
 pub mod number;
 mod record;
+pub mod result;
 mod sample;
 pub mod summary;
 
@@ -19,11 +20,12 @@ pub mod summary;
 pub(crate) mod rig;
 
 pub use calibration::{Calibration, calibrate};
-pub use claim::{Verdict, check as check_claim};
+pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{TrialLanes, lanes};
-pub use summary::{ClaimResult, Entry, Group, GroupEntry, Summary, TrialResult, summarise};
+pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, Summary, TrialResult, Verdict};
+pub use summary::summarise;
 
 /// The names of all metrics, in the order of tables.
 pub fn metric_names() -> impl Iterator<Item = &'static str> {

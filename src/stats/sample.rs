@@ -1,6 +1,6 @@
 //! What a metric's formula gives: samples, a bound, or the reason why there is nothing; and the folds over them.
 
-use super::summary::Entry;
+use super::result::Entry;
 
 /// What a formula gives for one trial.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,13 +12,13 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::dial::{Target, Use};
 use super::h3_begin::StreamRouter;
 use super::h3_connect::{DRAFT_ASKED, SessionStreams, drive};
 use super::h3_frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, read_headers};
 use super::h3_sessions::{Sessions, prefixes};
 use super::h3_streams::{BidiStream, Opener, QuicAdapter};
 use super::h3_tunnel::H3Tunnel;
+use super::target::{Target, Use};
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError, endpoint, h3_qpack};
 use crate::trial::{Alpn, Dialect, Dialects};
 

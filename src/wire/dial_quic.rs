@@ -3,9 +3,9 @@
 use quinn::{Endpoint, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
-use super::dial::{Target, Use};
 use super::quic::{FirstLineAnswer, drive, read_line};
 use super::session::Prefixes;
+use super::target::{Target, Use};
 use super::{Session, WireError, endpoint};
 use crate::trial::Alpn;
 

@@ -11,12 +11,26 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::dial::Target;
-use super::h3::QuicOptions;
 use super::parting::told;
-use super::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, Sink, WireError, tls};
+use super::target::Target;
+use super::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
 use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Alpn, Fact};
+use crate::trial::{Alpn, Dialects, Fact};
+
+/// How an endpoint serves.
+#[derive(Debug, Clone)]
+pub struct QuicOptions {
+    /// TLS 1.3 with the ALPN `h3`.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
+    pub max_concurrent_streams: u32,
+    /// The dialects of WebTransport that HTTP/3's settings name.
+    pub dialects: Dialects,
+    /// What it has in common with the server that takes its place.
+    pub reset_key: ResetKey,
+    /// Counts what is sent and received.
+    pub traffic: Traffic,
+}
 
 /// How many handshakes may be under way before the next clients have to show that they are where they say that they are.
 const RETRY_ABOVE: usize = 256;

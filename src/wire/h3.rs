@@ -13,6 +13,7 @@ use quinn::{Endpoint, TransportConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use super::endpoint::QuicOptions;
 use super::endpoint::{accept, bind};
 use super::h3_begin::StreamRouter;
 use super::h3_body::{self, ContentError, Rest, ServerRequestStream, give_up};
@@ -22,8 +23,8 @@ use super::h3_sessions::Sessions;
 use super::h3_streams::{QuicAdapter, StopWatcher};
 use super::parting::told;
 use super::{
-    Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResetKey, ResponseBody, Sink, Traffic,
-    WireError, date, h3_message, rest, upgrade,
+    Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResponseBody, Sink, WireError, date,
+    h3_message, rest, upgrade,
 };
 use crate::trial::{Alpn, Dialects};
 
@@ -44,21 +45,6 @@ const DATAGRAM_BUFFER: usize = 256 * 1024;
 /// How long a connection that is to be closed may take to say so before, and how often is looked whether it has.
 const FAREWELL: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_millis(1);
-
-/// How an endpoint serves.
-#[derive(Debug, Clone)]
-pub struct QuicOptions {
-    /// TLS 1.3 with the ALPN `h3`.
-    pub tls: Arc<rustls::ServerConfig>,
-    /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
-    pub max_concurrent_streams: u32,
-    /// The dialects of WebTransport that HTTP/3's settings name.
-    pub dialects: Dialects,
-    /// What it has in common with the server that takes its place.
-    pub reset_key: ResetKey,
-    /// Counts what is sent and received.
-    pub traffic: Traffic,
-}
 
 /// An endpoint on this socket, listening.
 pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {

@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 
 use super::h3_critical;
 use super::h3_filter::{Filter, FilteredStream};
+use super::h3_frames::{BI, UNI};
 use super::h3_frames::{
     CONTROL, FrameError, H3_EXCESSIVE_LOAD, H3_FRAME_ERROR, H3_FRAME_UNEXPECTED, H3_ID_ERROR, H3_REQUEST_CANCELLED,
     H3_REQUEST_INCOMPLETE, H3_STREAM_CREATION_ERROR, HEADERS, Head, PUSH, QPACK_DECODER, QPACK_ENCODER, is_known,
     read_head, read_more, read_varint,
 };
-use super::h3_recv::Guard;
 use super::h3_section::{self, ConnectProtocol, Header, SectionError};
-use super::h3_sessions::{BI, SessionStream, Sessions, UNI};
+use super::h3_sessions::{SessionStream, Sessions};
 use super::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES};
 
 /// How long a HEADERS frame may be; one that is longer than a header may be and no longer than this is left to `h3`
@@ -64,6 +64,12 @@ impl StreamRouter {
     fn is_server(&self) -> bool {
         self.connects.is_some()
     }
+}
+
+/// Looks at what comes, until the stream ends.
+pub(super) struct Guard {
+    pub(super) filter: Filter,
+    pub(super) router: StreamRouter,
 }
 
 /// What is `h3`'s: the streams, what was read of them already, and who looks at the rest.

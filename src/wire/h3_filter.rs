@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 use quinn::VarInt;
 
 use super::MAX_HEADER_BYTES;
+use super::h3_frames::BI;
 use super::h3_frames::{
     CANCEL_PUSH, DATA, GOAWAY, H3_EXCESSIVE_LOAD, H3_FRAME_ERROR, H3_FRAME_UNEXPECTED, H3_ID_ERROR,
     H3_MISSING_SETTINGS, HEADERS, MAX_PUSH_ID, SETTINGS, is_known, put_head, varint,
 };
 use super::h3_section::{self, SectionError};
-use super::h3_sessions::BI;
 use super::h3_settings;
 
 /// How long a frame may be that is looked at as a whole, in bytes.

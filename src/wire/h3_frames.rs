@@ -7,7 +7,6 @@ use bytes::{Bytes, BytesMut};
 use quinn::{ReadError, RecvStream, VarInt};
 
 use super::MAX_HEADER_BYTES;
-use super::h3_sessions::BI;
 use super::session::put_varint;
 
 /// Why a stream or a connection ends (RFC 9114 section 8.1).
@@ -66,6 +65,10 @@ pub(super) fn put_head(out: &mut BytesMut, kind: u64, length: usize) {
 pub(super) fn is_known(kind: u64) -> bool {
     kind <= 0x9 || kind == 0xd
 }
+
+/// What a session's own streams begin with, by kind; its id comes next (draft-ietf-webtrans-http3 section 4).
+pub(super) const UNI: u64 = 0x54;
+pub(super) const BI: u64 = 0x41;
 
 /// Why what came on a stream can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! What the peer writes on a stream, for `h3`.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId};
-use quinn::{ReadError, VarInt};
+use quinn::{ConnectionError, ReadError, VarInt};
 
-use super::h3_begin::StreamRouter;
-use super::h3_filter::{Filter, FilterError};
-use super::h3_streams::{lost, stream_id};
+use super::h3_begin::Guard;
+use super::h3_filter::FilterError;
 
 /// How much is read from a stream at once, in bytes.
 const CHUNK_BYTES: usize = 4096;
@@ -25,12 +25,6 @@ struct Ahead {
     /// What was read already.
     front: Bytes,
     guard: Option<Guard>,
-}
-
-/// Looks at what comes, until the stream ends.
-pub(super) struct Guard {
-    pub(super) filter: Filter,
-    pub(super) router: StreamRouter,
 }
 
 impl Guard {
@@ -116,5 +110,25 @@ fn read_error(error: ReadError) -> StreamErrorIncoming {
         ReadError::Reset(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() },
         ReadError::ConnectionLost(error) => lost(error),
         error => StreamErrorIncoming::Unknown(error.into()),
+    }
+}
+
+pub(super) fn stream_id(id: quinn::StreamId) -> StreamId {
+    let id = VarInt::from(id).into_inner();
+    // Both hold what QUIC's variable-length integers do.
+    StreamId::from(h3::proto::varint::VarInt::from_u64(id).unwrap_or(h3::proto::varint::VarInt::MAX))
+}
+
+pub(super) fn lost(error: ConnectionError) -> StreamErrorIncoming {
+    StreamErrorIncoming::ConnectionErrorIncoming { connection_error: connection_error(error) }
+}
+
+pub(super) fn connection_error(error: ConnectionError) -> ConnectionErrorIncoming {
+    match error {
+        ConnectionError::ApplicationClosed(close) => {
+            ConnectionErrorIncoming::ApplicationClose { error_code: close.error_code.into_inner() }
+        }
+        ConnectionError::TimedOut => ConnectionErrorIncoming::Timeout,
+        error => ConnectionErrorIncoming::Undefined(Arc::new(error)),
     }
 }

@@ -10,23 +10,19 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, SetOnce, mpsc};
 
 use super::Sink;
+use super::h3_frames::{BI, UNI};
 use super::h3_frames::{H3_ID_ERROR, varint};
-use super::h3_settings;
+use super::h3_settings::{self, MAX_SESSIONS};
 use super::session::{Prefixes, put_varint};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Dialects, Fact};
 
-/// How many sessions a connection carries at once; more are refused (draft-ietf-webtrans-http3 section 5.2).
-pub(super) const MAX_SESSIONS: usize = 1000;
 /// How many streams, and how many datagrams, of a connection wait for sessions that aren't open yet; more are refused
 /// and counted.
 pub(super) const MAX_PARKED_STREAMS: usize = 16;
 /// The same at a client, which asked for them: a server's first stream may overtake its answer, in each session.
 const MAX_PARKED_AT_CLIENT: usize = MAX_SESSIONS;
 pub(super) const MAX_PARKED_DATAGRAMS: usize = 64;
-/// What a session's own streams begin with, by kind; its id comes next (draft-ietf-webtrans-http3 section 4).
-pub(super) const UNI: u64 = 0x54;
-pub(super) const BI: u64 = 0x41;
 /// A stream that can't wait for its session; one whose session is gone; a datagram that can't be read (section 8 of
 /// the draft, RFC 9297 section 5.2).
 const BUFFERED_STREAM_REJECTED: VarInt = VarInt::from_u32(0x3994_bd84);

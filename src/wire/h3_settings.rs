@@ -4,13 +4,15 @@ use bytes::{Bytes, BytesMut};
 use quinn::VarInt;
 
 use super::h3_frames::{H3_FRAME_ERROR, H3_SETTINGS_ERROR, SETTINGS, put_head, varint};
-use super::h3_sessions::MAX_SESSIONS;
 use super::session::put_varint;
 use crate::trial::{Dialect, Dialects};
 
 /// `SETTINGS_ENABLE_CONNECT_PROTOCOL` (RFC 9220 section 3) and `SETTINGS_H3_DATAGRAM` (RFC 9297 section 2.1.1).
 const ENABLE_CONNECT_PROTOCOL: u64 = 0x8;
 const H3_DATAGRAM: u64 = 0x33;
+/// How many sessions a connection carries at once; more are refused (draft-ietf-webtrans-http3 section 5.2).
+pub(super) const MAX_SESSIONS: usize = 1000;
+
 /// What says that WebTransport is spoken, by dialect: `SETTINGS_ENABLE_WEBTRANSPORT` (draft-ietf-webtrans-http3-02
 /// section 3.1), `SETTINGS_WEBTRANSPORT_MAX_SESSIONS` (07, section 8.2), `SETTINGS_WT_MAX_SESSIONS` (13) and
 /// `SETTINGS_WT_ENABLED` (15).

@@ -18,7 +18,7 @@ use quinn::{ConnectionError, VarInt, WriteError};
 
 use super::h3_begin::{self, BidiBegun, StreamRouter, UniBegun};
 use super::h3_critical::Own;
-use super::h3_recv::RecvStream;
+use super::h3_recv::{RecvStream, connection_error, lost, stream_id};
 use super::h3_settings;
 use crate::trial::Dialects;
 
@@ -329,26 +329,6 @@ impl quic::RecvStream for BidiStream {
 
     fn recv_id(&self) -> StreamId {
         self.recv.recv_id()
-    }
-}
-
-pub(super) fn stream_id(id: quinn::StreamId) -> StreamId {
-    let id = VarInt::from(id).into_inner();
-    // Both hold what QUIC's variable-length integers do.
-    StreamId::from(h3::proto::varint::VarInt::from_u64(id).unwrap_or(h3::proto::varint::VarInt::MAX))
-}
-
-pub(super) fn lost(error: ConnectionError) -> StreamErrorIncoming {
-    StreamErrorIncoming::ConnectionErrorIncoming { connection_error: connection_error(error) }
-}
-
-fn connection_error(error: ConnectionError) -> ConnectionErrorIncoming {
-    match error {
-        ConnectionError::ApplicationClosed(close) => {
-            ConnectionErrorIncoming::ApplicationClose { error_code: close.error_code.into_inner() }
-        }
-        ConnectionError::TimedOut => ConnectionErrorIncoming::Timeout,
-        error => ConnectionErrorIncoming::Undefined(Arc::new(error)),
     }
 }
 

@@ -38,6 +38,7 @@ pub mod reset;
 mod rest;
 pub mod session;
 mod streams;
+mod target;
 pub mod tcp;
 pub mod tls;
 pub mod token;

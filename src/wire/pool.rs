@@ -7,7 +7,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 
 use super::WireError;
-use super::dial::{ClientConnection, Target, Use, Windows};
+use super::dial::ClientConnection;
+use super::target::{Target, Use, Windows};
 use crate::trial::Alpn;
 
 /// Gives out connections in one ALPN, under one CA.

@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::endpoint::{accept, bind};
-use super::h3::QuicOptions;
+use super::endpoint::{QuicOptions, accept, bind};
 use super::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
 use super::{
     Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, ResponseBody, Session, Sink, WireError, token,

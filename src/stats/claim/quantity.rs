@@ -1,7 +1,7 @@
 //! What a claim compares with: its metric, its comparison, and quantities in the metric's unit.
 
 use crate::stats::metric::{self, Metric};
-use crate::stats::summary::Entry;
+use crate::stats::result::Entry;
 use crate::trial::Claim;
 use crate::trial::claim::Quantity;
 use crate::units::{Size, Span};

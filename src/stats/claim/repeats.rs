@@ -1,8 +1,9 @@
 //! What the repeats of one combination decide together, and how many more it would take.
 
+use super::Datum;
 use super::quantity::ClaimComparison;
-use super::{Datum, Verdict};
 use crate::stats::number;
+use crate::stats::result::Verdict;
 use crate::stats::sample::{WANTED, interval, median};
 
 /// What the repeats decide.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Datum, datum};
 use crate::stats::claim::quantity::Reference;
 use crate::stats::number;
-use crate::stats::summary::TrialResult;
+use crate::stats::result::TrialResult;
 use crate::trial::claim::Selection;
 use crate::trial::observation::Outcome;
 use crate::trial::{Claim, Plan};

@@ -1,0 +1,238 @@
+//! What a run came to, as it is kept in `summary.json`: data, and how its numbers are written for people.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::number;
+use crate::trial::Levels;
+use crate::trial::claim::ClaimSource;
+use crate::trial::observation::Outcome;
+
+/// A run's summary: `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// The experiment's name.
+    pub experiment: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// One per planned trial, in the order of the plan.
+    pub trials: Vec<TrialResult>,
+    /// One per combination of levels, in the order of the plan.
+    pub groups: Vec<Group>,
+    /// One per claim, in the order of the file.
+    pub claims: Vec<ClaimResult>,
+}
+
+/// What one trial gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrialResult {
+    /// Its number in the run.
+    pub trial: u32,
+    /// Which repeat of its combination.
+    pub repeat: u32,
+    /// Its levels.
+    pub levels: Levels,
+    /// The client's version, where it was started.
+    pub client_version: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, unless it was completed.
+    pub reason: Option<String>,
+    /// How late the publisher was, in milliseconds, one value per event.
+    pub publisher_lateness: Entry,
+    /// How much of the processor was idle meanwhile, in percent, where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub idle_percent: Option<f64>,
+    /// How many UDP datagrams the kernel dropped meanwhile, whoever they were for; where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_dropped: Option<u64>,
+    /// Every metric, by name.
+    pub metrics: BTreeMap<String, Entry>,
+}
+
+/// What the repeats of one combination say together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Group {
+    /// The levels.
+    pub levels: Levels,
+    /// The client's version, where it was started.
+    pub client_version: Option<String>,
+    /// How many trials ended how.
+    pub outcomes: BTreeMap<Outcome, u32>,
+    /// Every metric, by name, over the completed trials.
+    pub metrics: BTreeMap<String, GroupEntry>,
+}
+
+/// One metric of one trial. `n` is 0 when it was not obtained; then `above` or `absent` says why.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Entry {
+    /// The unit of all values here.
+    pub unit: String,
+    /// How many values.
+    pub n: usize,
+    /// The median.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub median: Option<f64>,
+    /// The least.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub min: Option<f64>,
+    /// The most.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub max: Option<f64>,
+    /// The median again, where there are several values.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub p50: Option<f64>,
+    /// Nine in ten are this or less.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub p90: Option<f64>,
+    /// 99 in 100 are this or less.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub p99: Option<f64>,
+    /// Not there yet when the trial ended: the value is more than this.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub above: Option<f64>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
+    /// How far the client's clock may be off, in this unit; a value below three times that is only `< 3 × that`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub uncertainty: Option<f64>,
+    /// Why this value says more about the machine than about the subject, and so decides no claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_limited: Option<String>,
+}
+
+/// One metric over repeats: `n` repeats gave a value. `median` is the median of their medians, `p50`, `p90` and
+/// `p99` are the medians of theirs, `min` and `max` the least and the most of all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupEntry {
+    /// The values.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Two of the repeats' medians between which the median of all that there could be lies, by order statistics; the
+    /// least and the most where there are fewer than nine. `None` below three of them.
+    #[serde(serialize_with = "number::json_pair")]
+    pub interval: Option<[f64; 2]>,
+    /// In how many of a hundred runs such two hold that median: 75 with three repeats, 93.75 with five, 95 or more from
+    /// six on.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub coverage: Option<f64>,
+}
+
+impl GroupEntry {
+    /// The least and the most of what was counted, where repeats differ. What is measured differs always, and has an
+    /// interval instead.
+    pub fn spread(&self) -> Option<[f64; 2]> {
+        let counted = matches!(self.entry.unit.as_str(), "streams" | "connections" | "events");
+        let ends = self.entry.min.zip(self.entry.max).filter(|(least, most)| least < most);
+        ends.filter(|_| counted && self.entry.n > 1).map(|(least, most)| [least, most])
+    }
+}
+
+/// How a claim fared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClaimResult {
+    /// The sentence.
+    pub says: String,
+    /// Where it stands.
+    pub source: ClaimSource,
+    /// Over all clients that took part.
+    pub verdict: Verdict,
+    /// By client.
+    pub per_client: BTreeMap<String, ClientResult>,
+    /// The numbers, in a sentence.
+    pub evidence: String,
+}
+
+impl Entry {
+    /// Nothing yet.
+    pub(super) fn none(unit: &str) -> Self {
+        Self { unit: unit.to_owned(), ..Self::default() }
+    }
+
+    /// As a person reads it: `6`, `12.3 ms`, `< 0.9 ms`, `> 1500 ms`; a dash where there is none.
+    pub fn text(&self) -> String {
+        self.text_of(self.median)
+    }
+
+    /// The same for another of its values than the median.
+    pub fn text_of(&self, value: Option<f64>) -> String {
+        self.written(value, &self.unit)
+    }
+
+    /// The same without the unit, for a column whose head names it.
+    pub fn bare(&self, value: Option<f64>) -> String {
+        self.written(value, "")
+    }
+
+    fn written(&self, value: Option<f64>, unit: &str) -> String {
+        let above = self.above.map(|bound| format!("> {}", number::with_unit(bound, unit)));
+        let Some(value) = value else { return above.unwrap_or_else(|| "–".to_owned()) };
+        let text = match self.uncertainty {
+            Some(off) if value < 3.0 * off => format!("< {}", number::with_unit(3.0 * off, unit)),
+            _ => number::with_unit(value, unit),
+        };
+        above.map_or_else(|| text.clone(), |above| format!("{text}, {above}"))
+    }
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every number agrees.
+    Confirmed,
+    /// A number contradicts it.
+    Refuted,
+    /// The numbers don't decide it.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The word of files and tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Refuted => "refuted",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// How a claim fared with one client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientResult {
+    /// `None`: it did not take part.
+    pub verdict: Option<Verdict>,
+    /// Its version, where it was started.
+    pub version: Option<String>,
+    /// What it did, as the rest of a sentence that begins with its name: `held 6`.
+    pub evidence: String,
+    /// How many trials of one combination decided it, the fewest and the most; 0 where none was completed.
+    #[serde(default)]
+    pub n: [usize; 2],
+}
+
+impl ClientResult {
+    /// What it did, and in how many trials: `held 6; n = 5`.
+    pub fn told(&self) -> String {
+        format!("{}{}", self.evidence, trials(self.n))
+    }
+}
+
+/// How many trials there were of each combination, as the end of a sentence; nothing where there was none.
+pub(super) fn trials([fewest, most]: [usize; 2]) -> String {
+    match (fewest, most) {
+        (_, 0) => String::new(),
+        (_, 1) => "; n = 1, which doesn't show how much it varies".to_owned(),
+        (fewest, most) if fewest == most => format!("; n = {most}"),
+        (fewest, most) => format!("; n = {fewest} to {most}"),
+    }
+}

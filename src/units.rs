@@ -124,7 +124,6 @@ impl Size {
         Self(bytes)
     }
 
-    /// The bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }

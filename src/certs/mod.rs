@@ -31,7 +31,6 @@ use name::Name;
 /// Why there are no certificates to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum CertsError {
-    /// The system refused something.
     #[error("can't {doing} {}", path.display())]
     Io {
         /// The operation: `read`, `replace`.
@@ -44,7 +43,6 @@ pub enum CertsError {
     /// A file is missing, damaged, ended, or doesn't belong to its neighbours. [`Certs::ensure`] replaces it.
     #[error("{} {why}; `transport-lab certs` makes it anew", path.display())]
     Unusable {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it, as the rest of a sentence: `is missing`.
         why: String,

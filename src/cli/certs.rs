@@ -8,7 +8,6 @@ use super::{CertsArgs, CliError, Exit};
 use crate::certs::{Certs, base64, hex};
 use crate::text::visible;
 
-/// Does it.
 pub(super) fn certs(args: &CertsArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let (certs, notices) = Certs::ensure(&args.certs, &args.host)?;
     for notice in notices {

@@ -84,19 +84,14 @@ pub enum CliError {
     /// Standard output was closed or is full.
     #[error("could not write to standard output")]
     Output(#[from] io::Error),
-    /// No threads.
     #[error("could not start the runtime")]
     Runtime(#[source] io::Error),
-    /// A run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Certificates.
     #[error(transparent)]
     Certs(#[from] CertsError),
-    /// A port, or TLS.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// A port of `serve`.
     #[error("the ports from {base} to {} are needed; free them, or choose others with --port", base + 5)]
     Ports {
         /// The first of them.
@@ -104,10 +99,8 @@ pub enum CliError {
         /// Which one can't be had.
         source: WireError,
     },
-    /// The control origin.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// A report.
     #[error(transparent)]
     Report(#[from] ReportError),
     /// Two names of one run, or of a run and its copy.
@@ -117,23 +110,15 @@ pub enum CliError {
     SameRun {
         /// The one that was named.
         first: String,
-        /// The other.
         second: String,
         /// What `latest` means at the moment.
         latest: String,
     },
     /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
-    Page {
-        /// Where.
-        path: std::path::PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The server of a trial.
+    Page { path: std::path::PathBuf, source: io::Error },
     #[error(transparent)]
     Server(#[from] ChildError),
-    /// The native client of a trial.
     #[error(transparent)]
     Subscriber(#[from] SubscriberError),
 }

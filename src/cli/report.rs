@@ -7,7 +7,6 @@ use crate::report::{CSV, Look};
 use crate::run::locate;
 use crate::run::results;
 
-/// Does it.
 pub(super) fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let folder = locate(&args.out, &args.run)?;
     let results = results::derive(&folder)?;

@@ -25,7 +25,6 @@ use crate::trial::{Plan, PlannedTrial};
 /// The narrowest table that is worth printing, and the width where there is no terminal.
 const WIDTHS: (u16, u16) = (60, 100);
 
-/// Does it.
 pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let overrides = Overrides::from(&args.change);
     let (mut experiments, mut errors) = (Vec::new(), Vec::new());

@@ -6,7 +6,6 @@ use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program,
 use crate::trial::Alpn;
 use crate::trial::settings::Visibility;
 
-/// The row.
 pub(super) static CLIENT: Client = Client {
     name: "chromium",
     title: "Chromium",

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
 use crate::trial::{Alpn, Settings};
 
-/// The row.
 pub(super) static CLIENT: Client = Client {
     name: "firefox",
     title: "Firefox",

@@ -4,7 +4,6 @@ use super::{Client, Found, Launch, words};
 use crate::trial::Alpn;
 use crate::trial::settings::{BesideKind, Connections, Opening, Settings, Visibility};
 
-/// The row.
 pub(super) static CLIENT: Client = Client {
     name: "native",
     title: "Native (Transport Lab)",

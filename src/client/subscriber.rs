@@ -36,14 +36,8 @@ pub enum SubscriberError {
     /// The first line was not a trial for a client.
     #[error("the first line must be a `trial` message with the role `client`")]
     NoTrial,
-    /// No CA.
     #[error("could not read the lab's CA {path}: {reason}")]
-    Ca {
-        /// Where.
-        path: std::path::PathBuf,
-        /// Why not.
-        reason: String,
-    },
+    Ca { path: std::path::PathBuf, reason: String },
 }
 
 /// Takes part in one trial.

@@ -8,7 +8,6 @@ use crate::transport::{self, Opens};
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Settings};
 
-/// The row.
 pub(super) static CLIENT: Client = Client {
     name: "webkit",
     title: "WebKitGTK (libsoup; not Safari)",

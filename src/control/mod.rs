@@ -72,16 +72,13 @@ pub enum ControlError {
     /// The system has no random bytes to give.
     #[error("the system gave no random bytes for a token")]
     Random,
-    /// The trial is open already.
     #[error("trial {0} is open already")]
     Open(u32),
-    /// Too many trials are open.
     #[error("{0} trials are open already, and no more can be at once")]
     Trials(usize),
     /// A page's trial is for a client, with a page or more.
     #[error("trial {trial} can't be carried to {pages} pages: a client's trial with 1 to {most} pages can")]
     Pages {
-        /// The trial.
         trial: u32,
         /// How many pages were asked for.
         pages: u32,

@@ -24,18 +24,11 @@ use crate::trial::{Claim, Settings};
 /// What can be wrong with an experiment before anything runs.
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
-    /// The file system said no.
     #[error("could not read {}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// There is no experiment of that name.
     #[error("no experiment `{name}`{hint}")]
     Unknown {
-        /// The name.
         name: String,
         /// The nearest name, or all of them.
         hint: String,

@@ -52,7 +52,6 @@ pub struct Gap {
 /// What a reader is told next.
 #[derive(Debug, Clone)]
 pub enum CursorItem {
-    /// An event.
     Event(Arc<Event>),
     /// Events are missing here.
     Gap(Gap),

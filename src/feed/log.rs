@@ -70,7 +70,6 @@ impl Feed {
         })
     }
 
-    /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }

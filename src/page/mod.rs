@@ -73,7 +73,6 @@ fn reporting_to(page: &str, control: &str) -> String {
 /// What a page has to do with frames, and with scripts of its own text.
 #[derive(Debug, Clone, Copy)]
 pub enum Framing {
-    /// Nothing.
     Alone,
     /// It has the lab's own pages in frames: the lab page, a trial.
     Frames,

@@ -27,13 +27,11 @@ pub use terminal::Look;
 /// What can go wrong with a report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The page could not be written.
     #[error("could not write the report's page")]
     Html(#[from] askama::Error),
     /// A summary or a comparison is not JSON.
     #[error("could not write JSON")]
     Json(#[from] serde_json::Error),
-    /// A summary is not CSV.
     #[error("could not write CSV")]
     Csv(#[from] ::csv::Error),
 }

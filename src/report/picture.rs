@@ -17,7 +17,6 @@ use crate::trial::observation::Outcome;
 /// How the drawing is laid out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
-    /// Its width.
     width: f64,
     /// Where bars begin.
     left: f64,

@@ -29,13 +29,11 @@ pub enum Refusal {
     /// It doesn't say whom it asks, or says it in a way that others may read otherwise: 400 (RFC 9112 section 3.2).
     #[error("{0}")]
     NoHost(&'static str),
-    /// It is malformed.
     #[error(transparent)]
     Malformed(#[from] RequestError),
     /// Its host isn't one of ours: 421 (RFC 9110 section 15.5.20).
     #[error("this server is not `{0}`; ask it under a name that it is served under, such as localhost")]
     Host(String),
-    /// Its origin isn't let in: 403.
     #[error("the origin `{0}` is not let in; `serve --allow-origin` lets one in")]
     Origin(String),
     /// It names two origins: 403, as each may be let in and the other not.

@@ -72,7 +72,6 @@ pub struct Origin(String);
 /// Why a text is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// It is none.
     #[error("write an origin, such as https://app.example:3000: scheme, host and port, and nothing after")]
     Form,
     /// It names a host that no browser writes so.

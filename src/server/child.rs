@@ -31,16 +31,12 @@ pub enum ChildError {
     /// The first line was not a trial for a server.
     #[error("the first line must be a `trial` message with the role `server`")]
     NoTrial,
-    /// No certificate.
     #[error("the server has no certificate")]
     Certs(#[from] CertsError),
-    /// No port.
     #[error("the server has no port")]
     Wire(#[from] WireError),
-    /// A transport's table.
     #[error(transparent)]
     Transports(#[from] ConfigureError),
-    /// Too many feeds.
     #[error("more feeds than a server has")]
     Feeds,
 }

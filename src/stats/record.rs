@@ -80,7 +80,6 @@ pub(super) struct Record<'a> {
 /// One receipt of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt<'a> {
-    /// When.
     pub(super) t: u64,
     /// Which event.
     pub(super) id: &'a str,

@@ -105,10 +105,8 @@ impl Transport {
 /// Why a trial's settings name no transport that works.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigureError {
-    /// There is no such transport.
     #[error("there is no transport `{0}`")]
     Unknown(String),
-    /// Its table isn't one.
     #[error("[{transport}] can't be read")]
     SessionSettings {
         /// Whose.

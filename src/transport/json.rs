@@ -14,20 +14,15 @@ use crate::wire::ResponseBody;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum ServerMessage {
-    /// An event.
     Event {
-        /// Its id.
         id: String,
-        /// Its name.
         name: String,
-        /// Its data.
         data: String,
         /// When it was published, in microseconds since 1970.
         time: u64,
     },
     /// Events that are gone.
     Gap {
-        /// Always `gap`.
         name: GapName,
         /// How many, where that can be known.
         missed: Option<u64>,
@@ -45,7 +40,6 @@ pub enum ServerMessage {
 /// The name that a gap goes by, and no event can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GapName {
-    /// `gap`.
     #[serde(rename = "gap")]
     Gap,
 }

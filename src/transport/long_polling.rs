@@ -19,7 +19,6 @@ use crate::feed::CursorItem;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Span;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "long-polling",
     title: "Long polling",

@@ -19,7 +19,6 @@ use crate::feed::{After, CursorItem, Encoding};
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "multipart",
     title: "Multipart streaming",
@@ -106,7 +105,6 @@ enum Begin {
     Now(Option<Bytes>),
     /// The delimiter, before the first part.
     WithTheFirst,
-    /// Nothing.
     Written,
 }
 

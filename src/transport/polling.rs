@@ -23,7 +23,6 @@ use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::Span;
 use crate::wire::ResponseBody;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "polling",
     title: "Polling",

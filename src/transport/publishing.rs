@@ -21,13 +21,10 @@ pub struct Publishing {
 /// Why something can't be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// Its name.
     #[error("an event's name is 1 to 64 of A-Z a-z 0-9 - _ . and not \"gap\", which the server says itself")]
     Name,
-    /// It is too long.
     #[error("an event holds at most {MAX_EVENT_BYTES} bytes")]
     TooLong,
-    /// It isn't text.
     #[error("an event's data must be UTF-8")]
     NotText,
 }

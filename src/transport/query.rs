@@ -15,7 +15,6 @@ pub enum QueryError {
     /// A name is there twice: one reader of it would believe the first, another the last.
     #[error("the query names something twice")]
     Twice,
-    /// There are too many.
     #[error("the query names more than {MOST} things")]
     TooMany,
 }

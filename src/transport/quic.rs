@@ -8,7 +8,6 @@ use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Tr
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::wire::token;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "quic",
     title: "Raw QUIC",

@@ -24,7 +24,6 @@ use crate::units::{Settable, Span};
 use crate::wire::ResponseBody;
 use crate::wire::dial::Response;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "sse",
     title: "Server-sent events",

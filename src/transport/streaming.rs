@@ -16,7 +16,6 @@ use crate::feed::{After, CursorItem};
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "streaming",
     title: "HTTP streaming",

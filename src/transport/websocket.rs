@@ -26,7 +26,6 @@ use crate::trial::{Alpn, Exchanges};
 use crate::units::Size;
 use crate::wire::{ResponseBody, Tunnel, token};
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "websocket",
     title: "WebSocket",
@@ -71,7 +70,6 @@ pub struct Settings {
 pub enum MessageKind {
     /// Text, whose encoding a browser checks.
     Text,
-    /// Binary.
     Binary,
 }
 

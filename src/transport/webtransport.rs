@@ -11,7 +11,6 @@ use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Tr
 use crate::trial::{Alpn, Dialects, Exchanges, Settings as Trial};
 use crate::wire::token;
 
-/// The row.
 pub static TRANSPORT: Transport = Transport {
     name: "webtransport",
     title: "WebTransport",

@@ -72,7 +72,6 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
-    /// The levels.
     pub fn levels(&self) -> &[serde_json::Value] {
         match self {
             Self::One(level) => std::slice::from_ref(level),

@@ -21,20 +21,11 @@ pub enum Down {
     /// First: everything there is to know about the trial.
     Trial(Box<TrialMessage>),
     /// The timeline's 0, in nanoseconds of `CLOCK_MONOTONIC` (a page: microseconds of its own `performance.now()`).
-    Go {
-        /// When.
-        at: u64,
-    },
+    Go { at: u64 },
     /// To the server: do this fault now.
-    Inject {
-        /// What.
-        fault: FaultKind,
-    },
+    Inject { fault: FaultKind },
     /// To the server: this fault is over.
-    Cease {
-        /// What.
-        fault: FaultKind,
-    },
+    Cease { fault: FaultKind },
     /// Say what was kept back, then `done`, then exit within 2 s.
     Stop,
 }
@@ -161,15 +152,9 @@ pub enum Up {
         versions: BTreeMap<String, String>,
     },
     /// The client is ready for `go`.
-    Ready {
-        /// Its version.
-        version: String,
-    },
+    Ready { version: String },
     /// The client can't take part in this trial.
-    Unsupported {
-        /// Why.
-        reason: String,
-    },
+    Unsupported { reason: String },
     /// The client broke: a script error, or a page that went away. The trial ends `failed`.
     Failed {
         /// What went wrong.

@@ -71,7 +71,6 @@ impl Dialects {
         Self(self.0 & other.0)
     }
 
-    /// The newest.
     pub fn newest(self) -> Option<Dialect> {
         self.iter().last()
     }

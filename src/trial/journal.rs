@@ -12,24 +12,19 @@ use super::Observation;
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file system said no.
     #[error("could not {operation} the journal {}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
-        /// Where.
         path: PathBuf,
-        /// Why not.
         source: std::io::Error,
     },
     /// A line that isn't the last is no observation.
     #[error("{}:{line}: not an observation", path.display())]
     Line {
-        /// Where.
         path: PathBuf,
         /// Which line, from 1.
         line: usize,
-        /// Why not.
         source: serde_json::Error,
     },
 }

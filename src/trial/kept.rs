@@ -13,7 +13,6 @@ pub const MACHINE: &str = "machine.json";
 /// How much of [`MACHINE`] is read to find out when a run began, in bytes.
 const MACHINE_BYTES: u64 = 1 << 16;
 
-/// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptRun {
     /// Its folder.

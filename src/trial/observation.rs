@@ -26,7 +26,6 @@ pub struct Observation {
     pub trial: u32,
     /// Who observed it.
     pub from: Source,
-    /// What.
     #[serde(flatten)]
     pub fact: Fact,
 }
@@ -35,7 +34,6 @@ pub struct Observation {
 /// `performance.now()`, and the lab converts them by the page's `clock` before they reach the journal).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
-#[expect(missing_docs, reason = "each variant says what its fields are, and `t`, `sub`, `conn` mean the same in all")]
 pub enum Fact {
     // --- the client's
     /// A subscription was asked for.

@@ -79,7 +79,6 @@ pub struct OpenRequest {
 /// Why a request's body couldn't be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than allowed.
     #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
     TooLong,
     /// It broke off, or took too long.

@@ -24,10 +24,8 @@ const MAX_VARINT_BYTES: u64 = 8;
 /// What a peer must not send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FilterError {
-    /// The stream ends with this code.
     #[error("a malformed message: code {0}")]
     Stream(VarInt),
-    /// The connection ends with this code.
     #[error("frames that must not be: code {0}")]
     Connection(VarInt),
 }

@@ -70,31 +70,12 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What can go wrong on the wire, with what was tried and the peer.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// No socket.
     #[error("could not listen on {address}")]
-    Listen {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// No connection.
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("could not connect to {peer}: {reason}")]
-    Dial {
-        /// Whom.
-        peer: String,
-        /// Why not.
-        reason: String,
-    },
-    /// No answer, or it broke off.
+    Dial { peer: String, reason: String },
     #[error("the exchange with {peer} failed: {reason}")]
-    Exchange {
-        /// Whom.
-        peer: String,
-        /// Why.
-        reason: String,
-    },
-    /// Certificates that TLS refuses.
+    Exchange { peer: String, reason: String },
     #[error("TLS can't use these certificates")]
     Tls(#[from] rustls::Error),
 }

@@ -54,7 +54,6 @@ const TOO_MANY: VarInt = VarInt::from_u32(429);
 pub(super) struct FirstLineAnswer {
     /// As in HTTP; 200 is a session.
     pub(super) status: u16,
-    /// What was wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
@@ -181,13 +180,10 @@ async fn refuse(
 /// Why a first line says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LineError {
-    /// It has no end.
     #[error("the first line is longer than {MAX_LINE_BYTES} bytes")]
     TooLong,
-    /// The stream ended before it did.
     #[error("the first line did not arrive whole")]
     CutShort,
-    /// It is no path.
     #[error("the first line is a path and query, such as /feeds/news/quic?mode=stream")]
     NoPath,
 }

@@ -25,12 +25,10 @@ pub enum SessionError {
     /// A datagram is longer than the path takes.
     #[error("a datagram of {length} bytes is longer than the {most} that the path takes")]
     TooLong {
-        /// Its length.
         length: usize,
         /// The most there can be.
         most: usize,
     },
-    /// The peer takes no datagrams.
     #[error("the peer takes no datagrams")]
     NoDatagrams,
 }

@@ -10,7 +10,6 @@ use crate::units::Span;
 pub struct Beside {
     /// When, after `go`.
     pub at: Span,
-    /// What.
     pub kind: BesideKind,
     /// The credentials mode of a fetch; the other kinds have none to choose.
     #[serde(default)]
@@ -38,7 +37,6 @@ pub enum BesideKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FetchCredentials {
-    /// Never.
     #[default]
     Omit,
     /// To the page's own origin only, which the server under test is where [`super::Workload::page`] says so.

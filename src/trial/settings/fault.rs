@@ -10,7 +10,6 @@ use crate::units::Span;
 pub struct Fault {
     /// When, after `go`.
     pub at: Span,
-    /// What.
     pub kind: FaultKind,
     /// How long, where that has a meaning: [`FaultRow::lasts`].
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
@@ -132,7 +131,6 @@ impl FaultKind {
         Self::ALL.into_iter().find(|kind| kind.row().name == name)
     }
 
-    /// What it is.
     pub const fn row(self) -> &'static FaultRow {
         match self {
             Self::KillServer => &KILL_SERVER,

@@ -44,7 +44,6 @@ impl Default for ServerSettings {
 /// How often a silent subscription is written a sign of life: `"off"` or a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
-    /// Never.
     Off,
     /// After each such silence.
     Every(Span),

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::half_close::AnswerState;
 use crate::feed::Event;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Alpn, Fact};
+use crate::wire::tcp::half_close::AnswerState;
 
 /// Where facts go. It must not block: it is called from the tasks that are measured.
 #[derive(Clone)]

@@ -12,8 +12,8 @@ use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::session::Session;
-use super::{Connection, MAX_BODY_BYTES};
+use crate::wire::quic::session::Session;
+use crate::wire::{Connection, MAX_BODY_BYTES};
 
 /// One exchange with a client.
 #[derive(Debug)]

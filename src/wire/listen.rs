@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use tokio::net::TcpListener;
 
-use super::WireError;
+use crate::wire::WireError;
 
 /// How often a free port is looked for that all addresses have.
 const TRIES: usize = 50;

@@ -8,7 +8,7 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 
-use super::ResponseBody;
+use crate::wire::ResponseBody;
 
 /// Why a request is refused before anyone is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -10,8 +10,8 @@ use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::malformed::RequestError;
-use super::{BODY_TIMEOUT, MAX_BODY_BYTES, ResponseBody};
+use crate::wire::malformed::RequestError;
+use crate::wire::{BODY_TIMEOUT, MAX_BODY_BYTES, ResponseBody};
 
 /// How often the connection is let read on before a body that came with its request counts as one that is to come.
 pub(super) const TURNS: usize = 8;

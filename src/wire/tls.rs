@@ -9,8 +9,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use super::WireError;
 use crate::trial::Alpn;
+use crate::wire::WireError;
 
 /// What a client of HTTP/1.0 may offer; HTTP/1.1 answers it.
 pub(super) const HTTP_1_0: &[u8] = b"http/1.0";

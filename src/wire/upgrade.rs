@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::sync::mpsc;
 
-use super::ResponseBody;
-use super::exchange::OnTunnel;
-use super::malformed::RequestError;
-use super::token::WEBSOCKET;
+use crate::wire::ResponseBody;
+use crate::wire::exchange::OnTunnel;
+use crate::wire::malformed::RequestError;
+use crate::wire::token::WEBSOCKET;
 
 /// What proves that a server has understood a key (RFC 6455 section 1.3).
 const PROOF: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

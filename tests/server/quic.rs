@@ -11,7 +11,7 @@ use transport_lab::certs::Certs;
 use transport_lab::trial::{Alpn, Dialects, Fact};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::QuicOptions;
-use transport_lab::wire::session::Ended;
+use transport_lab::wire::quic::session::Ended;
 use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, listen, quic, tls};
 
 use crate::lab::{Lab, PATIENCE, python};

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 use transport_lab::wire::Session;
-use transport_lab::wire::session::Ended;
+use transport_lab::wire::quic::session::Ended;
 
 use crate::echo::{Echo, soon};
 

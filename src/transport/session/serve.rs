@@ -18,7 +18,7 @@ use crate::feed::{CursorItem, Gap};
 use crate::transport::{FeedReader, Reply, SubscriptionRequest, json};
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
-use crate::wire::session::SessionError;
+use crate::wire::quic::session::SessionError;
 use crate::wire::{ResponseBody, Session, Sink};
 
 /// How many streams of one session may be open at once: a reader that doesn't acknowledge them gets no more, and

@@ -12,7 +12,7 @@ use super::{Mode, Publish, SessionSettings};
 use crate::transport::lines::Lines;
 use crate::transport::{ClientSubscription, Receipts, ServerMessage, with_query};
 use crate::wire::Session;
-use crate::wire::session::SessionError;
+use crate::wire::quic::session::SessionError;
 
 /// How long an event may be on its way here, in bytes: the longest there is, were each of its letters escaped.
 const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;

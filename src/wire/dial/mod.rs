@@ -1,0 +1,269 @@
+//! Connections to a server, and requests on them, in the HTTP version that was asked for and no other.
+
+pub(in crate::wire) mod http3;
+pub mod pool;
+pub(in crate::wire) mod raw_quic;
+pub(in crate::wire) mod target;
+pub(in crate::wire) mod tunnel;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::trial::Alpn;
+use crate::wire::dial::http3::{H3Connection, H3Response};
+use crate::wire::dial::raw_quic::QuicConnection;
+use crate::wire::dial::target::Use;
+pub use crate::wire::dial::target::{Target, Windows};
+use crate::wire::{Session, WireError, tls};
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct ClientConnection {
+    pub(in crate::wire) target: Target,
+    pub(in crate::wire) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(in crate::wire) enum Kind {
+    H1 { sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>, driver: ConnectionTask },
+    H2 { sender: h2::client::SendRequest<Bytes>, driver: Arc<ConnectionTask>, pings: Arc<Mutex<Option<h2::PingPong>>> },
+    H3(H3Connection),
+    Quic(QuicConnection),
+}
+
+/// The task that drives a connection; it ends when the last user of the connection lets go.
+#[derive(Debug)]
+pub(in crate::wire) struct ConnectionTask(AbortHandle);
+
+impl Drop for ConnectionTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl ClientConnection {
+    /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
+    pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
+        Self::connect_for(target, alpn, ca, Use::default()).await
+    }
+
+    /// The same, to be used so.
+    pub(in crate::wire) async fn connect_for(
+        target: &Target,
+        alpn: Alpn,
+        ca: &CertificateDer<'static>,
+        usage: Use,
+    ) -> Result<Self, WireError> {
+        let kind = match alpn {
+            Alpn::H1 => {
+                let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
+                let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
+                let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
+                Kind::H1 { sender, driver: ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle()) }
+            }
+            Alpn::H2 => {
+                let stream = tls_stream(target, alpn, ca).await?;
+                let handshake = h2::client::Builder::new()
+                    .initial_window_size(usage.windows.stream)
+                    .initial_connection_window_size(usage.windows.connection)
+                    .enable_push(false)
+                    .handshake(stream);
+                let (sender, mut connection) = handshake.await.map_err(|error| target.failed(&error))?;
+                let pings = Arc::new(Mutex::new(connection.ping_pong()));
+                Kind::H2 { sender, driver: Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle())), pings }
+            }
+            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, usage).await?),
+            Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, usage).await?),
+        };
+        Ok(Self { target: target.clone(), kind })
+    }
+
+    /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time, nor on raw QUIC,
+    /// which is one session.
+    pub fn try_clone(&self) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::H1 { .. } | Kind::Quic(_) => return None,
+            Kind::H2 { sender, driver, pings } => {
+                Kind::H2 { sender: sender.clone(), driver: Arc::clone(driver), pings: Arc::clone(pings) }
+            }
+            Kind::H3(connection) => Kind::H3(connection.clone()),
+        };
+        Some(Self { target: self.target.clone(), kind })
+    }
+
+    /// Whether it can carry another request.
+    pub fn is_alive(&self) -> bool {
+        match &self.kind {
+            Kind::H1 { sender, driver } => !sender.is_closed() && !driver.0.is_finished(),
+            Kind::H2 { driver, .. } => !driver.0.is_finished(),
+            Kind::H3(connection) => connection.is_alive(),
+            Kind::Quic(connection) => connection.is_alive(),
+        }
+    }
+
+    /// Sends a GET and waits for the response's header: as long as it takes, since a queued request is no error.
+    pub async fn get(self, path: &str, fields: &[(&str, &str)]) -> Result<Response, WireError> {
+        self.request(http::Method::GET, path, fields, Bytes::new()).await
+    }
+
+    /// Sends a request with this body and waits for the response's header, likewise.
+    pub async fn request(
+        mut self,
+        method: http::Method,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response, WireError> {
+        let authority = self.target.authority();
+        let mut request = http::Request::builder().method(method).uri(format!("https://{authority}{path}"));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let target = self.target.clone();
+        let (head, body) = match &mut self.kind {
+            Kind::H1 { sender, .. } => {
+                // RFC 9112 section 3.2.1: the target is the path alone, and `Host` says the rest.
+                let (mut head, ()) = request.body(()).map_err(|error| target.broke(&error))?.into_parts();
+                head.uri = path.parse().map_err(|error| target.broke(&error))?;
+                let host = authority.parse().map_err(|error| target.broke(&error))?;
+                head.headers.insert(http::header::HOST, host);
+                // On one that is kept, the end of the last answer may not have come round to the sender yet.
+                sender.ready().await.map_err(|error| target.broke(&error))?;
+                let sent = sender.send_request(http::Request::from_parts(head, Full::new(body))).await;
+                let response = sent.map_err(|error| target.broke(&error))?;
+                let (head, body) = response.into_parts();
+                (head, Body::H1(body))
+            }
+            Kind::H2 { sender, .. } => {
+                let request = request.body(()).map_err(|error| target.broke(&error))?;
+                let mut sender = sender.clone().ready().await.map_err(|error| target.broke(&error))?;
+                let (response, mut stream) =
+                    sender.send_request(request, body.is_empty()).map_err(|error| target.broke(&error))?;
+                if !body.is_empty() {
+                    // Waits for room by itself: a body is at most as long as an event.
+                    stream.send_data(body, true).map_err(|error| target.broke(&error))?;
+                }
+                let (head, body) = response.await.map_err(|error| target.broke(&error))?.into_parts();
+                (head, Body::H2(body))
+            }
+            Kind::H3(connection) => {
+                let request = request.body(()).map_err(|error| target.broke(&error))?;
+                let (head, response) = connection.request(request, body).await.map_err(|error| target.broke(&error))?;
+                (head, Body::H3(Box::new(response)))
+            }
+            Kind::Quic(_) => return Err(target.broke(&"raw QUIC has no requests")),
+        };
+        Ok(Response { status: head.status, head, body, dialled: self })
+    }
+
+    /// Asks for a session of this protocol, and waits for the answer as long as it takes. No session: refused. The
+    /// session keeps its connection alive.
+    pub async fn session(
+        self,
+        path: &str,
+        protocol: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<(http::response::Parts, Option<Session>), WireError> {
+        let Self { target, kind } = self;
+        match kind {
+            Kind::H3(connection) => {
+                let uri = format!("https://{}{path}", target.authority());
+                let mut asking = http::Request::builder().method(http::Method::CONNECT).uri(uri);
+                for (name, value) in fields {
+                    asking = asking.header(*name, *value);
+                }
+                let request = asking.body(()).map_err(|error| target.broke(&error))?;
+                connection.session(&target, request, protocol).await
+            }
+            // A connection is a session here, of the one kind there is, and the first line has no fields.
+            Kind::Quic(connection) => connection.session(&target, path).await,
+            Kind::H1 { .. } | Kind::H2 { .. } => Err(target.broke(&format!("there is no {protocol} without QUIC"))),
+        }
+    }
+}
+
+/// A response under way. It keeps its connection.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: http::StatusCode,
+    /// Status and fields.
+    pub head: http::response::Parts,
+    body: Body,
+    dialled: ClientConnection,
+}
+
+#[derive(Debug)]
+enum Body {
+    H1(hyper::body::Incoming),
+    H2(h2::RecvStream),
+    H3(Box<H3Response>),
+}
+
+impl Response {
+    /// The next bytes; `None` at the end.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, WireError>> {
+        let target = &self.dialled.target;
+        match &mut self.body {
+            Body::H1(body) => loop {
+                match body.frame().await? {
+                    Ok(frame) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Some(Ok(data));
+                        }
+                    }
+                    Err(error) => return Some(Err(target.broke(&error))),
+                }
+            },
+            Body::H2(stream) => match stream.data().await? {
+                Ok(data) => {
+                    // What is taken may be sent again (RFC 9113 section 5.2).
+                    let released = stream.flow_control().release_capacity(data.len());
+                    Some(released.map(|()| data).map_err(|error| target.broke(&error)))
+                }
+                Err(error) => Some(Err(target.broke(&error))),
+            },
+            Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(&error))),
+        }
+    }
+}
+
+impl Response {
+    /// All of its body, at most this long, and its connection for the next request.
+    pub async fn whole(mut self, most: usize) -> Result<(Bytes, ClientConnection), WireError> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.chunk().await {
+            whole.extend_from_slice(&chunk?);
+            if whole.len() > most {
+                return Err(self.dialled.target.broke(&format!("its answer is longer than {most} bytes")));
+            }
+        }
+        Ok((whole.freeze(), self.dialled))
+    }
+}
+
+async fn tls_stream(
+    target: &Target,
+    alpn: Alpn,
+    ca: &CertificateDer<'static>,
+) -> Result<TlsStream<TcpStream>, WireError> {
+    let addresses = target.addresses()?;
+    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(&error))?;
+    stream.set_nodelay(true).map_err(|error| target.failed(&error))?;
+    let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
+    let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(&error))?;
+    // A server without ALPN would leave this open to guesses.
+    match tls.get_ref().1.alpn_protocol() {
+        Some(chosen) if chosen == alpn.wire() => Ok(tls),
+        _ => Err(target.failed(&format!("it does not speak {}", alpn.title()))),
+    }
+}

@@ -1,0 +1,77 @@
+//! Sessions on raw QUIC, client side.
+
+use quinn::{Endpoint, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+
+use crate::trial::Alpn;
+use crate::wire::dial::target::{Target, Use};
+use crate::wire::quic::endpoint;
+use crate::wire::quic::session::Prefixes;
+use crate::wire::quic::{FirstLineAnswer, drive, read_line};
+use crate::wire::{Session, WireError};
+
+/// Streams that a server may have open, in one direction and in both.
+const UNI_STREAMS: u32 = 100;
+const BIDI_STREAMS: u32 = 16;
+/// What is kept of datagrams that wait to be read, and of those that wait to be sent, in bytes.
+const DATAGRAMS_IN: usize = 1024 * 1024;
+const DATAGRAMS_OUT: usize = 64 * 1024;
+
+/// A connection that becomes a session.
+#[derive(Debug)]
+pub(in crate::wire) struct QuicConnection {
+    quic: quinn::Connection,
+    /// Kept, since its task is what sends and receives.
+    endpoint: Endpoint,
+}
+
+impl QuicConnection {
+    pub(in crate::wire) async fn connect(
+        target: &Target,
+        ca: &CertificateDer<'static>,
+        Use { windows, ask }: Use,
+    ) -> Result<Self, WireError> {
+        let mut transport = TransportConfig::default();
+        transport
+            .stream_receive_window(windows.stream.into())
+            .receive_window(windows.connection.into())
+            .max_concurrent_uni_streams(UNI_STREAMS.into())
+            .max_concurrent_bidi_streams(BIDI_STREAMS.into())
+            .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
+            .datagram_send_buffer_size(DATAGRAMS_OUT)
+            .keep_alive_interval(ask);
+        let (quic, endpoint) = endpoint::connect(target, Alpn::Quic, ca, transport).await?;
+        Ok(Self { quic, endpoint })
+    }
+
+    /// Whether it can still become a session.
+    pub(in crate::wire) fn is_alive(&self) -> bool {
+        self.quic.close_reason().is_none()
+    }
+
+    /// Asks for a session; `None`: refused, with the status.
+    pub(in crate::wire) async fn session(
+        self,
+        target: &Target,
+        path: &str,
+    ) -> Result<(http::response::Parts, Option<Session>), WireError> {
+        let Self { quic, endpoint } = self;
+        let (mut send, mut recv) = quic.open_bi().await.map_err(|error| target.broke(&error))?;
+        send.write_all(format!("{path}\n").as_bytes()).await.map_err(|error| target.broke(&error))?;
+        let line = read_line(&mut recv).await.map_err(|error| target.broke(&error))?;
+        let answer: FirstLineAnswer = serde_json::from_slice(&line).map_err(|error| target.broke(&error))?;
+        let response = http::Response::builder().status(answer.status).body(());
+        let (parts, ()) = response.map_err(|error| target.broke(&error))?.into_parts();
+        if parts.status != http::StatusCode::OK {
+            tracing::debug!(status = %parts.status, error = answer.error, "a session was refused");
+            quic.close(VarInt::from_u32(0), b"");
+            return Ok((parts, None));
+        }
+        let (session, driver) = Session::new(quic.clone(), Prefixes::default());
+        tokio::spawn(async move {
+            drive(quic, (send, recv), driver, |bound| tracing::warn!(bound, "a bound was reached")).await;
+            drop(endpoint);
+        });
+        Ok((parts, Some(session)))
+    }
+}

@@ -1,0 +1,76 @@
+//! Whom to dial, and how a connection is to be used.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+
+use crate::wire::WireError;
+
+/// What a server may send ahead, in bytes; nothing on HTTP/1.1, which leaves that to TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// On one stream.
+    pub stream: u32,
+    /// On all of a connection together.
+    pub connection: u32,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { stream: 256 * 1024, connection: 16 * 1024 * 1024 }
+    }
+}
+
+/// How a connection is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::wire) struct Use {
+    /// What the server may send ahead.
+    pub(in crate::wire) windows: Windows,
+    /// Where it is QUIC: how long the server may be silent before it is sent a PING.
+    pub(in crate::wire) ask: Option<Duration>,
+}
+
+/// A server to dial.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Its name, for TLS and for `Host`.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Target {
+    /// `HOST:PORT`, as an URL's authority has it.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Where it is. Names under `localhost` are always loopback (RFC 6761 section 6.3), so nothing is looked up.
+    pub(in crate::wire) fn addresses(&self) -> Result<Vec<SocketAddr>, WireError> {
+        let ips = if self.host == "localhost" || self.host.ends_with(".localhost") {
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
+        } else {
+            let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+            vec![bare.parse().map_err(|_| self.failed(&"its name is neither under localhost nor an address"))?]
+        };
+        Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
+    }
+
+    /// The first of its addresses.
+    pub(in crate::wire) fn address(&self) -> Result<SocketAddr, WireError> {
+        self.addresses()?.first().copied().ok_or_else(|| self.failed(&"it has no address"))
+    }
+
+    pub(in crate::wire) fn failed(&self, reason: &impl ToString) -> WireError {
+        WireError::Dial { peer: self.authority(), reason: reason.to_string() }
+    }
+
+    pub(in crate::wire) fn broke(&self, reason: &impl ToString) -> WireError {
+        WireError::Exchange { peer: self.authority(), reason: reason.to_string() }
+    }
+
+    pub(in crate::wire) fn server_name(&self) -> Result<ServerName<'static>, WireError> {
+        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(&error))
+    }
+}

@@ -1,0 +1,158 @@
+//! QUIC endpoints, whatever is spoken on them: bound to a socket, accepting connections, dialling one.
+
+use std::error::Error;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::trial::clock::monotonic_nanos;
+use crate::trial::{Alpn, Dialects, Fact};
+use crate::wire::dial::target::Target;
+use crate::wire::parting::told;
+use crate::wire::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
+
+/// How an endpoint serves.
+#[derive(Debug, Clone)]
+pub struct QuicOptions {
+    /// TLS 1.3 with the ALPN `h3`.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
+    pub max_concurrent_streams: u32,
+    /// The dialects of WebTransport that HTTP/3's settings name.
+    pub dialects: Dialects,
+    /// What it has in common with the server that takes its place.
+    pub reset_key: ResetKey,
+    /// Counts what is sent and received.
+    pub traffic: Traffic,
+}
+
+/// How many handshakes may be under way before the next clients have to show that they are where they say that they are.
+const RETRY_ABOVE: usize = 256;
+/// How many may be under way at all. Each is 46 kB.
+const MAX_HANDSHAKES: usize = 2048;
+/// How many first packets may wait to be looked at, and what may wait behind each, in bytes.
+const MAX_INCOMING: usize = 1024;
+const INCOMING_BYTES: u64 = 16 * 1024;
+
+/// An endpoint on this socket, listening, with these limits for each connection.
+pub(in crate::wire) fn bind(
+    socket: UdpSocket,
+    options: &QuicOptions,
+    transport: TransportConfig,
+) -> Result<Endpoint, WireError> {
+    let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let listen = |source: std::io::Error| WireError::Listen { address, source };
+    let crypto =
+        QuicServerConfig::try_from(Arc::clone(&options.tls)).map_err(|error| listen(std::io::Error::other(error)))?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport))
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
+    Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
+}
+
+/// A connection to a server that speaks this ALPN under a certificate of this CA, and the endpoint whose task sends
+/// and receives for it.
+pub(in crate::wire) async fn connect(
+    target: &Target,
+    alpn: Alpn,
+    ca: &CertificateDer<'static>,
+    transport: TransportConfig,
+) -> Result<(quinn::Connection, Endpoint), WireError> {
+    let address = target.address()?;
+    let local = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let crypto = tls::client(ca.clone(), alpn)?;
+    let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
+    let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
+    let quic = connecting.await.map_err(|error| target.failed(&error))?;
+    Ok((quic, endpoint))
+}
+
+/// Serves each connection until this is dropped, which ends them all, or until `stop` says so, when each ends by itself.
+///
+/// Whoever begins a handshake may not be where it says that it is, and may never go on. So from [`RETRY_ABOVE`]
+/// handshakes under way the next have to show first that they receive what is sent to them (RFC 9000 section 8.1.2),
+/// which costs nothing here; and there are [`MAX_HANDSHAKES`] at most. Both are counted, like one connection too many.
+pub(in crate::wire) async fn accept<F>(
+    endpoint: &Endpoint,
+    sink: &Sink,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+) where
+    F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let [mut refused, mut retried, mut crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::new);
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            () = told(&mut stop) => break,
+        };
+        let Some(incoming) = incoming else { return };
+        if connections.len() >= MAX_CONNECTIONS {
+            incoming.refuse();
+            refused.reached(sink);
+            continue;
+        }
+        let under_way = MAX_HANDSHAKES - handshakes.available_permits();
+        if under_way >= RETRY_ABOVE && !incoming.remote_address_validated() {
+            // One that can't be asked to is one that was validated.
+            let _ = incoming.retry();
+            retried.reached(sink);
+            continue;
+        }
+        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
+            incoming.refuse();
+            crowded.reached(sink);
+            continue;
+        };
+        let serve = serve.clone();
+        connections.spawn(async move {
+            let served = async {
+                let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?)).await??;
+                drop(permit);
+                serve(quic).await
+            };
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "a QUIC connection ended");
+            }
+        });
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Something that is counted, and told of each time that its number has doubled: each in a flood would be one itself.
+struct Bound {
+    name: &'static str,
+    times: u64,
+}
+
+impl Bound {
+    fn new(name: &'static str) -> Self {
+        Self { name, times: 0 }
+    }
+
+    fn reached(&mut self, sink: &Sink) {
+        self.times += 1;
+        if self.times.is_power_of_two() {
+            let (t, bound, times) = (monotonic_nanos(), self.name.to_owned(), self.times);
+            sink.record(Fact::BoundReached { t, bound, times });
+        }
+    }
+}

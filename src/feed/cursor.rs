@@ -70,7 +70,7 @@ pub struct Cursor {
     /// A gap to be told first.
     gap: Option<Gap>,
     /// Where it waits.
-    room: usize,
+    shard: usize,
     /// Heartbeats seen.
     beats: u64,
     /// Whether something was given out since the last heartbeat.
@@ -82,7 +82,7 @@ pub struct Cursor {
 impl Cursor {
     /// A reader that begins there.
     pub fn new(feed: &Arc<Feed>, after: After) -> Self {
-        let room = feed.enter();
+        let shard = feed.enter();
         let (beats, ends) = (feed.beats(), feed.ends());
         let (head, first) = (feed.head(), feed.first());
         let oldest = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
@@ -96,7 +96,7 @@ impl Cursor {
             }
             After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: oldest() })),
         };
-        Self { feed: Arc::clone(feed), next, gap, room, beats, busy: false, ends }
+        Self { feed: Arc::clone(feed), next, gap, shard, beats, busy: false, ends }
     }
 
     /// What is next; waits for it. Cancelling loses nothing.
@@ -107,7 +107,7 @@ impl Cursor {
                 return next;
             }
             // Listens before it looks: what is published in between wakes it.
-            let news = self.feed.news(self.room);
+            let news = self.feed.news(self.shard);
             let beats = self.feed.beats();
             if beats != self.beats {
                 self.beats = beats;

@@ -14,16 +14,16 @@ pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// How much all events of a log may hold together; older ones go first.
 pub const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
 
-/// In how many rooms readers wait: each has a lock, which only those who enter or are woken take.
-const ROOMS: usize = 8;
-/// How many readers in a row wait in the same room. They are woken in the order in which they began to wait: what
+/// In how many shards readers wait: each has a lock, which only those who enter or are woken take.
+const SHARDS: usize = 8;
+/// How many readers in a row wait in the same shard. They are woken in the order in which they began to wait: what
 /// lies side by side in memory, here and in their clients, is then used side by side.
 const NEIGHBOURS: usize = 64;
 
 /// A named, bounded log of events.
 ///
 /// Readers look at `head` and at one slot each; the slot's event says by its own id whether it is still the one
-/// that was wanted. To read takes no lock: publishers take one that only they wait for, and who waits takes its room's.
+/// that was wanted. To read takes no lock: publishers take one that only they wait for, and who waits takes its shard's.
 #[derive(Debug)]
 pub struct Feed {
     name: Arc<str>,
@@ -37,7 +37,7 @@ pub struct Feed {
     /// The bytes that the log holds.
     publishing: Mutex<usize>,
     /// Wakes the readers.
-    news: [Notify; ROOMS],
+    news: [Notify; SHARDS],
     /// How many cursors were made, and how many there are.
     drawn: AtomicUsize,
     readers: AtomicUsize,
@@ -122,8 +122,8 @@ impl Feed {
     }
 
     fn wake(&self) {
-        for room in &self.news {
-            room.notify_waiters();
+        for shard in &self.news {
+            shard.notify_waiters();
         }
     }
 
@@ -158,10 +158,10 @@ impl Feed {
         self.beats.load(Ordering::Acquire)
     }
 
-    /// Lets a cursor in; gives back the room that it is to wait in.
+    /// Lets a cursor in; gives back the shard that it is to wait in.
     pub(super) fn enter(&self) -> usize {
         self.readers.fetch_add(1, Ordering::Relaxed);
-        self.drawn.fetch_add(1, Ordering::Relaxed) / NEIGHBOURS % ROOMS
+        self.drawn.fetch_add(1, Ordering::Relaxed) / NEIGHBOURS % SHARDS
     }
 
     /// A cursor is gone.
@@ -169,9 +169,9 @@ impl Feed {
         self.readers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What wakes a room's readers. Whoever looks for news after this was called, and finds none, may wait for it.
-    pub(super) fn news(&self, room: usize) -> Notified<'_> {
-        self.news[room].notified()
+    /// What wakes a shard's readers. Whoever looks for news after this was called, and finds none, may wait for it.
+    pub(super) fn news(&self, shard: usize) -> Notified<'_> {
+        self.news[shard].notified()
     }
 
     fn slot(&self, seq: u64) -> &ArcSwapOption<Event> {

@@ -4,29 +4,36 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use h3::error::Code;
 use quinn::{ReadError, RecvStream, VarInt};
 
 use crate::wire::MAX_HEADER_BYTES;
 use crate::wire::quic::session::put_varint;
 
+/// A code as QUIC has it.
+#[expect(clippy::cast_possible_truncation, reason = "the codes of HTTP/3 and QPACK are below 1024")]
+const fn code(code: Code) -> VarInt {
+    VarInt::from_u32(code.value() as u32)
+}
+
 /// Why a stream or a connection ends (RFC 9114 section 8.1).
-pub(in crate::wire) const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
-pub(in crate::wire) const H3_STREAM_CREATION_ERROR: VarInt = VarInt::from_u32(0x103);
-pub(in crate::wire) const H3_CLOSED_CRITICAL_STREAM: VarInt = VarInt::from_u32(0x104);
-pub(in crate::wire) const H3_FRAME_UNEXPECTED: VarInt = VarInt::from_u32(0x105);
-pub(in crate::wire) const H3_FRAME_ERROR: VarInt = VarInt::from_u32(0x106);
-pub(in crate::wire) const H3_EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
-pub(in crate::wire) const H3_ID_ERROR: VarInt = VarInt::from_u32(0x108);
-pub(in crate::wire) const H3_SETTINGS_ERROR: VarInt = VarInt::from_u32(0x109);
-pub(in crate::wire) const H3_MISSING_SETTINGS: VarInt = VarInt::from_u32(0x10a);
-pub(in crate::wire) const H3_REQUEST_REJECTED: VarInt = VarInt::from_u32(0x10b);
-pub(in crate::wire) const H3_REQUEST_CANCELLED: VarInt = VarInt::from_u32(0x10c);
-pub(in crate::wire) const H3_REQUEST_INCOMPLETE: VarInt = VarInt::from_u32(0x10d);
-pub(in crate::wire) const H3_MESSAGE_ERROR: VarInt = VarInt::from_u32(0x10e);
+pub(in crate::wire) const H3_NO_ERROR: VarInt = code(Code::H3_NO_ERROR);
+pub(in crate::wire) const H3_STREAM_CREATION_ERROR: VarInt = code(Code::H3_STREAM_CREATION_ERROR);
+pub(in crate::wire) const H3_CLOSED_CRITICAL_STREAM: VarInt = code(Code::H3_CLOSED_CRITICAL_STREAM);
+pub(in crate::wire) const H3_FRAME_UNEXPECTED: VarInt = code(Code::H3_FRAME_UNEXPECTED);
+pub(in crate::wire) const H3_FRAME_ERROR: VarInt = code(Code::H3_FRAME_ERROR);
+pub(in crate::wire) const H3_EXCESSIVE_LOAD: VarInt = code(Code::H3_EXCESSIVE_LOAD);
+pub(in crate::wire) const H3_ID_ERROR: VarInt = code(Code::H3_ID_ERROR);
+pub(in crate::wire) const H3_SETTINGS_ERROR: VarInt = code(Code::H3_SETTINGS_ERROR);
+pub(in crate::wire) const H3_MISSING_SETTINGS: VarInt = code(Code::H3_MISSING_SETTINGS);
+pub(in crate::wire) const H3_REQUEST_REJECTED: VarInt = code(Code::H3_REQUEST_REJECTED);
+pub(in crate::wire) const H3_REQUEST_CANCELLED: VarInt = code(Code::H3_REQUEST_CANCELLED);
+pub(in crate::wire) const H3_REQUEST_INCOMPLETE: VarInt = code(Code::H3_REQUEST_INCOMPLETE);
+pub(in crate::wire) const H3_MESSAGE_ERROR: VarInt = code(Code::H3_MESSAGE_ERROR);
 /// A field section that can't be read, and instructions that must not be (RFC 9204 section 6).
-pub(in crate::wire) const QPACK_DECOMPRESSION_FAILED: VarInt = VarInt::from_u32(0x200);
-pub(in crate::wire) const QPACK_ENCODER_STREAM_ERROR: VarInt = VarInt::from_u32(0x201);
-pub(in crate::wire) const QPACK_DECODER_STREAM_ERROR: VarInt = VarInt::from_u32(0x202);
+pub(in crate::wire) const QPACK_DECOMPRESSION_FAILED: VarInt = code(Code::QPACK_DECOMPRESSION_FAILED);
+pub(in crate::wire) const QPACK_ENCODER_STREAM_ERROR: VarInt = code(Code::QPACK_ENCODER_STREAM_ERROR);
+pub(in crate::wire) const QPACK_DECODER_STREAM_ERROR: VarInt = code(Code::QPACK_DECODER_STREAM_ERROR);
 
 /// Types of unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2).
 pub(in crate::wire) const CONTROL: u64 = 0x0;

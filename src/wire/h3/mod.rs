@@ -1,4 +1,18 @@
-//! HTTP/3 on QUIC, server side.
+//! HTTP/3 on QUIC, server side, and what both ends do alike.
+//!
+//! Requests are the crate `h3`'s, 0.0.8. What stands around it is there for what that version can't, and goes with the
+//! version that can:
+//!
+//! - Extended CONNECT (RFC 9220) with a `:protocol` that it doesn't know, and the DATA and datagrams of sessions: such
+//!   streams are taken out before it sees them (`stream_start`, `connect`, `sessions`, `tunnel`). Its main branch
+//!   has RFC 9220.
+//! - Its QPACK is private, so that a field section is decoded by a connection that carries nothing else
+//!   (`codec::qpack`), and what it lets pass is looked for by names (`codec::section`). On its main branch QPACK is
+//!   open.
+//! - That a client has stopped a stream (`STOP_SENDING`) it tells only who writes (`adapter::StopWatcher`). Its main
+//!   branch tells it at once.
+//! - What is malformed and it serves all the same: lengths, fields, the order of frames, critical streams
+//!   (`codec::filter`, `codec::message`, `content`, `critical`). Nobody else does that yet.
 
 pub(in crate::wire) mod adapter;
 pub(in crate::wire) mod codec;

@@ -198,7 +198,7 @@ impl ProcessTree {
 }
 
 /// `exit 0` or `signal 9`.
-fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit {code}"),

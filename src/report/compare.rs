@@ -107,8 +107,8 @@ impl View {
 
 /// What changed: `Nothing changed in 12 combinations and 130 numbers.`
 fn sentence(comparison: &Comparison) -> String {
-    let both = plural(comparison.matched, "combination");
-    let compared = plural(comparison.compared, "number");
+    let both = number::plural(comparison.matched, "combination");
+    let compared = number::plural(comparison.compared, "number");
     if comparison.matched == 0 {
         return "The runs have no combination in common.".to_owned();
     }
@@ -128,11 +128,15 @@ fn sentence(comparison: &Comparison) -> String {
         (comparison.outcomes.len(), "ended otherwise", "combination"),
         (comparison.verdicts.len(), "came out otherwise", "verdict"),
     ];
-    let parts = parts.iter().filter(|(n, ..)| *n > 0).map(|(n, what, word)| format!("{} {what}", plural(*n, word)));
+    let parts =
+        parts.iter().filter(|(n, ..)| *n > 0).map(|(n, what, word)| format!("{} {what}", number::plural(*n, word)));
     let parts: Vec<String> = parts.chain([changed]).collect();
     let alone = comparison.only.iter().map(Vec::len).sum::<usize>();
-    let alone =
-        if alone > 0 { format!(" {} in only one of the runs.", plural(alone, "combination")) } else { String::new() };
+    let alone = if alone > 0 {
+        format!(" {} in only one of the runs.", number::plural(alone, "combination"))
+    } else {
+        String::new()
+    };
     format!("Of {both} in both: {}.{alone}", listed(&parts))
 }
 
@@ -193,11 +197,6 @@ fn combination(levels: &Levels, title: Title<'_>) -> String {
     let who = format!("{} {}", title(&level("client")), level("protocol"));
     let others = others.map(|(factor, level)| format!("{factor} {}", plain(level)));
     std::iter::once(who).chain(others).collect::<Vec<_>>().join(", ")
-}
-
-fn plural(count: usize, word: &str) -> String {
-    let number = number::plain(count as f64);
-    if count == 1 { format!("{number} {word}") } else { format!("{number} {word}s") }
 }
 
 #[cfg(test)]

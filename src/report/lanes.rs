@@ -193,13 +193,18 @@ fn words(of: &TrialLanes) -> String {
     let load = |(connections, streams, kinds): &(usize, usize, String)| {
         let each = if *connections > 1 { " each" } else { "" };
         match streams {
-            0 => format!("{} whose streams had ended", plural(*connections, "connection")),
-            _ => format!("{} with {}{each}{kinds}", plural(*connections, "connection"), plural(*streams, "stream")),
+            0 => format!("{} whose streams had ended", number::plural(*connections, "connection")),
+            _ => format!(
+                "{} with {}{each}{kinds}",
+                number::plural(*connections, "connection"),
+                number::plural(*streams, "stream")
+            ),
         }
     };
     let shown = loads.iter().take(MOST_LANES).map(load).collect::<Vec<_>>().join(", ");
     let rest = loads.iter().skip(MOST_LANES).map(|(connections, ..)| connections).sum::<usize>();
-    let rest = if rest > 0 { format!(" and {} with other loads", plural(rest, "connection")) } else { String::new() };
+    let rest =
+        if rest > 0 { format!(" and {} with other loads", number::plural(rest, "connection")) } else { String::new() };
     let waiting = match of.left_out {
         0 => String::new(),
         1 => "; 1 more stream was asked for".to_owned(),
@@ -228,16 +233,13 @@ fn more(of: &TrialLanes) -> Option<String> {
     let thinned: usize =
         of.lanes.iter().take(MOST_LANES).map(|lane| lane.streams.len().saturating_sub(MOST_STREAMS)).sum();
     let parts = [
-        (connections > 0).then(|| format!("{} with {}", plural(connections, "connection"), plural(streams, "stream"))),
-        (thinned > 0).then(|| format!("{} of the connections above", plural(thinned, "stream"))),
+        (connections > 0).then(|| {
+            format!("{} with {}", number::plural(connections, "connection"), number::plural(streams, "stream"))
+        }),
+        (thinned > 0).then(|| format!("{} of the connections above", number::plural(thinned, "stream"))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("Not drawn: {}.", parts.join(", and ")))
-}
-
-fn plural(count: usize, word: &str) -> String {
-    let number = number::plain(count as f64);
-    if count == 1 { format!("{number} {word}") } else { format!("{number} {word}s") }
 }
 
 #[cfg(test)]

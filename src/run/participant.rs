@@ -1,7 +1,7 @@
 //! One end of a trial while it runs: its process, and the contract with it.
 
 use std::fs::File;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::browser::BrowserProcess;
+use crate::browser::{BrowserProcess, describe};
 use crate::control::PageCarrier;
 use crate::trial::{Down, Up};
 
@@ -326,15 +326,5 @@ async fn keep(mut printed: ChildStderr, log: File) {
 fn end_group(group: Option<Pid>) {
     if let Some(group) = group {
         let _ = killpg(group, Signal::SIGKILL);
-    }
-}
-
-/// `exit 0`, `signal 9`.
-fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => status.to_string(),
     }
 }

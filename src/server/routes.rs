@@ -18,11 +18,9 @@ use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
     SubscriptionRequest, Transport,
 };
-use crate::trial::Fact;
-use crate::trial::clock::monotonic_nanos;
 use crate::trial::rig::Rig;
 use crate::wire::exchange::BodyError;
-use crate::wire::{Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord};
+use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
 
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
@@ -47,7 +45,7 @@ pub(super) struct Routes {
     rig: Option<Rig>,
     sink: Sink,
     requests: AtomicU64,
-    refused: AtomicU64,
+    refused: Bound,
     /// The status that all who subscribe are answered with instead of a feed; 0: none.
     pub(super) turned_away: AtomicU16,
     /// Whether what is posted as `stuck` is left unread.
@@ -65,7 +63,7 @@ impl Routes {
             rig: options.rig,
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            refused: Bound::new("subscriptions"),
             turned_away: AtomicU16::new(0),
             leaves_unread: AtomicBool::new(false),
             subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
@@ -197,8 +195,7 @@ impl Routes {
         if let Ok(permit) = Arc::clone(&self.subscriptions).try_acquire_owned() {
             return Ok(permit);
         }
-        let times = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "subscriptions".to_owned(), times });
+        self.refused.reached(&self.sink);
         Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, format!("there are {MAX_SUBSCRIPTIONS} subscriptions already")))
     }
 }
@@ -267,7 +264,7 @@ impl Error {
     }
 
     fn response(self) -> Response<ResponseBody> {
-        let mut response = json_response(self.status, &json!({"error": self.message}));
+        let mut response = refusal(self.status, &self.message);
         if let Some(methods) = self.allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         }
@@ -330,11 +327,4 @@ fn no_content() -> Response<ResponseBody> {
 
 fn number(query: &Query<'_>, name: &str) -> Option<u32> {
     query.get(name).and_then(|text| text.parse().ok())
-}
-
-fn json_response(status: StatusCode, value: &serde_json::Value) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::whole(value.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

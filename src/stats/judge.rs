@@ -29,7 +29,7 @@ pub fn judge(planned: &PlannedTrial, observations: &[Observation]) -> Result<(),
 
 fn wrong_content(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
     let (sub, id) = record.wrong.first()?;
-    let events = plural(record.wrong.len(), "event");
+    let events = number::plural(record.wrong.len(), "event");
     Some(format!("{events} arrived with content that was not published, the first {id} at subscription {sub}"))
 }
 
@@ -43,7 +43,7 @@ fn never_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
     let all = record.received.iter().flat_map(|(&sub, receipts)| receipts.iter().map(move |r| (sub, r.id)));
     let strange: Vec<(u32, &str)> = all.filter(|&(sub, id)| strange(sub, id)).collect();
     let (sub, id) = strange.first()?;
-    let receipts = plural(strange.len(), "receipt");
+    let receipts = number::plural(strange.len(), "receipt");
     Some(format!("{receipts} of an event that was never published to that feed, the first {id} at subscription {sub}"))
 }
 
@@ -91,7 +91,7 @@ fn before_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
     let (sub, receipt, published) = early.first()?;
     let line = serde_json::json!({ "kind": "received", "t": [receipt.t], "sub": sub, "ids": [receipt.id] });
     let before = number::with_unit(millis(receipt.t, *published), "ms");
-    let receipts = plural(early.len(), "receipt");
+    let receipts = number::plural(early.len(), "receipt");
     Some(format!("{receipts} of an event that was not published yet, the first {before} before it was: {line}"))
 }
 
@@ -113,7 +113,7 @@ fn counts_differ(record: &Record<'_>) -> Option<String> {
     }
     let (client, server) = (record.open(), record.server_open());
     let count = record.server_open_count();
-    let mut text = format!("the client counts {} and the server {count}", plural(client.len(), "open stream"));
+    let mut text = format!("the client counts {} and the server {count}", number::plural(client.len(), "open stream"));
     if record.identical {
         // Which is whose can't be told.
         return (client.len() != count).then_some(text);
@@ -135,7 +135,7 @@ fn delivery(record: &Record<'_>, exactly: bool, ordered: bool) -> Vec<String> {
     let say = |ids: BTreeMap<u32, Vec<&str>>, what: &str| {
         let count: usize = ids.values().map(Vec::len).sum();
         let (sub, first) = ids.iter().next()?;
-        let (events, at) = (plural(count, "event"), plural(ids.len(), "subscription"));
+        let (events, at) = (number::plural(count, "event"), number::plural(ids.len(), "subscription"));
         Some(format!("{events} {what} at {at}, the first {} at subscription {sub}", first.first()?))
     };
     let again = say(metric::delivery::duplicated(record), "received again");
@@ -145,7 +145,7 @@ fn delivery(record: &Record<'_>, exactly: bool, ordered: bool) -> Vec<String> {
     let lost = say(metric::delivery::lost(record), "lost");
     let unpublished = metric::delivery::unpublished(record);
     let unpublished = unpublished.first().map(|(event, sub)| {
-        let events = plural(unpublished.len(), "event");
+        let events = number::plural(unpublished.len(), "event");
         format!("{events} sent and never published, the first number {event} by subscription {sub}")
     });
     let late = if ordered { say(metric::delivery::reordered(record), "out of order") } else { None };
@@ -161,10 +161,6 @@ fn subs(all: &BTreeSet<u32>) -> String {
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     let word = if all.len() == 1 { "subscription" } else { "subscriptions" };
     format!("{word} {}{more}", listed.join(", "))
-}
-
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 #[cfg(test)]

@@ -84,6 +84,12 @@ fn whole(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i64)
 }
 
+/// `1 event`, `12 events`.
+pub fn plural(count: usize, word: &str) -> String {
+    let number = plain(count as f64);
+    if count == 1 { format!("{number} {word}") } else { format!("{number} {word}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,6 @@
 //! there already, for whoever asks again at once.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
@@ -12,9 +11,7 @@ use serde::Deserialize;
 
 use super::{FeedReader, Receipts, ServerMessage, json};
 use crate::feed::{CursorItem, Encoding, EventId};
-use crate::trial::Fact;
-use crate::trial::clock::monotonic_nanos;
-use crate::wire::{ResponseBody, Sink};
+use crate::wire::{Bound, ResponseBody, Sink};
 
 /// How many events one answer holds at most.
 const ANSWER_EVENTS: usize = 1024;
@@ -26,7 +23,7 @@ const ANSWER_FIELDS: usize = 6;
 pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// How often an answer was full while there was more.
-static CUT: AtomicU64 = AtomicU64::new(0);
+static CUT: Bound = Bound::new("answer");
 
 /// The answer to a poll that brings this event alone.
 static ALONE: Encoding = Encoding {
@@ -77,8 +74,7 @@ impl Batch {
     pub(super) fn response(&self, last: EventId, sink: &Sink) -> http::Response<ResponseBody> {
         let full = self.is_full();
         if full {
-            let times = CUT.fetch_add(1, Ordering::Relaxed) + 1;
-            sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "answer".to_owned(), times });
+            CUT.reached(sink);
         }
         let body = match &*self.nexts {
             // What all who waited for this event are answered.

@@ -3,12 +3,10 @@
 //! `{"name": "gap", "missed": 12, "first": "k3f9-30"}` (`missed` is `null` where it can't be known).
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::Receipts;
 use crate::feed::{Encoding, Event, EventId, Gap};
-use crate::wire::ResponseBody;
 
 /// An event or a gap, as a reader gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -111,14 +109,6 @@ pub(super) fn gap_object(gap: Gap) -> Bytes {
     let mut line = gap_line(gap);
     line.truncate(line.len() - 1);
     line
-}
-
-/// An answer to a reader who asked for what can't be: 400, and why.
-pub(super) fn refusal(says: &str) -> http::Response<ResponseBody> {
-    let mut response = http::Response::new(ResponseBody::whole(serde_json::json!({ "error": says }).to_string()));
-    *response.status_mut() = http::StatusCode::BAD_REQUEST;
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
 }
 
 fn with_line_feed(value: &impl Serialize, length: usize) -> Bytes {

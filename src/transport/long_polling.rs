@@ -7,17 +7,19 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
 use super::configured::{self, Configured};
 use super::poller::Poller;
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, SubscriptionRequest, Transport, Upstream, json, with_query,
+    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, SubscriptionRequest, Transport, Upstream, with_query,
 };
 use crate::feed::CursorItem;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Span;
+use crate::wire::refusal;
 
 pub static TRANSPORT: Transport = Transport {
     name: "long-polling",
@@ -95,7 +97,11 @@ fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
         None => settings.wait,
         Some(Ok(wait)) if wait <= MOST_WAIT => wait,
         Some(_) => {
-            return json::refusal(&format!("`wait` is a time from 0s to {MOST_WAIT}, such as 30s or 500ms")).into();
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                &format!("`wait` is a time from 0s to {MOST_WAIT}, such as 30s or 500ms"),
+            )
+            .into();
         }
     };
     let mut reader = reading.pending.after(reading.after);

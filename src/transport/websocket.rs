@@ -7,7 +7,7 @@ mod metered;
 mod socket;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
+use http::header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ use super::{
 use crate::feed::CursorItem;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Size;
-use crate::wire::{ResponseBody, Tunnel, token};
+use crate::wire::{ResponseBody, Tunnel, refusal, token};
 
 pub static TRANSPORT: Transport = Transport {
     name: "websocket",
@@ -151,9 +151,7 @@ fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
 
 /// RFC 6455 section 4.2.2: says which version there is.
 fn other_version() -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::whole(r#"{"error":"`Sec-WebSocket-Version` must be 13"}"#));
-    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "`Sec-WebSocket-Version` must be 13");
     response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
     response
 }

@@ -5,10 +5,11 @@
 //! beside a `Transfer-Encoding` is dropped as well, where RFC 9112 section 6.1 has the connection be closed after the
 //! answer: the body is read by its chunks, so that what follows them is a request of its own.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CACHE_CONTROL, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 
 use crate::wire::ResponseBody;
+use crate::wire::refusal;
 
 /// Why a request is refused before anyone is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +24,7 @@ impl RequestError {
 
     pub(super) fn response(self) -> Response<ResponseBody> {
         let Self(status, reason) = self;
-        let mut response = Response::new(ResponseBody::whole(format!("{{\"error\":\"{reason}\"}}")));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = refusal(status, reason);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }

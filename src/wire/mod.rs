@@ -3,6 +3,7 @@
 //! Enters: sockets, certificates, a [`Handler`]. Leaves: [`Exchange`]s and facts about connections. What must
 //! never happen here: a transport's or a trial's business, or anything without a bound.
 
+mod bound;
 pub mod connection;
 mod date;
 pub mod descriptors;
@@ -13,6 +14,7 @@ pub mod listen;
 pub mod malformed;
 pub(crate) mod parting;
 pub mod quic;
+mod refusal;
 mod rest;
 pub mod tcp;
 pub mod tls;
@@ -22,11 +24,13 @@ mod upgrade;
 
 use std::time::Duration;
 
+pub use bound::Bound;
 pub use connection::{Connection, Sink, SubscriptionGuard, SubscriptionRecord};
 pub use dial::pool::Pool;
 pub use exchange::{Exchange, Handler, OpenRequest, Request, ResponseBody, Tunnel};
 pub use quic::reset::ResetKey;
 pub use quic::session::Session;
+pub use refusal::{json_response, refusal};
 pub use traffic::Traffic;
 
 /// How many connections one listener holds; more are closed at once and counted.

@@ -1,25 +1,20 @@
 //! The server's end of a session: events as they are published, each mode in its way.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use quinn::SendStream;
-use serde_json::json;
 
 use super::publish::receive;
 use super::{Mode, SessionSettings};
 use crate::feed::{CursorItem, Gap};
 use crate::transport::{FeedReader, Reply, SubscriptionRequest, json};
-use crate::trial::Fact;
-use crate::trial::clock::monotonic_nanos;
 use crate::wire::quic::session::SessionError;
-use crate::wire::{ResponseBody, Session, Sink};
+use crate::wire::{Bound, ResponseBody, Session, Sink, refusal};
 
 /// How many streams of one session may be open at once: a reader that doesn't acknowledge them gets no more, and
 /// where they are left open on purpose the oldest is ended.
@@ -65,11 +60,7 @@ pub(in crate::transport) fn serve(reading: SubscriptionRequest<'_>, table: Sessi
 fn unknown(word: &str) -> http::Response<ResponseBody> {
     let words = Mode::ALL.map(Mode::word).join(", ");
     let word: String = word.chars().take(64).collect();
-    let body = json!({ "error": format!("no mode `{word}`; there are {words}") });
-    let mut response = http::Response::new(ResponseBody::whole(body.to_string()));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
+    refusal(StatusCode::BAD_REQUEST, &format!("no mode `{word}`; there are {words}"))
 }
 
 /// Why nothing more is written.
@@ -150,8 +141,8 @@ impl Writing<'_> {
             if sent.len() >= MAX_OPEN
                 && let Some(mut oldest) = open.pop_front()
             {
-                static TIMES: AtomicU64 = AtomicU64::new(0);
-                self.reached("open-streams", &TIMES);
+                static BOUND: Bound = Bound::new("open-streams");
+                BOUND.reached(self.sink);
                 let _ = oldest.finish();
             }
         }
@@ -173,18 +164,13 @@ impl Writing<'_> {
             match self.session.send_datagram_in_turn(&object).await {
                 Ok(()) => {}
                 Err(SessionError::TooLong { .. }) => {
-                    static TIMES: AtomicU64 = AtomicU64::new(0);
-                    self.reached("datagram-size", &TIMES);
+                    static BOUND: Bound = Bound::new("datagram-size");
+                    BOUND.reached(self.sink);
                     let gap = Gap { missed: Some(1), first: None };
                     self.session.send_datagram_in_turn(&json::gap_object(gap)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    fn reached(&self, bound: &str, count: &AtomicU64) {
-        let times = count.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
     }
 }

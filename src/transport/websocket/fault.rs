@@ -1,14 +1,10 @@
 //! What a peer can do wrong: a name to count it under, and the close code that says so (RFC 6455 section 7.4.1).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::transport::PublishError;
-use crate::trial::Fact;
-use crate::trial::clock::monotonic_nanos;
-use crate::wire::Sink;
+use crate::wire::{Bound, Sink};
 
 /// What a peer did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,25 +24,19 @@ pub(super) enum WebSocketError {
 }
 
 /// How often each happened in this process, in the order above.
-static COUNTS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+static COUNTS: [Bound; 6] = [
+    Bound::new("websocket-protocol-error"),
+    Bound::new("websocket-not-text"),
+    Bound::new("websocket-binary-not-text"),
+    Bound::new("websocket-message-too-long"),
+    Bound::new("websocket-message-too-slow"),
+    Bound::new("websocket-missed-pongs"),
+];
 
 impl WebSocketError {
     /// Tells of it.
     pub(super) fn count(self, sink: &Sink) {
-        let times = COUNTS[self as usize].fetch_add(1, Ordering::Relaxed) + 1;
-        sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: self.bound().to_owned(), times });
-    }
-
-    /// The name that it is counted under.
-    fn bound(self) -> &'static str {
-        match self {
-            Self::Protocol => "websocket-protocol-error",
-            Self::NotText => "websocket-not-text",
-            Self::NotTaken => "websocket-binary-not-text",
-            Self::TooLong => "websocket-message-too-long",
-            Self::TooSlow => "websocket-message-too-slow",
-            Self::NoPong => "websocket-missed-pongs",
-        }
+        COUNTS[self as usize].reached(sink);
     }
 
     /// What the peer is told.

@@ -9,13 +9,12 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, SetOnce, mpsc};
 
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Dialects, Fact};
-use crate::wire::Sink;
+use crate::trial::Dialects;
 use crate::wire::h3::codec::settings::{self, MAX_SESSIONS};
 use crate::wire::h3::frames::{BI, UNI};
 use crate::wire::h3::frames::{H3_ID_ERROR, varint};
 use crate::wire::quic::session::{Prefixes, put_varint};
+use crate::wire::{Bound, Sink};
 
 /// How many streams, and how many datagrams, of a connection wait for sessions that aren't open yet; more are refused
 /// and counted.
@@ -69,6 +68,7 @@ pub(in crate::wire) struct Sessions {
     peer: SetOnce<Dialects>,
     /// A server's: where bounds that are reached are told of.
     sink: Option<Sink>,
+    bounds: [Bound; 5],
 }
 
 struct Table {
@@ -80,8 +80,6 @@ struct Table {
     sessions: usize,
     parked_streams: usize,
     parked_datagrams: usize,
-    /// How often something was refused.
-    refused: u64,
 }
 
 enum Slot {
@@ -101,17 +99,38 @@ impl fmt::Debug for Sessions {
     }
 }
 
+/// What a connection may be too much of.
+fn bounds() -> [Bound; 5] {
+    ["sessions", "parked-streams", "session-streams", "parked-datagrams", "session-datagrams"].map(Bound::new)
+}
+
 impl Sessions {
     /// Of a server's connection, which lets its client have so many streams at once.
     pub(in crate::wire) fn of_server(sink: Sink, streams: u32) -> Arc<Self> {
         let (table, parking, streams) = (Table::from(0), MAX_PARKED_STREAMS, streams.into());
-        Arc::new(Self { table, begun: Notify::new(), parking, streams, peer: SetOnce::new(), sink: Some(sink) })
+        Arc::new(Self {
+            table,
+            begun: Notify::new(),
+            parking,
+            streams,
+            peer: SetOnce::new(),
+            sink: Some(sink),
+            bounds: bounds(),
+        })
     }
 
     /// Of a client's connection, which knows all its own requests.
     pub(in crate::wire) fn of_client() -> Arc<Self> {
         let (table, parking, streams) = (Table::from(u64::MAX), MAX_PARKED_AT_CLIENT, u64::MAX);
-        Arc::new(Self { table, begun: Notify::new(), parking, streams, peer: SetOnce::new(), sink: None })
+        Arc::new(Self {
+            table,
+            begun: Notify::new(),
+            parking,
+            streams,
+            peer: SetOnce::new(),
+            sink: None,
+            bounds: bounds(),
+        })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -282,16 +301,10 @@ impl Sessions {
         }
     }
 
-    /// Counts what was refused, and says so each time that their number has doubled: each in a flood would be one
-    /// itself.
+    /// Counts what was refused.
     fn refused(&self, bound: &str) {
-        let times = {
-            let mut table = self.table();
-            table.refused += 1;
-            table.refused
-        };
-        if let Some(sink) = self.sink.as_ref().filter(|_| times.is_power_of_two()) {
-            sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
+        if let Some(sink) = &self.sink {
+            Bound::reached_of(&self.bounds, bound, sink);
         }
     }
 }
@@ -299,7 +312,7 @@ impl Sessions {
 impl Table {
     fn from(next: u64) -> Mutex<Self> {
         let slots = HashMap::new();
-        Mutex::new(Self { slots, next, sessions: 0, parked_streams: 0, parked_datagrams: 0, refused: 0 })
+        Mutex::new(Self { slots, next, sessions: 0, parked_streams: 0, parked_datagrams: 0 })
     }
 
     /// The entry of a session that is, or may yet be.

@@ -11,11 +11,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Alpn, Dialects, Fact};
+use crate::trial::{Alpn, Dialects};
 use crate::wire::dial::target::Target;
 use crate::wire::parting::told;
-use crate::wire::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
+use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
 
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
@@ -97,7 +96,7 @@ pub(in crate::wire) async fn accept<F>(
 {
     let mut connections = JoinSet::new();
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let [mut refused, mut retried, mut crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::new);
+    let [refused, retried, crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::new);
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
@@ -135,24 +134,4 @@ pub(in crate::wire) async fn accept<F>(
         });
     }
     while connections.join_next().await.is_some() {}
-}
-
-/// Something that is counted, and told of each time that its number has doubled: each in a flood would be one itself.
-struct Bound {
-    name: &'static str,
-    times: u64,
-}
-
-impl Bound {
-    fn new(name: &'static str) -> Self {
-        Self { name, times: 0 }
-    }
-
-    fn reached(&mut self, sink: &Sink) {
-        self.times += 1;
-        if self.times.is_power_of_two() {
-            let (t, bound, times) = (monotonic_nanos(), self.name.to_owned(), self.times);
-            sink.record(Fact::BoundReached { t, bound, times });
-        }
-    }
 }

@@ -12,7 +12,6 @@ pub mod session;
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -23,12 +22,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Alpn, Fact};
+use crate::trial::Alpn;
 use crate::wire::quic::endpoint::{QuicOptions, accept, bind};
 use crate::wire::quic::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
 use crate::wire::{
-    Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, ResponseBody, Session, Sink, WireError, token,
+    Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, Session, Sink, WireError, refusal, token,
 };
 
 /// What a connection keeps for retransmission and sends ahead, in bytes: all that a reader costs that doesn't read.
@@ -80,7 +78,7 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
 
 /// Serves connections until it is dropped, which closes them all.
 pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
-    let bounds = Arc::new(Bounds { sink: sink.clone(), session: AtomicU64::new(0) });
+    let bounds = Arc::new(["session-streams", "session-datagrams"].map(Bound::new));
     // Its end is the session's, which its user is told by the code: nothing more is to be said before.
     let (_never, stop) = watch::channel(false);
     let facts = sink.clone();
@@ -88,31 +86,17 @@ pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
     accept(&endpoint, &sink, stop, serve).await;
 }
 
-/// How often the bounds of an endpoint were reached.
-struct Bounds {
-    sink: Sink,
-    /// Streams and datagrams that sessions refused.
-    session: AtomicU64,
-}
-
-impl Bounds {
-    fn reached(&self, bound: &str, count: &AtomicU64) {
-        let times = count.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: bound.to_owned(), times });
-    }
-}
-
 async fn connection<H: Handler>(
     quic: quinn::Connection,
     handler: H,
     sink: Sink,
-    bounds: Arc<Bounds>,
+    bounds: Arc<[Bound; 2]>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let handshake = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let Some(handshake) = handshake.filter(|data| data.protocol.as_deref() == Some(Alpn::Quic.wire())) else {
         return Err("an ALPN other than transport-lab".into());
     };
-    let connection = Connection::begin(quic.remote_address().ip(), Alpn::Quic, None, sink);
+    let connection = Connection::begin(quic.remote_address().ip(), Alpn::Quic, None, sink.clone());
     let first = async {
         let (send, mut recv) = quic.accept_bi().await?;
         Ok::<_, ConnectionError>((read_line(&mut recv).await, send, recv))
@@ -130,12 +114,7 @@ async fn connection<H: Handler>(
             let protocol = token::QUIC.to_owned();
             handler.answer(Exchange::Session(OpenRequest { head, protocol, connection: Arc::clone(&connection) })).await
         }
-        Err(error) => {
-            let body = serde_json::json!({ "error": error.to_string() }).to_string();
-            let mut response = http::Response::new(ResponseBody::whole(body));
-            *response.status_mut() = http::StatusCode::BAD_REQUEST;
-            response
-        }
+        Err(error) => refusal(http::StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let (parts, body) = response.into_parts();
     match body.into_session() {
@@ -143,7 +122,7 @@ async fn connection<H: Handler>(
             write_line(&mut send, &FirstLineAnswer { status: 200, error: None }).await?;
             let (session, driver) = Session::new(quic.clone(), Prefixes::default());
             let mut driving = std::pin::pin!(drive(quic, (send, recv), driver, |what| {
-                bounds.reached(what, &bounds.session);
+                Bound::reached_of(&*bounds, what, &sink);
             }));
             tokio::select! {
                 () = run(session) => driving.await,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -22,8 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Alpn, Fact};
+use crate::trial::Alpn;
 use crate::wire::exchange::BodyError;
 use crate::wire::malformed;
 use crate::wire::parting::{self, Lent};
@@ -32,8 +31,8 @@ use crate::wire::tcp::half_close::HalfClose;
 use crate::wire::tcp::streams::ConnectionStreams;
 use crate::wire::upgrade::{self, Tunnels, UpgradeRequest};
 use crate::wire::{
-    BODY_TIMEOUT, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES, MAX_CONNECTIONS,
-    MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
+    BODY_TIMEOUT, Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES,
+    MAX_CONNECTIONS, MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
 };
 
 /// What a HTTP/1.1 connection may buffer in either direction, in bytes.
@@ -68,8 +67,8 @@ pub async fn serve<H: Handler>(
     let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
     let mut connections = JoinSet::new();
     let mut stops = HashMap::new();
-    let refused = AtomicU64::new(0);
-    let calmed = Arc::new(AtomicU64::new(0));
+    let refused = Bound::new("connections");
+    let calmed = Arc::new(Bound::new("rapid-reset"));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -82,8 +81,7 @@ pub async fn serve<H: Handler>(
         let stream = match accepted {
             Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => stream,
             Ok(_) => {
-                let times = refused.fetch_add(1, Ordering::Relaxed) + 1;
-                sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "connections".to_owned(), times });
+                refused.reached(&sink);
                 continue;
             }
             Err(error) => {
@@ -100,8 +98,7 @@ pub async fn serve<H: Handler>(
             if let Err(error) = connection(stream, acceptor, options, handler, facts, stop).await {
                 tracing::debug!(%error, "a connection ended");
                 if is_calm_wanted(&*error) {
-                    let times = calmed.fetch_add(1, Ordering::Relaxed) + 1;
-                    sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: "rapid-reset".to_owned(), times });
+                    calmed.reached(&sink);
                 }
             }
         });

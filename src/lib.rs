@@ -30,6 +30,8 @@
 //! | [`run`] | a plan to results |
 //! | [`cli`] | the commands |
 //!
+//! `CONTRIBUTING.md` has a recipe each for a transport, a metric, a browser, an experiment and an output format.
+//!
 //! What must never happen: a number in a report that the journal can't rebuild; a trial that vanishes; a process,
 //! profile or port left behind.
 

@@ -7,17 +7,17 @@
 //!              observations.jsonl  ->  Summary (metrics, claims)  ->  report
 //! ```
 //!
-//! The rooms, from the ground up; a room knows only those before it (`tests/rooms/` keeps that, and lists the two
-//! exceptions with their reasons):
+//! The rooms, from the ground up; a room knows only those before it (`tests/rooms/` keeps that):
 //!
 //! | room | what it is about |
 //! |---|---|
 //! | [`text`] | text that others wrote, made fit to be shown |
 //! | [`units`] | quantities as people write them |
-//! | [`feed`] | bounded logs of events, cursors into them, schedules |
-//! | [`trial`] | settings, contract, observations, journal, ledger: data without sockets |
+//! | [`feed`] | bounded logs of events, cursors into them |
+//! | [`trial`] | settings, schedules, contract, observations, journal, ledger: data without sockets |
 //! | [`certs`] | the lab's own certificate authority |
 //! | [`wire`] | bytes to exchanges and back: TCP, TLS, QUIC; listen and dial |
+//! | [`admission`] | who is let in, by one rule at every origin |
 //! | [`transport`] | one file per transport, both directions |
 //! | [`page`] | the trial page and what it loads |
 //! | [`server`] | the server under test |
@@ -35,6 +35,7 @@
 //! What must never happen: a number in a report that the journal can't rebuild; a trial that vanishes; a process,
 //! profile or port left behind.
 
+pub mod admission;
 pub mod browser;
 pub mod certs;
 pub mod cli;

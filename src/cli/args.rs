@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admission::{Origin, OriginError};
 use crate::experiment::Overrides;
-use crate::server::{Origin, OriginError};
 use crate::trial::rig::Rig;
 use crate::units::Settable;
 

@@ -9,11 +9,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::renewal::{self, Renewal};
 use super::{CliError, Exit, ServeArgs, expose, signals};
+use crate::admission::Token;
 use crate::certs::{Certs, base64};
 use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::run::loopback;
 use crate::run::measurement::{FactRouter, MeasurementService, VISITS};
-use crate::server::{Options, Server, Token};
+use crate::server::{Options, Server};
 use crate::text::visible;
 use crate::transport::Configuration;
 use crate::trial::Alpn;

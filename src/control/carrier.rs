@@ -11,7 +11,7 @@ use super::answer::ErrorResponse;
 use super::page_clock::PageClock;
 use super::view::LiveView;
 use super::{ControlError, origin};
-use crate::server::Token;
+use crate::admission::Token;
 use crate::trial::settings::PageOrigin;
 use crate::trial::{Down, Role, TrialMessage, Up};
 

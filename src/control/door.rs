@@ -13,8 +13,8 @@ use super::answer::ErrorResponse;
 use super::carrier::Trials;
 use super::drained;
 use super::places::{Full, Visitor};
+use crate::admission::{self, Admission, TOKEN_COOKIE};
 use crate::page;
-use crate::server::{self, Admission, TOKEN_COOKIE};
 use crate::wire::malformed;
 
 /// How long a browser that has shown the token needn't show it again, in seconds: a day.
@@ -46,7 +46,7 @@ pub(super) async fn admit(
     };
     let let_in = match admitted {
         // A trial's page of the server under test reports here with its trial's token.
-        Err(server::Refusal::Origin(origin)) if trials.is_guest(request.uri().path(), &origin) => {
+        Err(admission::Refusal::Origin(origin)) if trials.is_guest(request.uri().path(), &origin) => {
             Ok(HeaderValue::try_from(origin).ok())
         }
         let_in => let_in,

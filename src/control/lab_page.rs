@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use super::answer::ErrorResponse;
 use super::measurement::{MeasurementRequest, VISIT_SUBSCRIPTIONS};
 use super::{Shared, assets};
+use crate::admission::Token;
 use crate::certs::Current;
-use crate::server::Token;
 use crate::transport::{self, Opens};
 use crate::trial::Alpn;
 

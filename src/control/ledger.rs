@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Shared;
 use super::answer::ErrorResponse;
-use crate::server::only_with_cors;
+use crate::admission::only_with_cors;
 use crate::trial::clock::unix_micros;
 
 /// The least time between two events of a stream: at most 10 a second.

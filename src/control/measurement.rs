@@ -142,7 +142,7 @@ fn data_host(uri: &Uri, headers: &HeaderMap) -> String {
     let host = authority.parse::<axum::http::uri::Authority>().map(|authority| authority.host().to_owned());
     match host.unwrap_or_default().to_ascii_lowercase().as_str() {
         "localhost" => "127.0.0.1".to_owned(),
-        local if crate::server::is_local(local) => "localhost".to_owned(),
+        local if crate::admission::is_local(local) => "localhost".to_owned(),
         exposed => exposed.to_owned(),
     }
 }

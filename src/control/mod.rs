@@ -36,7 +36,7 @@ pub use self::chat::CHAT_FEED;
 pub use self::lab_page::{DataPort, Serving};
 pub use self::measurement::{MeasurementRequest, MeasurementStarted, VISIT_SUBSCRIPTIONS};
 pub use self::view::{LiveView, MeasurementResult};
-use crate::server::{Admission, Token};
+use crate::admission::{Admission, Token};
 use crate::trial::TrialMessage;
 use crate::trial::ledger::Ledger;
 use crate::wire::{self, WireError};

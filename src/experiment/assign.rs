@@ -2,8 +2,8 @@
 //! them what clients publish.
 
 use super::plan::is_native;
-use crate::feed::schedule;
 use crate::transport;
+use crate::trial::schedule;
 use crate::trial::settings::{Direction, HostOrder, StuckDirection, Urls, Workload};
 use crate::trial::{PlannedSend, Settings, SubscriptionPlan};
 

@@ -8,9 +8,7 @@ mod cursor;
 mod event;
 mod log;
 pub mod payload;
-mod schedule;
 
 pub use cursor::{After, AfterError, Cursor, CursorItem, Gap};
 pub use event::{Encoding, Epoch, Event, EventId};
 pub use log::{Feed, MAX_EVENT_BYTES, MAX_LOG_BYTES};
-pub use schedule::{ScheduledEvent, schedule};

@@ -4,14 +4,11 @@
 //! never happen here: a request answered whose `Host` or `Origin` was not let in, or a reader that makes
 //! another one wait.
 
-mod admission;
-mod authority;
 pub mod child;
 mod feeds;
 mod pages;
 mod publisher;
 mod routes;
-mod token;
 mod usage;
 
 use std::net::IpAddr;
@@ -22,13 +19,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use admission::{Admission, Refusal, TOKEN_COOKIE, is_local, only_with_cors};
-pub use authority::{Origin, OriginError};
 pub use feeds::MAX_FEEDS;
 pub use publisher::Publisher;
 pub use routes::MAX_SUBSCRIPTIONS;
-pub use token::Token;
 
+use crate::admission::Token;
 use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::transport::Configuration;

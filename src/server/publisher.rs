@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::feed::{Feed, payload, schedule};
+use crate::feed::{Feed, payload};
 use crate::trial::Fact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::trial::observation::UsageAt;
+use crate::trial::schedule;
 use crate::trial::settings::{Direction, Workload};
 use crate::wire::Sink;
 
@@ -60,7 +61,7 @@ impl Publisher {
             for (at, event, census) in dues {
                 let mut scheduled = go + at;
                 match sleep_until(scheduled, &stopped, &hurried) {
-                    Woken::ScheduledEvent => {}
+                    Woken::Due => {}
                     Woken::Stopped => return,
                     Woken::Hurried if !census => continue,
                     Woken::Hurried => scheduled = monotonic_nanos(),
@@ -95,7 +96,7 @@ impl Drop for Publisher {
 
 /// Why a sleep ended.
 enum Woken {
-    ScheduledEvent,
+    Due,
     /// The publisher was told to end.
     Stopped,
     /// The census is wanted now.
@@ -109,7 +110,7 @@ fn sleep_until(at: u64, stop: &AtomicBool, hurry: &AtomicBool) -> Woken {
             return Woken::Stopped;
         }
         if now >= at {
-            return Woken::ScheduledEvent;
+            return Woken::Due;
         }
         if hurry.load(Ordering::Relaxed) {
             return Woken::Hurried;

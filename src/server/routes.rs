@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Options;
-use super::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use super::feeds::Feeds;
 use super::pages::Pages;
+use crate::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use crate::feed::{After, Feed};
 use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod promises;
 pub mod protocol;
 pub mod rig;
+mod schedule;
 pub mod settings;
 pub mod stdio;
 
@@ -27,4 +28,5 @@ pub use observation::{Fact, Observation, Source};
 pub use plan::{Levels, Plan, PlannedTrial};
 pub use promises::{Exchanges, Promises};
 pub use protocol::{Alpn, Protocol};
+pub use schedule::{ScheduledEvent, schedule};
 pub use settings::Settings;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::participant::quoted;
-use crate::feed::schedule;
+use crate::trial::schedule;
 use crate::trial::settings::Direction;
 use crate::trial::{Fact, PlannedTrial};
 

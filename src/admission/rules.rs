@@ -213,7 +213,7 @@ fn query_shows(token: &Token, uri: &Uri) -> bool {
 }
 
 /// Lets a page of this origin read the answer (WHATWG Fetch, "CORS protocol"): the exact origin, never `*`.
-pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+pub(crate) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.insert(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
     headers.insert("timing-allow-origin", origin.clone());
@@ -225,7 +225,7 @@ pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
 const ALLOWED_FIELDS: &str = "content-type, last-event-id, cache-control, if-none-match";
 
 /// Answers a preflight.
-pub(super) fn allow_preflight(headers: &mut HeaderMap) {
+pub(crate) fn allow_preflight(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_FIELDS));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

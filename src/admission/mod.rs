@@ -1,0 +1,13 @@
+//! Who is let in, by one rule at every origin of the lab: the data ports and the control origin.
+//!
+//! Enters: a request's `Host`, `Origin`, peer and what it shows. Leaves: whether it is let in, with which CORS fields, or
+//! why not. What must never happen here: a name or an origin let in that nobody named.
+
+mod authority;
+mod rules;
+mod token;
+
+pub use authority::{Origin, OriginError};
+pub use rules::{Admission, Refusal, TOKEN_COOKIE, is_local, only_with_cors};
+pub(crate) use rules::{allow, allow_preflight};
+pub use token::Token;

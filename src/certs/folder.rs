@@ -62,8 +62,12 @@ impl Folder {
     pub(super) fn claim(dir: &Path) -> Result<Self, CertsError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("make the folder", dir))?;
         let lock_path = dir.join(LOCK);
-        if !lock_path.exists() {
-            refuse_foreign(dir)?;
+        // Another lab may take the folder while this one looks: what is in it by then is that lab's.
+        if !lock_path.exists()
+            && let Err(foreign) = refuse_foreign(dir)
+            && !lock_path.exists()
+        {
+            return Err(foreign);
         }
         refuse_or_close_to_others(dir)?;
         let lock = OpenOptions::new()

@@ -64,7 +64,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     for host in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(hosts.iter().map(String::as_str)) {
         server.allow_origin(&format!("https://{host}:{base}"));
     }
-    let (wishes, visitors) = mpsc::channel(VISITS);
+    let (requests, visitors) = mpsc::channel(VISITS);
     let current = Arc::new(ArcSwap::new(Arc::clone(&certs)));
     let showing = server.showing()?;
     let serving = Serving {
@@ -74,7 +74,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         token: token.clone(),
         permitted: certs.permitted(),
         runs: args.out.clone(),
-        wishes,
+        requests,
     };
     let control = Control::start(ControlConfig {
         addresses,

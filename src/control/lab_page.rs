@@ -35,8 +35,8 @@ pub struct Serving {
     pub permitted: Vec<String>,
     /// Where runs are kept.
     pub runs: PathBuf,
-    /// Takes what visitors wish to measure.
-    pub wishes: mpsc::Sender<MeasurementRequest>,
+    /// Takes what visitors want to measure.
+    pub requests: mpsc::Sender<MeasurementRequest>,
 }
 
 /// A port of the server.

@@ -1,5 +1,5 @@
-//! A visit: a person's browser asks to be measured. The lab page says what it wishes, and whoever runs trials makes
-//! one of it; control only passes the wish on.
+//! A visit: a person's browser asks to be measured. The lab page says what it wants, and whoever runs trials makes
+//! one of it; control only passes the request on.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use crate::wire::BODY_TIMEOUT;
 pub const VISIT_SUBSCRIPTIONS: u32 = 1200;
 /// How long a visit holds its streams.
 const HOLD: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
-/// A wish's largest body, in bytes.
+/// A request's largest body, in bytes.
 const WISH_BYTES: usize = 4096;
-/// How long a wish may wait for its answer.
+/// How long a request may wait for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What is kept of a browser's name for itself, in characters.
 const USER_AGENT: usize = 512;
@@ -49,7 +49,7 @@ pub struct MeasurementRequest {
     pub answer: oneshot::Sender<Result<MeasurementStarted, String>>,
 }
 
-/// A wish come true.
+/// A measurement that begins.
 pub struct MeasurementStarted {
     /// The trial's number.
     pub trial: u32,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for MeasurementStarted {
     }
 }
 
-/// A wish as the lab page writes it. No `Debug`: it holds the page's key.
+/// A request as the lab page writes it. No `Debug`: it holds the page's key.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct MeasurementQuery {
@@ -99,7 +99,7 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
     }
     let user_agent = head.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (answer, answered) = oneshot::channel();
-    let wish = MeasurementRequest {
+    let request = MeasurementRequest {
         protocol: asked.protocol,
         port: asked.port,
         host: data_host(&head.uri, &head.headers),
@@ -108,7 +108,7 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
         user_agent: user_agent.chars().take(USER_AGENT).collect(),
         answer,
     };
-    pass(&serving.wishes, wish)?;
+    pass(&serving.requests, request)?;
     let busy = || ErrorResponse::full("the lab is too busy to measure; try again");
     let welcome =
         timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?.map_err(ErrorResponse::full)?;
@@ -118,15 +118,18 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-fn pass(wishes: &mpsc::Sender<MeasurementRequest>, wish: MeasurementRequest) -> Result<(), ErrorResponse> {
-    wishes.try_send(wish).map_err(|_| ErrorResponse::full("as many measurements are waiting as may at once; try again"))
+fn pass(requests: &mpsc::Sender<MeasurementRequest>, request: MeasurementRequest) -> Result<(), ErrorResponse> {
+    requests
+        .try_send(request)
+        .map_err(|_| ErrorResponse::full("as many measurements are waiting as may at once; try again"))
 }
 
 async fn read(body: Body) -> Result<MeasurementQuery, ErrorResponse> {
     let body = timeout(BODY_TIMEOUT, to_bytes(body, WISH_BYTES)).await;
     let body = body.map_err(|_| ErrorResponse::bad("the body took too long"))?;
     let body = body.map_err(|_| ErrorResponse::too_large(WISH_BYTES))?;
-    serde_json::from_slice(&body).map_err(|error| ErrorResponse::bad(format!("not a wish: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| ErrorResponse::bad(format!("not a request for a measurement: {error}")))
 }
 
 /// The host of the data ports for a browser that is on the lab page at some host.

@@ -1,7 +1,7 @@
 //! The control origin: the lab's own process towards pages and people.
 //!
 //! Enters: trials to carry to browser pages, the ledger, requests of pages and people over TLS (h2, http/1.1).
-//! Leaves: trial pages, contract lines both ways, the ledger, the lab page, wishes of visitors, kept runs. What must never happen here: a
+//! Leaves: trial pages, contract lines both ways, the ledger, the lab page, requests of visitors, kept runs. What must never happen here: a
 //! token in a log or an error; a page that speaks for the server under test; an answer to a host name that isn't
 //! served, or to an origin that wasn't let in.
 

@@ -1,4 +1,4 @@
-//! Who subscribes to what, and when: a trial's subscriptions dealt round over pages, hosts, ports and feeds, and to
+//! Who subscribes to what, and when: a trial's subscriptions assigned in turn to pages, hosts, ports and feeds, and to
 //! them what clients publish.
 
 use super::plan::is_native;
@@ -120,7 +120,7 @@ mod tests {
         assign(&settings, trial, 1, ports)
     }
 
-    fn dealt(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
+    fn assigned(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
         let workload = Workload { subscribers, pages, hosts, ports, feeds, ..Workload::default() };
         let ports: Vec<u16> = (9000..).take(ports as usize).collect();
         of(&workload, 7, &ports)
@@ -144,7 +144,7 @@ mod tests {
         {
             let all = sizes.map(|size| size as usize);
             for subscribers in [1, 2, 3, 5, 16, 97, 150, 1000] {
-                let subs = dealt(subscribers, sizes);
+                let subs = assigned(subscribers, sizes);
                 let feed = |s: &SubscriptionPlan| s.path.split('/').nth(2).unwrap().to_owned();
                 let what = format!("{subscribers} over {sizes:?}");
                 assert_eq!(subs.len(), subscribers as usize);
@@ -160,13 +160,13 @@ mod tests {
 
     #[test]
     fn two_pages_and_two_hosts_meet_in_all_four_ways() {
-        let met: BTreeSet<_> = dealt(4, [2, 2, 1, 1]).into_iter().map(|s| (s.page, s.host)).collect();
+        let met: BTreeSet<_> = assigned(4, [2, 2, 1, 1]).into_iter().map(|s| (s.page, s.host)).collect();
         assert_eq!(met.len(), 4);
     }
 
     #[test]
     fn a_subscription_has_its_own_address() {
-        let subs = dealt(3, [1, 1, 1, 2]);
+        let subs = assigned(3, [1, 1, 1, 2]);
         let paths: Vec<&str> = subs.iter().map(|s| s.path.as_str()).collect();
         assert_eq!(
             paths,

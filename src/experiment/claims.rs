@@ -22,19 +22,19 @@ const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "min", "max"];
 pub(super) fn read<'i>(
     source: &ExperimentSource,
     claims: Vec<Value<'i>>,
-    draft: &UncheckedExperiment<'i>,
+    unchecked: &UncheckedExperiment<'i>,
     occurring: &[(String, Vec<Json>)],
 ) -> Result<Vec<Claim>, ExperimentError> {
     if claims.len() > MAX_CLAIMS {
         return Err(source.whole(&format!("more than {MAX_CLAIMS} claims")));
     }
-    let reader = Reader { source, draft, occurring };
+    let reader = Reader { source, unchecked, occurring };
     claims.into_iter().map(|claim| reader.read(claim)).collect()
 }
 
 struct Reader<'a, 'i> {
     source: &'a ExperimentSource,
-    draft: &'a UncheckedExperiment<'i>,
+    unchecked: &'a UncheckedExperiment<'i>,
     occurring: &'a [(String, Vec<Json>)],
 }
 
@@ -132,7 +132,7 @@ impl<'i> Reader<'_, 'i> {
     }
 
     fn level(&self, name: &str, key: &ByteRange, value: &Value<'i>, known: &[Json]) -> Result<Json, ExperimentError> {
-        let level = self.draft.canonical(name, key, value)?;
+        let level = self.unchecked.canonical(name, key, value)?;
         if known.contains(&level) {
             return Ok(level);
         }

@@ -41,11 +41,11 @@ pub(super) fn parse(
     let mut head = Head::take(source, document.into_inner())?;
 
     // The file is checked as it stands first: a flag must not hide what is wrong with it.
-    let own = head.draft.canonical_levels()?;
+    let own = head.unchecked.canonical_levels()?;
     let wide = head.full_draft();
     let wide_levels = wide.canonical_levels()?;
     let mut occurring: Vec<(String, Vec<Json>)> = Vec::new();
-    for (factor, levels) in head.draft.factors.iter().zip(own).chain(wide.factors.iter().zip(wide_levels)) {
+    for (factor, levels) in head.unchecked.factors.iter().zip(own).chain(wide.factors.iter().zip(wide_levels)) {
         match occurring.iter_mut().find(|(name, _)| *name == factor.name) {
             Some((_, known)) => {
                 let more: Vec<Json> = levels.into_iter().filter(|level| !known.contains(level)).collect();
@@ -54,18 +54,18 @@ pub(super) fn parse(
             None => occurring.push((factor.name.clone(), levels)),
         }
     }
-    let claims = claims::read(source, head.claims, &head.draft, &occurring)?;
+    let claims = claims::read(source, head.claims, &head.unchecked, &occurring)?;
 
     if flags.full {
-        head.draft = wide;
+        head.unchecked = wide;
     } else if !head.full.is_empty() {
         wide.combinations()?;
     }
     for flag in &overriding {
-        flag.apply(&mut head.draft)?;
+        flag.apply(&mut head.unchecked)?;
     }
-    head.draft.canonical_levels()?;
-    let combinations = head.draft.combinations()?;
+    head.unchecked.canonical_levels()?;
+    let combinations = head.unchecked.combinations()?;
 
     let said = head.repeats.unwrap_or_else(|| {
         let races = combinations.iter().any(|settings| !settings.fault.is_empty());
@@ -83,7 +83,7 @@ pub(super) fn parse(
     if seed > MAX_SEED {
         return Err(source.error(place, format!("`seed` can't be {seed}: write a whole number from 0 to {MAX_SEED}")));
     }
-    let factors = head.draft.factors.iter();
+    let factors = head.unchecked.factors.iter();
     let factors = factors.map(|factor| Factor { name: factor.name.clone(), levels: factor.levels.len() }).collect();
     Ok(Experiment {
         name,
@@ -97,13 +97,13 @@ pub(super) fn parse(
     })
 }
 
-/// A file with its own words taken out of the tree; what stays in the draft are a trial's settings.
+/// A file with its own words taken out of the tree; what stays are a trial's settings.
 struct Head<'i> {
     question: String,
     /// `None`: the file doesn't say.
     repeats: Option<(u64, ByteRange)>,
     seed: (u64, ByteRange),
-    draft: UncheckedExperiment<'i>,
+    unchecked: UncheckedExperiment<'i>,
     /// The factors of `[full]`.
     full: Vec<RawFactor<'i>>,
     claims: Vec<Value<'i>>,
@@ -143,20 +143,20 @@ impl<'i> Head<'i> {
             });
         }
         factors.sort_by_key(|factor| factor.key.start);
-        let draft = UncheckedExperiment { source, base: tree, factors };
-        Ok(Self { question, repeats, seed, draft, full, claims })
+        let unchecked = UncheckedExperiment { source, base: tree, factors };
+        Ok(Self { question, repeats, seed, unchecked, full, claims })
     }
 
     /// The experiment under `--full`.
     fn full_draft(&self) -> UncheckedExperiment<'i> {
-        let mut draft = self.draft.clone();
+        let mut unchecked = self.unchecked.clone();
         for wide in &self.full {
-            match draft.factors.iter_mut().find(|factor| factor.name == wide.name) {
+            match unchecked.factors.iter_mut().find(|factor| factor.name == wide.name) {
                 Some(factor) => *factor = wide.clone(),
-                None => draft.factors.push(wide.clone()),
+                None => unchecked.factors.push(wide.clone()),
             }
         }
-        draft
+        unchecked
     }
 }
 

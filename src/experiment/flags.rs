@@ -37,20 +37,20 @@ impl Flag {
     }
 
     /// Puts the levels in place of the setting or factor of that name; several make it a factor.
-    pub(super) fn apply<'i>(&'i self, draft: &mut UncheckedExperiment<'i>) -> Result<(), ExperimentError> {
-        let mut own = RawFactor::new(self.name.clone(), self.span.clone(), self.levels(draft.source)?);
-        if let Some(factor) = draft.factors.iter_mut().find(|factor| factor.name == self.name) {
+    pub(super) fn apply<'i>(&'i self, unchecked: &mut UncheckedExperiment<'i>) -> Result<(), ExperimentError> {
+        let mut own = RawFactor::new(self.name.clone(), self.span.clone(), self.levels(unchecked.source)?);
+        if let Some(factor) = unchecked.factors.iter_mut().find(|factor| factor.name == self.name) {
             *factor = own;
             return Ok(());
         }
         if own.levels.len() > 1 {
-            remove(&mut draft.base, &self.name);
-            draft.factors.push(own);
+            remove(&mut unchecked.base, &self.name);
+            unchecked.factors.push(own);
             return Ok(());
         }
         let level = own.levels.remove(0);
-        tree::put(&mut draft.base, &self.name, &self.span, level)
-            .map_err(|says| draft.source.error(self.span.clone(), says))
+        tree::put(&mut unchecked.base, &self.name, &self.span, level)
+            .map_err(|says| unchecked.source.error(self.span.clone(), says))
     }
 
     /// TOML values where they are (`100`, `"a,b"`, `{ count = 3 }`), otherwise text (`3s`, `sse/h2`); one at least.

@@ -118,7 +118,7 @@ impl Lab {
                 token: None,
                 permitted: certificate.certs.permitted(),
                 runs: "nowhere".into(),
-                wishes: mpsc::channel(1).0,
+                requests: mpsc::channel(1).0,
             }),
         };
         Self { control: Control::start(config).await.unwrap(), certificate, ledger }

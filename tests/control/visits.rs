@@ -105,7 +105,7 @@ async fn key(served: &Served) -> String {
     page.body.split("data-key=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
-fn wish(served: &Served, key: &str, subscribers: u32, hold: &str) -> Value {
+fn asked(served: &Served, key: &str, subscribers: u32, hold: &str) -> Value {
     json!({ "key": key, "protocol": "sse/h1", "port": served.base + 1, "subscribers": subscribers, "hold": hold })
 }
 
@@ -113,22 +113,22 @@ fn wish(served: &Served, key: &str, subscribers: u32, hold: &str) -> Value {
 async fn only_the_lab_page_may_ask_and_only_for_what_is_in_bounds() {
     let served = Served::start(&[]);
     let key = key(&served).await;
-    let ask = async |wish: Value| served.ask(Method::POST, "/visits", &[], &wish.to_string()).await;
-    assert_eq!(ask(wish(&served, "guessed", 1, "1s")).await.status, StatusCode::FORBIDDEN);
+    let ask = async |request: Value| served.ask(Method::POST, "/visits", &[], &request.to_string()).await;
+    assert_eq!(ask(asked(&served, "guessed", 1, "1s")).await.status, StatusCode::FORBIDDEN);
     for (subscribers, hold) in [(0, "1s"), (1201, "1s"), (1, "999ms"), (1, "61s")] {
-        let answer = ask(wish(&served, &key, subscribers, hold)).await;
+        let answer = ask(asked(&served, &key, subscribers, hold)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{subscribers} for {hold}: {}", answer.body);
     }
     for (name, value) in [("protocol", json!("sse/h2")), ("protocol", json!("pigeon/h1")), ("port", json!(22))] {
-        let mut wish = wish(&served, &key, 1, "1s");
-        wish[name] = value;
-        let answer = ask(wish).await;
+        let mut request = asked(&served, &key, 1, "1s");
+        request[name] = value;
+        let answer = ask(request).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
         assert!(answer.body.contains("is not spoken at port"), "{}", answer.body);
     }
     assert_eq!(ask(json!({ "key": "x".repeat(5000) })).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 
-    let body = wish(&served, &key, 1, "1s").to_string();
+    let body = asked(&served, &key, 1, "1s").to_string();
     let foreign = served.ask(Method::POST, "/visits", &[("origin", "https://evil.example")], &body).await;
     assert_eq!(foreign.status, StatusCode::FORBIDDEN, "another page can't ask, even with the key");
     let request = Ask(Method::POST, "/visits", &[], &body);
@@ -137,7 +137,7 @@ async fn only_the_lab_page_may_ask_and_only_for_what_is_in_bounds() {
     assert!(std::fs::read_dir(served.results()).unwrap().next().is_none(), "nothing was begun");
 
     for visit in 1..=9 {
-        let answer = ask(wish(&served, &key, 1, "1s")).await;
+        let answer = ask(asked(&served, &key, 1, "1s")).await;
         let expected = if visit <= 8 { StatusCode::CREATED } else { StatusCode::SERVICE_UNAVAILABLE };
         assert_eq!(answer.status, expected, "visit {visit}: {}", answer.body);
     }
@@ -170,8 +170,8 @@ struct Visitor {
 impl Visitor {
     /// Asks for a trial, says it is ready, and waits for `go`.
     async fn ready(served: &Served, subscribers: u32, hold: &str) -> Self {
-        let wish = wish(served, &key(served).await, subscribers, hold).to_string();
-        let answer = served.ask(Method::POST, "/visits", &[], &wish).await;
+        let request = asked(served, &key(served).await, subscribers, hold).to_string();
+        let answer = served.ask(Method::POST, "/visits", &[], &request).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
         let told: Value = serde_json::from_str(&answer.body).unwrap();
         let query = told["page"].as_str().unwrap().split('?').nth(1).unwrap().to_owned();

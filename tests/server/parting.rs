@@ -162,7 +162,7 @@ fn who_is_refused_is_taken_leave_of() {
     rest("not HTTP", &mut tls);
     let mut tls = lab.tls(Alpn::H1);
     write!(tls, "GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    rest("as was wished", &mut tls);
+    rest("as was asked for", &mut tls);
     // HTTP/2 needs its ALPN (RFC 9113 section 3.2).
     let mut tls = lab.tls_without_alpn(lab.port(Alpn::H2));
     rest("no ALPN", &mut tls);

@@ -3,7 +3,7 @@
 
 import { draw } from "./lanes.js";
 
-const form = document.querySelector("#wish");
+const form = document.querySelector("#request");
 const closeAll = document.querySelector("#close");
 const part = (id) => document.querySelector(`#${id}`);
 const titles = { h1: "HTTP/1.1", h2: "HTTP/2", h3: "HTTP/3" };

@@ -162,7 +162,7 @@ impl ClientConnection {
             }
             Kind::Quic(_) => return Err(target.broke(&"raw QUIC has no requests")),
         };
-        Ok(Response { status: head.status, head, body, dialled: self })
+        Ok(Response { status: head.status, head, body, connection: self })
     }
 
     /// Asks for a session of this protocol, and waits for the answer as long as it takes. No session: refused. The
@@ -199,7 +199,7 @@ pub struct Response {
     /// Status and fields.
     pub head: http::response::Parts,
     body: Body,
-    dialled: ClientConnection,
+    connection: ClientConnection,
 }
 
 #[derive(Debug)]
@@ -212,7 +212,7 @@ enum Body {
 impl Response {
     /// The next bytes; `None` at the end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, WireError>> {
-        let target = &self.dialled.target;
+        let target = &self.connection.target;
         match &mut self.body {
             Body::H1(body) => loop {
                 match body.frame().await? {
@@ -244,10 +244,10 @@ impl Response {
         while let Some(chunk) = self.chunk().await {
             whole.extend_from_slice(&chunk?);
             if whole.len() > most {
-                return Err(self.dialled.target.broke(&format!("its answer is longer than {most} bytes")));
+                return Err(self.connection.target.broke(&format!("its answer is longer than {most} bytes")));
             }
         }
-        Ok((whole.freeze(), self.dialled))
+        Ok((whole.freeze(), self.connection))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod kept;
 pub mod lanes;
 pub mod ledger;
 pub mod observation;
+pub mod pace;
 pub mod plan;
 pub mod promises;
 pub mod protocol;

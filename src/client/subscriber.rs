@@ -79,7 +79,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     if settings.workload.open == Opening::AfterSettings
         && let Err(error) = warm(trial, &role.subscriptions, &pool).await
     {
-        output.send(Up::Failed { reason: format!("the request before `go` was not answered: {error}") });
+        output.send(Up::Failed { reason: format!("the request before `go` was not answered: {}", chain(&error)) });
         thread.finish(output);
         return Ok(());
     }

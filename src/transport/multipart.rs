@@ -16,6 +16,7 @@ use super::{
     json, with_query,
 };
 use crate::feed::{After, CursorItem, Encoding};
+use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
@@ -137,12 +138,12 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     let fields = [("accept", "multipart/x-mixed-replace"), ("cache-control", "no-store")];
     let answered = match pool.connect(target).await {
         Ok(connection) => connection.get(&asked, &fields).await,
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     let mut response = match answered {
         Ok(response) if response.status == StatusCode::OK => response,
         Ok(response) => return format!("the server answered {}", response.status),
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let Some(mut parts) = Parts::of(kind) else { return format!("the answer has no parts but is `{kind}`") };
@@ -150,14 +151,14 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     while let Some(chunk) = response.chunk().await {
         let bytes = match chunk {
             Ok(bytes) => bytes,
-            Err(error) => return error.to_string(),
+            Err(error) => return chain(&error),
         };
         let mut wrong = None;
         let pushed = parts.push(&bytes, |content| match ServerMessage::read(content) {
             Ok(told) => told.note(receipts),
             Err(error) => wrong = Some(format!("not an event: {error}")),
         });
-        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| error.to_string())) {
+        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| chain(&error))) {
             return wrong;
         }
     }

@@ -1,6 +1,7 @@
 //! What asks again and again, native client's side: one poll after another, on a connection that is kept or not.
 
 use super::batch::{MOST_BYTES, Polled};
+use crate::text::chain;
 use crate::wire::dial::{ClientConnection, Target};
 use crate::wire::{Pool, WireError};
 
@@ -32,8 +33,8 @@ impl<'a> Poller<'a> {
         }
         let connection =
             if self.keep { self.pool.connect(self.target).await } else { self.pool.connect_new(self.target).await };
-        let connection = connection.map_err(|error| error.to_string())?;
-        self.ask_on(connection, path, tag).await.map_err(|error| error.to_string())?
+        let connection = connection.map_err(|error| chain(&error))?;
+        self.ask_on(connection, path, tag).await.map_err(|error| chain(&error))?
     }
 
     /// Asks on this connection. The outer error is the connection's, the inner one what the server said.

@@ -18,6 +18,7 @@ use super::{
     BoxFuture, ClientSubscription, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport, Upstream,
 };
 use crate::feed::{After, CursorItem, Encoding, Event, EventId, Gap};
+use crate::text::chain;
 use crate::trial::settings::{Credentials, PageOrigin};
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::{Settable, Span};
@@ -216,9 +217,9 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     fields.extend(last.as_deref().map(|last| ("last-event-id", last)));
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.get(path, &fields).await,
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
-    let mut response = match asked.map_err(|error| error.to_string()).and_then(|response| fit(response, receipts)) {
+    let mut response = match asked.map_err(|error| chain(&error)).and_then(|response| fit(response, receipts)) {
         Ok(response) => response,
         Err(reason) => return reason,
     };
@@ -227,7 +228,7 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     while let Some(chunk) = response.chunk().await {
         let pushed = match chunk {
             Ok(bytes) => parser.push(&bytes, |message| take(receipts, &message)),
-            Err(error) => return error.to_string(),
+            Err(error) => return chain(&error),
         };
         if let Some(retry) = parser.retry() {
             receipts.retry(Duration::from_millis(retry));
@@ -236,7 +237,7 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
             receipts.is_at(parser.last_id().to_owned());
         }
         if let Err(error) = pushed {
-            return error.to_string();
+            return chain(&error);
         }
     }
     "the server ended the stream".to_owned()

@@ -13,6 +13,7 @@ use super::{
     json, with_query,
 };
 use crate::feed::{After, CursorItem};
+use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::ResponseBody;
 
@@ -97,12 +98,12 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     let fields = [("accept", "application/x-ndjson"), ("cache-control", "no-store")];
     let answered = match pool.connect(target).await {
         Ok(connection) => connection.get(&asked, &fields).await,
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     let mut response = match answered {
         Ok(response) if response.status == http::StatusCode::OK => response,
         Ok(response) => return format!("the server answered {}", response.status),
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     receipts.opened();
     let mut lines = Lines::default();
@@ -113,9 +114,9 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
                 Ok(told) => told.note(receipts),
                 Err(error) => wrong = Some(format!("not an event: {error}")),
             }),
-            Err(error) => return error.to_string(),
+            Err(error) => return chain(&error),
         };
-        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| error.to_string())) {
+        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| chain(&error))) {
             return wrong;
         }
         wrong = None;

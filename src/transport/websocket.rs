@@ -22,6 +22,7 @@ use super::{
     Transport, Upstream, json, with_query,
 };
 use crate::feed::CursorItem;
+use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Size;
 use crate::wire::{ResponseBody, Tunnel, refusal, token};
@@ -264,7 +265,7 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     let fields = [("sec-websocket-version", VERSION), ("sec-websocket-protocol", SUBPROTOCOL)];
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.tunnel(&path, token::WEBSOCKET, &fields).await,
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     let tunnel = match asked {
         Ok((head, Some(_))) if head.headers.get(SEC_WEBSOCKET_PROTOCOL).is_none_or(|chosen| chosen != SUBPROTOCOL) => {
@@ -272,7 +273,7 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
         }
         Ok((_, Some(tunnel))) => tunnel,
         Ok((head, None)) => return format!("the server answered {}", head.status),
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     receipts.opened();
     let mut socket = Socket::new(tunnel, Role::Client).await;

@@ -51,10 +51,10 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum WireError {
     #[error("could not listen on {address}")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("could not connect to {peer}: {reason}")]
-    Dial { peer: String, reason: String },
-    #[error("the exchange with {peer} failed: {reason}")]
-    Exchange { peer: String, reason: String },
+    #[error("could not connect to {peer}")]
+    Dial { peer: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the exchange with {peer} failed")]
+    Exchange { peer: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("TLS can't use these certificates")]
     Tls(#[from] rustls::Error),
 }

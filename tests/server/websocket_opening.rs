@@ -95,7 +95,8 @@ fn a_server_without_the_setting_is_asked_for_no_tunnel() {
     runtime.block_on(async {
         let target = Target { host: "localhost".to_owned(), port: lab.base };
         let dialled = ClientConnection::connect(&target, Alpn::H2, &lab.authority()).await.unwrap();
-        let error = dialled.tunnel("/", "websocket", &[]).await.err().expect("refused").to_string();
+        let error = dialled.tunnel("/", "websocket", &[]).await.err().expect("refused");
+        let error = transport_lab::text::chain(&error);
         assert!(error.contains("takes no extended CONNECT"), "{error}");
     });
 }

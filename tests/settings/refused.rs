@@ -64,7 +64,7 @@ async fn streams_beyond_a_limit_that_was_not_known_yet_are_refused_and_say_so() 
     while open.len() + refused.len() < BURST {
         match answers.next().await.unwrap() {
             Ok(response) => open.push(response),
-            Err(error) => refused.push(error.to_string()),
+            Err(error) => refused.push(transport_lab::text::chain(&error)),
         }
     }
     assert_eq!(open.len(), LIMIT);

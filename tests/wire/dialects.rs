@@ -1,5 +1,6 @@
 //! Which dialect of WebTransport is offered, asked for and spoken.
 
+use transport_lab::text::chain;
 use transport_lab::trial::{Dialect, Dialects};
 
 use crate::bytes::{Raw, assert_status, connect, frame, headers};
@@ -36,7 +37,7 @@ async fn the_native_client_opens_a_session_in_each_dialect_that_is_offered_alone
     }
     let echo = Echo::offering(100, Dialects::default());
     let error = soon("an error", echo.dial().await.session("/s", "webtransport", &[])).await.unwrap_err();
-    assert!(error.to_string().contains("does not offer webtransport"), "{error}");
+    assert!(chain(&error).contains("does not offer webtransport"), "{error:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::text::chain;
 use crate::trial::Fact;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::wire::dial::Target;
@@ -48,11 +49,11 @@ impl ProbeKind {
         match (self, answer) {
             (Self::Probe { .. }, Ok(status)) => Some(Fact::ProbeAnswered { t, status }),
             (Self::Probe { .. }, Err(error)) => {
-                tracing::warn!(%error, "the probe failed");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the probe failed");
                 None
             }
             (Self::Beside { actor, .. }, answer) => {
-                let how = answer.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let how = answer.map_or_else(|error| chain(&error), |status| status.to_string());
                 Some(Fact::BesideAnswered { t, actor, how })
             }
         }

@@ -144,7 +144,11 @@ async fn post(reading: &SubscriptionTask, target: &Target, mut sent: mpsc::Recei
                     tracing::warn!(sub = reading.plan.sub, %status, "an event was not published");
                 }
             }
-            Err(error) => tracing::warn!(sub = reading.plan.sub, %error, "an event was not published"),
+            Err(error) => tracing::warn!(
+                sub = reading.plan.sub,
+                error = &error as &dyn std::error::Error,
+                "an event was not published"
+            ),
         }
     }
 }

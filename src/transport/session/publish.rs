@@ -8,6 +8,7 @@ use quinn::{RecvStream, SendStream};
 use serde_json::json;
 
 use crate::feed::{EventId, MAX_EVENT_BYTES};
+use crate::text::chain;
 use crate::transport::{PublishError, Publishing};
 use crate::wire::{BODY_TIMEOUT, Session};
 
@@ -61,7 +62,7 @@ async fn one_way(session: &Session, mut stream: RecvStream, publishing: &Publish
 async fn both_ways(session: &Session, (mut send, mut recv): (SendStream, RecvStream), publishing: &Publishing) {
     let answer = match whole(session, &mut recv, publishing).await {
         Ok(id) => json!({ "id": id.to_string() }),
-        Err(error) => json!({ "error": error.to_string() }),
+        Err(error) => json!({ "error": chain(&error) }),
     };
     // Whoever doesn't want the answer needn't take it.
     if send.write_all(answer.to_string().as_bytes()).await.is_ok() {

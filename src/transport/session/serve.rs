@@ -12,6 +12,7 @@ use quinn::SendStream;
 use super::publish::receive;
 use super::{Mode, SessionSettings};
 use crate::feed::{CursorItem, Gap};
+use crate::text::chain;
 use crate::transport::{FeedReader, Reply, SubscriptionRequest, json};
 use crate::wire::quic::session::SessionError;
 use crate::wire::{Bound, ResponseBody, Session, Sink, refusal};
@@ -48,7 +49,7 @@ pub(in crate::transport) fn serve(reading: SubscriptionRequest<'_>, table: Sessi
             written = write => {
                 match written {
                     Ok(()) => session.close(0, "the feed ended its readers").await,
-                    Err(error) => session.close(0, &error.to_string()).await,
+                    Err(error) => session.close(0, &chain(&error)).await,
                 }
             }
             () = receive(&session, &publishing) => {}

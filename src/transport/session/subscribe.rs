@@ -9,6 +9,7 @@ use quinn::RecvStream;
 use tokio::sync::mpsc;
 
 use super::{Mode, Publish, SessionSettings};
+use crate::text::chain;
 use crate::transport::lines::Lines;
 use crate::transport::{ClientSubscription, Receipts, ServerMessage, with_query};
 use crate::wire::Session;
@@ -37,12 +38,12 @@ pub(in crate::transport) async fn subscribe(
     }
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.session(&path, token, &[]).await,
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     let session = match asked {
         Ok((_, Some(session))) => session,
         Ok((head, None)) => return format!("the server answered {}", head.status),
-        Err(error) => return error.to_string(),
+        Err(error) => return chain(&error),
     };
     receipts.opened();
     let read = async {
@@ -104,7 +105,7 @@ async fn stream(session: &Session, receipts: &mut Receipts) -> Broke {
         let mut wrong = None;
         // An empty line is a sign of life, and passed over.
         let pushed = lines.push(&chunk.bytes, |line| wrong = wrong.take().or(note(line, receipts).err()));
-        if let Some(reason) = wrong.or(pushed.err().map(|error| error.to_string())) {
+        if let Some(reason) = wrong.or(pushed.err().map(|error| chain(&error))) {
             return Some(reason);
         }
     }

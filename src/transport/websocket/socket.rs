@@ -19,6 +19,7 @@ use super::fault::WebSocketError;
 use super::metered::Metered;
 use super::{Fragment, MessageKind};
 use crate::feed::MAX_EVENT_BYTES;
+use crate::text::chain;
 use crate::wire::{BODY_TIMEOUT, Tunnel};
 
 /// What is read from the tunnel at once, in bytes; there are many sockets, and most are silent.
@@ -211,10 +212,10 @@ impl Socket {
 fn wrong(error: &Error) -> SocketEvent {
     match error {
         // The connection ended in the middle: nothing can be said to anybody.
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => SocketEvent::Gone(error.to_string()),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => SocketEvent::Gone(chain(&error)),
         Error::Protocol(_) => SocketEvent::Failed(WebSocketError::Protocol),
         Error::Utf8(_) => SocketEvent::Failed(WebSocketError::NotText),
         Error::Capacity(_) => SocketEvent::Failed(WebSocketError::TooLong),
-        _ => SocketEvent::Gone(error.to_string()),
+        _ => SocketEvent::Gone(chain(&error)),
     }
 }

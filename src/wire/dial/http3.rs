@@ -91,7 +91,7 @@ impl H3Connection {
         let mut builder = h3::client::builder();
         builder.max_field_section_size(u64::from(MAX_HEADER_BYTES)).enable_datagram(true).enable_extended_connect(true);
         let built = builder.build::<_, _, Bytes>(QuicAdapter::new(router, Dialects::ALL)).await;
-        let (mut driver, sender) = built.map_err(|error| target.failed(&error))?;
+        let (mut driver, sender) = built.map_err(|error| target.failed(error))?;
         let (offering, offer) = watch::channel(None);
         let (datagrams, datagrams_of) = (Arc::clone(&sessions), quic.clone());
         let driver = tokio::spawn(async move {
@@ -205,18 +205,18 @@ impl H3Connection {
         let settings = tokio::time::timeout(HANDSHAKE_TIMEOUT, offer.wait_for(Option::is_some)).await;
         let settings = settings.ok().and_then(Result::ok).and_then(|offer| *offer);
         if !settings.as_ref().is_some_and(offered) {
-            return Err(target.broke(&format!("it does not offer {protocol} on HTTP/3")));
+            return Err(target.broke(format!("it does not offer {protocol} on HTTP/3")));
         }
-        let (mut send, mut recv) = self.owner.quic.open_bi().await.map_err(|error| target.broke(&error))?;
+        let (mut send, mut recv) = self.owner.quic.open_bi().await.map_err(|error| target.broke(error))?;
         // What belongs to the session may come before the answer that opens it.
         let waiting = Waiting { sessions: Arc::clone(&self.owner.sessions), id: VarInt::from(send.id()) };
         self.owner.sessions.begins(waiting.id.into_inner());
         let frame = qpack::connect_frame(request.uri(), protocol, request.headers());
-        send.write_all(&frame).await.map_err(|error| target.broke(&error))?;
+        send.write_all(&frame).await.map_err(|error| target.broke(error))?;
         loop {
-            let section = read_headers(&mut recv).await.map_err(|fault| target.broke(&std::io::Error::from(fault)))?;
+            let section = read_headers(&mut recv).await.map_err(|fault| target.broke(std::io::Error::from(fault)))?;
             let head = qpack::response(&section).await;
-            let head = head.map_err(|error| target.broke(&format!("its answer can't be read: {error:?}")))?;
+            let head = head.map_err(|error| target.broke(format!("its answer can't be read: {error:?}")))?;
             // Those before the final one say nothing (RFC 9110 section 15.2).
             if !head.status.is_informational() {
                 return Ok((head, Asking { send, reader: DataReader::new(recv), waiting }));

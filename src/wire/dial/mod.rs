@@ -67,7 +67,7 @@ impl ClientConnection {
             Alpn::H1 => {
                 let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
                 let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
-                let (sender, connection) = handshake.await.map_err(|error| target.failed(&error))?;
+                let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
                 Kind::H1 { sender, driver: ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle()) }
             }
             Alpn::H2 => {
@@ -77,7 +77,7 @@ impl ClientConnection {
                     .initial_connection_window_size(usage.windows.connection)
                     .enable_push(false)
                     .handshake(stream);
-                let (sender, mut connection) = handshake.await.map_err(|error| target.failed(&error))?;
+                let (sender, mut connection) = handshake.await.map_err(|error| target.failed(error))?;
                 let pings = Arc::new(Mutex::new(connection.ping_pong()));
                 Kind::H2 { sender, driver: Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle())), pings }
             }
@@ -132,35 +132,35 @@ impl ClientConnection {
         let (head, body) = match &mut self.kind {
             Kind::H1 { sender, .. } => {
                 // RFC 9112 section 3.2.1: the target is the path alone, and `Host` says the rest.
-                let (mut head, ()) = request.body(()).map_err(|error| target.broke(&error))?.into_parts();
-                head.uri = path.parse().map_err(|error| target.broke(&error))?;
-                let host = authority.parse().map_err(|error| target.broke(&error))?;
+                let (mut head, ()) = request.body(()).map_err(|error| target.broke(error))?.into_parts();
+                head.uri = path.parse().map_err(|error| target.broke(error))?;
+                let host = authority.parse().map_err(|error| target.broke(error))?;
                 head.headers.insert(http::header::HOST, host);
                 // On one that is kept, the end of the last answer may not have come round to the sender yet.
-                sender.ready().await.map_err(|error| target.broke(&error))?;
+                sender.ready().await.map_err(|error| target.broke(error))?;
                 let sent = sender.send_request(http::Request::from_parts(head, Full::new(body))).await;
-                let response = sent.map_err(|error| target.broke(&error))?;
+                let response = sent.map_err(|error| target.broke(error))?;
                 let (head, body) = response.into_parts();
                 (head, Body::H1(body))
             }
             Kind::H2 { sender, .. } => {
-                let request = request.body(()).map_err(|error| target.broke(&error))?;
-                let mut sender = sender.clone().ready().await.map_err(|error| target.broke(&error))?;
+                let request = request.body(()).map_err(|error| target.broke(error))?;
+                let mut sender = sender.clone().ready().await.map_err(|error| target.broke(error))?;
                 let (response, mut stream) =
-                    sender.send_request(request, body.is_empty()).map_err(|error| target.broke(&error))?;
+                    sender.send_request(request, body.is_empty()).map_err(|error| target.broke(error))?;
                 if !body.is_empty() {
                     // Waits for room by itself: a body is at most as long as an event.
-                    stream.send_data(body, true).map_err(|error| target.broke(&error))?;
+                    stream.send_data(body, true).map_err(|error| target.broke(error))?;
                 }
-                let (head, body) = response.await.map_err(|error| target.broke(&error))?.into_parts();
+                let (head, body) = response.await.map_err(|error| target.broke(error))?.into_parts();
                 (head, Body::H2(body))
             }
             Kind::H3(connection) => {
-                let request = request.body(()).map_err(|error| target.broke(&error))?;
-                let (head, response) = connection.request(request, body).await.map_err(|error| target.broke(&error))?;
+                let request = request.body(()).map_err(|error| target.broke(error))?;
+                let (head, response) = connection.request(request, body).await.map_err(|error| target.broke(error))?;
                 (head, Body::H3(Box::new(response)))
             }
-            Kind::Quic(_) => return Err(target.broke(&"raw QUIC has no requests")),
+            Kind::Quic(_) => return Err(target.broke("raw QUIC has no requests")),
         };
         Ok(Response { status: head.status, head, body, connection: self })
     }
@@ -181,12 +181,12 @@ impl ClientConnection {
                 for (name, value) in fields {
                     asking = asking.header(*name, *value);
                 }
-                let request = asking.body(()).map_err(|error| target.broke(&error))?;
+                let request = asking.body(()).map_err(|error| target.broke(error))?;
                 connection.session(&target, request, protocol).await
             }
             // A connection is a session here, of the one kind there is, and the first line has no fields.
             Kind::Quic(connection) => connection.session(&target, path).await,
-            Kind::H1 { .. } | Kind::H2 { .. } => Err(target.broke(&format!("there is no {protocol} without QUIC"))),
+            Kind::H1 { .. } | Kind::H2 { .. } => Err(target.broke(format!("there is no {protocol} without QUIC"))),
         }
     }
 }
@@ -221,18 +221,18 @@ impl Response {
                             return Some(Ok(data));
                         }
                     }
-                    Err(error) => return Some(Err(target.broke(&error))),
+                    Err(error) => return Some(Err(target.broke(error))),
                 }
             },
             Body::H2(stream) => match stream.data().await? {
                 Ok(data) => {
                     // What is taken may be sent again (RFC 9113 section 5.2).
                     let released = stream.flow_control().release_capacity(data.len());
-                    Some(released.map(|()| data).map_err(|error| target.broke(&error)))
+                    Some(released.map(|()| data).map_err(|error| target.broke(error)))
                 }
-                Err(error) => Some(Err(target.broke(&error))),
+                Err(error) => Some(Err(target.broke(error))),
             },
-            Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(&error))),
+            Body::H3(response) => response.chunk().await.map(|chunk| chunk.map_err(|error| target.broke(error))),
         }
     }
 }
@@ -244,7 +244,7 @@ impl Response {
         while let Some(chunk) = self.chunk().await {
             whole.extend_from_slice(&chunk?);
             if whole.len() > most {
-                return Err(self.connection.target.broke(&format!("its answer is longer than {most} bytes")));
+                return Err(self.connection.target.broke(format!("its answer is longer than {most} bytes")));
             }
         }
         Ok((whole.freeze(), self.connection))
@@ -257,13 +257,13 @@ async fn tls_stream(
     ca: &CertificateDer<'static>,
 ) -> Result<TlsStream<TcpStream>, WireError> {
     let addresses = target.addresses()?;
-    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(&error))?;
-    stream.set_nodelay(true).map_err(|error| target.failed(&error))?;
+    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(error))?;
+    stream.set_nodelay(true).map_err(|error| target.failed(error))?;
     let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
-    let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(&error))?;
+    let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
     // A server without ALPN would leave this open to guesses.
     match tls.get_ref().1.alpn_protocol() {
         Some(chosen) if chosen == alpn.wire() => Ok(tls),
-        _ => Err(target.failed(&format!("it does not speak {}", alpn.title()))),
+        _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
     }
 }

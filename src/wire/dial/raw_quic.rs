@@ -56,12 +56,12 @@ impl QuicConnection {
         path: &str,
     ) -> Result<(http::response::Parts, Option<Session>), WireError> {
         let Self { quic, endpoint } = self;
-        let (mut send, mut recv) = quic.open_bi().await.map_err(|error| target.broke(&error))?;
-        send.write_all(format!("{path}\n").as_bytes()).await.map_err(|error| target.broke(&error))?;
-        let line = read_line(&mut recv).await.map_err(|error| target.broke(&error))?;
-        let answer: FirstLineAnswer = serde_json::from_slice(&line).map_err(|error| target.broke(&error))?;
+        let (mut send, mut recv) = quic.open_bi().await.map_err(|error| target.broke(error))?;
+        send.write_all(format!("{path}\n").as_bytes()).await.map_err(|error| target.broke(error))?;
+        let line = read_line(&mut recv).await.map_err(|error| target.broke(error))?;
+        let answer: FirstLineAnswer = serde_json::from_slice(&line).map_err(|error| target.broke(error))?;
         let response = http::Response::builder().status(answer.status).body(());
-        let (parts, ()) = response.map_err(|error| target.broke(&error))?.into_parts();
+        let (parts, ()) = response.map_err(|error| target.broke(error))?.into_parts();
         if parts.status != http::StatusCode::OK {
             tracing::debug!(status = %parts.status, error = answer.error, "a session was refused");
             quic.close(VarInt::from_u32(0), b"");

@@ -1,5 +1,6 @@
 //! Whom to dial, and how a connection is to be used.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -52,25 +53,25 @@ impl Target {
             vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
         } else {
             let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-            vec![bare.parse().map_err(|_| self.failed(&"its name is neither under localhost nor an address"))?]
+            vec![bare.parse().map_err(|_| self.failed("its name is neither under localhost nor an address"))?]
         };
         Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
     }
 
     /// The first of its addresses.
     pub(in crate::wire) fn address(&self) -> Result<SocketAddr, WireError> {
-        self.addresses()?.first().copied().ok_or_else(|| self.failed(&"it has no address"))
+        self.addresses()?.first().copied().ok_or_else(|| self.failed("it has no address"))
     }
 
-    pub(in crate::wire) fn failed(&self, reason: &impl ToString) -> WireError {
-        WireError::Dial { peer: self.authority(), reason: reason.to_string() }
+    pub(in crate::wire) fn failed(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> WireError {
+        WireError::Dial { peer: self.authority(), source: source.into() }
     }
 
-    pub(in crate::wire) fn broke(&self, reason: &impl ToString) -> WireError {
-        WireError::Exchange { peer: self.authority(), reason: reason.to_string() }
+    pub(in crate::wire) fn broke(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> WireError {
+        WireError::Exchange { peer: self.authority(), source: source.into() }
     }
 
     pub(in crate::wire) fn server_name(&self) -> Result<ServerName<'static>, WireError> {
-        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(&error))
+        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(error))
     }
 }

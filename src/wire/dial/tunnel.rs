@@ -47,38 +47,38 @@ impl ClientConnection {
                     .header(UPGRADE, protocol)
                     .header(SEC_WEBSOCKET_KEY, &key)
                     .body(Full::default())
-                    .map_err(|error| target.broke(&error))?;
-                let mut response = sender.send_request(request).await.map_err(|error| target.broke(&error))?;
+                    .map_err(|error| target.broke(error))?;
+                let mut response = sender.send_request(request).await.map_err(|error| target.broke(error))?;
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     return Ok((response.into_parts().0, None));
                 }
                 // RFC 6455 section 4.1: an answer without both is no answer to this request.
                 let proof = response.headers().get(SEC_WEBSOCKET_ACCEPT);
                 if !upgrade::names(response.headers(), &UPGRADE, protocol) || proof != Some(&upgrade::proof(&key)) {
-                    return Err(target.broke(&"it switches protocols without having understood the request"));
+                    return Err(target.broke("it switches protocols without having understood the request"));
                 }
-                let upgraded = hyper::upgrade::on(&mut response).await.map_err(|error| target.broke(&error))?;
+                let upgraded = hyper::upgrade::on(&mut response).await.map_err(|error| target.broke(error))?;
                 Ok((response.into_parts().0, Some(Box::new(TokioIo::new(upgraded)))))
             }
             Kind::H2 { sender, driver, pings } => {
-                let mut sender = sender.ready().await.map_err(|error| target.broke(&error))?;
+                let mut sender = sender.ready().await.map_err(|error| target.broke(error))?;
                 takes_tunnels(&sender, &pings, &target).await?;
                 let request = asking
                     .method(Method::CONNECT)
                     .uri(format!("https://{}{path}", target.authority()))
                     .extension(h2::ext::Protocol::from_static(protocol))
                     .body(())
-                    .map_err(|error| target.broke(&error))?;
-                let (response, send) = sender.send_request(request, false).map_err(|error| target.broke(&error))?;
-                let (head, recv) = response.await.map_err(|error| target.broke(&error))?.into_parts();
+                    .map_err(|error| target.broke(error))?;
+                let (response, send) = sender.send_request(request, false).map_err(|error| target.broke(error))?;
+                let (head, recv) = response.await.map_err(|error| target.broke(error))?.into_parts();
                 let tunnel = H2Tunnel { send, recv, read: Bytes::new(), _driver: driver };
                 let tunnel: Option<Tunnel> = head.status.is_success().then(|| Box::new(tunnel) as Tunnel);
                 Ok((head, tunnel))
             }
-            Kind::Quic(_) => Err(target.broke(&"raw QUIC has sessions, and no tunnels")),
+            Kind::Quic(_) => Err(target.broke("raw QUIC has sessions, and no tunnels")),
             Kind::H3(connection) => {
                 let uri = format!("https://{}{path}", target.authority());
-                let request = asking.method(Method::CONNECT).uri(uri).body(()).map_err(|error| target.broke(&error))?;
+                let request = asking.method(Method::CONNECT).uri(uri).body(()).map_err(|error| target.broke(error))?;
                 connection.tunnel(&target, request, protocol).await
             }
         }
@@ -96,12 +96,12 @@ async fn takes_tunnels(
     if !sender.is_extended_connect_protocol_enabled()
         && let Some(pings) = pings.as_mut()
     {
-        pings.ping(h2::Ping::opaque()).await.map_err(|error| target.broke(&error))?;
+        pings.ping(h2::Ping::opaque()).await.map_err(|error| target.broke(error))?;
     }
     if sender.is_extended_connect_protocol_enabled() {
         return Ok(());
     }
-    Err(target.broke(&"it takes no extended CONNECT on HTTP/2 (RFC 8441 section 3)"))
+    Err(target.broke("it takes no extended CONNECT on HTTP/2 (RFC 8441 section 3)"))
 }
 
 /// A stream of HTTP/2 as a two-way byte stream.

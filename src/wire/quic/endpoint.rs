@@ -72,12 +72,12 @@ pub(in crate::wire) async fn connect(
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let crypto = tls::client(ca.clone(), alpn)?;
-    let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(&error))?;
+    let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(error))?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
-    let endpoint = Endpoint::client(local).map_err(|error| target.failed(&error))?;
-    let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(&error))?;
-    let quic = connecting.await.map_err(|error| target.failed(&error))?;
+    let endpoint = Endpoint::client(local).map_err(|error| target.failed(error))?;
+    let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(error))?;
+    let quic = connecting.await.map_err(|error| target.failed(error))?;
     Ok((quic, endpoint))
 }
 

@@ -6,17 +6,27 @@ use super::Sink;
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 
-/// How often a bound was reached. It is told each time that the number has doubled: each in a flood would be one itself.
+/// So many times each is told of what hardly ever happens.
+const EACH: u64 = 100;
+
+/// How often a bound was reached. It is told each time that their number has doubled: all of a flood would be one itself.
 #[derive(Debug)]
 pub struct Bound {
     name: &'static str,
+    /// Up to so many each is told.
+    each: u64,
     times: AtomicU64,
 }
 
 impl Bound {
-    /// One that goes by this name in facts: `subscriptions`.
+    /// One that goes by this name in facts, of which each of the first hundred times is told: `subscriptions`.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, times: AtomicU64::new(0) }
+        Self { name, each: EACH, times: AtomicU64::new(0) }
+    }
+
+    /// The same where a flood is what reaches it, or many connections have one each.
+    pub const fn of_floods(name: &'static str) -> Self {
+        Self { name, each: 0, times: AtomicU64::new(0) }
     }
 
     /// Counts what of some bounds goes by this name.
@@ -29,7 +39,7 @@ impl Bound {
     /// It was reached once more.
     pub fn reached(&self, sink: &Sink) {
         let times = self.times.fetch_add(1, Ordering::Relaxed) + 1;
-        if times.is_power_of_two() {
+        if times <= self.each || times.is_power_of_two() {
             sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: self.name.to_owned(), times });
         }
     }
@@ -50,8 +60,13 @@ mod tests {
                 into.lock().unwrap().push(times);
             }
         });
-        let bound = Bound::new("subscriptions");
-        (0..1000).for_each(|_| bound.reached(&sink));
-        assert_eq!(*told.lock().unwrap(), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+        let doubled = |from: u32| (from..17).map(|power| 1_u64 << power);
+        for (bound, few) in [
+            (Bound::new("subscriptions"), (1..=EACH).chain(doubled(7)).collect::<Vec<_>>()),
+            (Bound::of_floods("handshakes"), doubled(0).collect()),
+        ] {
+            (0..100_000).for_each(|_| bound.reached(&sink));
+            assert_eq!(std::mem::take(&mut *told.lock().unwrap()), few);
+        }
     }
 }

@@ -101,7 +101,7 @@ impl fmt::Debug for Sessions {
 
 /// What a connection may be too much of.
 fn bounds() -> [Bound; 5] {
-    ["sessions", "parked-streams", "session-streams", "parked-datagrams", "session-datagrams"].map(Bound::new)
+    ["sessions", "parked-streams", "session-streams", "parked-datagrams", "session-datagrams"].map(Bound::of_floods)
 }
 
 impl Sessions {

@@ -96,7 +96,7 @@ pub(in crate::wire) async fn accept<F>(
 {
     let mut connections = JoinSet::new();
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let [refused, retried, crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::new);
+    let [refused, retried, crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::of_floods);
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,

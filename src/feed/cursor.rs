@@ -70,7 +70,7 @@ pub struct Cursor {
     /// A gap to be told first.
     gap: Option<Gap>,
     /// Where it waits.
-    shard: usize,
+    shard: u8,
     /// Heartbeats seen.
     beats: u64,
     /// Whether something was given out since the last heartbeat.

@@ -159,9 +159,10 @@ impl Feed {
     }
 
     /// Lets a cursor in; gives back the shard that it is to wait in.
-    pub(super) fn enter(&self) -> usize {
+    pub(super) fn enter(&self) -> u8 {
         self.readers.fetch_add(1, Ordering::Relaxed);
-        self.drawn.fetch_add(1, Ordering::Relaxed) / NEIGHBOURS % SHARDS
+        let shard = self.drawn.fetch_add(1, Ordering::Relaxed) / NEIGHBOURS % SHARDS;
+        u8::try_from(shard).unwrap_or(0)
     }
 
     /// A cursor is gone.
@@ -170,8 +171,8 @@ impl Feed {
     }
 
     /// What wakes a shard's readers. Whoever looks for news after this was called, and finds none, may wait for it.
-    pub(super) fn news(&self, shard: usize) -> Notified<'_> {
-        self.news[shard].notified()
+    pub(super) fn news(&self, shard: u8) -> Notified<'_> {
+        self.news[usize::from(shard)].notified()
     }
 
     fn slot(&self, seq: u64) -> &ArcSwapOption<Event> {

@@ -9,7 +9,7 @@ ARGS ?=
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
 	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
-	@echo 'make matrix  run every experiment (nearly two hours), and hold each trial against what is expected of it'
+	@echo 'make matrix  run every experiment (an hour and more), and hold each trial against what is expected of it'
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
 	@echo '             anything that one hundred trials leave behind, or connections that end at any point of their life'
 	@echo 'make bench   memory that the server takes for each idle stream'

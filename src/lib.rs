@@ -1,10 +1,10 @@
 //! Transport Lab: which transport should carry news from a server to many clients, and what will go wrong?
 //!
 //! ```text
-//! experiments/x.toml -> Experiment -> Plan -> Trial … Trial
-//! Trial:   server  <-- link -->  client        a transport speaks at both ends
-//!             \                   /
-//!              observations.jsonl  ->  Summary (metrics, claims)  ->  report
+//! experiments/x.toml -> experiment -> Plan -> run -> Trial … Trial
+//! Trial:   server (transport, feed)  <- wire ->  client (transport, browser)
+//!              \                                    /
+//!               observations.jsonl  ->  stats (metrics, claims)  ->  report
 //! ```
 //!
 //! The rooms, from the ground up; a room knows only those before it (`tests/rooms/` keeps that):

@@ -68,7 +68,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Changing the experiment")]
 pub struct ChangeArgs {
-    /// Use these clients instead of the experiment's: native, chromium, firefox, webkit, exec:PATH.
+    /// Use these clients instead of the experiment's: native, chromium, firefox, webkit, browsers (all of them), exec:PATH.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub client: Vec<String>,
     /// Replace the setting or factor of that name; several levels make it a factor. May be given several times.

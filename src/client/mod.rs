@@ -107,7 +107,7 @@ pub enum Launch {
 }
 
 /// A browser's command line and what surrounds it. It travels as one JSON line to `transport-lab child browser`,
-/// which makes the profile, runs the browser, and ends the whole family and removes the profile when its
+/// which makes the profile, runs the browser, and ends all of its processes and removes the profile when its
 /// standard input closes. `{profile}` stands for the profile's folder in every text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

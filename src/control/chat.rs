@@ -44,6 +44,8 @@ struct Way {
     title: &'static str,
     /// Why no page can; empty where one can.
     cannot: &'static str,
+    /// The interface that the page needs for it; empty where every browser has what it takes.
+    needs: &'static str,
     is_first: bool,
 }
 
@@ -83,6 +85,7 @@ fn way(transport: &'static Transport, alpn: Alpn, offers: bool) -> Way {
         transport: transport.name,
         title: transport.title,
         cannot: (transport.page)(alpn).err().unwrap_or_default(),
+        needs: transport.interface.unwrap_or_default(),
         is_first: Protocol::new(transport.name, alpn) == Protocol::default() && !offers,
     }
 }

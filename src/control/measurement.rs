@@ -60,7 +60,7 @@ pub struct MeasurementStarted {
 /// Without the address, which holds the trial's token.
 impl std::fmt::Debug for MeasurementStarted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Welcome").field("trial", &self.trial).finish_non_exhaustive()
+        f.debug_struct("MeasurementStarted").field("trial", &self.trial).finish_non_exhaustive()
     }
 }
 
@@ -110,11 +110,11 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
     };
     pass(&serving.requests, request)?;
     let busy = || ErrorResponse::full("the lab is too busy to measure; try again");
-    let welcome =
+    let started =
         timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?.map_err(ErrorResponse::full)?;
     // The carrier names 127.0.0.1; a visitor stays on the host that it came by.
-    let page = welcome.url.find("/trials/").map_or("", |start| &welcome.url[start..]);
-    let body = serde_json::json!({ "trial": welcome.trial, "page": page }).to_string();
+    let page = started.url.find("/trials/").map_or("", |start| &started.url[start..]);
+    let body = serde_json::json!({ "trial": started.trial, "page": page }).to_string();
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 

@@ -197,3 +197,24 @@ fn where_nothing_is_stuck_it_is_on_no_connection() {
     assert_eq!(column(&plan, "workload.stuck"), [json!(0), json!(2), json!(2)]);
     assert_eq!(column(&plan, "workload.stuck-on"), [json!(null), json!("own"), json!("shared")]);
 }
+
+#[test]
+fn a_plan_of_an_earlier_version_is_told_what_its_transports_promise() {
+    let text = "[factors]\nprotocol = ['sse/h2', 'polling/h2', 'quic/quic']\n[quic]\nmode = 'datagrams'\n\
+                [workload]\ndrain = '2s'\n[expect]\ndelivery = 'observe'\ncounts = 'observe'\n";
+    let now = planned(text);
+    let mut old = serde_json::to_value(&now).unwrap();
+    old.as_object_mut().unwrap().remove("version");
+    for trial in old["trials"].as_array_mut().unwrap() {
+        trial.as_object_mut().unwrap().remove("promises");
+    }
+    let mut old: Plan = serde_json::from_value(old).unwrap();
+    assert_eq!(old.version, 1);
+    bring_up_to_date(&mut old);
+    assert_eq!(old, now);
+    let told = |number: usize| (now.trials[number].promises.without_loss, now.trials[number].promises.exchanges);
+    assert_eq!(
+        [0, 1, 2].map(told),
+        [(true, Exchanges::Persistent), (true, Exchanges::Periodic), (false, Exchanges::Persistent)]
+    );
+}

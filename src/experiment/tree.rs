@@ -164,7 +164,7 @@ pub(super) fn wrong_value(says: &str, path: &str, value: Option<&DeValue<'_>>) -
             let said = date.as_deref().unwrap_or(said);
             format!("`{path}` can't be {said}: write {}", suggest::wanted(wanted, validate::bounds(path)))
         }
-        // A choice of suggest, which to TOML could be tables as well.
+        // A choice of words, which to TOML could be tables as well.
         None if says == "wanted string or table" => {
             format!("`{path}` can't be {}: write a text", value.map_or_else(|| "that".to_owned(), found))
         }

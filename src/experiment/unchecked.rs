@@ -180,7 +180,7 @@ impl<'i> UncheckedExperiment<'i> {
         }
     }
 
-    /// The top level's suggest, the client and the protocol must exist.
+    /// The top level's words, the client and the protocol must exist.
     fn check_names(&self, tree: &DeTable<'i>) -> Result<(), ExperimentError> {
         let defaults = defaults();
         let mut known: Vec<&str> =

@@ -1,6 +1,6 @@
 //! Feeds: named, bounded logs of events, and cursors that read them.
 //!
-//! Enters: data to publish, schedules to publish it by. Leaves: events, each encoded once in each encoding
+//! Enters: data to publish. Leaves: events, each encoded once in each encoding
 //! and shared by all readers. What must never happen here: a queue per reader, a lock that all readers fight for,
 //! or a log without a bound.
 

@@ -1,8 +1,8 @@
 //! The data of a trial's events: text that its reader can check without knowing it beforehand.
 //!
 //! `HHHHHHHH SEQ FILLER`: eight hexadecimal digits of FNV-1a (32 bits) over all that follows the first space,
-//! the sequence number that also ends the event's id, and printable filler. The browser script of each
-//! transport checks the same.
+//! the sequence number that also ends the event's id, and printable filler. The trial page checks the
+//! same (`src/page/receipts.js`).
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};

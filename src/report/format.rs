@@ -28,7 +28,7 @@ pub struct Contents<'a> {
 /// A format: a constant row of [`FORMATS`].
 #[derive(Debug)]
 pub struct Format {
-    /// Its name in flags: `csv`.
+    /// Its name: `csv`.
     pub name: &'static str,
     /// The file that a run's folder has in it; `None`: it is written only where it is asked for.
     pub file: Option<&'static str>,

@@ -69,9 +69,9 @@ pub struct MeasurementService {
 }
 
 impl MeasurementService {
-    /// Makes a visit of every wish until the interrupt, which also ends those under way; each is kept as far as it
+    /// Makes a visit of every request until the interrupt, which also ends those under way; each is kept as far as it
     /// came.
-    pub async fn receive(self, mut requestes: mpsc::Receiver<MeasurementRequest>) {
+    pub async fn receive(self, mut requests: mpsc::Receiver<MeasurementRequest>) {
         let this = Arc::new(self);
         let free = Arc::new(Mutex::new(this.feeds.clone()));
         let mut visits = JoinSet::new();
@@ -79,7 +79,7 @@ impl MeasurementService {
         let mut interrupt = this.interrupt.clone();
         loop {
             let request = tokio::select! {
-                Some(request) = requestes.recv() => request,
+                Some(request) = requests.recv() => request,
                 _ = interrupt.wait_for(|interrupted| *interrupted) => break,
             };
             while visits.try_join_next().is_some() {}

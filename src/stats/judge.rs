@@ -8,7 +8,7 @@ use crate::trial::settings::{CountsRule, DeliveryRule};
 use crate::trial::{Observation, PlannedTrial};
 
 /// Judges a trial that ran to its end by what was observed in it. The error says with the numbers what broke:
-/// one sentence for each rule, in the order of the design.
+/// one sentence for each rule.
 ///
 /// Wrong content, an id never published, a stream on another ALPN than the protocol's, a receipt that nobody asked
 /// for and what was seen before its cause always break; counts and delivery as the trial's `expect` says.

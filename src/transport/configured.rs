@@ -108,7 +108,7 @@ pub enum ConfigureError {
     #[error("there is no transport `{0}`")]
     Unknown(String),
     #[error("[{transport}] can't be read")]
-    SessionSettings {
+    Table {
         /// Whose.
         transport: String,
         /// What is wrong with it.
@@ -120,8 +120,7 @@ pub enum ConfigureError {
 pub fn of(settings: &Settings) -> Result<(&'static Transport, Box<dyn Configured>), ConfigureError> {
     let name = &settings.protocol.transport;
     let row = find(name).ok_or_else(|| ConfigureError::Unknown(name.clone()))?;
-    let configured =
-        row.of(settings).map_err(|source| ConfigureError::SessionSettings { transport: name.clone(), source })?;
+    let configured = row.of(settings).map_err(|source| ConfigureError::Table { transport: name.clone(), source })?;
     Ok((row, configured))
 }
 
@@ -145,7 +144,7 @@ impl Configuration {
         let configured = |row: &&'static Transport| {
             let configured = (row.configure)(tables.get(row.name).unwrap_or(&empty));
             let configured = configured.map(|configured| (*row, configured));
-            configured.map_err(|source| ConfigureError::SessionSettings { transport: row.name.to_owned(), source })
+            configured.map_err(|source| ConfigureError::Table { transport: row.name.to_owned(), source })
         };
         Ok(Self(ALL.iter().map(configured).collect::<Result<_, _>>()?))
     }

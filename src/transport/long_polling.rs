@@ -30,6 +30,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: Some("application/json"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
+    interface: None,
     script: include_str!("long-polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
     variants: &["wait = '200ms'"],

@@ -27,7 +27,7 @@ pub mod streaming;
 pub mod websocket;
 pub mod webtransport;
 
-use std::pin::Pin;
+pub use futures_util::future::BoxFuture;
 
 pub use configured::{Because, Configuration, ConfigureError, Configured, of};
 pub use json::ServerMessage;
@@ -42,9 +42,6 @@ use crate::feed::After;
 use crate::trial::{Alpn, Exchanges};
 use crate::wire::dial::Target;
 use crate::wire::{Exchange, Pool};
-
-/// What a transport's functions give back that wait.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A transport: a constant row of [`ALL`].
 #[derive(Debug)]
@@ -66,6 +63,8 @@ pub struct Transport {
     /// Whether a page can speak it on this ALPN, and if not, why no browser can. What only some can't is their
     /// clients' to say.
     pub page: fn(Alpn) -> Result<(), &'static str>,
+    /// The interface that a page needs for it, where not every browser has it: `WebTransport`.
+    pub interface: Option<&'static str>,
     /// Its browser script: an ES module that exports `subscribe`; empty where no page can speak it at all.
     pub script: &'static str,
     /// What that script imports: file name and text.

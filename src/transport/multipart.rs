@@ -29,6 +29,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: Some("multipart/x-mixed-replace"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
+    interface: None,
     script: include_str!("multipart.js"),
     modules: &[],
     variants: &[""],

@@ -32,6 +32,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: Some("application/json"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
+    interface: None,
     script: include_str!("polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
     variants: &["interval = '50ms'\nphase = 'zero'"],

@@ -17,6 +17,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: None,
     upstream: Upstream::InBand,
     page: |_| Err("no browser lets a page speak QUIC without HTTP/3"),
+    interface: None,
     script: "",
     modules: &[],
     variants: &["mode = 'stream'", "mode = 'streams'", "mode = 'datagrams'"],

@@ -34,6 +34,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: Some("text/event-stream"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
+    interface: Some("EventSource"),
     script: include_str!("sse.js"),
     modules: &[("sse-parser.js", include_str!("sse/parser.js"))],
     variants: &[""],

@@ -26,6 +26,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: Some("application/x-ndjson"),
     upstream: Upstream::Post,
     page: |_| Ok(()),
+    interface: None,
     script: include_str!("streaming.js"),
     modules: &[("lines.js", include_str!("lines.js"))],
     variants: &[""],

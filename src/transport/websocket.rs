@@ -39,6 +39,7 @@ pub static TRANSPORT: Transport = Transport {
         Alpn::H1 | Alpn::H2 => Ok(()),
         Alpn::H3 | Alpn::Quic => Err("no browser opens a WebSocket on HTTP/3 by default (RFC 9220)"),
     },
+    interface: Some("WebSocket"),
     script: include_str!("websocket.js"),
     modules: &[],
     variants: &[""],

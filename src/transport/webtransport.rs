@@ -20,6 +20,7 @@ pub static TRANSPORT: Transport = Transport {
     media_type: None,
     upstream: Upstream::InBand,
     page: |_| Ok(()),
+    interface: Some("WebTransport"),
     script: include_str!("webtransport.js"),
     modules: &[("lines.js", include_str!("lines.js"))],
     variants: &["mode = 'stream'", "mode = 'streams'", "mode = 'datagrams'"],

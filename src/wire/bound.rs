@@ -6,14 +6,15 @@ use super::Sink;
 use crate::trial::Fact;
 use crate::trial::clock::monotonic_nanos;
 
-/// So many times each is told of what hardly ever happens.
+/// How many times of what hardly ever happens are told one by one.
 const EACH: u64 = 100;
 
-/// How often a bound was reached. It is told each time that their number has doubled: all of a flood would be one itself.
+/// How often a bound was reached. Some are told one by one at first, and all each time that the number has doubled: every
+/// one of a flood would be a flood itself.
 #[derive(Debug)]
 pub struct Bound {
     name: &'static str,
-    /// Up to so many each is told.
+    /// Up to this many times each is told.
     each: u64,
     times: AtomicU64,
 }

@@ -82,7 +82,7 @@ impl Drop for Connection {
     }
 }
 
-/// The number of the next attachment.
+/// The number of the next stream.
 static STREAMS: AtomicU64 = AtomicU64::new(0);
 
 /// A subscription that is about to be attached to a connection.
@@ -105,7 +105,7 @@ pub struct SubscriptionRecord {
 }
 
 impl SubscriptionRecord {
-    /// Begins the attachment. To be called once the subscription's cursor exists: every event that is published
+    /// Begins the subscription. To be called once the subscription's cursor exists: every event that is published
     /// from then on is the subscription's.
     pub fn begin(self) -> SubscriptionGuard {
         let Self { ref connection, tag, sub, ref feed, .. } = self;

@@ -21,7 +21,7 @@ const PROOF: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// How long a key is, in bytes (RFC 6455 section 4.1).
 const KEY_BYTES: usize = 16;
 
-/// A request's wish for a tunnel.
+/// A request for a tunnel.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UpgradeRequest {
     /// What is to be spoken on it.
@@ -35,7 +35,7 @@ pub(super) const NO_PROXY: RequestError =
     RequestError(StatusCode::NOT_IMPLEMENTED, "CONNECT is for WebSocket and WebTransport alone (RFC 9220)");
 
 impl UpgradeRequest {
-    /// What this request wishes for; `None`: it is an ordinary one.
+    /// What this request asks for; `None`: it is an ordinary one.
     pub(super) fn of<B: http_body::Body>(request: &http::Request<B>) -> Result<Option<Self>, RequestError> {
         let refused = |reason| Err(RequestError(StatusCode::BAD_REQUEST, reason));
         if request.method() == Method::CONNECT {
@@ -105,7 +105,7 @@ impl PendingUpgrade {
     }
 }
 
-/// What is sent for this answer to a wish; if it grants it, the tunnel goes to `tunnels`.
+/// What is sent for this answer to one; if it grants it, the tunnel goes to `tunnels`.
 pub(super) async fn settle(
     upgrade: UpgradeRequest,
     opening: OnUpgrade,

@@ -14,7 +14,7 @@ use transport_lab::{client, transport};
 const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
-/// other, nor do `certs` and `wire`.
+/// other, nor do `certs` and `wire`, `admission` and `transport`.
 const FLOORS: [&[&str]; 11] = [
     &["text", "units"],
     &["feed"],
@@ -151,7 +151,14 @@ fn nobody_asks_for_a_transport_or_a_client_by_its_name() {
         for (room, name) in transports.chain(client::ALL.iter().map(|row| ("client", row.name))) {
             let own = [name.to_owned(), name.replace('-', "_")].map(|name| format!("{room}/{name}"));
             let is_own = own.iter().any(|own| path.strip_prefix(own).is_some_and(|rest| rest.starts_with(['.', '/'])));
-            let quoted = |line: &&&str| line.contains(&format!("\"{name}\"")) || line.contains(&format!("'{name}'"));
+            // A key of an object in script needs no quotes.
+            let key = if file.extension().is_some_and(|it| it == "js") {
+                format!(" {name}: ")
+            } else {
+                format!("\"{name}\"")
+            };
+            let forms = [format!("\"{name}\""), format!("'{name}'"), key];
+            let quoted = |line: &&&str| forms.iter().any(|form| line.contains(form));
             let Some(line) = code.iter().find(quoted).filter(|_| !is_own) else { continue };
             match NAMED.iter().find(|(named, _)| *named == path) {
                 Some((named, _)) => _ = needed.insert(*named),

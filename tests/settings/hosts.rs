@@ -19,7 +19,7 @@ fn a_certificate_for_each_host_keeps_chromium_from_sharing_a_connection() {
     assert_eq!(run.metric(&[], "connections"), 2, "over QUIC as well");
 }
 
-// That the other order puts the other host first is the deal's to say; here it works at both ends.
+// That the other order puts the other host first is `assign`'s to say; here it works at both ends.
 #[test]
 fn hosts_take_turns_on_a_connection_each_in_either_order() {
     let run = completed(&format!(

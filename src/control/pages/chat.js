@@ -20,8 +20,6 @@ const PAST = 500;
 const NEAR = 40;
 /** What sse.js says of a browser's EventSource that comes back by itself. */
 const BY_ITSELF = "reconnecting";
-/** What a transport needs of a browser. */
-const NEEDS = { sse: "EventSource", websocket: "WebSocket", webtransport: "WebTransport" };
 
 /** The subscription that is open, or is being opened; `null` outside. */
 let visit = null;
@@ -229,7 +227,7 @@ writing.addEventListener("submit", (event) => {
 
 // What this browser lacks can't be chosen, and says so.
 for (const option of over.options) {
-  const need = NEEDS[option.dataset.transport];
+  const need = option.dataset.needs;
   if (need && !(need in window)) {
     option.disabled = true;
     option.textContent += ` (this browser has no ${need})`;

@@ -165,7 +165,9 @@ impl ClaimComparison {
 /// A quantity in a metric's unit; an empty unit is a ratio's.
 fn convert(quantity: &Quantity, unit: &str, metric: &str) -> Result<f64, String> {
     match (quantity, unit) {
-        (Quantity::Number(value), "" | "streams" | "connections" | "events") if value.is_finite() => Ok(*value),
+        (Quantity::Number(value), "" | "streams" | "connections" | "events" | "draft") if value.is_finite() => {
+            Ok(*value)
+        }
         (Quantity::Number(value), "ms" | "µs") => Err(format!("{metric} = {value} needs its unit, such as \"50ms\"")),
         (Quantity::Number(value), "B") => Err(format!("{metric} = {value} needs its unit, such as \"4 kB\"")),
         (Quantity::Number(value), _) => Err(format!("{metric} = {value} compares nothing")),

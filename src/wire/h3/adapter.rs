@@ -2,7 +2,7 @@
 //!
 //! `h3-quinn` keeps to itself when a client stops a stream. Without knowing, a response that has nothing to write
 //! would stay open until its next event or heartbeat: its reader counted as there, its stream's credit not given back.
-//! And what `h3` must not see is taken out before it does: see `h3_begin`.
+//! And what `h3` must not see is taken out before it does: see `stream_start`.
 
 use std::collections::HashMap;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! Field sections (QPACK, RFC 9204) of the streams that are not left to `h3`.
 //!
 //! `h3` keeps its decoder to itself, and refuses a `:protocol` that it doesn't know. So the field line of that name
-//! is taken out (see `h3_section`), and the rest is given to `h3` on a connection that carries nothing else. What is
+//! is taken out (see `codec::section`), and the rest is given to `h3` on a connection that carries nothing else. What is
 //! written here are literals only: any decoder reads them.
 
 use std::task::{Context, Poll};

@@ -9,8 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::{ExperimentError, plan, suggest, validate};
-use crate::text::chain;
-use crate::transport::Configured;
+use crate::transport::{ConfigureError, Configured};
 use crate::trial::{Alpn, Settings};
 use crate::{client, transport};
 
@@ -166,17 +165,23 @@ impl<'i> UncheckedExperiment<'i> {
             }
         })?;
         let own = settings.protocol.transport.clone();
-        settings.transports.entry(own).or_insert_with(|| Json::Object(serde_json::Map::new()));
+        settings.transports.entry(own.clone()).or_insert_with(|| Json::Object(serde_json::Map::new()));
+        let mut spoken = None;
         for (name, table) in &mut settings.transports {
             let Some(transport) = transport::find(name) else { continue };
             match (transport.configure)(table) {
-                Ok(configured) => *table = configured.table(),
+                Ok(configured) => {
+                    *table = configured.table();
+                    if *name == own {
+                        spoken = Some(configured);
+                    }
+                }
                 Err(error) => return Err(self.transport_error(transport, tree, &error)),
             }
         }
-        match transport::of(&settings) {
-            Ok((_, transport)) => Ok((settings, transport)),
-            Err(error) => Err(self.source.whole(&chain(&error))),
+        match spoken {
+            Some(transport) => Ok((settings, transport)),
+            None => Err(self.source.whole(&ConfigureError::Unknown(own).to_string())),
         }
     }
 

@@ -23,6 +23,7 @@ mod receipts;
 mod reply;
 mod session;
 pub mod sse;
+mod stream;
 pub mod streaming;
 pub mod websocket;
 pub mod webtransport;

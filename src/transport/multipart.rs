@@ -5,20 +5,20 @@
 //! next event: who knows no `Content-Length` would get each event one too late. A part without content is a sign of life.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use futures_util::stream::unfold;
+use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
 use super::{
     BoxFuture, ClientSubscription, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport, Upstream,
-    json, with_query,
+    json, stream,
 };
 use crate::feed::{After, CursorItem, Encoding};
 use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
-use crate::wire::ResponseBody;
+
+const MEDIA_TYPE: &str = "multipart/x-mixed-replace";
 
 pub static TRANSPORT: Transport = Transport {
     name: "multipart",
@@ -26,12 +26,12 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Persistent,
-    media_type: Some("multipart/x-mixed-replace"),
+    media_type: Some(MEDIA_TYPE),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     interface: None,
     script: include_str!("multipart.js"),
-    modules: &[],
+    modules: &[("stream.js", include_str!("stream.js"))],
     variants: &[""],
     configure: configured::read::<Settings>,
 };
@@ -77,7 +77,7 @@ const CLOSE: Bytes = Bytes::from_static(b"--\r\n");
 
 /// What is next, given that the delimiter before it was written.
 static PART: Encoding = Encoding {
-    name: "multipart/x-mixed-replace",
+    name: MEDIA_TYPE,
     encode: |event| {
         let line = json::encoded(event);
         part(&line[..line.len() - 1])
@@ -94,11 +94,7 @@ fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let place = (reading.after == After::Now).then(|| part(json::place_line(reader.last()).trim_ascii_end()));
     let begin = if settings.greeting { Begin::Now(place) } else { Begin::WithTheFirst };
-    let mut response = http::Response::new(ResponseBody::chunks(stream::unfold(Some((begin, reader)), chunk)));
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(TYPE));
-    // `no-transform` keeps proxies from holding the stream back to compress it.
-    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
-    response.into()
+    stream::response(TYPE, unfold(Some((begin, reader)), chunk)).into()
 }
 
 /// What of the beginning is to be written yet.
@@ -135,16 +131,9 @@ async fn chunk(state: State) -> Option<(Bytes, State)> {
 
 async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
-    let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
-    let fields = [("accept", "multipart/x-mixed-replace"), ("cache-control", "no-store")];
-    let answered = match pool.connect(target).await {
-        Ok(connection) => connection.get(&asked, &fields).await,
-        Err(error) => return chain(&error),
-    };
-    let mut response = match answered {
-        Ok(response) if response.status == StatusCode::OK => response,
-        Ok(response) => return format!("the server answered {}", response.status),
-        Err(error) => return chain(&error),
+    let mut response = match stream::request(pool, target, path, MEDIA_TYPE, receipts).await {
+        Ok(response) => response,
+        Err(reason) => return reason,
     };
     let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let Some(mut parts) = Parts::of(kind) else { return format!("the answer has no parts but is `{kind}`") };
@@ -191,7 +180,7 @@ impl Parts {
     /// For a response of this type, if it is one in parts.
     fn of(kind: &str) -> Option<Self> {
         let mut parameters = kind.split(';').map(str::trim);
-        parameters.next().filter(|essence| essence.eq_ignore_ascii_case("multipart/x-mixed-replace"))?;
+        parameters.next().filter(|essence| essence.eq_ignore_ascii_case(MEDIA_TYPE))?;
         let boundary = parameters.find_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
             name.eq_ignore_ascii_case("boundary").then(|| value.trim_matches('"'))

@@ -6,24 +6,25 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::unfold;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
 
 use super::configured::{self, Configured};
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport, Upstream,
+    BoxFuture, ClientSubscription, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport, Upstream, stream,
 };
 use crate::feed::{After, CursorItem, Encoding, Event, EventId, Gap};
 use crate::text::chain;
 use crate::trial::settings::{Credentials, PageOrigin};
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::units::{Settable, Span};
-use crate::wire::ResponseBody;
 use crate::wire::dial::Response;
+
+const MEDIA_TYPE: &str = "text/event-stream";
 
 pub static TRANSPORT: Transport = Transport {
     name: "sse",
@@ -31,7 +32,7 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Persistent,
-    media_type: Some("text/event-stream"),
+    media_type: Some(MEDIA_TYPE),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     interface: Some("EventSource"),
@@ -121,7 +122,7 @@ impl Configured for Settings {
 }
 
 /// An event in `text/event-stream` (section 9.2.5).
-static EVENT_STREAM: Encoding = Encoding { name: "text/event-stream", encode };
+static EVENT_STREAM: Encoding = Encoding { name: MEDIA_TYPE, encode };
 
 /// A comment line: a sign of life that no reader sees (section 9.2.7 recommends one every 15 seconds or so).
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
@@ -131,12 +132,7 @@ fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     let reader = reading.pending.after(after);
     // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
     let place = (after == After::Now).then(|| reader.last());
-    let body = ResponseBody::chunks(stream::unfold((hello(settings, place), reader), chunk));
-    let mut response = http::Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
-    // `no-transform` keeps proxies from holding the stream back to compress it.
-    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
-    response.into()
+    stream::response(MEDIA_TYPE, unfold((hello(settings, place), reader), chunk)).into()
 }
 
 /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
@@ -213,7 +209,7 @@ struct GapData {
 
 async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
-    let mut fields = vec![("accept", "text/event-stream"), ("cache-control", "no-store")];
+    let mut fields = vec![("accept", MEDIA_TYPE), ("cache-control", "no-store")];
     let last = receipts.last().map(str::to_owned);
     fields.extend(last.as_deref().map(|last| ("last-event-id", last)));
     let asked = match pool.connect(target).await {
@@ -252,7 +248,7 @@ fn fit(response: Response, receipts: &mut Receipts) -> Result<Response, String> 
         StatusCode::OK => {
             let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
             let essence = kind.split(';').next().unwrap_or_default().trim();
-            if essence.eq_ignore_ascii_case("text/event-stream") {
+            if essence.eq_ignore_ascii_case(MEDIA_TYPE) {
                 return Ok(response);
             }
             receipts.finished();

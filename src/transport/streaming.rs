@@ -2,20 +2,20 @@
 //! end of the connection on HTTP/1.0, DATA on HTTP/2 and HTTP/3. An empty line is a sign of life.
 
 use bytes::Bytes;
-use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
 use super::lines::Lines;
 use super::{
     BoxFuture, ClientSubscription, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport, Upstream,
-    json, with_query,
+    json, stream,
 };
 use crate::feed::{After, CursorItem};
 use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
-use crate::wire::ResponseBody;
+
+const MEDIA_TYPE: &str = "application/x-ndjson";
 
 pub static TRANSPORT: Transport = Transport {
     name: "streaming",
@@ -23,12 +23,12 @@ pub static TRANSPORT: Transport = Transport {
     alpns: &Alpn::HTTP,
     opens: Opens::Request,
     exchanges: Exchanges::Persistent,
-    media_type: Some("application/x-ndjson"),
+    media_type: Some(MEDIA_TYPE),
     upstream: Upstream::Post,
     page: |_| Ok(()),
     interface: None,
     script: include_str!("streaming.js"),
-    modules: &[("lines.js", include_str!("lines.js"))],
+    modules: &[("lines.js", include_str!("lines.js")), ("stream.js", include_str!("stream.js"))],
     variants: &[""],
     configure: configured::read::<Settings>,
 };
@@ -71,11 +71,7 @@ fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let first = if reading.after == After::Now { json::place_line(reader.last()) } else { EMPTY_LINE };
     let greeting = settings.greeting.then_some(first);
-    let mut response = http::Response::new(ResponseBody::chunks(stream::unfold((greeting, reader), chunk)));
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
-    // `no-transform` keeps proxies from holding the stream back to compress it.
-    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store, no-transform"));
-    response.into()
+    stream::response(MEDIA_TYPE, unfold((greeting, reader), chunk)).into()
 }
 
 type State = (Option<Bytes>, FeedReader);
@@ -95,16 +91,9 @@ async fn chunk((greeting, mut reader): State) -> Option<(Bytes, State)> {
 
 async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
-    let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
-    let fields = [("accept", "application/x-ndjson"), ("cache-control", "no-store")];
-    let answered = match pool.connect(target).await {
-        Ok(connection) => connection.get(&asked, &fields).await,
-        Err(error) => return chain(&error),
-    };
-    let mut response = match answered {
-        Ok(response) if response.status == http::StatusCode::OK => response,
-        Ok(response) => return format!("the server answered {}", response.status),
-        Err(error) => return chain(&error),
+    let mut response = match stream::request(pool, target, path, MEDIA_TYPE, receipts).await {
+        Ok(response) => response,
+        Err(reason) => return reason,
     };
     receipts.opened();
     let mut lines = Lines::default();

@@ -201,11 +201,12 @@ impl Lab {
     /// How often a trial's server has reached this bound, by its own count.
     pub(crate) fn reached(&self, wanted: &str) -> u64 {
         let saw = self.saw.lock().unwrap();
-        let times = saw.iter().rev().find_map(|fact| match fact {
+        // The highest: two that reach it at once may be told of in either order.
+        let times = saw.iter().filter_map(|fact| match fact {
             Fact::BoundReached { bound, times, .. } if bound == wanted => Some(*times),
             _ => None,
         });
-        times.unwrap_or(0)
+        times.max().unwrap_or(0)
     }
 
     /// How many subscriptions of a trial's server began and haven't ended.

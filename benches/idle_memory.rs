@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::CertificateDer;
 use transport_lab::certs::Certs;
 use transport_lab::trial::contract::{CONTRACT, ServerRole};
-use transport_lab::trial::{Alpn, Down, Fact, Role, Settings, TrialMessage, Up};
+use transport_lab::trial::{Alpn, Down, Observation, Role, ServerFact, Settings, TrialMessage, Up};
 use transport_lab::wire::descriptors;
 use transport_lab::wire::dial::{ClientConnection, Response, Target};
 
@@ -113,9 +113,11 @@ impl Server {
         let stdout = BufReader::new(child.stdout.take().expect("its output"));
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                match serde_json::from_str(&line) {
+                match serde_json::from_str::<Up<ServerFact>>(&line) {
                     Ok(Up::Listening { ports, .. }) => drop(sender.send(ports[&alpn][0])),
-                    Ok(Up::Saw(Fact::Attached { .. })) => drop(counted.fetch_add(1, Ordering::Relaxed)),
+                    Ok(Up::Saw(Observation { fact: ServerFact::Attached { .. }, .. })) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
                     _ => {}
                 }
             }

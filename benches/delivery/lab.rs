@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use transport_lab::trial::contract::{CONTRACT, ServerRole};
-use transport_lab::trial::{Alpn, Down, Role, Settings, TrialMessage, Up};
+use transport_lab::trial::{Alpn, Down, Role, ServerFact, Settings, TrialMessage, Up};
 use transport_lab::wire::dial::Target;
 
 use super::measure::PATIENCE;
@@ -58,7 +58,7 @@ impl Lab {
                     counted.fetch_add(1, Ordering::Relaxed);
                 } else if line.starts_with(br#"{"type":"saw","kind":"detached""#) {
                     counted.fetch_sub(1, Ordering::Relaxed);
-                } else if let Ok(Up::Listening { ports, .. }) = serde_json::from_slice(&line) {
+                } else if let Ok(Up::Listening { ports, .. }) = serde_json::from_slice::<Up<ServerFact>>(&line) {
                     let _ = sender.send(ports);
                 }
                 line.clear();

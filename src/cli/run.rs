@@ -19,7 +19,7 @@ use crate::run::{NOT_ALLOWED, RunError};
 use crate::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::stats::Verdict;
 use crate::text::visible;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::{Plan, PlannedTrial};
 
 /// The narrowest table that is worth printing, and the width where there is no terminal.

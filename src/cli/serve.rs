@@ -17,9 +17,9 @@ use crate::run::measurement::{FactRouter, MeasurementService, VISITS};
 use crate::server::{Options, Server};
 use crate::text::visible;
 use crate::transport::Configuration;
-use crate::trial::Alpn;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::ServerSettings;
+use crate::trial::{Alpn, Observation, ServerFact};
 use crate::wire::{Sink, WireError, descriptors, tls};
 
 /// Does it, until it is interrupted.
@@ -36,9 +36,9 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let router = Arc::new(FactRouter::default());
     let sink = {
         let (counted, router) = (ledger.clone(), Arc::clone(&router));
-        Sink::new(move |fact| {
-            counted.send_modify(|ledger| ledger.apply(&fact));
-            router.record(&fact);
+        Sink::new(move |observation: Observation<ServerFact>| {
+            counted.send_modify(|ledger| ledger.apply(&observation.fact));
+            router.record(&observation);
         })
     };
     let hosts: Vec<String> = hosts.iter().map(|host| expose::in_url(host)).collect();

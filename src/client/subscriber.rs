@@ -60,7 +60,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         .map_err(|error| SubscriberError::Ca { path: role.ca.clone(), reason: error.to_string() })?;
     let sink = {
         let output = output.clone();
-        Sink::new(move |fact| output.record(fact))
+        Sink::new(move |observation| output.record(observation))
     };
     let shared = settings.workload.connections == Connections::Shared;
     let ping = match settings.reconnect.ping {

@@ -13,7 +13,7 @@ use super::view::LiveView;
 use super::{ControlError, origin};
 use crate::admission::Token;
 use crate::trial::settings::PageOrigin;
-use crate::trial::{Down, Role, TrialMessage, Up};
+use crate::trial::{ClientFact, Down, Role, TrialMessage, Up};
 
 /// How many trials are open at most at once.
 const TRIALS: usize = 64;
@@ -30,7 +30,7 @@ pub struct PageCarrier {
     /// Lines to all pages. Dropping it is `stop`, as the end of a child's standard input is.
     pub down: mpsc::Sender<Down>,
     /// Lines from the pages, made one.
-    pub up: mpsc::Receiver<Up>,
+    pub up: mpsc::Receiver<Up<ClientFact>>,
     /// What is shown of the trial to who has its token.
     pub view: watch::Sender<LiveView>,
     /// Becomes true when a person wants everything closed.
@@ -94,7 +94,7 @@ pub(super) struct OpenTrial {
     pub(super) view: watch::Receiver<LiveView>,
     /// A person wants everything closed.
     pub(super) closing: watch::Sender<bool>,
-    up: mpsc::Sender<Up>,
+    up: mpsc::Sender<Up<ClientFact>>,
     ends: Mutex<Ends>,
 }
 
@@ -230,7 +230,7 @@ impl OpenTrial {
     }
 
     /// Passes a page's line on: the last page's `ready` and `done` stand for all.
-    pub(super) async fn pass(&self, line: Up) -> Result<(), ErrorResponse> {
+    pub(super) async fn pass(&self, line: Up<ClientFact>) -> Result<(), ErrorResponse> {
         let line = match line {
             Up::Ready { version } => {
                 let all = {

@@ -23,7 +23,7 @@ use super::page_clock::PageClock;
 use crate::page;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::Visibility;
-use crate::trial::{Down, Fact, Role, Up};
+use crate::trial::{ClientFact, Down, Observation, Role, Up};
 use crate::wire::BODY_TIMEOUT;
 
 /// A post's largest body, in bytes. Pages send an eighth of it at a time.
@@ -228,7 +228,7 @@ async fn read(body: Body, bound: usize) -> Result<Bytes, ErrorResponse> {
     })
 }
 
-fn read_lines(body: &[u8]) -> Result<Vec<Up>, ErrorResponse> {
+fn read_lines(body: &[u8]) -> Result<Vec<Up<ClientFact>>, ErrorResponse> {
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines
         .map(|line| {
@@ -238,7 +238,7 @@ fn read_lines(body: &[u8]) -> Result<Vec<Up>, ErrorResponse> {
         .collect()
 }
 
-async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), ErrorResponse> {
+async fn take(admitted: Admitted, post: u64, lines: Vec<Up<ClientFact>>) -> Result<(), ErrorResponse> {
     let page = admitted.page();
     let mut posts = page.posts.lock().await;
     if post < posts.next {
@@ -253,7 +253,7 @@ async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), Error
             return Err(ErrorResponse::bad("nothing comes after `done`"));
         }
         checked.push(match line {
-            Up::Saw(fact) => Up::Saw(place(page, fact)?),
+            Up::Saw(observation) => Up::Saw(place(page, observation)?),
             Up::Ready { version } => {
                 if page.clock.get().is_none() || posts.ready {
                     return Err(ErrorResponse::bad("`ready` comes once, after the page's `clock`"));
@@ -277,12 +277,12 @@ async fn take(admitted: Admitted, post: u64, lines: Vec<Up>) -> Result<(), Error
 }
 
 /// The fact on the lab's clock. The page's first `clock` fact sets how.
-fn place(page: &Page, fact: Fact) -> Result<Fact, ErrorResponse> {
-    if let Some(clock) = PageClock::of(&fact) {
+fn place(page: &Page, seen: Observation<ClientFact>) -> Result<Observation<ClientFact>, ErrorResponse> {
+    if let Some(clock) = PageClock::of(&seen) {
         page.clock.set(clock).map_err(|_| ErrorResponse::bad("a page compares clocks once"))?;
     }
     let clock = page.clock.get().ok_or_else(|| ErrorResponse::bad("a page's first fact is its `clock`"))?;
-    clock.place(fact).map_err(|wanted| ErrorResponse::bad(format!("a page sends {wanted}")))
+    clock.place(seen).ok_or_else(|| ErrorResponse::bad("a page sends a receipt with as many times as ids"))
 }
 
 /// `POST /trials/{n}/arrived?token=…&actor=0`: a page that an actor asked for in another tab is there. The trial page

@@ -1,6 +1,6 @@
 //! How a page's `performance.now()` maps to `CLOCK_MONOTONIC`, and facts from the one to the other.
 
-use crate::trial::Fact;
+use crate::trial::{ClientFact, Observation};
 
 /// One instant on both clocks. Both count the same seconds on one machine, so a point is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub(super) struct PageClock {
 
 impl PageClock {
     /// The clock that a page's `clock` fact describes; `None` for any other fact.
-    pub(super) fn of(fact: &Fact) -> Option<Self> {
-        match *fact {
-            Fact::Clock { t, page, .. } => Some(Self { lab: t, page }),
+    pub(super) fn of(observation: &Observation<ClientFact>) -> Option<Self> {
+        match observation.fact {
+            ClientFact::Clock { page, .. } => Some(Self { lab: observation.t, page }),
             _ => None,
         }
     }
@@ -32,28 +32,17 @@ impl PageClock {
         u64::try_from(micros.max(0)).unwrap_or(u64::MAX)
     }
 
-    /// The fact with its times on the lab's clock; `Err` with the fact's kind when a page can't know such a fact.
-    pub(super) fn place(self, mut fact: Fact) -> Result<Fact, &'static str> {
-        match &mut fact {
+    /// The same with its times on the lab's clock; `None` for receipts that don't have a time each.
+    pub(super) fn place(self, mut observation: Observation<ClientFact>) -> Option<Observation<ClientFact>> {
+        match &mut observation.fact {
             // Its `t` is the lab's already: it came from there.
-            Fact::Clock { .. } => {}
-            Fact::Received { t, ids, .. } if t.len() != ids.len() => {
-                return Err("a receipt with as many times as ids");
-            }
-            Fact::Received { t, .. } => t.iter_mut().for_each(|t| *t = self.to_lab(*t)),
-            Fact::Sent { t, scheduled, .. } => (*t, *scheduled) = (self.to_lab(*t), self.to_lab(*scheduled)),
-            Fact::Requested { t, .. }
-            | Fact::Opened { t, .. }
-            | Fact::Closed { t, .. }
-            | Fact::Gap { t, .. }
-            | Fact::Buffered { t, .. }
-            | Fact::ProbeSent { t }
-            | Fact::ProbeAnswered { t, .. }
-            | Fact::BesideSent { t, .. }
-            | Fact::BesideAnswered { t, .. } => *t = self.to_lab(*t),
-            _ => return Err("a fact that a client observes"),
+            ClientFact::Clock { .. } => return Some(observation),
+            ClientFact::Received { times, ids, .. } if times.len() != ids.len() => return None,
+            ClientFact::Received { times, .. } => times.iter_mut().for_each(|t| *t = self.to_lab(*t)),
+            ClientFact::Sent { scheduled, .. } => *scheduled = self.to_lab(*scheduled),
+            _ => {}
         }
-        Ok(fact)
+        Some(Observation::at(self.to_lab(observation.t), observation.fact))
     }
 }
 
@@ -75,18 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_never_speaks_for_the_server() {
-        let fact = Fact::Written { t: 1, stream: 0, sub: Some(0), id: "k3f9-18".into() };
-        assert!(CLOCK.place(fact).is_err());
-        let uneven = Fact::Received { t: vec![1], sub: 0, ids: vec![], wrong: vec![] };
-        assert!(CLOCK.place(uneven).is_err());
-    }
-
-    #[test]
     fn every_receipt_is_placed() {
-        let fact =
-            Fact::Received { t: vec![200_000, 200_010], sub: 3, ids: vec!["a-1".into(), "a-2".into()], wrong: vec![] };
-        let Ok(Fact::Received { t, .. }) = CLOCK.place(fact) else { panic!("a receipt stays a receipt") };
-        assert_eq!(t, [5_000_000_000, 5_000_010_000]);
+        let received = |times, ids: &[&str]| {
+            let ids = ids.iter().map(|&id| id.to_owned()).collect();
+            CLOCK.place(Observation::at(0, ClientFact::Received { times, sub: 3, ids, wrong: vec![] }))
+        };
+        let placed = received(vec![200_000, 200_010], &["a-1", "a-2"]).unwrap();
+        let ClientFact::Received { times, .. } = placed.fact else { panic!("a receipt stays a receipt") };
+        assert_eq!((times, placed.t), (vec![5_000_000_000, 5_000_010_000], 5_000_010_000));
+        assert!(received(vec![1], &[]).is_none());
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::trial::fact::Outcome;
 use crate::trial::lanes::Lanes;
-use crate::trial::observation::Outcome;
 
 /// What is shown of one trial to who has its token: `GET /ledger?trial=7&token=…`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

@@ -5,7 +5,7 @@ use super::table::{client, protocol, protocol_title};
 use crate::stats::claim::{Reference, short};
 use crate::stats::{Group, Summary};
 use crate::trial::Plan;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 
 /// The value that the run is about: what its first claim compares, or how many streams were open.
 pub(super) fn subject(plan: &Plan) -> Option<Reference> {

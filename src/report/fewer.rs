@@ -8,7 +8,7 @@ use super::answer::subject;
 use super::table::{factors, plain};
 use crate::stats::{Summary, TrialResult};
 use crate::trial::Plan;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 
 /// The metric that says how many opened. A run whose answer is about it has said so already.
 const OPEN: &str = "open-streams";

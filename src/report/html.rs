@@ -13,7 +13,7 @@ use crate::stats::claim::short;
 use crate::stats::{ClaimResult, TrialResult, Verdict};
 use crate::trial::Claim;
 use crate::trial::claim::OneOrMany;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 
 /// The page.
 pub static FORMAT: Format =

@@ -12,7 +12,7 @@ use super::table::{client, factors, outcomes, plain, protocol, protocol_title};
 use crate::stats::claim::Reference;
 use crate::stats::{Group, GroupEntry, Summary, number};
 use crate::trial::Plan;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 
 /// How the drawing is laid out.
 #[derive(Debug, Clone, Copy)]

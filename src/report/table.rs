@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Title;
 use crate::stats::claim::{Reference, short};
 use crate::stats::{Group, Summary, number};
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::{Plan, Protocol};
 
 /// The table, as text.

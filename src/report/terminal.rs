@@ -13,7 +13,7 @@ use super::{Contents, Title};
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::Plan;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,7 @@ use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload};
-use crate::trial::{Down, Fact, PlannedTrial, Role, Settings, TrialMessage, Up};
+use crate::trial::{Down, Observation, PlannedTrial, Role, ServerFact, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
 
@@ -276,7 +276,7 @@ struct Part {
     planned: PlannedTrial,
     feed: Arc<Feed>,
     facts: FactQueue,
-    up: mpsc::Sender<Up>,
+    up: mpsc::Sender<Up<ServerFact>>,
     view: watch::Sender<LiveView>,
     /// Streams that are open.
     open: u64,
@@ -288,14 +288,14 @@ impl Part {
     async fn serve(
         mut self,
         mut orders: mpsc::Receiver<Down>,
-        mut seen: mpsc::Receiver<Fact>,
+        mut seen: mpsc::Receiver<Observation<ServerFact>>,
         mut closing: watch::Receiver<bool>,
     ) {
         let mut publisher = None;
         let mut hurried = false;
         loop {
             tokio::select! {
-                Some(fact) = seen.recv() => self.pass(fact).await,
+                Some(observation) = seen.recv() => self.pass(observation).await,
                 true = wanted(&mut closing), if !hurried && publisher.is_some() => {
                     hurried = true;
                     publisher.as_ref().inspect(|publisher: &&Publisher| publisher.census_now());
@@ -313,12 +313,12 @@ impl Part {
         self.feed.end_readers();
         let until = Instant::now() + END;
         while self.open > 0
-            && let Ok(Some(fact)) = tokio::time::timeout_at(until, seen.recv()).await
+            && let Ok(Some(observation)) = tokio::time::timeout_at(until, seen.recv()).await
         {
-            self.pass(fact).await;
+            self.pass(observation).await;
         }
-        while let Ok(fact) = seen.try_recv() {
-            self.pass(fact).await;
+        while let Ok(observation) = seen.try_recv() {
+            self.pass(observation).await;
         }
         // Facts that found no room are missed by who compares the counts.
         let _ = self.up.send(Up::Done { sent: self.sent + self.facts.lost() }).await;
@@ -326,19 +326,19 @@ impl Part {
 
     fn publish(&self, go: u64) -> Publisher {
         let facts = self.facts.clone();
-        let sink = Sink::new(move |fact| facts.send(fact));
+        let sink = Sink::new(move |observation| facts.send(observation));
         let workload = self.planned.settings.workload.clone();
         Publisher::start(workload, self.planned.seed, go, vec![Arc::clone(&self.feed)], sink, 0, |_| ())
     }
 
-    async fn pass(&mut self, fact: Fact) {
-        match fact {
-            Fact::Attached { .. } => self.open += 1,
-            Fact::Detached { .. } => self.open = self.open.saturating_sub(1),
+    async fn pass(&mut self, observation: Observation<ServerFact>) {
+        match observation.fact {
+            ServerFact::Attached { .. } => self.open += 1,
+            ServerFact::Detached { .. } => self.open = self.open.saturating_sub(1),
             _ => {}
         }
-        self.view.send_modify(|view| view.lanes.apply(&fact));
+        self.view.send_modify(|view| view.lanes.apply(&observation.fact));
         self.sent += 1;
-        let _ = self.up.send(Up::Saw(fact)).await;
+        let _ = self.up.send(Up::Saw(observation)).await;
     }
 }

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use crate::browser::{BrowserProcess, describe};
 use crate::control::PageCarrier;
-use crate::trial::{Down, Up};
+use crate::trial::observation::Observable;
+use crate::trial::{ClientFact, Down, Fact, LabFact, ServerFact, Up};
 
 /// Lines that wait to be taken; the child's writing thread waits while it is full.
 const WAITING: usize = 4096;
@@ -49,13 +50,13 @@ pub(super) struct Participant {
 enum Carrier {
     Stdio {
         down: Option<mpsc::Sender<Down>>,
-        up: mpsc::Receiver<Result<Up, String>>,
+        up: mpsc::Receiver<Result<Up<Fact>, String>>,
     },
     Page(PageCarrier),
-    /// A task of this process.
+    /// A task of this process, which serves.
     Within {
         down: mpsc::Sender<Down>,
-        up: mpsc::Receiver<Up>,
+        up: mpsc::Receiver<Up<ServerFact>>,
     },
 }
 
@@ -72,7 +73,7 @@ enum Lifetime {
 #[derive(Debug)]
 pub(super) enum ParticipantMessage {
     /// A line.
-    Said(Up),
+    Said(Up<Fact>),
     /// What it said can't be used, and why; nothing more is read of it: `said a line that …`.
     Garbled(String),
     /// It ended by itself: `exit 0`, `signal 9`. Said once.
@@ -80,22 +81,27 @@ pub(super) enum ParticipantMessage {
 }
 
 impl Participant {
-    /// Starts a process of the lab's own that speaks the contract on its standard input and output; what it prints on
+    /// Starts a server of the lab's own, which speaks the contract on its standard input and output; what it prints on
     /// its standard error goes to `log`.
-    pub(super) fn process(argv: &[String], log: File) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), Budget { lines: u64::MAX, bytes: u64::MAX })
+    pub(super) fn server(argv: &[String], log: File) -> std::io::Result<Self> {
+        Self::start(argv, log.into(), Budget { lines: u64::MAX, bytes: u64::MAX }, of_server)
     }
 
-    /// Starts a program that isn't the lab's: what it may say and print has an end.
+    /// The same with a client of the lab's own.
+    pub(super) fn client(argv: &[String], log: File) -> std::io::Result<Self> {
+        Self::start(argv, log.into(), Budget { lines: u64::MAX, bytes: u64::MAX }, of_client)
+    }
+
+    /// The same with a client that isn't the lab's: what it may say and print has an end.
     pub(super) fn program(argv: &[String], log: File) -> std::io::Result<Self> {
-        let mut end = Self::start(argv, Stdio::piped(), Budget { lines: MAX_LINES, bytes: MAX_BYTES })?;
+        let mut end = Self::start(argv, Stdio::piped(), Budget { lines: MAX_LINES, bytes: MAX_BYTES }, of_client)?;
         if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
         }
         Ok(end)
     }
 
-    fn start(argv: &[String], log: Stdio, mut budget: Budget) -> std::io::Result<Self> {
+    fn start(argv: &[String], log: Stdio, mut budget: Budget, read: ReadLine) -> std::io::Result<Self> {
         let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
         let mut child = Command::new(program)
             .args(arguments)
@@ -123,7 +129,7 @@ impl Participant {
         let (lines, up) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let mut reader = BufReader::new(stdout);
-            while let Some(said) = line(&mut reader, &mut budget).await {
+            while let Some(said) = line(&mut reader, &mut budget, read).await {
                 let garbled = said.is_err();
                 if lines.send(said).await.is_err() || garbled {
                     return;
@@ -148,8 +154,8 @@ impl Participant {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Visitor, log: None, gone: false }
     }
 
-    /// A task of this process that speaks the contract.
-    pub(super) fn within(down: mpsc::Sender<Down>, up: mpsc::Receiver<Up>) -> Self {
+    /// A task of this process that serves and speaks the contract.
+    pub(super) fn within(down: mpsc::Sender<Down>, up: mpsc::Receiver<Up<ServerFact>>) -> Self {
         Self { carrier: Carrier::Within { down, up }, life: Lifetime::Visitor, log: None, gone: false }
     }
 
@@ -184,8 +190,8 @@ impl Participant {
                 Carrier::Stdio { up, .. } => {
                     up.recv().await.map(|said| said.map_or_else(ParticipantMessage::Garbled, ParticipantMessage::Said))
                 }
-                Carrier::Within { up, .. } => up.recv().await.map(ParticipantMessage::Said),
-                Carrier::Page(page) => page.up.recv().await.map(ParticipantMessage::Said),
+                Carrier::Within { up, .. } => up.recv().await.map(|said| ParticipantMessage::Said(said.of_any())),
+                Carrier::Page(page) => page.up.recv().await.map(|said| ParticipantMessage::Said(said.of_any())),
             }
         };
         match life {
@@ -283,7 +289,11 @@ struct Budget {
 
 /// The next line; `None` at the end. The error says what is wrong with it: it isn't one of the contract's, or it is
 /// one too many.
-async fn line(reader: &mut (impl AsyncBufRead + Unpin), budget: &mut Budget) -> Option<Result<Up, String>> {
+async fn line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    budget: &mut Budget,
+    read_line: ReadLine,
+) -> Option<Result<Up<Fact>, String>> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -298,9 +308,30 @@ async fn line(reader: &mut (impl AsyncBufRead + Unpin), budget: &mut Budget) -> 
         };
         *budget = Budget { lines, bytes };
         if !line.trim_ascii().is_empty() {
-            return Some(serde_json::from_slice(&line).map_err(|error| garbled(&line, &error)));
+            return Some(read_line(&line));
         }
     }
+}
+
+/// Reads a line of one end. The error says what is wrong with it.
+type ReadLine = fn(&[u8]) -> Result<Up<Fact>, String>;
+
+fn of_server(line: &[u8]) -> Result<Up<Fact>, String> {
+    serde_json::from_slice::<Up<ServerFact>>(line).map(Up::of_any).map_err(|error| garbled(line, &error))
+}
+
+fn of_client(line: &[u8]) -> Result<Up<Fact>, String> {
+    match serde_json::from_slice::<Up<ClientFact>>(line) {
+        Ok(said) => Ok(said.of_any()),
+        Err(_) if is_said::<ServerFact>(line) || is_said::<LabFact>(line) => {
+            Err(format!("said a fact that is not a client's to say; see clients/README.md: {}", quoted(line)))
+        }
+        Err(error) => Err(garbled(line, &error)),
+    }
+}
+
+fn is_said<F: Observable>(line: &[u8]) -> bool {
+    serde_json::from_slice::<Up<F>>(line).is_ok()
 }
 
 fn garbled(line: &[u8], error: &serde_json::Error) -> String {

@@ -14,7 +14,7 @@ use crate::report::{self, Contents, Look, Machine};
 use crate::stats::{self, Calibration, Summary, TrialLanes};
 use crate::trial::journal::{self, Readback};
 use crate::trial::kept::{self, MACHINE, PLAN};
-use crate::trial::{Observation, Plan, PlannedTrial, SubscriptionPlan};
+use crate::trial::{JournalLine, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
@@ -84,9 +84,9 @@ pub(super) fn create(out: &Path, plan: &Plan, text: &str, machine: &Machine) -> 
 
 /// Computes everything that derives from plan, machine and journal, and writes it in every format that a run is kept in.
 pub fn derive(folder: &Path) -> Result<Results, RunError> {
-    let (mut results, observations) = compute(folder)?;
-    results.lanes = stats::lanes(&results.plan, &observations, &asked);
-    let calibration = calibration(folder, &results.plan, &results.machine, &observations)?;
+    let (mut results, journal) = compute(folder)?;
+    results.lanes = stats::lanes(&results.plan, &journal, &asked);
+    let calibration = calibration(folder, &results.plan, &results.machine, &journal)?;
     write(&folder.join(CALIBRATION), &json(&calibration))?;
     results.calibration = Some(calibration);
     for (file, format) in report::FORMATS.iter().filter_map(|format| Some((format.file?, format))) {
@@ -100,18 +100,18 @@ pub fn load(folder: &Path) -> Result<Results, RunError> {
     compute(folder).map(|(results, _)| results)
 }
 
-fn compute(folder: &Path) -> Result<(Results, Vec<Observation>), RunError> {
+fn compute(folder: &Path) -> Result<(Results, Vec<JournalLine>), RunError> {
     let mut plan: Plan = read(&folder.join(PLAN))?;
     plan::bring_up_to_date(&mut plan);
     validate::check_plan(&plan).map_err(|says| RunError::Bounds { path: folder.join(PLAN), says })?;
     let machine: Machine = read(&folder.join(MACHINE))?;
-    let Readback { observations, cut_short } = journal::read(&folder.join(JOURNAL))?;
-    let summary = stats::summarise(&plan, &observations);
+    let Readback { lines, cut_short } = journal::read(&folder.join(JOURNAL))?;
+    let summary = stats::summarise(&plan, &lines);
     // `.` has no name; the folder that it is has one.
     let folder =
         folder.canonicalize().ok().filter(|_| folder.file_name().is_none()).unwrap_or_else(|| folder.to_owned());
     let (lanes, calibration) = (Vec::new(), None);
-    Ok((Results { folder, plan, summary, machine, lanes, calibration, cut_short }, observations))
+    Ok((Results { folder, plan, summary, machine, lanes, calibration, cut_short }, lines))
 }
 
 /// What was found out about the machine so far; of the run, these are the observations.
@@ -119,12 +119,12 @@ pub(super) fn calibration(
     folder: &Path,
     plan: &Plan,
     machine: &Machine,
-    observations: &[Observation],
+    journal: &[JournalLine],
 ) -> Result<Calibration, RunError> {
     let path = folder.join(calibrate::JOURNAL);
     // A run may have left it out.
-    let calibrated = if path.is_file() { journal::read(&path)?.observations } else { Vec::new() };
-    Ok(stats::calibrate(machine.idle, &calibrate::twins(plan), &calibrated, plan, observations))
+    let calibrated = if path.is_file() { journal::read(&path)?.lines } else { Vec::new() };
+    Ok(stats::calibrate(machine.idle, &calibrate::twins(plan), &calibrated, plan, journal))
 }
 
 /// What a trial's subscriptions asked for. Which number a port had is not known any more; which of them it was is.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::trial::{Alpn, Fact};
+use crate::trial::{Alpn, Observation, ServerFact};
 
 /// How many facts of one visit wait to be taken. Its 1,200 streams begin, are written the census and end: with room
 /// for a browser that comes back again and again.
@@ -36,13 +36,13 @@ struct RoutedTrial {
 /// Where a visit's facts go. It never blocks: what finds no room is counted instead.
 #[derive(Debug, Clone)]
 pub(super) struct FactQueue {
-    sender: mpsc::Sender<Fact>,
+    sender: mpsc::Sender<Observation<ServerFact>>,
     lost: Arc<AtomicU64>,
 }
 
 impl FactQueue {
-    pub(super) fn send(&self, fact: Fact) {
-        if self.sender.try_send(fact).is_err() {
+    pub(super) fn send(&self, observation: Observation<ServerFact>) {
+        if self.sender.try_send(observation).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -56,7 +56,7 @@ impl FactQueue {
 impl RoutedTrial {
     fn tell(&mut self, conn: u64, t: u64, alpn: Alpn) {
         if self.told.insert(conn) {
-            self.facts.send(Fact::Connected { t, conn, alpn });
+            self.facts.send(Observation::at(t, ServerFact::Connected { conn, alpn }));
         }
     }
 }
@@ -64,7 +64,7 @@ impl RoutedTrial {
 impl FactRouter {
     /// Begins to hand over what belongs to this visit: its streams by their tag, their connections, and every
     /// connection on its ALPN that is made meanwhile, as its browser may have made it for nothing.
-    pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (FactQueue, mpsc::Receiver<Fact>) {
+    pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (FactQueue, mpsc::Receiver<Observation<ServerFact>>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let facts = FactQueue { sender, lost: Arc::default() };
         self.lock().visits.insert(trial, RoutedTrial { alpn, told: HashSet::new(), facts: facts.clone() });
@@ -79,49 +79,50 @@ impl FactRouter {
     }
 
     /// Takes a fact of the server.
-    pub fn record(&self, fact: &Fact) {
+    pub fn record(&self, observation: &Observation<ServerFact>) {
         let mut open = self.lock();
         let Open { connections, streams, visits } = &mut *open;
-        match *fact {
-            Fact::Connected { t, conn, alpn } => {
+        let t = observation.t;
+        match observation.fact {
+            ServerFact::Connected { conn, alpn } => {
                 connections.insert(conn, (t, alpn));
                 for visit in visits.values_mut().filter(|visit| visit.alpn == alpn) {
                     visit.tell(conn, t, alpn);
                 }
             }
-            Fact::Disconnected { conn, .. } => {
+            ServerFact::Disconnected { conn, .. } => {
                 connections.remove(&conn);
                 for visit in visits.values_mut() {
                     if visit.told.remove(&conn) {
-                        visit.facts.send(fact.clone());
+                        visit.facts.send(observation.clone());
                     }
                 }
             }
-            Fact::WebtransportDialect { conn, .. } => {
+            ServerFact::WebtransportDialect { conn, .. } => {
                 for visit in visits.values().filter(|visit| visit.told.contains(&conn)) {
-                    visit.facts.send(fact.clone());
+                    visit.facts.send(observation.clone());
                 }
             }
-            Fact::Attached { conn, stream, tag: Some(trial), .. } => {
+            ServerFact::Attached { conn, stream, tag: Some(trial), .. } => {
                 let Some(visit) = visits.get_mut(&trial) else { return };
                 // A browser may come back on a connection that it kept from an earlier visit.
                 if let Some(&(t, alpn)) = connections.get(&conn) {
                     visit.tell(conn, t, alpn);
                 }
                 streams.insert(stream, trial);
-                visit.facts.send(fact.clone());
+                visit.facts.send(observation.clone());
             }
-            Fact::Written { stream, .. } => {
+            ServerFact::Written { stream, .. } => {
                 if let Some(visit) = streams.get(&stream).and_then(|trial| visits.get(trial)) {
-                    visit.facts.send(fact.clone());
+                    visit.facts.send(observation.clone());
                 }
             }
-            Fact::Detached { stream, .. } => {
+            ServerFact::Detached { stream, .. } => {
                 if let Some(visit) = streams.remove(&stream).and_then(|trial| visits.get(&trial)) {
-                    visit.facts.send(fact.clone());
+                    visit.facts.send(observation.clone());
                 }
             }
-            Fact::BoundReached { .. } => visits.values().for_each(|visit| visit.facts.send(fact.clone())),
+            ServerFact::BoundReached { .. } => visits.values().for_each(|visit| visit.facts.send(observation.clone())),
             _ => {}
         }
     }
@@ -135,30 +136,31 @@ impl FactRouter {
 mod tests {
     use super::*;
 
-    fn attached(conn: u64, stream: u64, trial: u32) -> Fact {
+    fn attached(conn: u64, stream: u64, trial: u32) -> Observation<ServerFact> {
         let (feed, alpn) = ("visit-0".into(), Alpn::H2);
-        Fact::Attached { t: 9, conn, stream, alpn, tag: Some(trial), sub: Some(0), feed }
+        Observation::at(9, ServerFact::Attached { conn, stream, alpn, tag: Some(trial), sub: Some(0), feed })
     }
 
-    fn kinds(facts: &mut mpsc::Receiver<Fact>) -> Vec<String> {
-        let name = |fact: Fact| serde_json::to_value(fact).unwrap()["kind"].as_str().unwrap().to_owned();
+    fn kinds(facts: &mut mpsc::Receiver<Observation<ServerFact>>) -> Vec<String> {
+        let name =
+            |seen: Observation<ServerFact>| serde_json::to_value(seen).unwrap()["kind"].as_str().unwrap().to_owned();
         std::iter::from_fn(|| facts.try_recv().ok()).map(name).collect()
     }
 
     #[test]
     fn each_visit_is_told_of_its_own_streams_and_the_connections_under_them() {
         let witness = FactRouter::default();
-        witness.record(&Fact::Connected { t: 1, conn: 1, alpn: Alpn::H2 });
+        witness.record(&Observation::at(1, ServerFact::Connected { conn: 1, alpn: Alpn::H2 }));
         let (_, mut seven) = witness.watch(7, Alpn::H2);
         let (_, mut eight) = witness.watch(8, Alpn::H1);
         witness.record(&attached(1, 5, 7));
         witness.record(&attached(1, 6, 99));
         for stream in [5, 6] {
-            witness.record(&Fact::Written { t: 2, stream, sub: Some(0), id: "k-1".into() });
+            witness.record(&Observation::at(2, ServerFact::Written { stream, sub: Some(0), id: "k-1".into() }));
         }
         assert_eq!(kinds(&mut seven), ["connected", "attached", "written"], "the connection was there before");
         assert_eq!(kinds(&mut eight), [""; 0]);
-        witness.record(&Fact::Connected { t: 3, conn: 2, alpn: Alpn::H1 });
+        witness.record(&Observation::at(3, ServerFact::Connected { conn: 2, alpn: Alpn::H1 }));
         assert_eq!((kinds(&mut seven), kinds(&mut eight)), (vec![], vec!["connected".to_owned()]));
         witness.forget(7);
         witness.record(&attached(1, 7, 7));

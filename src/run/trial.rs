@@ -21,8 +21,10 @@ use crate::experiment::plan;
 use crate::stats;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;
-use crate::trial::observation::Outcome;
-use crate::trial::{Alpn, Down, Fact, Observation, PlannedTrial, Role, Source, TrialMessage, Up};
+use crate::trial::fact::Outcome;
+use crate::trial::{
+    Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Up,
+};
 
 /// From the `go` message to the instant it names: both ends must have it by then.
 const LEAD: Duration = Duration::from_millis(50);
@@ -54,7 +56,7 @@ pub(super) struct TrialRunner<'a> {
     lab: &'a mut Lab,
     planned: &'a PlannedTrial,
     interrupt: watch::Receiver<bool>,
-    observations: Vec<Observation>,
+    observations: Vec<JournalLine>,
     /// When it must have ended.
     end_by: Instant,
     server: Option<Participant>,
@@ -143,11 +145,7 @@ impl<'a> TrialRunner<'a> {
             Err(EarlyEnd::Lab(error)) => return Err(error),
             Err(EarlyEnd::Ended(outcome, reason)) => (outcome, Some(reason)),
             Err(EarlyEnd::Interrupted) => {
-                self.note(Fact::Outcome {
-                    t: monotonic_nanos(),
-                    outcome: Outcome::Failed,
-                    reason: Some("interrupted".to_owned()),
-                })?;
+                self.note(LabFact::Outcome { outcome: Outcome::Failed, reason: Some("interrupted".to_owned()) })?;
                 return Ok(None);
             }
             Ok(()) => match stats::judge(self.planned, &self.observations) {
@@ -156,7 +154,7 @@ impl<'a> TrialRunner<'a> {
             },
         };
         ended?;
-        self.note(Fact::Outcome { t: monotonic_nanos(), outcome, reason: reason.clone() })?;
+        self.note(LabFact::Outcome { outcome, reason: reason.clone() })?;
         Ok(Some((outcome, reason)))
     }
 
@@ -214,7 +212,7 @@ impl<'a> TrialRunner<'a> {
     }
 
     /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
-    async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up), EarlyEnd> {
+    async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up<Fact>), EarlyEnd> {
         loop {
             let Ok(heard) = tokio::time::timeout_at(until, self.hear()).await else {
                 return Err(EarlyEnd::Ended(Outcome::TimedOut, late.to_owned()));
@@ -235,7 +233,7 @@ impl<'a> TrialRunner<'a> {
         }
     }
 
-    fn sort(&mut self, heard: Option<(Which, ParticipantMessage)>) -> Result<(Which, Option<Up>), EarlyEnd> {
+    fn sort(&mut self, heard: Option<(Which, ParticipantMessage)>) -> Result<(Which, Option<Up<Fact>>), EarlyEnd> {
         match heard {
             None => Err(EarlyEnd::Interrupted),
             Some((which, ParticipantMessage::Said(said))) => Ok((which, Some(said))),
@@ -245,7 +243,7 @@ impl<'a> TrialRunner<'a> {
             Some((which, ParticipantMessage::Exited(status))) => {
                 let role = which.word();
                 self.gone[which as usize] = true;
-                self.note(Fact::Exited { t: monotonic_nanos(), role: role.to_owned(), status: status.clone() })?;
+                self.note(LabFact::Exited { role: role.to_owned(), status: status.clone() })?;
                 if self.killed[which as usize] || self.done[which as usize] {
                     return Ok((which, None));
                 }
@@ -255,29 +253,9 @@ impl<'a> TrialRunner<'a> {
     }
 
     /// Takes what an end said.
-    async fn take(&mut self, which: Which, said: Up) -> Result<(), EarlyEnd> {
+    async fn take(&mut self, which: Which, said: Up<Fact>) -> Result<(), EarlyEnd> {
         match said {
-            Up::Saw(fact) if which == Which::Client && !fact.can_be_a_clients() => {
-                failed("the client said a fact that is not a client's to say; see clients/README.md")
-            }
-            Up::Saw(fact) => {
-                if which == Which::Client {
-                    let page = self.client.as_ref().is_some_and(Participant::is_page);
-                    self.possible.check(&fact, monotonic_nanos(), page).or_else(failed)?;
-                }
-                self.came[which as usize] += 1;
-                let fact = if which == Which::Server { fact.in_life(self.life) } else { fact };
-                let from = if which == Which::Server { Source::Server } else { Source::Client };
-                if which == Which::Server {
-                    self.lab.ledger.send_modify(|ledger| ledger.apply(&fact));
-                }
-                let told = (!matches!(fact, Fact::Received { .. } | Fact::Clock { .. })).then(|| fact.time());
-                self.record(from, fact)?;
-                if let Some(told) = told.filter(|_| self.late.len() < MAX_LATE) {
-                    self.late.push(monotonic_nanos().saturating_sub(told));
-                }
-                Ok(())
-            }
+            Up::Saw(observation) => self.take_observation(which, observation),
             Up::Unsupported { reason } => Err(EarlyEnd::Ended(Outcome::Unsupported, reason)),
             // Whatever an end says that was killed on purpose, it says because of that.
             Up::Failed { .. } if self.killed[which as usize] => Ok(()),
@@ -302,13 +280,38 @@ impl<'a> TrialRunner<'a> {
         }
     }
 
+    fn take_observation(&mut self, which: Which, Observation { t, fact }: Observation) -> Result<(), EarlyEnd> {
+        self.came[which as usize] += 1;
+        let mut at_once = true;
+        let fact = match fact {
+            Fact::Client(fact) => {
+                let page = self.client.as_ref().is_some_and(Participant::is_page);
+                at_once = !matches!(fact, ClientFact::Received { .. } | ClientFact::Clock { .. });
+                let observation = Observation { t, fact };
+                self.possible.check(&observation, monotonic_nanos(), page).or_else(failed)?;
+                observation.fact.into()
+            }
+            Fact::Server(fact) => {
+                let fact = fact.in_life(self.life);
+                self.lab.ledger.send_modify(|ledger| ledger.apply(&fact));
+                fact.into()
+            }
+            fact @ Fact::Lab(_) => fact,
+        };
+        self.record(Observation { t, fact })?;
+        if at_once && self.late.len() < MAX_LATE {
+            self.late.push(monotonic_nanos().saturating_sub(t));
+        }
+        Ok(())
+    }
+
     fn started(&mut self, which: Which, end: Participant, version: Option<String>) -> Result<(), EarlyEnd> {
-        let (t, role, pid) = (monotonic_nanos(), which.word().to_owned(), end.pid());
+        let (role, pid) = (which.word().to_owned(), end.pid());
         match which {
             Which::Server => self.server = Some(end),
             Which::Client => self.client = Some(end),
         }
-        self.note(Fact::Started { t, role, pid, version })?;
+        self.note(LabFact::Started { role, pid, version })?;
         Ok(())
     }
 
@@ -330,14 +333,14 @@ impl<'a> TrialRunner<'a> {
         Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial, seed, settings: settings.clone(), role }))
     }
 
-    fn note(&mut self, fact: Fact) -> Result<(), RunError> {
-        self.record(Source::Lab, fact)
+    fn note(&mut self, fact: LabFact) -> Result<(), RunError> {
+        self.record(Observation::now(fact.into()))
     }
 
-    fn record(&mut self, from: Source, fact: Fact) -> Result<(), RunError> {
-        let observation = Observation { trial: self.planned.trial, from, fact };
-        self.lab.journal.write(&observation)?;
-        self.observations.push(observation);
+    fn record(&mut self, observation: Observation) -> Result<(), RunError> {
+        let line = JournalLine { trial: self.planned.trial, observation };
+        self.lab.journal.write(&line)?;
+        self.observations.push(line);
         Ok(())
     }
 }

@@ -15,11 +15,11 @@ use super::{Options, Server};
 use crate::certs::{Certs, CertsError};
 use crate::transport::{Configuration, ConfigureError};
 use crate::trial::clock::monotonic_nanos;
-use crate::trial::observation::UsageAt;
+use crate::trial::fact::UsageAt;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{FaultAct, StuckDirection};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Alpn, Down, Fact, Role, TrialMessage, Up};
+use crate::trial::{Alpn, Down, Observation, Role, ServerFact, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
 
 /// How long connections may take to end once they are told to.
@@ -49,10 +49,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     let live = Live::default();
     let sink = {
         let (output, live) = (output.clone(), live.clone());
-        Sink::new(move |fact| {
+        Sink::new(move |observation: Observation<ServerFact>| {
             // Told before it counts: the last end is what `done` waits for, and after `done` nothing is told.
-            let change = Live::change(&fact);
-            output.record(fact);
+            let change = Live::change(&observation.fact);
+            output.record(observation);
             live.count(change);
         })
     };
@@ -132,10 +132,10 @@ struct LiveCount {
 }
 
 impl Live {
-    fn change(fact: &Fact) -> i64 {
+    fn change(fact: &ServerFact) -> i64 {
         match fact {
-            Fact::Connected { .. } | Fact::Attached { .. } => 1,
-            Fact::Disconnected { .. } | Fact::Detached { .. } => -1,
+            ServerFact::Connected { .. } | ServerFact::Attached { .. } => 1,
+            ServerFact::Disconnected { .. } | ServerFact::Detached { .. } => -1,
             _ => 0,
         }
     }

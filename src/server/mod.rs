@@ -27,9 +27,9 @@ use crate::admission::Token;
 use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::transport::Configuration;
-use crate::trial::Alpn;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, Heartbeat, ServerSettings};
+use crate::trial::{Alpn, ServerFact};
 use crate::units::Settable;
 use crate::wire::h3::QuicOptions;
 use crate::wire::tcp::TcpOptions;
@@ -65,7 +65,7 @@ pub struct Options {
     /// How it lies, if it does.
     pub rig: Option<Rig>,
     /// Where its facts go.
-    pub sink: Sink,
+    pub sink: Sink<ServerFact>,
 }
 
 /// Reads what a server has done so far.

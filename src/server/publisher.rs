@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::feed::{Feed, payload};
-use crate::trial::Fact;
+use crate::trial::ServerFact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
-use crate::trial::observation::UsageAt;
+use crate::trial::fact::UsageAt;
 use crate::trial::pace::{PacedThread, Woken};
 use crate::trial::schedule;
 use crate::trial::settings::{Direction, Workload};
@@ -27,7 +27,7 @@ impl Publisher {
         seed: u64,
         go: u64,
         feeds: Vec<Arc<Feed>>,
-        sink: Sink,
+        sink: Sink<ServerFact>,
         since: u64,
         read: impl Fn(UsageAt) + Send + 'static,
     ) -> Self {
@@ -58,7 +58,7 @@ impl Publisher {
                     let t = monotonic_nanos();
                     let published = feed.publish_with("message", data, unix_micros(), census);
                     let (feed, id) = (feed.name().to_owned(), published.id.to_string());
-                    sink.record(Fact::Published { t, feed, id, event, scheduled, census });
+                    sink.record_at(t, ServerFact::Published { feed, id, event, scheduled, census });
                 }
             }
             read(UsageAt::Census);

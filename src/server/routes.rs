@@ -18,6 +18,7 @@ use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
     SubscriptionRequest, Transport,
 };
+use crate::trial::ServerFact;
 use crate::trial::rig::Rig;
 use crate::wire::exchange::BodyError;
 use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
@@ -43,7 +44,7 @@ pub(super) struct Routes {
     pages: Option<Pages>,
     transports: Arc<Configuration>,
     rig: Option<Rig>,
-    sink: Sink,
+    sink: Sink<ServerFact>,
     requests: AtomicU64,
     refused: Bound,
     /// The status that all who subscribe are answered with instead of a feed; 0: none.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::metric;
 use super::record::Record;
 use super::sample::Sample;
-use crate::trial::observation::Outcome;
-use crate::trial::{Fact, Observation, Plan, PlannedTrial};
+use crate::trial::fact::Outcome;
+use crate::trial::{ClientFact, Fact, JournalLine, Plan, PlannedTrial};
 
 /// What the twins' medians are compared in.
 const COMPARED: &str = "latency";
@@ -81,9 +81,9 @@ pub struct ClientClock {
 pub fn calibrate(
     idle: Option<f64>,
     twins: &[PlannedTrial; 2],
-    calibrated: &[Observation],
+    calibrated: &[JournalLine],
     plan: &Plan,
-    observations: &[Observation],
+    journal: &[JournalLine],
 ) -> Calibration {
     let records = twins.each_ref().map(|planned| Record::new(planned, calibrated));
     let publisher = records.iter().flat_map(Record::lateness).collect();
@@ -93,7 +93,7 @@ pub fn calibrate(
         aa: None,
         publisher_lateness: lateness(publisher),
         recorder_lateness: lateness(recorder),
-        clocks: clocks(plan, observations),
+        clocks: clocks(plan, journal),
         notes: Vec::new(),
     };
     match compare(&records) {
@@ -127,13 +127,15 @@ fn lateness(millis: Vec<f64>) -> Option<Lateness> {
 }
 
 /// One entry per client that sent its clock, in order of name.
-fn clocks(plan: &Plan, observations: &[Observation]) -> Vec<ClientClock> {
+fn clocks(plan: &Plan, journal: &[JournalLine]) -> Vec<ClientClock> {
     let clients: BTreeMap<u32, &str> =
         plan.trials.iter().map(|planned| (planned.trial, planned.settings.client.as_str())).collect();
     let mut clocks: BTreeMap<&str, ClientClock> = BTreeMap::new();
-    for observation in observations {
-        let Fact::Clock { uncertainty, step, visibility, isolated, .. } = &observation.fact else { continue };
-        let Some(client) = clients.get(&observation.trial) else { continue };
+    for JournalLine { trial, observation } in journal {
+        let Fact::Client(ClientFact::Clock { uncertainty, step, visibility, isolated, .. }) = &observation.fact else {
+            continue;
+        };
+        let Some(client) = clients.get(trial) else { continue };
         let worst = clocks.entry(client).or_insert_with(|| ClientClock {
             client: (*client).to_owned(),
             step: *step,
@@ -155,21 +157,19 @@ fn clocks(plan: &Plan, observations: &[Observation]) -> Vec<ClientClock> {
 mod tests {
     use super::*;
     use crate::stats::rig::{MS, RecordedTrial};
-    use crate::trial::{Alpn, Source};
+    use crate::trial::{Alpn, LabFact};
 
     /// A trial whose event was `late` ms late and `under_way` ms under way, recorded 3 ms late.
     fn twin(trial: u32, late: u64, under_way: u64) -> RecordedTrial {
         let mut rig = RecordedTrial::of(trial, 0, "native", Alpn::H2);
         rig.attach(0, 1).open(0).publish_late(0, late * MS).wait(under_way).receive(0, 0);
-        let fact = Fact::Recorded { t: 1, late: vec![3 * MS, 3 * MS] };
-        rig.observations.push(Observation { trial, from: Source::Lab, fact });
+        rig.fact_at(1, LabFact::Recorded { late: vec![3 * MS, 3 * MS] });
         rig.end(Outcome::Completed, None);
         rig
     }
 
     fn of(twins: &[RecordedTrial; 2], run: &[RecordedTrial]) -> Calibration {
-        let observations =
-            |rigs: &[RecordedTrial]| rigs.iter().flat_map(|rig| rig.observations.clone()).collect::<Vec<_>>();
+        let observations = |rigs: &[RecordedTrial]| rigs.iter().flat_map(|rig| rig.journal.clone()).collect::<Vec<_>>();
         let (plan, own) = RecordedTrial::plan(run, Vec::new());
         calibrate(Some(97.0), &twins.each_ref().map(|rig| rig.planned.clone()), &observations(twins), &plan, &own)
     }

@@ -18,7 +18,7 @@ use self::repeats::Decision;
 use super::number;
 use super::result::{ClaimResult, ClientResult, Entry, TrialResult, Verdict, trials};
 use super::sample::median;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::{Claim, Plan};
 
 impl ClaimResult {

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::result::Verdict;
 use super::sample::WANTED;
 use super::{Group, GroupEntry, Summary, metric, number};
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::{Levels, Plan};
 
 /// One of the two runs.

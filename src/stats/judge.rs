@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::record::{Record, millis};
 use super::{metric, number};
 use crate::trial::settings::{CountsRule, DeliveryRule};
-use crate::trial::{Observation, PlannedTrial};
+use crate::trial::{JournalLine, PlannedTrial};
 
 /// Judges a trial that ran to its end by what was observed in it. The error says with the numbers what broke:
 /// one sentence for each rule.
 ///
 /// Wrong content, an id never published, a stream on another ALPN than the protocol's, a receipt that nobody asked
 /// for and what was seen before its cause always break; counts and delivery as the trial's `expect` says.
-pub fn judge(planned: &PlannedTrial, observations: &[Observation]) -> Result<(), String> {
-    let record = Record::new(planned, observations);
+pub fn judge(planned: &PlannedTrial, journal: &[JournalLine]) -> Result<(), String> {
+    let record = Record::new(planned, journal);
     let rules = [wrong_content, never_published, other_alpn, nobody_asked, before_published, before_asked];
     let mut broken: Vec<String> = rules.iter().filter_map(|rule| rule(planned, &record)).collect();
     if planned.settings.expect.counts == CountsRule::Equal {
@@ -167,10 +167,10 @@ fn subs(all: &BTreeSet<u32>) -> String {
 mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
-    use crate::trial::{Alpn, Fact};
+    use crate::trial::{Alpn, ClientFact, LabFact};
 
     fn verdict(rig: &RecordedTrial) -> String {
-        judge(&rig.planned, &rig.observations).err().unwrap_or_default()
+        judge(&rig.planned, &rig.journal).err().unwrap_or_default()
     }
 
     fn held() -> RecordedTrial {
@@ -187,8 +187,8 @@ mod tests {
         let mut rig = held();
         let (ids, wrong) = (vec!["k3f0-1".to_owned()], vec!["k3f0-1".to_owned()]);
         rig.planned.settings.expect.delivery = DeliveryRule::Observe;
-        let t = vec![rig.now()];
-        rig.fact(Fact::Received { t, sub: 2, ids, wrong });
+        let times = vec![rig.now()];
+        rig.fact(ClientFact::Received { times, sub: 2, ids, wrong });
         assert_eq!(
             verdict(&rig),
             "1 event arrived with content that was not published, the first k3f0-1 at subscription 2"
@@ -208,7 +208,7 @@ mod tests {
         rig.planned.settings.expect.delivery = DeliveryRule::Observe;
         rig.receive_id(1, "k3f0-2000");
         assert!(verdict(&rig).contains("never published"), "{}", verdict(&rig));
-        rig.fact(Fact::Fault { t: 1, fault: "kill-server".to_owned() });
+        rig.fact_at(1, LabFact::Fault { fault: "kill-server".to_owned() });
         assert_eq!(verdict(&rig), "");
         rig.receive_id(1, "zzzz-9");
         assert!(verdict(&rig).contains("1 receipt of an event that was never published"), "{}", verdict(&rig));
@@ -263,7 +263,7 @@ mod tests {
     fn what_comes_of_a_subscription_before_it_was_asked_for_is_flagged() {
         let mut rig = held();
         let asked = rig.now();
-        rig.fact(Fact::Opened { t: asked - 1, sub: 9 }).request(9);
+        rig.fact_at(asked - 1, ClientFact::Opened { sub: 9 }).request(9);
         assert!(verdict(&rig).contains("says `opened` of subscription 9"), "{}", verdict(&rig));
     }
 

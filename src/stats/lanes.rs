@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::record::{Record, RecordedSubscription, millis};
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::settings::{Credentials, Urls, Workload};
-use crate::trial::{Alpn, Levels, Observation, Plan, PlannedTrial, SubscriptionPlan};
+use crate::trial::{Alpn, JournalLine, Levels, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The connections of one trial. Times are milliseconds from the first subscription that was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,10 +52,10 @@ pub type Asked<'a> = &'a dyn Fn(&PlannedTrial) -> Vec<SubscriptionPlan>;
 
 /// The lanes of each combination's first completed trial, or else of its first one with a stream, in the order of
 /// the plan. Combinations without a stream have none.
-pub fn lanes(plan: &Plan, observations: &[Observation], asked: Asked<'_>) -> Vec<TrialLanes> {
-    let mut by_trial: BTreeMap<u32, Vec<&Observation>> = BTreeMap::new();
-    for observation in observations {
-        by_trial.entry(observation.trial).or_default().push(observation);
+pub fn lanes(plan: &Plan, journal: &[JournalLine], asked: Asked<'_>) -> Vec<TrialLanes> {
+    let mut by_trial: BTreeMap<u32, Vec<&JournalLine>> = BTreeMap::new();
+    for line in journal {
+        by_trial.entry(line.trial).or_default().push(line);
     }
     // One entry per combination: the lanes, and whether the trial was completed.
     let mut chosen: Vec<(TrialLanes, bool)> = Vec::new();

@@ -4,9 +4,9 @@ mod life;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::trial::observation::{Outcome, UsageAt};
+use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
-use crate::trial::{Alpn, Dialect, Exchanges, Fact, Observation, PlannedTrial};
+use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
 
@@ -153,14 +153,18 @@ pub(super) struct Usage {
 
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
-    pub(super) fn new(planned: &PlannedTrial, observations: impl IntoIterator<Item = &'a Observation>) -> Self {
+    pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
         let polled = planned.promises.exchanges == Exchanges::Periodic;
         let mut record = Self { identical, polled, direction: workload.direction, ..Self::default() };
         let mut detached = Vec::new();
-        for observation in observations.into_iter().filter(|o| o.trial == planned.trial) {
-            record.take(planned.trial, &observation.fact, &mut detached);
+        for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
+            match &observation.fact {
+                Fact::Client(fact) => record.take_clients(observation.t, fact),
+                Fact::Server(fact) => record.take_servers(planned.trial, observation.t, fact, &mut detached),
+                Fact::Lab(fact) => record.take_labs(observation.t, fact),
+            }
         }
         record.attachments.sort_by_key(|attachment| attachment.t);
         record.probes_sent.sort_unstable();
@@ -187,74 +191,88 @@ impl<'a> Record<'a> {
         self.steps.entry(sub).or_default().push((t, step));
     }
 
-    fn take(&mut self, trial: u32, fact: &'a Fact, detached: &mut Vec<(u64, u64)>) {
+    fn take_clients(&mut self, t: u64, fact: &'a ClientFact) {
         match fact {
-            Fact::Requested { t, sub } => {
-                self.requested.entry(*sub).or_insert(*t);
-                self.step(*sub, *t, Step::Requested);
+            ClientFact::Requested { sub } => {
+                self.requested.entry(*sub).or_insert(t);
+                self.step(*sub, t, Step::Requested);
             }
-            Fact::Opened { t, sub } => {
-                self.opened.entry(*sub).or_insert(*t);
-                self.step(*sub, *t, Step::Opened);
+            ClientFact::Opened { sub } => {
+                self.opened.entry(*sub).or_insert(t);
+                self.step(*sub, t, Step::Opened);
             }
-            Fact::Closed { t, sub, reason } => {
-                self.closed.entry(*sub).or_insert((*t, reason));
-                self.step(*sub, *t, Step::Closed);
+            ClientFact::Closed { sub, reason } => {
+                self.closed.entry(*sub).or_insert((t, reason));
+                self.step(*sub, t, Step::Closed);
             }
-            Fact::Sent { t, sub, event, scheduled } => {
-                self.sent.insert(*event, Sent { t: *t, sub: *sub, scheduled: *scheduled });
+            ClientFact::Sent { sub, event, scheduled } => {
+                self.sent.insert(*event, Sent { t, sub: *sub, scheduled: *scheduled });
             }
-            Fact::Received { t, sub, ids, wrong } => {
-                let receipts = ids.iter().zip(t).map(|(id, &t)| Receipt { t, id });
+            ClientFact::Received { times, sub, ids, wrong } => {
+                let receipts = ids.iter().zip(times).map(|(id, &t)| Receipt { t, id });
                 self.received.entry(*sub).or_default().extend(receipts);
                 self.wrong.extend(wrong.iter().map(|id| (*sub, id.as_str())));
             }
-            Fact::Buffered { sub, most, .. } => {
+            ClientFact::Buffered { sub, most } => {
                 let buffered = self.buffered.entry(*sub).or_default();
                 *buffered = (*most).max(*buffered);
             }
-            Fact::ProbeSent { t } => self.probes_sent.push(*t),
-            Fact::ProbeAnswered { t, status } => self.probes_answered.push((*t, *status)),
-            Fact::BesideSent { t, actor } => self.beside_sent.entry(*actor).or_default().push(*t),
-            Fact::BesideAnswered { t, actor, .. } => self.beside_answered.entry(*actor).or_default().push(*t),
-            Fact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
-            Fact::Connected { conn, .. } => {
+            ClientFact::ProbeSent => self.probes_sent.push(t),
+            ClientFact::ProbeAnswered { status } => self.probes_answered.push((t, *status)),
+            ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),
+            ClientFact::BesideAnswered { actor, .. } => self.beside_answered.entry(*actor).or_default().push(t),
+            ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
+            // What was missed is counted from what came.
+            ClientFact::Gap { .. } => {}
+        }
+    }
+
+    fn take_servers(&mut self, trial: u32, t: u64, fact: &'a ServerFact, detached: &mut Vec<(u64, u64)>) {
+        match fact {
+            ServerFact::Connected { conn, .. } => {
                 self.connections.entry(*conn).or_insert(RecordedConnection { requests: None });
             }
-            Fact::Disconnected { conn, requests, .. } => {
+            ServerFact::Disconnected { conn, requests } => {
                 self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
             }
-            Fact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
-            Fact::Attached { t, conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
-                let (t, conn, stream, alpn, sub) = (*t, *conn, *stream, *alpn, *sub);
+            ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
+            ServerFact::Attached { conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
+                let (conn, stream, alpn, sub) = (*conn, *stream, *alpn, *sub);
                 self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, sub, feed });
             }
-            Fact::Detached { t, stream, tag, .. } if *tag == Some(trial) => detached.push((*t, *stream)),
-            Fact::Published { t, feed, id, event, scheduled, census } => {
-                let (t, event, scheduled) = (*t, *event, *scheduled);
+            ServerFact::Detached { stream, tag, .. } if *tag == Some(trial) => detached.push((t, *stream)),
+            ServerFact::Published { feed, id, event, scheduled, census } => {
+                let (event, scheduled) = (*event, *scheduled);
                 self.published.insert(id, Publication { t, feed, event, scheduled, by: None });
                 if *census {
                     self.census.insert(feed, Census { t, id });
                 }
             }
-            Fact::Written { stream, sub, id, .. } => _ = self.written.insert((*stream, *sub, id)),
-            Fact::Usage { at, cpu, resident, sent, received, .. } => {
+            ServerFact::Written { stream, sub, id } => _ = self.written.insert((*stream, *sub, id)),
+            ServerFact::Usage { at, cpu, resident, sent, received, .. } => {
                 let (cpu, resident, bytes) = (*cpu, *resident, sent + received);
                 self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
-            Fact::Machine { idle, udp_dropped, .. } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
-            Fact::Recorded { late, .. } => self.recorded_late = late,
-            Fact::Fault { t, fault } => {
+            // Another trial's, or for people who read journals.
+            ServerFact::Attached { .. } | ServerFact::Detached { .. } | ServerFact::BoundReached { .. } => {}
+        }
+    }
+
+    fn take_labs(&mut self, t: u64, fact: &'a LabFact) {
+        match fact {
+            LabFact::Machine { idle, udp_dropped } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
+            LabFact::Recorded { late } => self.recorded_late = late,
+            LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
-                self.faults_begun.extend(kind.map(|kind| (*t, kind)));
+                self.faults_begun.extend(kind.map(|kind| (t, kind)));
                 if kind.is_some_and(FaultKind::kills_server) {
-                    self.server_killed.push(*t);
+                    self.server_killed.push(t);
                 }
             }
-            Fact::FaultEnded { t, .. } => self.faults_ended.push(*t),
-            Fact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
-            Fact::Outcome { outcome, reason, .. } => self.outcome = Some((*outcome, reason.as_deref())),
-            _ => {}
+            LabFact::FaultEnded { .. } => self.faults_ended.push(t),
+            LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
+            LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
+            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::number;
 use crate::trial::Levels;
 use crate::trial::claim::ClaimSource;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 
 /// A run's summary: `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,17 +2,19 @@
 
 use crate::stats::metric::Metric;
 use crate::stats::{Entry, TrialResult, summarise};
-use crate::trial::observation::{Outcome, UsageAt};
-use crate::trial::{Alpn, Claim, Fact, Levels, Observation, Plan, PlannedTrial, Promises, Settings, Source};
+use crate::trial::fact::{Outcome, UsageAt};
+use crate::trial::{
+    Alpn, Claim, ClientFact, Fact, JournalLine, LabFact, Levels, Plan, PlannedTrial, Promises, ServerFact, Settings,
+};
 
 /// Nanoseconds of a millisecond.
 pub(crate) const MS: u64 = 1_000_000;
 
-/// One trial's observations, and the clock that the next one will carry.
+/// One trial's journal, and the clock that the next one will carry.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordedTrial {
     pub(crate) planned: PlannedTrial,
-    pub(crate) observations: Vec<Observation>,
+    pub(crate) journal: Vec<JournalLine>,
     now: u64,
     /// Feed, id and schedule of what was published, in order.
     published: Vec<(String, String, u64)>,
@@ -32,7 +34,7 @@ impl RecordedTrial {
             ("protocol".to_owned(), settings.protocol.to_string().into()),
         ]);
         let planned = PlannedTrial { trial, repeat, seed: 1, levels, settings, promises: Promises::default() };
-        Self { planned, observations: Vec::new(), now: 1_000 * MS, published: Vec::new() }
+        Self { planned, journal: Vec::new(), now: 1_000 * MS, published: Vec::new() }
     }
 
     /// A trial where `open` of `asked` subscriptions got all of one event and the census, completed.
@@ -51,7 +53,7 @@ impl RecordedTrial {
         rig
     }
 
-    pub(crate) fn plan(rigs: &[Self], claims: Vec<Claim>) -> (Plan, Vec<Observation>) {
+    pub(crate) fn plan(rigs: &[Self], claims: Vec<Claim>) -> (Plan, Vec<JournalLine>) {
         let plan = Plan {
             version: Plan::VERSION,
             experiment: "rigged".to_owned(),
@@ -62,22 +64,28 @@ impl RecordedTrial {
             claims,
             trials: rigs.iter().map(|rig| rig.planned.clone()).collect(),
         };
-        (plan, rigs.iter().flat_map(|rig| rig.observations.clone()).collect())
+        (plan, rigs.iter().flat_map(|rig| rig.journal.clone()).collect())
     }
 
     pub(crate) fn result(&self) -> TrialResult {
         let mut rig = self.clone();
         rig.end(Outcome::Completed, None);
-        let (plan, observations) = Self::plan(&[rig], Vec::new());
-        summarise(&plan, &observations).trials.remove(0)
+        let (plan, journal) = Self::plan(&[rig], Vec::new());
+        summarise(&plan, &journal).trials.remove(0)
     }
 
     pub(crate) fn metric(&self, metric: &Metric) -> Entry {
         self.result().metrics.remove(metric.name).unwrap()
     }
 
-    fn record(&mut self, from: Source, fact: impl FnOnce(u64) -> Fact) -> &mut Self {
-        self.observations.push(Observation { trial: self.planned.trial, from, fact: fact(self.now) });
+    /// This was observed now.
+    pub(crate) fn fact(&mut self, fact: impl Into<Fact>) -> &mut Self {
+        self.fact_at(self.now, fact)
+    }
+
+    /// It was observed at this time.
+    pub(crate) fn fact_at(&mut self, t: u64, fact: impl Into<Fact>) -> &mut Self {
+        self.journal.push(JournalLine::at(self.planned.trial, t, fact));
         self
     }
 
@@ -87,11 +95,7 @@ impl RecordedTrial {
 
     /// Subscription `sub` sends event `event` now.
     pub(crate) fn send(&mut self, sub: u32, event: u32) -> &mut Self {
-        self.record(Source::Client, |t| Fact::Sent { t, sub, event, scheduled: t })
-    }
-
-    pub(crate) fn fact(&mut self, fact: Fact) -> &mut Self {
-        self.record(Source::Client, |_| fact)
+        self.fact(ClientFact::Sent { sub, event, scheduled: self.now })
     }
 
     pub(crate) fn wait(&mut self, ms: u64) -> &mut Self {
@@ -101,65 +105,58 @@ impl RecordedTrial {
 
     pub(crate) fn start(&mut self, version: &str) -> &mut Self {
         let (role, version) = ("client".to_owned(), Some(version.to_owned()));
-        self.record(Source::Lab, |t| Fact::Started { t, role, pid: 1, version })
+        self.fact(LabFact::Started { role, pid: 1, version })
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome, reason: Option<&str>) -> &mut Self {
         let reason = reason.map(str::to_owned);
-        self.record(Source::Lab, |t| Fact::Outcome { t, outcome, reason })
+        self.fact(LabFact::Outcome { outcome, reason })
     }
 
     pub(crate) fn request(&mut self, sub: u32) -> &mut Self {
-        self.record(Source::Client, |t| Fact::Requested { t, sub })
+        self.fact(ClientFact::Requested { sub })
     }
 
     pub(crate) fn open(&mut self, sub: u32) -> &mut Self {
-        self.record(Source::Client, |t| Fact::Opened { t, sub })
+        self.fact(ClientFact::Opened { sub })
     }
 
     pub(crate) fn close(&mut self, sub: u32) -> &mut Self {
-        self.record(Source::Client, |t| Fact::Closed { t, sub, reason: "closed by the rig".to_owned() })
+        self.fact(ClientFact::Closed { sub, reason: "closed by the rig".to_owned() })
     }
 
     pub(crate) fn clock(&mut self, uncertainty: u64) -> &mut Self {
         let visibility = "visible".to_owned();
-        self.record(Source::Client, |t| Fact::Clock {
-            t,
-            page: 0,
-            uncertainty,
-            step: 5_000,
-            visibility,
-            isolated: true,
-        })
+        self.fact(ClientFact::Clock { page: 0, uncertainty, step: 5_000, visibility, isolated: true })
     }
 
     pub(crate) fn buffered(&mut self, sub: u32, most: u64) -> &mut Self {
-        self.record(Source::Client, |t| Fact::Buffered { t, sub, most })
+        self.fact(ClientFact::Buffered { sub, most })
     }
 
     pub(crate) fn probe_sent(&mut self) -> &mut Self {
-        self.record(Source::Client, |t| Fact::ProbeSent { t })
+        self.fact(ClientFact::ProbeSent)
     }
 
     pub(crate) fn probe_answered(&mut self, status: u16) -> &mut Self {
-        self.record(Source::Client, |t| Fact::ProbeAnswered { t, status })
+        self.fact(ClientFact::ProbeAnswered { status })
     }
 
     pub(crate) fn beside_sent(&mut self, actor: u32) -> &mut Self {
-        self.record(Source::Client, |t| Fact::BesideSent { t, actor })
+        self.fact(ClientFact::BesideSent { actor })
     }
 
     pub(crate) fn beside_answered(&mut self, actor: u32, how: &str) -> &mut Self {
         let how = how.to_owned();
-        self.record(Source::Client, |t| Fact::BesideAnswered { t, actor, how })
+        self.fact(ClientFact::BesideAnswered { actor, how })
     }
 
     pub(crate) fn connect(&mut self, conn: u64) -> &mut Self {
-        self.record(Source::Server, |t| Fact::Connected { t, conn, alpn: Alpn::H2 })
+        self.fact(ServerFact::Connected { conn, alpn: Alpn::H2 })
     }
 
     pub(crate) fn disconnect(&mut self, conn: u64, requests: u64) -> &mut Self {
-        self.record(Source::Server, |t| Fact::Disconnected { t, conn, requests })
+        self.fact(ServerFact::Disconnected { conn, requests })
     }
 
     pub(crate) fn attach(&mut self, sub: u32, conn: u64) -> &mut Self {
@@ -184,19 +181,19 @@ impl RecordedTrial {
         self.now += 1000;
         let (tag, alpn) = (Some(self.planned.trial), self.planned.settings.protocol.alpn);
         let feed = "f0".into();
-        self.record(Source::Server, |t| Fact::Attached { t, conn, stream, alpn, tag, sub: None, feed })
+        self.fact(ServerFact::Attached { conn, stream, alpn, tag, sub: None, feed })
     }
 
     fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
         self.now += 1000;
         let feed = feed.into();
-        self.record(Source::Server, |t| Fact::Attached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
+        self.fact(ServerFact::Attached { conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     pub(crate) fn detach(&mut self, sub: u32, conn: u64) -> &mut Self {
         self.now += 1000;
         let (tag, alpn, feed) = (Some(self.planned.trial), self.planned.settings.protocol.alpn, "f0".into());
-        self.record(Source::Server, |t| Fact::Detached { t, conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
+        self.fact(ServerFact::Detached { conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
     }
 
     /// Publishes event `event` of `f0`, due now.
@@ -221,7 +218,7 @@ impl RecordedTrial {
     pub(crate) fn publish_as(&mut self, id: &str, event: u32) -> &mut Self {
         self.now += 1000;
         let (feed, id) = ("f0".into(), id.to_owned());
-        self.record(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled: t, census: false })
+        self.fact(ServerFact::Published { feed, id, event, scheduled: self.now, census: false })
     }
 
     fn published(&mut self, feed: &str, event: u32, late: u64, census: bool) -> &mut Self {
@@ -230,13 +227,13 @@ impl RecordedTrial {
         let id = format!("k3{feed}-{}", event + 1);
         self.published.push((feed.to_owned(), id.clone(), scheduled));
         let feed = feed.into();
-        self.record(Source::Server, |t| Fact::Published { t, feed, id, event, scheduled, census })
+        self.fact(ServerFact::Published { feed, id, event, scheduled, census })
     }
 
     pub(crate) fn write(&mut self, subs: &[u32]) -> &mut Self {
         let id = self.published.last().unwrap().1.clone();
         for &sub in subs {
-            self.record(Source::Server, |t| Fact::Written { t, stream: sub.into(), sub: Some(sub), id: id.clone() });
+            self.fact(ServerFact::Written { stream: sub.into(), sub: Some(sub), id: id.clone() });
         }
         self
     }
@@ -244,7 +241,7 @@ impl RecordedTrial {
     pub(crate) fn write_nameless(&mut self, streams: &[u64]) -> &mut Self {
         let id = self.published.last().unwrap().1.clone();
         for &stream in streams {
-            self.record(Source::Server, |t| Fact::Written { t, stream, sub: None, id: id.clone() });
+            self.fact(ServerFact::Written { stream, sub: None, id: id.clone() });
         }
         self
     }
@@ -258,13 +255,13 @@ impl RecordedTrial {
     pub(crate) fn receive_at(&mut self, sub: u32, event: u32, after: i64) -> &mut Self {
         let id = format!("k3f0-{}", event + 1);
         let due = self.published.iter().find(|published| published.1 == id).unwrap().2;
-        let (t, wrong) = (vec![due.checked_add_signed(after).unwrap()], Vec::new());
-        self.record(Source::Client, |_| Fact::Received { t, sub, ids: vec![id], wrong })
+        let (times, wrong) = (vec![due.checked_add_signed(after).unwrap()], Vec::new());
+        self.fact(ClientFact::Received { times, sub, ids: vec![id], wrong })
     }
 
     pub(crate) fn receive_id(&mut self, sub: u32, id: &str) -> &mut Self {
         let ids = vec![id.to_owned()];
-        self.record(Source::Client, |t| Fact::Received { t: vec![t], sub, ids, wrong: Vec::new() })
+        self.fact(ClientFact::Received { times: vec![self.now], sub, ids, wrong: Vec::new() })
     }
 
     /// It receives what was published last.
@@ -289,14 +286,14 @@ impl RecordedTrial {
 
     /// What the machine had left: percent idle, and datagrams dropped.
     pub(crate) fn machine(&mut self, idle: f64, dropped: u64) -> &mut Self {
-        self.record(Source::Lab, |t| Fact::Machine { t, idle: Some(idle), udp_dropped: Some(dropped) })
+        self.fact(LabFact::Machine { idle: Some(idle), udp_dropped: Some(dropped) })
     }
 
     pub(crate) fn usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
-        self.record(Source::Server, |t| Fact::Usage { t, at, cpu, resident, requests: 0, sent: 0, received: 0 })
+        self.fact(ServerFact::Usage { at, cpu, resident, requests: 0, sent: 0, received: 0 })
     }
 
     pub(crate) fn traffic(&mut self, at: UsageAt, sent: u64, received: u64) -> &mut Self {
-        self.record(Source::Server, |t| Fact::Usage { t, at, cpu: 0, resident: 0, requests: 0, sent, received })
+        self.fact(ServerFact::Usage { at, cpu: 0, resident: 0, requests: 0, sent, received })
     }
 }

@@ -7,15 +7,15 @@ use super::record::Record;
 use super::result::{Entry, Group, GroupEntry, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
 use super::{claim, number};
-use crate::trial::observation::Outcome;
-use crate::trial::{Alpn, Observation, Plan, PlannedTrial};
+use crate::trial::fact::Outcome;
+use crate::trial::{Alpn, JournalLine, Plan, PlannedTrial};
 
 /// Computes every metric of every trial, folds repeats, and decides the claims. The same plan and observations
 /// always give the same summary.
-pub fn summarise(plan: &Plan, observations: &[Observation]) -> Summary {
-    let mut by_trial: BTreeMap<u32, Vec<&Observation>> = BTreeMap::new();
-    for observation in observations {
-        by_trial.entry(observation.trial).or_default().push(observation);
+pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
+    let mut by_trial: BTreeMap<u32, Vec<&JournalLine>> = BTreeMap::new();
+    for line in journal {
+        by_trial.entry(line.trial).or_default().push(line);
     }
     let trials: Vec<TrialResult> = plan
         .trials
@@ -27,8 +27,8 @@ pub fn summarise(plan: &Plan, observations: &[Observation]) -> Summary {
     Summary { experiment: plan.experiment.clone(), seed: plan.seed, trials, groups, claims }
 }
 
-fn trial(planned: &PlannedTrial, observations: &[&Observation]) -> TrialResult {
-    let record = Record::new(planned, observations.iter().copied());
+fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
+    let record = Record::new(planned, journal.iter().copied());
     // A lab that was killed wrote no outcome; the trial must not vanish for it.
     let (outcome, reason) = record.outcome.map_or_else(
         || (Outcome::Failed, Some("the run ended before this trial did".to_owned())),
@@ -157,7 +157,7 @@ mod tests {
         let first = serde_json::to_string_pretty(&summarise(&plan, &observations)).unwrap();
         let plan: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
         let lines: Vec<String> = observations.iter().map(|o| serde_json::to_string(o).unwrap()).collect();
-        let observations: Vec<Observation> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let observations: Vec<JournalLine> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(serde_json::to_string_pretty(&summarise(&plan, &observations)).unwrap(), first);
         let read: Summary = serde_json::from_str(&first).unwrap();
         assert_eq!(serde_json::to_string_pretty(&read).unwrap(), first);

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{FeedReader, Receipts, ServerMessage, json};
 use crate::feed::{CursorItem, Encoding, EventId};
+use crate::trial::ServerFact;
 use crate::wire::{Bound, ResponseBody, Sink};
 
 /// How many events one answer holds at most.
@@ -71,7 +72,7 @@ impl Batch {
     }
 
     /// The answer. One that is full may have left something: that is told, and counted.
-    pub(super) fn response(&self, last: EventId, sink: &Sink) -> http::Response<ResponseBody> {
+    pub(super) fn response(&self, last: EventId, sink: &Sink<ServerFact>) -> http::Response<ResponseBody> {
         let full = self.is_full();
         if full {
             CUT.reached(sink);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::feed::{EventId, Feed, MAX_EVENT_BYTES, payload};
-use crate::trial::Fact;
+use crate::trial::ServerFact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::wire::Sink;
 
@@ -13,7 +13,7 @@ pub struct Publishing {
     /// The feed.
     pub feed: Arc<Feed>,
     /// Where the facts of a trial go.
-    pub sink: Sink,
+    pub sink: Sink<ServerFact>,
     /// The trial that the client says it is of.
     pub tag: Option<u32>,
 }
@@ -46,7 +46,7 @@ impl Publishing {
         let id = self.feed.publish(name, data.to_owned(), unix_micros(), false).id;
         if let Some(event) = event {
             let (feed, id) = (Arc::clone(self.feed.name()), id.to_string());
-            self.sink.record(Fact::Published { t, feed, id, event, scheduled: t, census: false });
+            self.sink.record_at(t, ServerFact::Published { feed, id, event, scheduled: t, census: false });
         }
         Ok(id)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::feed::{EventId, payload};
-use crate::trial::Fact;
+use crate::trial::ClientFact;
 use crate::trial::clock::monotonic_nanos;
 use crate::wire::Sink;
 
@@ -12,9 +12,9 @@ use crate::wire::Sink;
 #[derive(Debug)]
 pub struct Receipts {
     sub: u32,
-    sink: Sink,
+    sink: Sink<ClientFact>,
     ids: Vec<String>,
-    t: Vec<u64>,
+    times: Vec<u64>,
     wrong: Vec<String>,
     last: Option<String>,
     retry: Option<Duration>,
@@ -25,12 +25,12 @@ pub struct Receipts {
 
 impl Receipts {
     /// Of this subscription; facts go to `sink`.
-    pub fn new(sub: u32, sink: Sink) -> Self {
+    pub fn new(sub: u32, sink: Sink<ClientFact>) -> Self {
         Self {
             sub,
             sink,
             ids: Vec::new(),
-            t: Vec::new(),
+            times: Vec::new(),
             wrong: Vec::new(),
             last: None,
             retry: None,
@@ -49,13 +49,13 @@ impl Receipts {
 
     /// The subscription was asked for.
     pub fn requested(&self) {
-        self.sink.record(Fact::Requested { t: monotonic_nanos(), sub: self.sub });
+        self.sink.record(ClientFact::Requested { sub: self.sub });
     }
 
     /// The server's answer has begun.
     pub fn opened(&mut self) {
         self.opens += 1;
-        self.sink.record(Fact::Opened { t: monotonic_nanos(), sub: self.sub });
+        self.sink.record(ClientFact::Opened { sub: self.sub });
     }
 
     /// How often it has begun.
@@ -65,7 +65,7 @@ impl Receipts {
 
     /// An event came.
     pub fn received(&mut self, id: &str, data: &str) {
-        self.t.push(monotonic_nanos());
+        self.times.push(monotonic_nanos());
         let right = |id: EventId| payload::is_right(id.seq, data) || self.of_clients && payload::number(data).is_some();
         if !id.parse::<EventId>().is_ok_and(right) {
             self.wrong.push(id.to_owned());
@@ -106,18 +106,23 @@ impl Receipts {
 
     /// The server said that events are gone.
     pub fn gap(&self, missed: Option<u64>, first: Option<String>) {
-        self.sink.record(Fact::Gap { t: monotonic_nanos(), sub: self.sub, missed, first });
+        self.sink.record(ClientFact::Gap { sub: self.sub, missed, first });
     }
 
     /// The subscription ended, or failed to begin.
     pub fn closed(&self, reason: String) {
-        self.sink.record(Fact::Closed { t: monotonic_nanos(), sub: self.sub, reason });
+        self.sink.record(ClientFact::Closed { sub: self.sub, reason });
     }
 
     /// Tells what was kept back.
     pub fn tell(self) {
         if !self.ids.is_empty() {
-            self.sink.record(Fact::Received { t: self.t, sub: self.sub, ids: self.ids, wrong: self.wrong });
+            self.sink.record(ClientFact::Received {
+                times: self.times,
+                sub: self.sub,
+                ids: self.ids,
+                wrong: self.wrong,
+            });
         }
     }
 }

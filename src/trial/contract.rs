@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::observation::Observable;
 use super::settings::FaultKind;
-use super::{Alpn, Fact, Protocol, Settings};
+use super::{Alpn, Fact, Observation, Protocol, Settings};
 
 /// The version of the contract that this lab speaks.
 pub const CONTRACT: u32 = 1;
@@ -140,10 +141,10 @@ pub struct PlannedSend {
     pub at: u64,
 }
 
-/// From an end of the trial to the lab.
+/// From an end of the trial to the lab: `Up<ClientFact>` from a client, `Up<ServerFact>` from the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
-pub enum Up {
+#[serde(tag = "type", rename_all = "kebab-case", bound = "F: Observable")]
+pub enum Up<F> {
     /// The server listens.
     Listening {
         /// The ports by ALPN, `workload.ports` of each.
@@ -161,10 +162,24 @@ pub enum Up {
         reason: String,
     },
     /// Something was observed.
-    Saw(Fact),
+    Saw(Observation<F>),
     /// The last line.
     Done {
         /// How many `saw` lines were sent before it.
         sent: u64,
     },
+}
+
+impl<F: Into<Fact>> Up<F> {
+    /// The same, whoever says it.
+    pub fn of_any(self) -> Up<Fact> {
+        match self {
+            Self::Listening { ports, versions } => Up::Listening { ports, versions },
+            Self::Ready { version } => Up::Ready { version },
+            Self::Unsupported { reason } => Up::Unsupported { reason },
+            Self::Failed { reason } => Up::Failed { reason },
+            Self::Saw(observation) => Up::Saw(observation.map(Into::into)),
+            Self::Done { sent } => Up::Done { sent },
+        }
+    }
 }

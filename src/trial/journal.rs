@@ -7,7 +7,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use super::Observation;
+use super::clock::monotonic_nanos;
+use super::{Fact, JournalLine, LabFact};
+
+/// The version of the format that this lab writes, which the first line says. Journals of version 1 don't say theirs; they
+/// have the same lines otherwise.
+pub const VERSION: u32 = 2;
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum JournalError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A newer lab wrote it.
+    #[error("{}: a journal of version {version}, and this lab reads up to {VERSION}: use the lab that wrote it", path.display())]
+    Version { path: PathBuf, version: u32 },
     /// A line that isn't the last is no observation.
     #[error("{}:{line}: not an observation", path.display())]
     Line {
@@ -38,23 +46,25 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Creates the file; it must not exist yet.
+    /// Creates the file, with the line that says its version; it must not exist yet.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
         let file = OpenOptions::new().create_new(true).append(true).open(path).map_err(|source| JournalError::Io {
             operation: "create",
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { file, path: path.to_owned(), line: Vec::new() })
+        let mut journal = Self { file, path: path.to_owned(), line: Vec::new() };
+        journal.write(&JournalLine::at(0, monotonic_nanos(), LabFact::Journal { version: VERSION }))?;
+        Ok(journal)
     }
 
     /// Appends one observation.
     ///
     /// # Panics
     /// Never: an observation has no map with keys that aren't text, the only thing that JSON refuses.
-    pub fn write(&mut self, observation: &Observation) -> Result<(), JournalError> {
+    pub fn write(&mut self, line: &JournalLine) -> Result<(), JournalError> {
         self.line.clear();
-        serde_json::to_writer(&mut self.line, observation).expect("an observation is always JSON");
+        serde_json::to_writer(&mut self.line, line).expect("an observation is always JSON");
         self.line.push(b'\n');
         self.file.write_all(&self.line).map_err(|source| JournalError::Io {
             operation: "write to",
@@ -67,8 +77,8 @@ impl Journal {
 /// What was read back.
 #[derive(Debug, Default)]
 pub struct Readback {
-    /// The observations, in the order of the file.
-    pub observations: Vec<Observation>,
+    /// The lines, in the order of the file, without that which says its version.
+    pub lines: Vec<JournalLine>,
     /// Whether the last line was cut short: the lab was killed, or the disk was full.
     pub cut_short: bool,
 }
@@ -85,8 +95,14 @@ pub fn read(path: &Path) -> Result<Readback, JournalError> {
             break;
         }
         let whole = text.ends_with(b"\n");
-        match serde_json::from_slice(&text) {
-            Ok(observation) => readback.observations.push(observation),
+        match serde_json::from_slice::<JournalLine>(&text) {
+            Ok(read) => match read.observation.fact {
+                Fact::Lab(LabFact::Journal { version }) if version > VERSION => {
+                    return Err(JournalError::Version { path: path.to_owned(), version });
+                }
+                Fact::Lab(LabFact::Journal { .. }) => {}
+                _ => readback.lines.push(read),
+            },
             Err(_) if !whole => readback.cut_short = true,
             Err(source) => return Err(JournalError::Line { path: path.to_owned(), line, source }),
         }
@@ -97,28 +113,48 @@ pub fn read(path: &Path) -> Result<Readback, JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::{Fact, Source};
+    use crate::trial::{ClientFact, ServerFact};
 
     #[test]
     fn a_line_cut_short_by_a_kill_loses_nothing_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("observations.jsonl");
-        let observation = |t| Observation { trial: 1, from: Source::Client, fact: Fact::Requested { t, sub: 0 } };
+        let line = |t| JournalLine::at(1, t, ClientFact::Requested { sub: 0 });
         let mut journal = Journal::create(&path).unwrap();
-        journal.write(&observation(1)).unwrap();
-        journal.write(&observation(2)).unwrap();
+        journal.write(&line(1)).unwrap();
+        journal.write(&line(2)).unwrap();
         journal.file.write_all(b"{\"trial\":1,\"fr").unwrap();
         let back = read(&path).unwrap();
-        assert_eq!(back.observations, vec![observation(1), observation(2)]);
+        assert_eq!(back.lines, vec![line(1), line(2)]);
         assert!(back.cut_short);
     }
 
     #[test]
-    fn receipts_keep_a_time_each() {
-        let fact = Fact::Received { t: vec![5, 6], sub: 3, ids: vec!["a-1".into(), "a-2".into()], wrong: vec![] };
-        let observation = Observation { trial: 7, from: Source::Client, fact };
-        let text = serde_json::to_string(&observation).unwrap();
-        assert_eq!(text, r#"{"trial":7,"from":"client","kind":"received","t":[5,6],"sub":3,"ids":["a-1","a-2"]}"#);
-        assert_eq!(serde_json::from_str::<Observation>(&text).unwrap(), observation);
+    fn a_journal_says_its_version_and_one_that_does_not_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("observations.jsonl");
+        Journal::create(&path).unwrap();
+        let first = std::fs::read_to_string(&path).unwrap();
+        assert!(first.contains(r#""from":"lab","kind":"journal","version":2"#), "{first}");
+        assert_eq!(read(&path).unwrap().lines, []);
+
+        let old = r#"{"trial":1,"from":"client","kind":"requested","t":5,"sub":0}
+{"trial":1,"from":"client","kind":"probe-sent","t":6}
+{"trial":1,"from":"client","kind":"received","t":[7,8],"sub":0,"ids":["k-1","k-2"]}
+{"trial":1,"from":"server","kind":"bound-reached","t":9,"bound":"subscriptions","times":1}
+"#;
+        std::fs::write(&path, old).unwrap();
+        let (times, ids) = (vec![7, 8], vec!["k-1".to_owned(), "k-2".to_owned()]);
+        let expected = [
+            JournalLine::at(1, 5, ClientFact::Requested { sub: 0 }),
+            JournalLine::at(1, 6, ClientFact::ProbeSent),
+            JournalLine::at(1, 0, ClientFact::Received { times, sub: 0, ids, wrong: vec![] }),
+            JournalLine::at(1, 9, ServerFact::BoundReached { bound: "subscriptions".to_owned(), times: 1 }),
+        ];
+        assert_eq!(read(&path).unwrap().lines, expected);
+
+        std::fs::write(&path, first.replace(":2}", ":3}")).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("a journal of version 3, and this lab reads up to 2"), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Alpn, Fact};
+use super::{Alpn, ServerFact};
 
 /// The lanes of one trial. They stand still from the census on: what is closed after it was held.
 ///
@@ -35,11 +35,11 @@ pub struct Lane {
 
 impl Lanes {
     /// Takes one fact into the picture; all facts have to be this trial's.
-    pub fn apply(&mut self, fact: &Fact) {
+    pub fn apply(&mut self, fact: &ServerFact) {
         match *fact {
-            Fact::Published { census: true, .. } => self.counted = true,
+            ServerFact::Published { census: true, .. } => self.counted = true,
             _ if self.counted => {}
-            Fact::Attached { conn, stream, alpn, sub, .. } => {
+            ServerFact::Attached { conn, stream, alpn, sub, .. } => {
                 let at = self.lanes.iter().position(|lane| lane.conn == conn).unwrap_or_else(|| {
                     self.lanes.push(Lane { conn, alpn, subs: Vec::new(), streams: Vec::new() });
                     self.lanes.len() - 1
@@ -48,7 +48,7 @@ impl Lanes {
                 self.lanes[at].streams.push(stream);
                 self.open += 1;
             }
-            Fact::Detached { conn, stream, .. } => {
+            ServerFact::Detached { conn, stream, .. } => {
                 let Some(at) = self.lanes.iter().position(|lane| lane.conn == conn) else { return };
                 let lane = &mut self.lanes[at];
                 let Some(place) = lane.streams.iter().position(|of| *of == stream) else { return };
@@ -69,12 +69,12 @@ impl Lanes {
 mod tests {
     use super::*;
 
-    fn stream(conn: u64, stream: u64, sub: u32, begins: bool) -> Fact {
-        let (t, alpn, tag, sub, feed) = (0, Alpn::H2, Some(7), Some(sub), "f0".into());
+    fn stream(conn: u64, stream: u64, sub: u32, begins: bool) -> ServerFact {
+        let (alpn, tag, sub, feed) = (Alpn::H2, Some(7), Some(sub), "f0".into());
         if begins {
-            Fact::Attached { t, conn, stream, alpn, tag, sub, feed }
+            ServerFact::Attached { conn, stream, alpn, tag, sub, feed }
         } else {
-            Fact::Detached { t, conn, stream, alpn, tag, sub, feed }
+            ServerFact::Detached { conn, stream, alpn, tag, sub, feed }
         }
     }
 
@@ -99,7 +99,7 @@ mod tests {
         let mut lanes = Lanes::default();
         lanes.apply(&stream(4, 1, 0, true));
         let (feed, id) = ("f0".into(), "k3f9-1".to_owned());
-        lanes.apply(&Fact::Published { t: 1, feed, id, event: 0, scheduled: 1, census: true });
+        lanes.apply(&ServerFact::Published { feed, id, event: 0, scheduled: 1, census: true });
         let held = lanes.clone();
         lanes.apply(&stream(4, 1, 0, false));
         lanes.apply(&stream(5, 2, 1, true));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alpn, Fact};
+use super::{Alpn, ServerFact};
 
 /// How many are open now, were open at most at once, and were ever opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,20 +55,20 @@ const TRIALS: usize = 1000;
 
 impl Ledger {
     /// Takes one fact into the count; facts that are not about connections or subscriptions change nothing.
-    pub fn apply(&mut self, fact: &Fact) {
+    pub fn apply(&mut self, fact: &ServerFact) {
         match fact {
-            Fact::Connected { conn, alpn, .. } => {
+            ServerFact::Connected { conn, alpn, .. } => {
                 self.open.insert(*conn, (*alpn, None));
                 self.alpn.entry(*alpn).or_default().connections.begin();
             }
-            Fact::Disconnected { conn, .. } => {
+            ServerFact::Disconnected { conn, .. } => {
                 let Some((alpn, trial)) = self.open.remove(conn) else { return };
                 self.alpn.entry(alpn).or_default().connections.end();
                 if let Some(counts) = trial.and_then(|trial| self.trials.get_mut(&trial)) {
                     counts.connections.end();
                 }
             }
-            Fact::Attached { conn, alpn, tag, .. } => {
+            ServerFact::Attached { conn, alpn, tag, .. } => {
                 self.alpn.entry(*alpn).or_default().streams.begin();
                 let Some(trial) = *tag else { return };
                 let counts = self.trials.entry(trial).or_default();
@@ -81,7 +81,7 @@ impl Ledger {
                     self.trials.pop_first();
                 }
             }
-            Fact::Detached { alpn, tag, .. } => {
+            ServerFact::Detached { alpn, tag, .. } => {
                 self.alpn.entry(*alpn).or_default().streams.end();
                 if let Some(counts) = tag.and_then(|trial| self.trials.get_mut(&trial)) {
                     counts.streams.end();
@@ -109,18 +109,18 @@ mod tests {
         let mut ledger = Ledger::default();
         let stream = |sub, attach: bool| {
             let stream = u64::from(sub);
-            let (t, conn, alpn, tag, sub, feed) = (0, 1, Alpn::H2, Some(7), Some(sub), "f0".into());
+            let (conn, alpn, tag, sub, feed) = (1, Alpn::H2, Some(7), Some(sub), "f0".into());
             if attach {
-                Fact::Attached { t, conn, stream, alpn, tag, sub, feed }
+                ServerFact::Attached { conn, stream, alpn, tag, sub, feed }
             } else {
-                Fact::Detached { t, conn, stream, alpn, tag, sub, feed }
+                ServerFact::Detached { conn, stream, alpn, tag, sub, feed }
             }
         };
-        ledger.apply(&Fact::Connected { t: 0, conn: 1, alpn: Alpn::H2 });
+        ledger.apply(&ServerFact::Connected { conn: 1, alpn: Alpn::H2 });
         for fact in [stream(0, true), stream(1, true), stream(0, false), stream(1, false)] {
             ledger.apply(&fact);
         }
-        ledger.apply(&Fact::Disconnected { t: 0, conn: 1, requests: 2 });
+        ledger.apply(&ServerFact::Disconnected { conn: 1, requests: 2 });
         let expected = OpenCounts {
             connections: Tally { open: 0, peak: 1, total: 1 },
             streams: Tally { open: 0, peak: 2, total: 2 },

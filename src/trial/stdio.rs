@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Down, Fact, Up};
+use super::observation::Observable;
+use super::{Down, Observation, Up};
 
 /// How much is written at once, in bytes; a line that begins below it is written whole. As much as a pipe holds.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -43,13 +44,13 @@ impl Input {
 
 /// Writes the child's lines from a thread of its own, so that no measured task ever waits for the lab to read.
 #[derive(Debug, Clone)]
-pub struct Output(mpsc::Sender<Up>);
+pub struct Output<F>(mpsc::Sender<Up<F>>);
 
 /// The writing thread; joined for the last line.
 #[derive(Debug)]
 pub struct OutputThread(std::thread::JoinHandle<()>);
 
-impl Output {
+impl<F: Observable + Send + 'static> Output<F> {
     /// Starts the thread. It counts the `saw` lines and fills in `done`'s count.
     pub fn start() -> (Self, OutputThread) {
         let (sender, receiver) = mpsc::channel();
@@ -58,26 +59,26 @@ impl Output {
     }
 
     /// Sends a message; dropped when the lab has gone.
-    pub fn send(&self, message: Up) {
+    pub fn send(&self, message: Up<F>) {
         let _ = self.0.send(message);
     }
 
-    /// Sends a fact.
-    pub fn record(&self, fact: Fact) {
-        self.send(Up::Saw(fact));
+    /// Sends what was observed.
+    pub fn record(&self, observation: Observation<F>) {
+        self.send(Up::Saw(observation));
     }
 }
 
 impl OutputThread {
     /// Sends `done` and waits until all is written.
-    pub fn finish(self, output: Output) {
+    pub fn finish<F: Observable + Send + 'static>(self, output: Output<F>) {
         output.send(Up::Done { sent: 0 });
         drop(output);
         let _ = self.0.join();
     }
 }
 
-fn write_all(messages: &mpsc::Receiver<Up>) {
+fn write_all<F: Observable>(messages: &mpsc::Receiver<Up<F>>) {
     let (mut sent, mut lines) = (0, Vec::new());
     while let Ok(first) = messages.recv() {
         let (mut next, mut done) = (Some(first), false);

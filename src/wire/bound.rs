@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Sink;
-use crate::trial::Fact;
-use crate::trial::clock::monotonic_nanos;
+use crate::trial::ServerFact;
 
 /// How many times of what hardly ever happens are told one by one.
 const EACH: u64 = 100;
@@ -31,17 +30,17 @@ impl Bound {
     }
 
     /// Counts what of some bounds goes by this name.
-    pub fn reached_of(all: &[Self], name: &str, sink: &Sink) {
+    pub fn reached_of(all: &[Self], name: &str, sink: &Sink<ServerFact>) {
         if let Some(bound) = all.iter().find(|bound| bound.name == name) {
             bound.reached(sink);
         }
     }
 
     /// It was reached once more.
-    pub fn reached(&self, sink: &Sink) {
+    pub fn reached(&self, sink: &Sink<ServerFact>) {
         let times = self.times.fetch_add(1, Ordering::Relaxed) + 1;
         if times <= self.each || times.is_power_of_two() {
-            sink.record(Fact::BoundReached { t: monotonic_nanos(), bound: self.name.to_owned(), times });
+            sink.record(ServerFact::BoundReached { bound: self.name.to_owned(), times });
         }
     }
 }
@@ -56,8 +55,8 @@ mod tests {
     fn a_flood_is_told_in_few_words() {
         let told: Arc<Mutex<Vec<u64>>> = Arc::default();
         let into = Arc::clone(&told);
-        let sink = Sink::new(move |fact| {
-            if let Fact::BoundReached { times, .. } = fact {
+        let sink = Sink::new(move |observation| {
+            if let ServerFact::BoundReached { times, .. } = observation.fact {
                 into.lock().unwrap().push(times);
             }
         });

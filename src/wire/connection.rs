@@ -8,29 +8,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::feed::Event;
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Alpn, Fact};
+use crate::trial::observation::Observable;
+use crate::trial::{Alpn, Observation, ServerFact};
 use crate::wire::tcp::half_close::AnswerState;
 
-/// Where facts go. It must not block: it is called from the tasks that are measured.
-#[derive(Clone)]
-pub struct Sink(Arc<dyn Fn(Fact) + Send + Sync>);
+/// Where the facts of one end go. It must not block: it is called from the tasks that are measured.
+pub struct Sink<F>(Arc<dyn Fn(Observation<F>) + Send + Sync>);
 
-impl fmt::Debug for Sink {
+// Derived, it would ask for facts that can be cloned.
+impl<F> Clone for Sink<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F> fmt::Debug for Sink<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sink")
     }
 }
 
-impl Sink {
+impl<F: Observable> Sink<F> {
     /// Facts go to this function.
-    pub fn new(take: impl Fn(Fact) + Send + Sync + 'static) -> Self {
+    pub fn new(take: impl Fn(Observation<F>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(take))
     }
 
-    /// Hands over a fact.
-    pub fn record(&self, fact: Fact) {
-        (self.0)(fact);
+    /// Hands over what is observed now.
+    pub fn record(&self, fact: F) {
+        (self.0)(Observation::now(fact));
+    }
+
+    /// Hands over what was observed at this time, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn record_at(&self, t: u64, fact: F) {
+        (self.0)(Observation::at(t, fact));
     }
 }
 
@@ -47,15 +58,15 @@ pub struct Connection {
     pub alt_svc: Option<http::HeaderValue>,
     pub(super) answer: AnswerState,
     requests: AtomicU64,
-    sink: Sink,
+    sink: Sink<ServerFact>,
 }
 
 impl Connection {
     /// Begins the record.
-    pub fn begin(peer: IpAddr, alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink) -> Arc<Self> {
+    pub fn begin(peer: IpAddr, alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink<ServerFact>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        sink.record(Fact::Connected { t: monotonic_nanos(), conn: id, alpn });
+        sink.record(ServerFact::Connected { conn: id, alpn });
         Arc::new(Self { id, peer, alpn, alt_svc, answer: AnswerState::default(), requests: AtomicU64::new(0), sink })
     }
 
@@ -65,7 +76,7 @@ impl Connection {
     }
 
     /// Tells a fact about it.
-    pub(super) fn record(&self, fact: Fact) {
+    pub(super) fn record(&self, fact: ServerFact) {
         self.sink.record(fact);
     }
 
@@ -78,7 +89,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let requests = self.requests();
-        self.sink.record(Fact::Disconnected { t: monotonic_nanos(), conn: self.id, requests });
+        self.sink.record(ServerFact::Disconnected { conn: self.id, requests });
     }
 }
 
@@ -109,12 +120,12 @@ impl SubscriptionRecord {
     /// from then on is the subscription's.
     pub fn begin(self) -> SubscriptionGuard {
         let Self { ref connection, tag, sub, ref feed, .. } = self;
-        let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
+        let (conn, alpn) = (connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
         if self.asks_only {
             return SubscriptionGuard { stream, of: self };
         }
-        connection.sink.record(Fact::Attached { t, conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
+        connection.sink.record(ServerFact::Attached { conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
         SubscriptionGuard { stream, of: self }
     }
 }
@@ -131,7 +142,7 @@ impl SubscriptionGuard {
     pub fn written(&self, event: &Event) {
         if event.census && !self.of.silent && !self.of.asks_only && self.of.tag.is_some() {
             let (stream, sub, id) = (self.stream, self.of.sub, event.id.to_string());
-            self.of.connection.sink.record(Fact::Written { t: monotonic_nanos(), stream, sub, id });
+            self.of.connection.sink.record(ServerFact::Written { stream, sub, id });
         }
     }
 
@@ -148,8 +159,8 @@ impl Drop for SubscriptionGuard {
         if self.of.asks_only {
             return;
         }
-        let (t, conn, alpn) = (monotonic_nanos(), connection.id, connection.alpn);
+        let (conn, alpn) = (connection.id, connection.alpn);
         let (stream, feed) = (self.stream, Arc::clone(feed));
-        connection.sink.record(Fact::Detached { t, conn, stream, alpn, tag, sub, feed });
+        connection.sink.record(ServerFact::Detached { conn, stream, alpn, tag, sub, feed });
     }
 }

@@ -5,20 +5,22 @@ use std::collections::BTreeSet;
 use tokio::time::timeout;
 use transport_lab::control::PageCarrier;
 use transport_lab::trial::clock::monotonic_nanos;
-use transport_lab::trial::{Alpn, Down, Fact, Up};
+use transport_lab::trial::{Alpn, ClientFact, Down, Observation, Up};
 
 use crate::browser::{Browser, Kind};
 use crate::feed_server::{FeedServer, content};
 use crate::lab::{DEADLINE, Lab, trial};
 
+type Seen = Observation<ClientFact>;
+
 /// What the runner sees of a trial.
 struct Watched {
     carrier: PageCarrier,
-    facts: Vec<Fact>,
+    facts: Vec<Seen>,
 }
 
 impl Watched {
-    async fn next(&mut self) -> Up {
+    async fn next(&mut self) -> Up<ClientFact> {
         let line = timeout(DEADLINE, self.carrier.up.recv()).await.expect("the pages went silent");
         let line = line.expect("the trial is open");
         if let Up::Saw(fact) = &line {
@@ -38,7 +40,7 @@ impl Watched {
     }
 
     /// Reads on until `enough` facts have come.
-    async fn until(&mut self, enough: impl Fn(&[Fact]) -> bool) {
+    async fn until(&mut self, enough: impl Fn(&[Seen]) -> bool) {
         while !enough(&self.facts) {
             let line = self.next().await;
             assert!(matches!(line, Up::Saw(_)), "{line:?}");
@@ -61,12 +63,12 @@ impl Watched {
     }
 }
 
-fn count(facts: &[Fact], what: impl Fn(&Fact) -> bool) -> usize {
-    facts.iter().filter(|fact| what(fact)).count()
+fn count(facts: &[Seen], what: impl Fn(&ClientFact) -> bool) -> usize {
+    facts.iter().filter(|seen| what(&seen.fact)).count()
 }
 
-fn is_opened(fact: &Fact) -> bool {
-    matches!(fact, Fact::Opened { .. })
+fn is_opened(fact: &ClientFact) -> bool {
+    matches!(fact, ClientFact::Opened { .. })
 }
 
 /// Runs a whole trial in a real browser: two good events, a wrong one, a gap.
@@ -94,9 +96,10 @@ async fn runs_the_whole_contract(kind: Kind, alpn: Alpn, pages: u32, subscribers
     server.publish("k3f9-18", &content(18, "filler~").replace("filler", "killer"));
     server.gap(r#"{"missed":12,"first":"k3f9-30"}"#);
     server.publish("k3f9-30", &content(30, "filler~"));
-    watched.until(|facts| count(facts, |fact| matches!(fact, Fact::Gap { .. })) == holds as usize).await;
-    let probed = |facts: &[Fact]| count(facts, |fact| matches!(fact, Fact::ProbeSent { .. })) == 1;
-    let answered = |facts: &[Fact]| count(facts, |fact| matches!(fact, Fact::ProbeAnswered { status: 204, .. })) == 1;
+    watched.until(|facts| count(facts, |fact| matches!(fact, ClientFact::Gap { .. })) == holds as usize).await;
+    let probed = |facts: &[Seen]| count(facts, |fact| matches!(fact, ClientFact::ProbeSent)) == 1;
+    let answered =
+        |facts: &[Seen]| count(facts, |fact| matches!(fact, ClientFact::ProbeAnswered { status: 204, .. })) == 1;
     // HTTP/1.1 has no connection left for the probe, so there is nothing to wait for.
     watched.until(|facts| probed(facts) && (alpn == Alpn::H1 || answered(facts))).await;
     watched.order(Down::Stop).await;
@@ -108,8 +111,8 @@ async fn runs_the_whole_contract(kind: Kind, alpn: Alpn, pages: u32, subscribers
     assert_eq!(answered(&facts), alpn != Alpn::H1, "a plain request waits while all connections carry streams");
     let mut unsure = 0;
     let mut shown = 0;
-    for fact in &facts {
-        if let Fact::Clock { uncertainty, step, visibility, isolated, .. } = fact {
+    for Observation { fact, .. } in &facts {
+        if let ClientFact::Clock { uncertainty, step, visibility, isolated, .. } = fact {
             println!("clock of {kind:?}: ±{uncertainty} ns, step {step} ns, {visibility}, isolated {isolated}");
             assert!(*uncertainty > 0 && *uncertainty < 100_000_000, "{fact:?}");
             assert!(*isolated, "a page without isolation has a coarse clock");
@@ -120,24 +123,24 @@ async fn runs_the_whole_contract(kind: Kind, alpn: Alpn, pages: u32, subscribers
     assert_eq!(shown, pages);
     let mut requested = BTreeSet::new();
     let mut received = BTreeSet::new();
-    for fact in &facts {
+    for Observation { t, fact } in &facts {
         match fact {
-            Fact::Requested { t, sub } => {
+            ClientFact::Requested { sub } => {
                 assert!(*t + unsure >= go && *t < over, "{fact:?} and go was {go}");
                 requested.insert(*sub);
             }
-            Fact::Received { t, sub, ids, wrong } => {
+            ClientFact::Received { times, sub, ids, wrong } => {
                 assert_eq!(ids, &["k3f9-17", "k3f9-18", "k3f9-30"]);
                 assert_eq!(wrong, &["k3f9-18"], "content that was changed is seen");
-                assert!(t.iter().all(|t| *t + unsure >= published && *t < over), "{fact:?}, published {published}");
-                assert!(t.is_sorted());
+                assert!(times.iter().all(|t| *t + unsure >= published && *t < over), "{fact:?}, published {published}");
+                assert!(times.is_sorted());
                 assert!(received.insert(*sub), "few receipts are told in one line");
             }
-            Fact::Gap { missed, first, .. } => {
+            ClientFact::Gap { missed, first, .. } => {
                 assert_eq!((*missed, first.as_deref()), (Some(12), Some("k3f9-30")));
             }
-            Fact::Closed { reason, .. } => panic!("no stream closed before stop: {reason}"),
-            other => assert!(other.time() < over, "{other:?}"),
+            ClientFact::Closed { reason, .. } => panic!("no stream closed before stop: {reason}"),
+            other => assert!(*t < over, "{other:?}"),
         }
     }
     assert_eq!(requested, (0..subscribers).collect(), "each subscription is asked for once");
@@ -224,14 +227,16 @@ async fn many_large_receipts_are_all_told_and_checked() {
     }
     // The gap comes after all events on the same stream.
     server.gap("{}");
-    watched.until(|facts| count(facts, |fact| matches!(fact, Fact::Gap { missed: None, first: None, .. })) == 1).await;
+    watched
+        .until(|facts| count(facts, |fact| matches!(fact, ClientFact::Gap { missed: None, first: None, .. })) == 1)
+        .await;
     watched.order(Down::Stop).await;
     let sent = watched.done().await;
     assert_eq!(sent, watched.facts.len() as u64);
     let (mut all, mut bad, mut lines) = (vec![], vec![], 0);
-    for fact in watched.facts {
-        if let Fact::Received { ids, wrong, t, .. } = fact {
-            assert_eq!(ids.len(), t.len());
+    for Observation { fact, .. } in watched.facts {
+        if let ClientFact::Received { ids, wrong, times, .. } = fact {
+            assert_eq!(ids.len(), times.len());
             all.extend(ids);
             bad.extend(wrong);
             lines += 1;

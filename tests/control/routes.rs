@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 use transport_lab::control::ControlError;
-use transport_lab::trial::{Alpn, Down, Fact, Up};
+use transport_lab::trial::{Alpn, ClientFact, Down, Observation, ServerFact, Up};
 
 use crate::lab::{Answer, DEADLINE, Lab, trial, whole};
 
@@ -151,11 +151,12 @@ async fn lines_against_the_contract_are_400_and_nothing_of_their_post_is_taken()
     while let Ok(line) = carrier.up.try_recv() {
         lines.push(line);
     }
-    let [Up::Saw(Fact::Clock { .. }), Up::Saw(Fact::Requested { t: 5_000_001_000, sub: 0 }), Up::Done { sent: 2 }] =
+    let [Up::Saw(Observation { fact: ClientFact::Clock { .. }, .. }), Up::Saw(requested), Up::Done { sent: 2 }] =
         &lines[..]
     else {
         panic!("{lines:?}")
     };
+    assert_eq!(*requested, Observation { t: 5_000_001_000, fact: ClientFact::Requested { sub: 0 } });
 }
 
 #[tokio::test]
@@ -168,10 +169,10 @@ async fn the_last_page_stands_for_all() {
         let body = format!("{CLOCK}\n{{\"type\":\"ready\",\"version\":\"B 1\"}}");
         assert_eq!(lab.post(&format!("{at}&post=0"), body).await.status, StatusCode::NO_CONTENT);
         if page == 0 {
-            assert!(matches!(carrier.up.try_recv(), Ok(Up::Saw(Fact::Clock { .. }))));
+            assert!(matches!(carrier.up.try_recv(), Ok(Up::Saw(Observation { fact: ClientFact::Clock { .. }, .. }))));
         }
     }
-    assert!(matches!(carrier.up.try_recv(), Ok(Up::Saw(Fact::Clock { .. }))));
+    assert!(matches!(carrier.up.try_recv(), Ok(Up::Saw(Observation { fact: ClientFact::Clock { .. }, .. }))));
     assert_eq!(carrier.up.try_recv(), Ok(Up::Ready { version: "B 1".into() }));
     for page in 0..2 {
         assert!(carrier.up.try_recv().is_err(), "one page alone is not done");
@@ -257,7 +258,7 @@ async fn a_stopped_origin_answers_no_more() {
 #[tokio::test]
 async fn the_ledger_is_json_and_an_event_stream() {
     let lab = Lab::start().await;
-    let connect = |conn| Fact::Connected { t: 0, conn, alpn: Alpn::H2 };
+    let connect = |conn| ServerFact::Connected { conn, alpn: Alpn::H2 };
     lab.ledger.send_modify(|ledger| ledger.apply(&connect(1)));
     let answer = lab.get("/ledger").await;
     let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();

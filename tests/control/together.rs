@@ -9,7 +9,7 @@ use transport_lab::feed::payload;
 use transport_lab::server::{Options, Server};
 use transport_lab::transport::Configuration;
 use transport_lab::trial::clock::{monotonic_nanos, unix_micros};
-use transport_lab::trial::{Alpn, Down, Fact, Up};
+use transport_lab::trial::{Alpn, ClientFact, Down, Observation, ServerFact, Up};
 use transport_lab::wire::Sink;
 
 use crate::browser::{Browser, Kind};
@@ -23,8 +23,8 @@ async fn census(alpn: Alpn) -> BTreeSet<u32> {
     let written = Arc::new(Mutex::new(BTreeSet::new()));
     let sink = {
         let written = written.clone();
-        Sink::new(move |fact| {
-            if let Fact::Written { sub: Some(sub), .. } = fact {
+        Sink::new(move |observation: Observation<ServerFact>| {
+            if let ServerFact::Written { sub: Some(sub), .. } = observation.fact {
                 written.lock().unwrap().insert(sub);
             }
         })
@@ -57,21 +57,21 @@ async fn census(alpn: Alpn) -> BTreeSet<u32> {
                 assert_eq!(claimed, sent, "every fact that was sent has come");
                 break;
             }
-            Up::Saw(fact) => {
+            Up::Saw(observation) => {
                 sent += 1;
-                match fact {
-                    Fact::ProbeSent { .. } => {
+                match observation.fact {
+                    ClientFact::ProbeSent => {
                         feed.publish_with("message", |seq| payload::text(1, seq, 100), unix_micros(), true);
                         // What a page received before its stream ended, it has received when it tells of the end.
                         server.end_streams();
                     }
-                    Fact::Closed { .. } => {
+                    ClientFact::Closed { .. } => {
                         closed += 1;
                         if closed == written.lock().unwrap().len() {
                             carrier.down.send(Down::Stop).await.unwrap();
                         }
                     }
-                    Fact::Received { sub, ids, wrong, .. } => {
+                    ClientFact::Received { sub, ids, wrong, .. } => {
                         assert!(wrong.is_empty() && ids.len() == 1, "{sub}: {ids:?}, wrong {wrong:?}");
                         received.insert(sub);
                     }

@@ -55,7 +55,7 @@ impl Subject {
         let settings: Settings = serde_json::from_str("{}").unwrap();
         let sink = {
             let ledger = Arc::clone(&ledger);
-            Sink::new(move |fact| ledger.lock().unwrap().apply(&fact))
+            Sink::new(move |observation| ledger.lock().unwrap().apply(&observation.fact))
         };
         let (server, ports) = runtime.block_on(async {
             let mut server = Server::new(Options {

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use transport_lab::certs::Certs;
 use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
 use transport_lab::trial::settings::FaultKind;
-use transport_lab::trial::{Alpn, Fact, Settings};
+use transport_lab::trial::{Alpn, ServerFact, Settings};
 
 /// How long anything that must happen is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ pub(crate) struct Lab {
     folder: TempDir,
     files: AtomicU32,
     /// What a trial's server has observed so far.
-    saw: Arc<Mutex<Vec<Fact>>>,
+    saw: Arc<Mutex<Vec<ServerFact>>>,
 }
 
 impl Drop for Lab {
@@ -118,7 +118,8 @@ impl Lab {
         let mut input = child.stdin.take().unwrap();
         writeln!(input, "{}", serde_json::to_string(&message).unwrap()).unwrap();
         let output = lines(child.stdout.take().unwrap());
-        let Ok(Up::Listening { ports, .. }) = serde_json::from_slice(&output.recv_timeout(PATIENCE).unwrap()) else {
+        let first = output.recv_timeout(PATIENCE).unwrap();
+        let Ok(Up::Listening { ports, .. }) = serde_json::from_slice::<Up<ServerFact>>(&first) else {
             panic!("it does not listen")
         };
         let ports = Alpn::ALL.map(|alpn| ports[&alpn][0]);
@@ -127,8 +128,8 @@ impl Lab {
         let saw = Arc::clone(&lab.saw);
         thread::spawn(move || {
             for line in output {
-                if let Ok(Up::Saw(fact)) = serde_json::from_slice(&line) {
-                    saw.lock().unwrap().push(fact);
+                if let Ok(Up::Saw(observation)) = serde_json::from_slice::<Up<ServerFact>>(&line) {
+                    saw.lock().unwrap().push(observation.fact);
                 }
             }
         });
@@ -203,7 +204,7 @@ impl Lab {
         let saw = self.saw.lock().unwrap();
         // The highest: two that reach it at once may be told of in either order.
         let times = saw.iter().filter_map(|fact| match fact {
-            Fact::BoundReached { bound, times, .. } if bound == wanted => Some(*times),
+            ServerFact::BoundReached { bound, times, .. } if bound == wanted => Some(*times),
             _ => None,
         });
         times.max().unwrap_or(0)
@@ -212,8 +213,8 @@ impl Lab {
     /// How many subscriptions of a trial's server began and haven't ended.
     pub(crate) fn attached(&self) -> usize {
         let saw = self.saw.lock().unwrap();
-        let began = saw.iter().filter(|fact| matches!(fact, Fact::Attached { .. })).count();
-        began - saw.iter().filter(|fact| matches!(fact, Fact::Detached { .. })).count()
+        let began = saw.iter().filter(|fact| matches!(fact, ServerFact::Attached { .. })).count();
+        began - saw.iter().filter(|fact| matches!(fact, ServerFact::Detached { .. })).count()
     }
 
     #[track_caller]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use transport_lab::certs::Certs;
-use transport_lab::trial::{Alpn, Dialects, Fact};
+use transport_lab::trial::{Alpn, Dialects, ServerFact};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::QuicOptions;
 use transport_lab::wire::quic::session::Ended;
@@ -146,7 +146,7 @@ impl Handler for Keeping {
 }
 
 /// A server of its own with what its sessions are, and a session at both ends.
-async fn both_ends(folder: &Path, sink: Sink) -> (tokio::task::JoinHandle<()>, Session, Session) {
+async fn both_ends(folder: &Path, sink: Sink<ServerFact>) -> (tokio::task::JoinHandle<()>, Session, Session) {
     let (certs, _) = Certs::ensure(folder, &[]).unwrap();
     let tls = Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::Quic]).unwrap());
     let (mut sockets, port) = listen::udp(&[[127, 0, 0, 1].into()], 0).unwrap();
@@ -199,8 +199,8 @@ async fn a_session_ends_with_its_last_user() {
 async fn datagrams_that_nobody_takes_are_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (bounds, mut reached) = mpsc::unbounded_channel();
-    let sink = Sink::new(move |fact| {
-        if let Fact::BoundReached { bound, times, .. } = fact {
+    let sink = Sink::new(move |observation| {
+        if let ServerFact::BoundReached { bound, times } = observation.fact {
             bounds.send((bound, times)).unwrap();
         }
     });

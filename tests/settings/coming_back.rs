@@ -7,7 +7,7 @@ use std::time::Duration;
 use transport_lab::certs::Certs;
 use transport_lab::server::{Options, Server};
 use transport_lab::transport::{ClientSubscription, Configuration, Receipts, sse};
-use transport_lab::trial::{Alpn, Fact, Settings};
+use transport_lab::trial::{Alpn, ClientFact, Settings};
 use transport_lab::wire::dial::Target;
 use transport_lab::wire::{Pool, Sink};
 
@@ -38,7 +38,9 @@ async fn a_reader_stays_away_after_a_204_or_another_type_and_comes_back_as_late_
     let (server, target) = server(&certs).await;
     let pool = Pool::new(Alpn::H2, certs.ca(), true);
     let (opened, is_open) = tokio::sync::watch::channel(false);
-    let sink = Sink::new(move |fact| _ = matches!(fact, Fact::Opened { .. }) && opened.send_replace(true));
+    let sink = Sink::new(move |observation| {
+        _ = matches!(observation.fact, ClientFact::Opened { .. }) && opened.send_replace(true);
+    });
     let transport = (sse::TRANSPORT.configure)(&serde_json::json!({})).unwrap();
     let read = async |path: &str| {
         let mut receipts = Receipts::new(0, sink.clone());

@@ -10,7 +10,8 @@ use transport_lab::certs::Certs;
 use transport_lab::feed::{After, Cursor};
 use transport_lab::server::{Options, Server};
 use transport_lab::transport::{ClientSubscription, Configuration, Receipts};
-use transport_lab::trial::{Alpn, Fact, Settings};
+use transport_lab::trial::observation::Observable;
+use transport_lab::trial::{Alpn, ClientFact, ServerFact, Settings};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::{Pool, Sink};
 
@@ -63,15 +64,15 @@ fn a_feed_that_ends_its_readers_says_so_on_the_wire() {
 }
 
 /// Facts as they are seen.
-type Seen = Arc<Mutex<Vec<Fact>>>;
+type Seen<F> = Arc<Mutex<Vec<F>>>;
 
-fn sink() -> (Sink, Seen) {
+fn sink<F: Observable + Send + 'static>() -> (Sink<F>, Seen<F>) {
     let seen = Seen::default();
     let into = Arc::clone(&seen);
-    (Sink::new(move |fact| into.lock().unwrap().push(fact)), seen)
+    (Sink::new(move |observation| into.lock().unwrap().push(observation.fact)), seen)
 }
 
-fn server(certs: &Arc<Certs>) -> (Server, Seen) {
+fn server(certs: &Arc<Certs>) -> (Server, Seen<ServerFact>) {
     let settings: Settings = serde_json::from_str("{}").unwrap();
     let (sink, seen) = sink();
     let server = Server::new(Options {
@@ -136,7 +137,7 @@ async fn what_the_native_client_sends_comes_back_whole_and_in_order() {
         assert_eq!(reason, "the server closed it: 1001 the feed ended its readers", "{alpn}");
         receipts.tell();
         let seen = seen.lock().unwrap();
-        let Some(Fact::Received { ids, .. }) = seen.last() else { panic!("{seen:?}") };
+        let Some(ClientFact::Received { ids, .. }) = seen.last() else { panic!("{seen:?}") };
         let numbers: Vec<usize> = ids.iter().map(|id| id.split_once('-').unwrap().1.parse().unwrap()).collect();
         assert!(numbers.iter().copied().eq(1..=SENT), "{alpn}: {numbers:?}");
     }
@@ -154,12 +155,12 @@ async fn a_server_that_stops_ends_every_tunnel_with_its_connection() {
         let (_, tunnel) = dialled.tunnel("/feeds/news/websocket", "websocket", &version).await.unwrap();
         tunnels.push(tunnel.unwrap());
     }
-    let count = |wanted: fn(&Fact) -> bool| saw.lock().unwrap().iter().filter(|fact| wanted(fact)).count();
-    assert_eq!(count(|fact| matches!(fact, Fact::Attached { .. })), 2);
+    let count = |wanted: fn(&ServerFact) -> bool| saw.lock().unwrap().iter().filter(|fact| wanted(fact)).count();
+    assert_eq!(count(|fact| matches!(fact, ServerFact::Attached { .. })), 2);
     server.stop().await;
     let ended = async {
-        while count(|fact| matches!(fact, Fact::Detached { .. }))
-            + count(|fact| matches!(fact, Fact::Disconnected { .. }))
+        while count(|fact| matches!(fact, ServerFact::Detached { .. }))
+            + count(|fact| matches!(fact, ServerFact::Disconnected { .. }))
             < 4
         {
             tokio::task::yield_now().await;

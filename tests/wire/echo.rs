@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport_lab::certs::Certs;
-use transport_lab::trial::{Alpn, Dialect, Dialects, Fact};
+use transport_lab::trial::{Alpn, Dialect, Dialects, ServerFact};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
 use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls};
@@ -89,15 +89,15 @@ impl Echo {
         let (stop, stopping) = watch::channel(false);
         let sender = Arc::new(sender);
         let told = Arc::clone(&sender);
-        let sink = Sink::new(move |fact| {
-            told.send_modify(|seen| match fact {
-                Fact::Connected { .. } => seen.connected += 1,
-                Fact::Disconnected { requests, .. } => {
+        let sink = Sink::new(move |observation| {
+            told.send_modify(|seen| match observation.fact {
+                ServerFact::Connected { .. } => seen.connected += 1,
+                ServerFact::Disconnected { requests, .. } => {
                     seen.disconnected += 1;
                     seen.requests += requests;
                 }
-                Fact::BoundReached { bound, .. } => seen.bounds.push(bound),
-                Fact::WebtransportDialect { sent, token, taken, .. } => seen.dialects.push((sent, token, taken)),
+                ServerFact::BoundReached { bound, .. } => seen.bounds.push(bound),
+                ServerFact::WebtransportDialect { sent, token, taken, .. } => seen.dialects.push((sent, token, taken)),
                 _ => {}
             });
         });

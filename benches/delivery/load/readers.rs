@@ -312,9 +312,9 @@ async fn native(opening: &Arc<OpenRequest>, subs: std::ops::Range<usize>) -> Res
         let transport = Arc::clone(&transport);
         tasks.spawn(async move {
             let tally = opening.tally.clone();
-            let sink = Sink::new(move |fact| {
+            let sink = Sink::new(move |observation| {
                 drop(pass.lock().unwrap_or_else(PoisonError::into_inner).take());
-                tally.told(fact);
+                tally.told(observation.fact);
             });
             let mut receipts = Receipts::new(u32::try_from(sub).unwrap_or(0), sink);
             let mut stop = opening.stop.subscribe();

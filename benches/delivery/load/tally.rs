@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use transport_lab::trial::Fact;
+use transport_lab::trial::ClientFact;
 use transport_lab::trial::clock::monotonic_nanos;
 
 /// What the load found.
@@ -68,12 +68,12 @@ impl Tally {
     }
 
     /// A native reader told this.
-    pub(super) fn told(&self, fact: Fact) {
+    pub(super) fn told(&self, fact: ClientFact) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match fact {
-            Fact::Received { t, ids, .. } => state.native.push((ids, t)),
-            Fact::Closed { reason, .. } => state.closed.push(reason),
-            Fact::Opened { .. } => {
+            ClientFact::Received { times, ids, .. } => state.native.push((ids, times)),
+            ClientFact::Closed { reason, .. } => state.closed.push(reason),
+            ClientFact::Opened { .. } => {
                 state.opened.0 -= 1;
                 if state.opened.0 == 0
                     && let Some(opened) = state.opened.1.take()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::text::chain;
-use crate::trial::Fact;
-use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::ClientFact;
+use crate::trial::clock::sleep_until;
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink, WireError};
 
@@ -35,32 +35,35 @@ impl ProbeKind {
         }
     }
 
-    fn sent(self) -> Fact {
-        let t = monotonic_nanos();
+    fn sent(self) -> ClientFact {
         match self {
-            Self::Probe { .. } => Fact::ProbeSent { t },
-            Self::Beside { actor, .. } => Fact::BesideSent { t, actor },
+            Self::Probe { .. } => ClientFact::ProbeSent,
+            Self::Beside { actor, .. } => ClientFact::BesideSent { actor },
         }
     }
 
     /// `None`: the journal has no word for a probe that failed, which is not the same as one that waits.
-    fn answered(self, answer: Result<u16, WireError>) -> Option<Fact> {
-        let t = monotonic_nanos();
+    fn answered(self, answer: Result<u16, WireError>) -> Option<ClientFact> {
         match (self, answer) {
-            (Self::Probe { .. }, Ok(status)) => Some(Fact::ProbeAnswered { t, status }),
+            (Self::Probe { .. }, Ok(status)) => Some(ClientFact::ProbeAnswered { status }),
             (Self::Probe { .. }, Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the probe failed");
                 None
             }
             (Self::Beside { actor, .. }, answer) => {
                 let how = answer.map_or_else(|error| chain(&error), |status| status.to_string());
-                Some(Fact::BesideAnswered { t, actor, how })
+                Some(ClientFact::BesideAnswered { actor, how })
             }
         }
     }
 }
 
-pub(super) async fn run(errand: Probe, connections: Arc<Pool>, sink: Sink, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(
+    errand: Probe,
+    connections: Arc<Pool>,
+    sink: Sink<ClientFact>,
+    mut stop: watch::Receiver<bool>,
+) {
     let Probe { target, at, what } = errand;
     let asking = async {
         sleep_until(at).await;

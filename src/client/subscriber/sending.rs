@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::feed::payload;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::pace::{Pace, PacedThread, Woken};
-use crate::trial::{Fact, SubscriptionPlan};
+use crate::trial::{ClientFact, SubscriptionPlan};
 use crate::wire::Sink;
 
 /// Events that wait to be sent, of one subscription; one more is not sent, and so lost.
@@ -18,14 +18,14 @@ pub(super) struct Sender {
     /// How long the data of each event is, in bytes.
     size: u64,
     go: u64,
-    sink: Sink,
+    sink: Sink<ClientFact>,
     /// What is due: when, in nanoseconds of `CLOCK_MONOTONIC`, which event, and by whom.
     due: Vec<(u64, u32, u32, mpsc::Sender<String>)>,
 }
 
 impl Sender {
     /// Nothing to send yet.
-    pub(super) fn new(seed: u64, size: u64, go: u64, sink: Sink) -> Self {
+    pub(super) fn new(seed: u64, size: u64, go: u64, sink: Sink<ClientFact>) -> Self {
         Self { seed, size, go, sink, due: Vec::new() }
     }
 
@@ -52,7 +52,7 @@ impl Sender {
             let t = monotonic_nanos();
             // Full, or its subscription is over: it was to be sent all the same, and whoever counts misses it.
             let _ = to.try_send(data);
-            sink.record(Fact::Sent { t, sub, event, scheduled });
+            sink.record_at(t, ClientFact::Sent { sub, event, scheduled });
         }
     }
 }

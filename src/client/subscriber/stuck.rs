@@ -8,7 +8,7 @@ use http::Method;
 use tokio::sync::watch;
 
 use crate::transport::{ClientSubscription, Configured, Receipts};
-use crate::trial::{Fact, SubscriptionPlan};
+use crate::trial::{ClientFact, SubscriptionPlan};
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink};
 
@@ -25,8 +25,8 @@ pub(super) async fn read(
 ) {
     let open = watch::Sender::new(false);
     let mut opened = open.subscribe();
-    let sink = Sink::new(move |fact| {
-        if matches!(fact, Fact::Opened { .. }) {
+    let sink = Sink::new(move |observation| {
+        if matches!(observation.fact, ClientFact::Opened { .. }) {
             open.send_replace(true);
         }
     });

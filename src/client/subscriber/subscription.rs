@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::backoff::Backoff;
 use crate::transport::{ClientSubscription, Configured, Receipts, Upstream};
-use crate::trial::SubscriptionPlan;
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::Reconnect;
+use crate::trial::{ClientFact, SubscriptionPlan};
 use crate::wire::dial::{ClientConnection, Target};
 use crate::wire::{Pool, Sink};
 
@@ -36,7 +36,12 @@ pub(super) struct SubscriptionTask {
 }
 
 /// Subscribes until the end.
-pub(super) async fn run(mut reading: SubscriptionTask, go: u64, sink: Sink, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(
+    mut reading: SubscriptionTask,
+    go: u64,
+    sink: Sink<ClientFact>,
+    mut stop: watch::Receiver<bool>,
+) {
     sleep_until(go + reading.plan.open_at).await;
     let mut receipts = Receipts::new(reading.plan.sub, sink);
     if reading.sent.is_some() {

@@ -6,10 +6,10 @@ use crate::stats::Calibration;
 use crate::stats::rig::RecordedTrial;
 use crate::stats::{lanes, summarise};
 use crate::trial::Plan;
-use crate::trial::{Alpn, Observation};
+use crate::trial::{Alpn, Fact, JournalLine, LabFact};
 
 /// Four clients over three ALPNs, as a run of six against a hundred comes out, and claims that come out each way.
-pub(in crate::report) fn run() -> (Plan, Vec<Observation>) {
+pub(in crate::report) fn run() -> (Plan, Vec<JournalLine>) {
     let mut rigs = Vec::new();
     for (client, h1) in [("chromium", 6), ("firefox", 6), ("webkit", 6), ("native", 150)] {
         for (alpn, open) in [(Alpn::H1, h1), (Alpn::H2, 100), (Alpn::H3, 100)] {
@@ -61,7 +61,7 @@ const CALIBRATION: &str = r#"{
     "notes": ["The machine was busy at first."]
 }"#;
 
-fn page(plan: &Plan, observations: &[Observation]) -> String {
+fn page(plan: &Plan, observations: &[JournalLine]) -> String {
     let machine = Machine {
         lab: "0.1.0".to_owned(),
         started: Some("2026-01-31 12:00 UTC".to_owned()),
@@ -130,8 +130,8 @@ fn text_that_looks_like_markup_is_shown_as_text() {
         trial.levels.insert("evil".to_owned(), evil.into());
     }
     plan.factors.push(evil.to_owned());
-    for observation in &mut observations {
-        if let crate::trial::Fact::Outcome { outcome, reason, .. } = &mut observation.fact {
+    for line in &mut observations {
+        if let Fact::Lab(LabFact::Outcome { outcome, reason }) = &mut line.observation.fact {
             (*outcome, *reason) = (Outcome::Failed, Some(evil.to_owned()));
         }
     }

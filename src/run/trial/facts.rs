@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::participant::quoted;
 use crate::trial::schedule;
 use crate::trial::settings::Direction;
-use crate::trial::{Fact, PlannedTrial};
+use crate::trial::{ClientFact, Observation, PlannedTrial};
 
 /// How far apart the time that an event was due and what a client says of it may be, in nanoseconds: pages count in
 /// microseconds.
@@ -47,33 +47,36 @@ impl Possible {
 
     /// Checks a fact that has just arrived; `now` is when, and `page` whether it came from a page. The error says
     /// what can't be, what would be right, and quotes the fact.
-    pub(super) fn check(&mut self, fact: &Fact, now: u64, page: bool) -> Result<(), String> {
-        let wrong = self.wrong(fact, now, page);
-        if let (Fact::Clock { uncertainty, .. }, None) = (fact, &wrong) {
+    pub(super) fn check(&mut self, seen: &Observation<ClientFact>, now: u64, page: bool) -> Result<(), String> {
+        let wrong = self.wrong(seen, now, page);
+        if let (ClientFact::Clock { uncertainty, .. }, None) = (&seen.fact, &wrong) {
             self.uncertainty = self.uncertainty.max(Some(*uncertainty));
         }
         let Some(wrong) = wrong else { return Ok(()) };
-        let line = serde_json::to_string(fact).unwrap_or_default();
+        let line = serde_json::to_string(seen).unwrap_or_default();
         Err(format!("the client said what can't be: {wrong}; the line: {}", quoted(line.as_bytes())))
     }
 
-    fn wrong(&self, fact: &Fact, now: u64, page: bool) -> Option<String> {
+    fn wrong(&self, seen: &Observation<ClientFact>, now: u64, page: bool) -> Option<String> {
+        let (t, fact) = (seen.t, &seen.fact);
         match fact {
-            Fact::Clock { .. } if !page => {
+            ClientFact::Clock { .. } if !page => {
                 return Some("only a page compares clocks; a program's times are CLOCK_MONOTONIC's".to_owned());
             }
             // Before `go`: it is what the others are read by.
-            Fact::Clock { t, .. } => return self.late(*t, now),
-            Fact::Received { t, ids, .. } if t.len() != ids.len() => {
-                let (times, ids) = (t.len(), ids.len());
+            ClientFact::Clock { .. } => return self.late(t, now),
+            ClientFact::Received { times, ids, .. } if times.len() != ids.len() => {
+                let (times, ids) = (times.len(), ids.len());
                 return Some(format!("a receipt has one time and one id, and here are {times} times and {ids} ids"));
             }
-            Fact::Sent { sub, event, scheduled, .. } => {
+            ClientFact::Sent { sub, event, scheduled, .. } => {
                 if let Some(wrong) = self.not_due(*sub, *event, *scheduled) {
                     return Some(wrong);
                 }
             }
-            Fact::BesideSent { actor, .. } | Fact::BesideAnswered { actor, .. } if *actor as usize >= self.actors => {
+            ClientFact::BesideSent { actor, .. } | ClientFact::BesideAnswered { actor, .. }
+                if *actor as usize >= self.actors =>
+            {
                 return Some(format!("no actor {actor} was planned; there are {}, numbered from 0", self.actors));
             }
             _ => {}
@@ -83,8 +86,8 @@ impl Possible {
             return Some(format!("no subscription {sub} was planned; there are {all}, numbered from 0"));
         }
         match fact {
-            Fact::Received { t, .. } => t.iter().find_map(|&t| self.never(t, now, page)),
-            other => self.never(other.time(), now, page),
+            ClientFact::Received { times, .. } => times.iter().find_map(|&t| self.never(t, now, page)),
+            _ => self.never(t, now, page),
         }
     }
 
@@ -152,13 +155,13 @@ mod tests {
         possible
     }
 
-    fn said(possible: &mut Possible, fact: &Fact, now: u64) -> String {
-        possible.check(fact, now, false).err().unwrap_or_default()
+    fn said(possible: &mut Possible, t: u64, fact: ClientFact, now: u64) -> String {
+        possible.check(&Observation::at(t, fact), now, false).err().unwrap_or_default()
     }
 
-    fn received(t: &[u64], ids: &[&str]) -> Fact {
+    fn received(times: &[u64], ids: &[&str]) -> ClientFact {
         let ids = ids.iter().map(|&id| id.to_owned()).collect();
-        Fact::Received { t: t.to_vec(), sub: 0, ids, wrong: Vec::new() }
+        ClientFact::Received { times: times.to_vec(), sub: 0, ids, wrong: Vec::new() }
     }
 
     #[test]
@@ -166,49 +169,49 @@ mod tests {
         let mut possible = begun(Direction::Down);
         let now = GO + 10;
         for t in [GO, now] {
-            assert_eq!(said(&mut possible, &Fact::Requested { t, sub: 0 }, now), "");
-            assert_eq!(said(&mut possible, &received(&[GO, t], &["a-1", "a-2"]), now), "");
+            assert_eq!(said(&mut possible, t, ClientFact::Requested { sub: 0 }, now), "");
+            assert_eq!(said(&mut possible, 0, received(&[GO, t], &["a-1", "a-2"]), now), "");
         }
         assert_eq!(
-            said(&mut possible, &Fact::Opened { t: now + 1_000_000, sub: 2 }, now),
+            said(&mut possible, now + 1_000_000, ClientFact::Opened { sub: 2 }, now),
             "the client said what can't be: the time 5001000010 is 1 ms after the line came (5000000010); write what \
              CLOCK_MONOTONIC says when it happens; the line: \
-             \"{\\\"kind\\\":\\\"opened\\\",\\\"t\\\":5001000010,\\\"sub\\\":2}\""
+             \"{\\\"t\\\":5001000010,\\\"kind\\\":\\\"opened\\\",\\\"sub\\\":2}\""
         );
-        let early = said(&mut possible, &Fact::Closed { t: GO - 1, sub: 0, reason: "\u{1b}[2J".to_owned() }, now);
+        let early = said(&mut possible, GO - 1, ClientFact::Closed { sub: 0, reason: "\u{1b}[2J".to_owned() }, now);
         assert!(early.contains("before `go`") && early.contains("closed") && !early.contains('\u{1b}'), "{early}");
         // Anywhere among many, and the line is not quoted whole.
         let (mut t, ids) = (vec![GO; 100_000], vec!["a-1"; 100_000]);
         t[77_000] = now + 1;
-        let among = said(&mut possible, &received(&t, &ids), now);
+        let among = said(&mut possible, 0, received(&t, &ids), now);
         assert!(among.contains("5000000011 is 0.000001 ms after") && among.len() < 600, "{among}");
     }
 
     #[test]
     fn nothing_is_seen_before_go_was_said() {
         let mut possible = Possible::of(&planned(Direction::Down));
-        let early = said(&mut possible, &Fact::Requested { t: GO, sub: 0 }, GO);
+        let early = said(&mut possible, GO, ClientFact::Requested { sub: 0 }, GO);
         assert!(early.contains("before `go` was said"), "{early}");
     }
 
     #[test]
     fn a_page_may_be_off_by_its_clock_and_no_program_has_one() {
         let visibility = "visible".to_owned();
-        let clock =
-            |t| Fact::Clock { t, page: 7, uncertainty: 1000, step: 5, visibility: visibility.clone(), isolated: true };
+        let clock = ClientFact::Clock { page: 7, uncertainty: 1000, step: 5, visibility, isolated: true };
+        let clock = |t| Observation::at(t, clock.clone());
         let mut possible = Possible::of(&planned(Direction::Down));
         let refused = possible.check(&clock(GO), GO, false).unwrap_err();
         assert!(refused.contains("only a page compares clocks"), "{refused}");
         assert!(possible.check(&clock(GO + 1), GO, true).is_err());
         possible.check(&clock(GO - 9), GO, true).unwrap();
         possible.begin(GO);
-        let mut at = |t| possible.check(&Fact::Requested { t, sub: 0 }, GO + 10, true).is_ok();
+        let mut at = |t| possible.check(&Observation::at(t, ClientFact::Requested { sub: 0 }), GO + 10, true).is_ok();
         assert_eq!([GO - 3001, GO - 3000, GO + 3010, GO + 3011].map(&mut at), [false, true, true, false]);
     }
 
     #[test]
     fn a_receipt_without_a_time_is_refused() {
-        let uneven = said(&mut begun(Direction::Down), &received(&[GO], &["a-1", "a-2"]), GO);
+        let uneven = said(&mut begun(Direction::Down), 0, received(&[GO], &["a-1", "a-2"]), GO);
         assert!(uneven.contains("here are 1 times and 2 ids"), "{uneven}");
     }
 
@@ -216,15 +219,15 @@ mod tests {
     fn what_nobody_planned_is_refused() {
         let mut possible = begun(Direction::Down);
         for fact in [
-            Fact::Opened { t: GO, sub: 3 },
-            Fact::Gap { t: GO, sub: 3, missed: None, first: None },
-            Fact::Buffered { t: GO, sub: 3, most: 1 },
-            Fact::Received { t: Vec::new(), sub: 3, ids: Vec::new(), wrong: Vec::new() },
+            ClientFact::Opened { sub: 3 },
+            ClientFact::Gap { sub: 3, missed: None, first: None },
+            ClientFact::Buffered { sub: 3, most: 1 },
+            ClientFact::Received { times: Vec::new(), sub: 3, ids: Vec::new(), wrong: Vec::new() },
         ] {
-            let strange = said(&mut possible, &fact, GO);
+            let strange = said(&mut possible, GO, fact, GO);
             assert!(strange.contains("no subscription 3 was planned; there are 3"), "{strange}");
         }
-        let strange = said(&mut possible, &Fact::BesideSent { t: GO, actor: 0 }, GO);
+        let strange = said(&mut possible, GO, ClientFact::BesideSent { actor: 0 }, GO);
         assert!(strange.contains("no actor 0 was planned"), "{strange}");
     }
 
@@ -233,13 +236,14 @@ mod tests {
         let mut possible = begun(Direction::Echo);
         let (&event, &at) = possible.sends.last_key_value().unwrap();
         let now = GO + at + 5;
-        let mut sent = |sub, event, scheduled| said(&mut possible, &Fact::Sent { t: now, sub, event, scheduled }, now);
+        let mut sent =
+            |sub, event, scheduled| said(&mut possible, now, ClientFact::Sent { sub, event, scheduled }, now);
         assert_eq!(sent(event % 3, event, GO + at), "");
         assert_eq!(sent(event % 3, event, GO + at + 1000), "", "pages count in microseconds");
         assert!(sent(event % 3, event, GO + at + 1001).contains("was due at"));
         assert!(sent((event + 1) % 3, event, GO + at).contains("has no event 3 to send"));
         assert!(sent(0, 99, GO).contains("has no event 99 to send"));
-        let down = said(&mut begun(Direction::Down), &Fact::Sent { t: GO, sub: 0, event: 0, scheduled: GO }, GO);
+        let down = said(&mut begun(Direction::Down), GO, ClientFact::Sent { sub: 0, event: 0, scheduled: GO }, GO);
         assert!(down.contains("has no event 0 to send"), "{down}");
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{EarlyEnd, TrialRunner, Which};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::settings::{FaultAct, FaultKind};
-use crate::trial::{Down, Fact};
+use crate::trial::{Down, LabFact};
 
 /// How long a killed server's last lines may take to arrive.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ impl TrialRunner<'_> {
 
     async fn begin_fault(&mut self, kind: FaultKind) -> Result<(), EarlyEnd> {
         let row = kind.row();
-        self.note(Fact::Fault { t: monotonic_nanos(), fault: row.name.to_owned() })?;
+        self.note(LabFact::Fault { fault: row.name.to_owned() })?;
         match row.act {
             FaultAct::KillServer { .. } => self.kill(Which::Server),
             FaultAct::KillClient => self.kill(Which::Client),
@@ -91,7 +91,7 @@ impl TrialRunner<'_> {
     }
 
     fn fault_ended(&mut self, kind: FaultKind) -> Result<(), EarlyEnd> {
-        Ok(self.note(Fact::FaultEnded { t: monotonic_nanos(), fault: kind.row().name.to_owned() })?)
+        Ok(self.note(LabFact::FaultEnded { fault: kind.row().name.to_owned() })?)
     }
 
     fn kill(&mut self, which: Which) {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::super::RunError;
 use super::{EarlyEnd, TrialRunner, Which};
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Down, Fact};
+use crate::trial::{Down, LabFact};
 
 /// How long an end may take to say what it kept back.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -43,7 +42,7 @@ impl TrialRunner<'_> {
         if let Some(end) = end
             && let Some(status) = end.finish().await
         {
-            self.note(Fact::Exited { t: monotonic_nanos(), role: which.word().to_owned(), status })?;
+            self.note(LabFact::Exited { role: which.word().to_owned(), status })?;
         }
         Ok(())
     }
@@ -51,8 +50,8 @@ impl TrialRunner<'_> {
     /// Notes what the machine had left, and how late the recorder was.
     pub(super) fn spare(&mut self) -> Result<(), RunError> {
         let (idle, udp_dropped) = (self.watch.idle(), self.watch.udp_dropped());
-        self.note(Fact::Machine { t: monotonic_nanos(), idle, udp_dropped })?;
+        self.note(LabFact::Machine { idle, udp_dropped })?;
         let late = std::mem::take(&mut self.late);
-        self.note(Fact::Recorded { t: monotonic_nanos(), late })
+        self.note(LabFact::Recorded { late })
     }
 }

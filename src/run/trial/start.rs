@@ -14,12 +14,11 @@ use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, Visit};
 use crate::experiment::assign;
 use crate::text::chain;
-use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::{ClientRole, ServerRole};
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, PageOrigin};
-use crate::trial::{Down, Fact, PlannedTrial, Role, TrialMessage, Up};
+use crate::trial::{Down, LabFact, PlannedTrial, Role, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;
@@ -35,7 +34,7 @@ impl TrialRunner<'_> {
         if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
-        let server = match Participant::process(&argv, log(folder, "server.log")?) {
+        let server = match Participant::server(&argv, log(folder, "server.log")?) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
         };
@@ -114,7 +113,7 @@ impl TrialRunner<'_> {
             match self.ready(until).await {
                 Ok(version) if known.is_none() => {
                     let version = Some(version.chars().take(MAX_VERSION).collect());
-                    self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid, version })?;
+                    self.note(LabFact::Started { role: "client".to_owned(), pid, version })?;
                     return Ok(());
                 }
                 Ok(_) => return Ok(()),
@@ -144,7 +143,7 @@ impl TrialRunner<'_> {
                 if self.lab.rig == Some(Rig::Capped) {
                     argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
                 }
-                match Participant::process(&argv, log) {
+                match Participant::client(&argv, log) {
                     Ok(client) => {
                         client.order(Down::Trial(message)).await;
                         client
@@ -181,7 +180,7 @@ impl TrialRunner<'_> {
         self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         self.client = Some(client);
         let version = self.ready(self.end_by).await?;
-        self.note(Fact::Started { t: monotonic_nanos(), role: "client".to_owned(), pid: 0, version: Some(version) })?;
+        self.note(LabFact::Started { role: "client".to_owned(), pid: 0, version: Some(version) })?;
         Ok(())
     }
 

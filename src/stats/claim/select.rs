@@ -7,7 +7,7 @@ use crate::stats::claim::quantity::Reference;
 use crate::stats::number;
 use crate::stats::result::TrialResult;
 use crate::trial::claim::Selection;
-use crate::trial::observation::Outcome;
+use crate::trial::fact::Outcome;
 use crate::trial::{Claim, Plan};
 use crate::units::{Rate, Size, Span};
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::stats::rig::RecordedTrial;
 use crate::stats::summarise;
-use crate::trial::{Alpn, Observation};
+use crate::trial::{Alpn, Fact, JournalLine, LabFact};
 
 const CLAIMS: &str = r#"[{"says": "A browser holds six.", "source": {"url": "https://example.org/", "quote": "six"},
     "where": {"client": "chromium", "protocol": "sse/h1"}, "metric": "open-streams", "equals": 6}]"#;
@@ -17,7 +17,7 @@ fn rigs(h1: u32, h2: u32) -> Vec<RecordedTrial> {
 }
 
 fn run(rigs: &[RecordedTrial]) -> (Plan, Summary) {
-    let (plan, observations): (Plan, Vec<Observation>) =
+    let (plan, observations): (Plan, Vec<JournalLine>) =
         RecordedTrial::plan(rigs, serde_json::from_str(CLAIMS).unwrap());
     let summary = summarise(&plan, &observations);
     (plan, summary)
@@ -114,8 +114,8 @@ fn versions_outcomes_settings_and_claims_that_differ_are_told() {
     let first = run(&rigs(6, 100));
     let mut changed = rigs(6, 100);
     for rig in &mut changed {
-        for observation in &mut rig.observations {
-            if let crate::trial::Fact::Started { version, .. } = &mut observation.fact {
+        for line in &mut rig.journal {
+            if let Fact::Lab(LabFact::Started { version, .. }) = &mut line.observation.fact {
                 *version = Some("157.0.1".to_owned());
             }
         }

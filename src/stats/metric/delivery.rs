@@ -166,6 +166,7 @@ fn some<'a>(all: impl Iterator<Item = (u32, Vec<&'a str>)>) -> Ids<'a> {
 mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
+    use crate::trial::LabFact;
 
     /// Two open subscriptions, two events and the census, all received once and in order.
     fn whole() -> RecordedTrial {
@@ -216,7 +217,7 @@ mod tests {
             rig.request(sub).attach(sub, 1).open(sub);
         }
         let t = rig.wait(1).now();
-        rig.fact(crate::trial::Fact::Fault { t, fault: "close-streams".to_owned() });
+        rig.fact_at(t, LabFact::Fault { fault: "close-streams".to_owned() });
         for sub in 0..20 {
             rig.detach(sub, 1).close(sub);
         }
@@ -229,13 +230,13 @@ mod tests {
         assert_eq!(rig.metric(&LOST).median, Some(6.0), "two events and the census, to two readers");
         assert_eq!(rig.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(2.0));
         rig.planned.settings.expect.counts = crate::trial::settings::CountsRule::Equal;
-        let said = crate::stats::judge(&rig.planned, &rig.observations).unwrap_err();
+        let said = crate::stats::judge(&rig.planned, &rig.journal).unwrap_err();
         assert_eq!(said, "6 events lost at 2 subscriptions, the first k3f0-1 at subscription 18");
         for tolerant in
             [crate::trial::settings::DeliveryRule::AtMostOnce, crate::trial::settings::DeliveryRule::Observe]
         {
             rig.planned.settings.expect.delivery = tolerant;
-            assert_eq!(crate::stats::judge(&rig.planned, &rig.observations), Ok(()));
+            assert_eq!(crate::stats::judge(&rig.planned, &rig.journal), Ok(()));
         }
     }
 
@@ -243,7 +244,7 @@ mod tests {
     fn what_a_killed_client_lost_is_not_known() {
         let mut rig = whole();
         let t = rig.now();
-        rig.fact(crate::trial::Fact::Fault { t, fault: "kill-client".to_owned() });
+        rig.fact_at(t, LabFact::Fault { fault: "kill-client".to_owned() });
         for metric in [&LOST, &crate::stats::metric::recovery::NEVER_BACK] {
             assert!(rig.metric(metric).absent.unwrap().contains("was killed"), "{}", metric.name);
         }
@@ -273,15 +274,15 @@ mod tests {
         let mut away = RecordedTrial::new();
         away.request(0).attach(0, 1).open(0).wait(1);
         let t = away.now();
-        away.fact(crate::trial::Fact::Fault { t, fault: "no-content".to_owned() });
+        away.fact_at(t, LabFact::Fault { fault: "no-content".to_owned() });
         away.wait(1).publish(0).detach(0, 1).wait(1).publish(1).close(0).census();
         assert_eq!(away.metric(&LOST).median, Some(0.0));
         assert_eq!(away.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(0.0), "it was told so");
         // One that is back once the fault is over, and cut again by something else, is a reader still.
         let (t, fault) = (away.wait(1).now(), "no-content".to_owned());
         let mut again = RecordedTrial::new();
-        again.request(0).attach(0, 1).open(0).wait(1).fact(crate::trial::Fact::Fault { t, fault: fault.clone() });
-        again.wait(1).close(0).wait(100).fact(crate::trial::Fact::FaultEnded { t: t + 1, fault });
+        again.request(0).attach(0, 1).open(0).wait(1).fact_at(t, LabFact::Fault { fault: fault.clone() });
+        again.wait(1).close(0).wait(100).fact_at(t + 1, LabFact::FaultEnded { fault });
         again.request(0).attach(0, 1).open(0).wait(1).close(0).wait(1).publish(0).census();
         assert_eq!(again.metric(&LOST).median, Some(2.0));
     }

@@ -91,11 +91,11 @@ fn recovery_time(record: &Record<'_>) -> Sample {
 mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
-    use crate::trial::Fact;
+    use crate::trial::LabFact;
 
     fn fault_ends(rig: &mut RecordedTrial) -> &mut RecordedTrial {
         let t = rig.now();
-        rig.fact(Fact::FaultEnded { t, fault: "refuse".to_owned() })
+        rig.fact_at(t, LabFact::FaultEnded { fault: "refuse".to_owned() })
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
     fn who_was_cut_and_is_not_open_at_the_census_never_came_back() {
         let fault = |rig: &mut RecordedTrial| {
             let t = rig.now();
-            rig.fact(Fact::Fault { t, fault: "restart-server".to_owned() });
+            rig.fact_at(t, LabFact::Fault { fault: "restart-server".to_owned() });
         };
         let mut rig = RecordedTrial::new();
         for sub in 0..5 {

@@ -161,7 +161,7 @@ fn in_domain(values: Vec<f64>, otherwise: &str) -> Sample {
 mod tests {
     use super::*;
     use crate::stats::rig::{MS, RecordedTrial};
-    use crate::trial::Fact;
+    use crate::trial::ClientFact;
 
     #[test]
     fn a_probe_without_an_answer_by_the_census_is_above_what_it_waited() {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!((entry.n, entry.min, entry.max, entry.uncertainty), (2, Some(7.0), Some(7.0), None));
         // One that was due 5 ms before it was sent.
         let (t, now) = (rig.now(), 5 * MS);
-        rig.fact(Fact::Sent { t, sub: 0, event: 7, scheduled: t - now }).wait(1).publish(8).receive(0, 8);
+        rig.fact_at(t, ClientFact::Sent { sub: 0, event: 7, scheduled: t - now }).wait(1).publish(8).receive(0, 8);
         assert_eq!((rig.metric(&ROUND_TRIP).min, rig.metric(&LATENCY).min), (Some(1.0), Some(6.0)));
         let mut none = RecordedTrial::new();
         none.attach(0, 1).open(0).publish(0).receive(0, 0);
@@ -285,7 +285,7 @@ mod tests {
         let mut rig = sent_by_clients(Direction::Up);
         rig.send(1, 3);
         assert_eq!(rig.metric(&crate::stats::metric::delivery::LOST).median, Some(1.0));
-        let said = crate::stats::judge(&rig.planned, &rig.observations).unwrap_err();
+        let said = crate::stats::judge(&rig.planned, &rig.journal).unwrap_err();
         assert_eq!(said, "1 event sent and never published, the first number 3 by subscription 1");
     }
 }

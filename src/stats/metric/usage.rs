@@ -2,7 +2,7 @@
 
 use super::{Metric, PLAIN, Sample, delivery};
 use crate::stats::record::Record;
-use crate::trial::observation::UsageAt;
+use crate::trial::fact::UsageAt;
 
 /// The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below 200 ms of it.
 pub(super) static CPU_PER_EVENT: Metric = Metric {

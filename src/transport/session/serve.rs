@@ -14,6 +14,7 @@ use super::{Mode, SessionSettings};
 use crate::feed::{CursorItem, Gap};
 use crate::text::chain;
 use crate::transport::{FeedReader, Reply, SubscriptionRequest, json};
+use crate::trial::ServerFact;
 use crate::wire::quic::session::SessionError;
 use crate::wire::{Bound, ResponseBody, Session, Sink, refusal};
 
@@ -77,7 +78,7 @@ enum SessionWriteError {
 struct Writing<'a> {
     session: &'a Session,
     reader: FeedReader,
-    sink: &'a Sink,
+    sink: &'a Sink<ServerFact>,
 }
 
 impl Writing<'_> {

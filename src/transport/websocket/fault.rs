@@ -4,6 +4,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::transport::PublishError;
+use crate::trial::ServerFact;
 use crate::wire::{Bound, Sink};
 
 /// What a peer did wrong.
@@ -35,7 +36,7 @@ static COUNTS: [Bound; 6] = [
 
 impl WebSocketError {
     /// Tells of it.
-    pub(super) fn count(self, sink: &Sink) {
+    pub(super) fn count(self, sink: &Sink<ServerFact>) {
         COUNTS[self as usize].reached(sink);
     }
 

@@ -8,8 +8,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use quinn::{SendStream, VarInt};
 
-use crate::trial::clock::monotonic_nanos;
-use crate::trial::{Dialect, Dialects, Fact};
+use crate::trial::{Dialect, Dialects, ServerFact};
 use crate::wire::h3::codec::capsules::{CapsuleError, Capsules, close_frame};
 use crate::wire::h3::codec::message;
 use crate::wire::h3::codec::qpack::{self, FieldSectionError};
@@ -188,8 +187,7 @@ impl Asked<'_> {
             _ if draft => Some(Dialect::Draft02),
             _ => sent.and(shared.offered).newest(),
         };
-        shared.connection.record(Fact::WebtransportDialect {
-            t: monotonic_nanos(),
+        shared.connection.record(ServerFact::WebtransportDialect {
             conn: shared.connection.id,
             offered: shared.offered,
             sent,

@@ -38,7 +38,7 @@ use quinn::{Endpoint, TransportConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::trial::{Alpn, Dialects};
+use crate::trial::{Alpn, Dialects, ServerFact};
 use crate::wire::h3::adapter::{QuicAdapter, StopWatcher};
 use crate::wire::h3::connect::ConnectContext;
 use crate::wire::h3::content::{ContentError, Rest, ServerRequestStream, give_up};
@@ -93,7 +93,7 @@ pub async fn serve<H: Handler>(
     endpoint: Endpoint,
     options: QuicOptions,
     handler: H,
-    sink: Sink,
+    sink: Sink<ServerFact>,
     stop: watch::Receiver<bool>,
 ) {
     let serving = Serving {
@@ -112,7 +112,7 @@ struct Serving<H> {
     streams: u32,
     offered: Dialects,
     handler: H,
-    sink: Sink,
+    sink: Sink<ServerFact>,
     stop: watch::Receiver<bool>,
 }
 

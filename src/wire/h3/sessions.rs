@@ -9,7 +9,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, SetOnce, mpsc};
 
-use crate::trial::Dialects;
+use crate::trial::{Dialects, ServerFact};
 use crate::wire::h3::codec::settings::{self, MAX_SESSIONS};
 use crate::wire::h3::frames::{BI, UNI};
 use crate::wire::h3::frames::{H3_ID_ERROR, varint};
@@ -67,7 +67,7 @@ pub(in crate::wire) struct Sessions {
     /// The dialects that the peer's SETTINGS name, once they have come.
     peer: SetOnce<Dialects>,
     /// A server's: where bounds that are reached are told of.
-    sink: Option<Sink>,
+    sink: Option<Sink<ServerFact>>,
     bounds: [Bound; 5],
 }
 
@@ -106,7 +106,7 @@ fn bounds() -> [Bound; 5] {
 
 impl Sessions {
     /// Of a server's connection, which lets its client have so many streams at once.
-    pub(in crate::wire) fn of_server(sink: Sink, streams: u32) -> Arc<Self> {
+    pub(in crate::wire) fn of_server(sink: Sink<ServerFact>, streams: u32) -> Arc<Self> {
         let (table, parking, streams) = (Table::from(0), MAX_PARKED_STREAMS, streams.into());
         Arc::new(Self {
             table,

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::trial::{Alpn, Dialects};
+use crate::trial::{Alpn, Dialects, ServerFact};
 use crate::wire::dial::target::Target;
 use crate::wire::parting::told;
 use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
@@ -88,7 +88,7 @@ pub(in crate::wire) async fn connect(
 /// which costs nothing here; and there are [`MAX_HANDSHAKES`] at most. Both are counted, like one connection too many.
 pub(in crate::wire) async fn accept<F>(
     endpoint: &Endpoint,
-    sink: &Sink,
+    sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
     serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
 ) where

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::trial::Alpn;
+use crate::trial::{Alpn, ServerFact};
 use crate::wire::quic::endpoint::{QuicOptions, accept, bind};
 use crate::wire::quic::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
 use crate::wire::{
@@ -77,7 +77,7 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
 }
 
 /// Serves connections until it is dropped, which closes them all.
-pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
+pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink<ServerFact>) {
     let bounds = Arc::new(["session-streams", "session-datagrams"].map(Bound::new));
     // Its end is the session's, which its user is told by the code: nothing more is to be said before.
     let (_never, stop) = watch::channel(false);
@@ -89,7 +89,7 @@ pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink) {
 async fn connection<H: Handler>(
     quic: quinn::Connection,
     handler: H,
-    sink: Sink,
+    sink: Sink<ServerFact>,
     bounds: Arc<[Bound; 2]>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let handshake = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::trial::Alpn;
+use crate::trial::{Alpn, ServerFact};
 use crate::wire::exchange::BodyError;
 use crate::wire::malformed;
 use crate::wire::parting::{self, Lent};
@@ -61,7 +61,7 @@ pub async fn serve<H: Handler>(
     listener: TcpListener,
     options: TcpOptions,
     handler: H,
-    sink: Sink,
+    sink: Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
@@ -120,7 +120,7 @@ async fn connection<H: Handler>(
     acceptor: TlsAcceptor,
     options: TcpOptions,
     handler: H,
-    sink: Sink,
+    sink: Sink<ServerFact>,
     stop: oneshot::Receiver<()>,
 ) -> Ended {
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.

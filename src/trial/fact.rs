@@ -1,0 +1,233 @@
+//! What can be observed, by who may say it: a client, the server, or the lab.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Alpn, Dialect, Dialects};
+
+/// What was observed, and who says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub enum Fact {
+    /// Who subscribes.
+    Client(ClientFact),
+    /// The server under test.
+    Server(ServerFact),
+    /// The lab itself.
+    Lab(LabFact),
+}
+
+impl From<ClientFact> for Fact {
+    fn from(fact: ClientFact) -> Self {
+        Self::Client(fact)
+    }
+}
+
+impl From<ServerFact> for Fact {
+    fn from(fact: ServerFact) -> Self {
+        Self::Server(fact)
+    }
+}
+
+impl From<LabFact> for Fact {
+    fn from(fact: LabFact) -> Self {
+        Self::Lab(fact)
+    }
+}
+
+/// What a client observes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum ClientFact {
+    /// A subscription was asked for.
+    Requested { sub: u32 },
+    /// Its first byte of answer came: an `open` event, response headers.
+    Opened { sub: u32 },
+    /// Receipts of one subscription, in the order they came. `times` and `ids` are parallel, and lines have the times as
+    /// `t`; `wrong` lists those whose content was not what was published.
+    Received {
+        #[serde(skip)]
+        times: Vec<u64>,
+        sub: u32,
+        ids: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wrong: Vec<String>,
+    },
+    /// A subscription ended, or failed to begin.
+    Closed { sub: u32, reason: String },
+    /// The server said that events are gone. `missed` is unknown when the id was of another epoch.
+    Gap { sub: u32, missed: Option<u64>, first: Option<String> },
+    /// An event of the client's own was handed to what sends it. `event` counts from 0 over the trial; `scheduled`
+    /// is when it was due.
+    Sent { sub: u32, event: u32, scheduled: u64 },
+    /// The most bytes of a subscription's own that waited to be sent at once, right after one was sent
+    /// (`bufferedAmount` of a page's WebSocket).
+    Buffered { sub: u32, most: u64 },
+    /// The plain GET of mid-hold was sent.
+    ProbeSent,
+    /// It was answered.
+    ProbeAnswered { status: u16 },
+    /// Another actor of the trial (by its place in `beside`) did what it is there for.
+    BesideSent { actor: u32 },
+    /// It was answered: a status, `loaded`, `open`, or an error, which is an answer too (a refused WebSocket).
+    BesideAnswered { actor: u32, how: String },
+    /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
+    /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).
+    Clock { page: u64, uncertainty: u64, step: u64, visibility: String, isolated: bool },
+}
+
+impl ClientFact {
+    /// The subscription that it is about.
+    pub fn subscription(&self) -> Option<u32> {
+        match self {
+            Self::Requested { sub }
+            | Self::Opened { sub }
+            | Self::Received { sub, .. }
+            | Self::Closed { sub, .. }
+            | Self::Gap { sub, .. }
+            | Self::Sent { sub, .. }
+            | Self::Buffered { sub, .. } => Some(*sub),
+            Self::ProbeSent
+            | Self::ProbeAnswered { .. }
+            | Self::BesideSent { .. }
+            | Self::BesideAnswered { .. }
+            | Self::Clock { .. } => None,
+        }
+    }
+}
+
+/// What the server observes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum ServerFact {
+    /// A connection was accepted and its TLS handshake finished.
+    Connected { conn: u64, alpn: Alpn },
+    /// It ended, after this many requests.
+    Disconnected { conn: u64, requests: u64 },
+    /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
+    /// is the server's own number for it, for URLs that say nothing.
+    Attached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// It ended.
+    Detached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
+    /// `census` marks the one at T. Of one that a client sent, `event` is the number in its data, which is one more
+    /// than that of `sent` and 0 where there is none, and `scheduled` is when it came.
+    Published { feed: Arc<str>, id: String, event: u32, scheduled: u64, census: bool },
+    /// The census event was handed to this stream.
+    Written { stream: u64, sub: Option<u32>, id: String },
+    /// A WebTransport session was asked for on a connection. `offered` are the dialects that the server's settings name,
+    /// `sent` those that the client's do, `token` is its `:protocol` and `draft` what its fields say of the draft;
+    /// `taken` is what is spoken by all that, and `None` where nothing says.
+    WebtransportDialect {
+        conn: u64,
+        offered: Dialects,
+        sent: Dialects,
+        token: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        draft: Option<String>,
+        taken: Option<Dialect>,
+    },
+    /// A bound was reached: its name, and how often so far. Two that reach it at once may be told of in either order.
+    BoundReached { bound: String, times: u64 },
+    /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered,
+    /// bytes of TCP and UDP payload sent and received.
+    Usage {
+        at: UsageAt,
+        cpu: u64,
+        resident: u64,
+        requests: u64,
+        #[serde(default)]
+        sent: u64,
+        #[serde(default)]
+        received: u64,
+    },
+}
+
+/// How many bits one server's numbers have: no trial comes near 2^40 connections, and all stay below 2^53.
+const LIFE_BITS: u32 = 40;
+
+impl ServerFact {
+    /// The same of the server that was started after so many others: it numbers its connections and streams from 0
+    /// again, and a trial must not take two for one.
+    #[must_use]
+    pub fn in_life(mut self, life: u32) -> Self {
+        let first = u64::from(life) << LIFE_BITS;
+        match &mut self {
+            Self::Connected { conn, .. } | Self::Disconnected { conn, .. } | Self::WebtransportDialect { conn, .. } => {
+                *conn += first;
+            }
+            Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
+                (*conn, *stream) = (*conn + first, *stream + first);
+            }
+            Self::Written { stream, .. } => *stream += first,
+            Self::Published { .. } | Self::BoundReached { .. } | Self::Usage { .. } => {}
+        }
+        self
+    }
+}
+
+/// What the lab observes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum LabFact {
+    /// The first line of a journal: the version of its format.
+    Journal { version: u32 },
+    /// A process was started. A program that only says its version itself is told of again when it has.
+    Started { role: String, pid: u32, version: Option<String> },
+    /// A fault was injected.
+    Fault { fault: String },
+    /// It is over.
+    FaultEnded { fault: String },
+    /// What the machine had left while the trial ran, from its first process to its last: how much of the processor
+    /// was idle, in percent, and how many UDP datagrams the kernel dropped that had arrived, for want of room or with
+    /// a wrong checksum. What could not be read is `None`.
+    Machine { idle: Option<f64>, udp_dropped: Option<u64> },
+    /// How late facts were written here, in nanoseconds after they were observed: one entry per fact, in the order
+    /// they came, without receipts and clocks, which are not told at once. The first 4096 at most.
+    Recorded { late: Vec<u64> },
+    /// A process ended: `exit 0`, `signal 9`.
+    Exited { role: String, status: String },
+    /// How the trial ended. Always its last line.
+    Outcome { outcome: Outcome, reason: Option<String> },
+}
+
+/// When the server's use was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UsageAt {
+    /// Before `go`.
+    Go,
+    /// At T.
+    Census,
+    /// At `stop`.
+    End,
+    /// Just before the first event was due.
+    First,
+}
+
+/// How a trial ended. It never vanishes and never stops the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It ran to its end, and what was expected held.
+    Completed,
+    /// This client can't do this protocol or setting, or isn't on this machine.
+    Unsupported,
+    /// It didn't end in time.
+    TimedOut,
+    /// Something broke, or an expectation did.
+    Failed,
+}
+
+impl Outcome {
+    /// The word of files and tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Unsupported => "unsupported",
+            Self::TimedOut => "timed-out",
+            Self::Failed => "failed",
+        }
+    }
+}

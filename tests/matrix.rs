@@ -176,7 +176,7 @@ fn the_last_cell_that_means_a_trial_counts() {
 /// The browsers that are not on this machine. Where the test command has installed them, that is a failure.
 fn missing() -> BTreeSet<String> {
     let all = client::ALL.iter().filter_map(|client| Some((client.name, (client.find)().err()?)));
-    let missing: BTreeMap<&str, String> = all.collect();
+    let missing: BTreeMap<&str, _> = all.collect();
     assert!(
         missing.is_empty() || std::env::var_os("TRANSPORT_LAB_BROWSERS").is_none(),
         "should have been installed: {missing:?}"

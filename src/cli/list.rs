@@ -70,7 +70,7 @@ fn transports() -> Vec<Spoken> {
             // All other settings are as they are when nobody says anything.
             let mut settings = Settings::deserialize(json!({ "protocol": protocol })).ok()?;
             client.name.clone_into(&mut settings.client);
-            plan::supports(&settings).and_then(|()| (client.supports)(&settings)).err()
+            plan::supports(&settings).and_then(|()| (client.supports)(&settings)).err().map(|why| why.to_string())
         };
         let clients = client::ALL.iter().map(|client| (client.name, why_not(client))).collect();
         Speakers { protocol, clients }
@@ -118,7 +118,7 @@ fn clients() -> Vec<Row> {
         let found = (client.find)();
         let (version, path, reason) = match &found {
             Ok(found) => (Some(&found.version), Some(&found.path), None),
-            Err(reason) => (None, None, Some(reason)),
+            Err(reason) => (None, None, Some(reason.to_string())),
         };
         // Several browsers can take a client's part; what was found says which.
         let title = found.as_ref().map_or(client.title, |found| found.title.as_str());

@@ -110,7 +110,7 @@ fn programs(experiment: &Experiment, allowed: bool) -> Vec<ExperimentError> {
     let clients: BTreeSet<&str> = experiment.combinations.iter().map(|settings| settings.client.as_str()).collect();
     let wrong = |client: &str| {
         let path = client::exec::path(client)?;
-        let says = if allowed { client::exec::locate(path).err()? } else { NOT_ALLOWED.to_owned() };
+        let says = if allowed { client::exec::locate(path).err()?.to_string() } else { NOT_ALLOWED.to_owned() };
         Some(ExperimentError::Invalid { place: format!("client {client}"), says })
     };
     clients.into_iter().filter_map(wrong).collect()

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
-use crate::trial::Alpn;
 use crate::trial::settings::Visibility;
+use crate::trial::{Alpn, Unsupported};
 
 pub(super) static CLIENT: Client = Client {
     name: "chromium",
@@ -31,7 +31,7 @@ const PROGRAMS: [&str; 8] = [
 const BRANDS: [(&str, &str); 4] =
     [("Google Chrome", "Google Chrome"), ("Microsoft Edge", "Microsoft Edge"), ("Brave", "Brave"), ("", "Chromium")];
 
-fn find() -> Result<Found, String> {
+fn find() -> Result<Found, Unsupported> {
     let path = program::locate("TRANSPORT_LAB_CHROMIUM", &PROGRAMS, "on Debian: apt install chromium")?;
     let said = program::answer(&path, &["--version"])?;
     let (title, version) = read_version(&path, &said)?;
@@ -39,7 +39,7 @@ fn find() -> Result<Found, String> {
 }
 
 /// Title and number out of the answer to `--version`.
-fn read_version(path: &Path, said: &str) -> Result<(String, String), String> {
+fn read_version(path: &Path, said: &str) -> Result<(String, String), Unsupported> {
     let version = program::number(said).ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?;
     let title = BRANDS.iter().find(|(start, _)| said.starts_with(start)).map_or(CLIENT.title, |(_, title)| title);
     Ok((title.to_owned(), version.to_owned()))
@@ -110,6 +110,6 @@ mod tests {
         ] {
             assert_eq!(read_version(Path::new("/x"), said), Ok((title.to_owned(), version.to_owned())));
         }
-        assert!(read_version(Path::new("/x"), "hello").unwrap_err().contains("/x says no version"));
+        assert!(read_version(Path::new("/x"), "hello").unwrap_err().to_string().contains("/x says no version"));
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Client, Found, Launch, program, words};
+use crate::trial::Unsupported;
 use crate::trial::settings::{Settings, Visibility};
 
 /// What the name of such a client begins with; the rest is a path, relative to the working directory.
@@ -14,7 +15,7 @@ pub(super) static CLIENT: Client = Client {
     name: "exec",
     title: "Program",
     is_browser: false,
-    find: || Err("a program has a path: write exec:PATH".to_owned()),
+    find: || Err("a program has a path: write exec:PATH".into()),
     supports,
     command: |found, _| Launch::Program(words([&found.path.to_string_lossy()])),
 };
@@ -28,7 +29,7 @@ pub fn path(name: &str) -> Option<&Path> {
 ///
 /// # Errors
 /// There is no such file, or nobody may execute it.
-pub fn locate(path: &Path) -> Result<Found, String> {
+pub fn locate(path: &Path) -> Result<Found, Unsupported> {
     let shown = path.display();
     if program::can_run(path) {
         // A name without a slash would be looked for on PATH.
@@ -36,11 +37,12 @@ pub fn locate(path: &Path) -> Result<Found, String> {
         let title = format!("{PREFIX}{shown}");
         return Ok(Found { title, path, version: String::new() });
     }
-    Err(match path.metadata() {
+    let why = match path.metadata() {
         Ok(file) if file.is_file() => format!("{shown} can't be run: make it executable (chmod +x {shown})"),
         Ok(_) => format!("{shown} is not a file"),
         Err(error) => format!("{shown} can't be run: {error} (paths are relative to {})", here().display()),
-    })
+    };
+    Err(why.into())
 }
 
 fn here() -> PathBuf {
@@ -48,12 +50,12 @@ fn here() -> PathBuf {
 }
 
 /// What no process can do. All else it says itself, by `unsupported`.
-fn supports(settings: &Settings) -> Result<(), String> {
+fn supports(settings: &Settings) -> Result<(), Unsupported> {
     if settings.workload.pages != 1 {
-        return Err("a program has no pages".to_owned());
+        return Err("a program has no pages".into());
     }
     if settings.workload.visibility == Visibility::Hidden {
-        return Err("a program has no page to hide".to_owned());
+        return Err("a program has no page to hide".into());
     }
     Ok(())
 }
@@ -75,10 +77,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("client.py");
         std::fs::write(&file, "#!/bin/sh\ntouch ran\n").unwrap();
-        let says = locate(&file).unwrap_err();
+        let why = |path: &Path| locate(path).unwrap_err().to_string();
+        let says = why(&file);
         assert!(says.contains("chmod +x") && says.contains("client.py"), "{says}");
-        assert!(locate(folder.path()).unwrap_err().ends_with("is not a file"));
-        let says = locate(Path::new("no/such.py")).unwrap_err();
+        assert!(why(folder.path()).ends_with("is not a file"));
+        let says = why(Path::new("no/such.py"));
         assert!(says.contains("No such file") && says.contains("relative to /"), "{says}");
         assert_eq!(locate(Path::new("/bin/sh")).unwrap().title, "exec:/bin/sh");
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
-use crate::trial::{Alpn, Settings};
+use crate::trial::{Alpn, Settings, Unsupported};
 
 pub(super) static CLIENT: Client = Client {
     name: "firefox",
@@ -17,13 +17,12 @@ pub(super) static CLIENT: Client = Client {
 /// The preferences that don't depend on the trial.
 const PREFERENCES: &str = include_str!("firefox.js");
 
-fn find() -> Result<Found, String> {
+fn find() -> Result<Found, Unsupported> {
     let advice = "on Debian: apt install firefox-esr libnss3-tools";
     let path = program::locate("TRANSPORT_LAB_FIREFOX", &["firefox-esr", "firefox"], advice)?;
     if program::on_path(&["certutil"]).is_none() {
         return Err(
-            "it trusts the lab's CA through certutil, which is not found; on Debian: apt install libnss3-tools"
-                .to_owned(),
+            "it trusts the lab's CA through certutil, which is not found; on Debian: apt install libnss3-tools".into(),
         );
     }
     let said = program::answer(&path, &["--version"])?;
@@ -31,10 +30,10 @@ fn find() -> Result<Found, String> {
     Ok(Found { title: CLIENT.title.to_owned(), version: version.to_owned(), path })
 }
 
-fn supports(settings: &Settings) -> Result<(), String> {
+fn supports(settings: &Settings) -> Result<(), Unsupported> {
     if settings.protocol.alpn == Alpn::H3 && settings.workload.ports > 1 {
         // The preference maps a host to one port: a request to any other would be sent there as well.
-        return Err("Firefox can be put on HTTP/3 at one port only".to_owned());
+        return Err("Firefox can be put on HTTP/3 at one port only".into());
     }
     browser_supports(settings)
 }

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::text::chain;
 use crate::transport::Transport;
 use crate::transport::{self, Opens};
-use crate::trial::Settings;
 use crate::trial::settings::{Connections, StuckOn};
+use crate::trial::{Settings, Unsupported};
 
 /// Every client, browsers first.
 pub static ALL: &[&Client] = &[&chromium::CLIENT, &firefox::CLIENT, &webkit::CLIENT, &native::CLIENT];
@@ -58,9 +58,9 @@ pub struct Client {
     /// Whether it is a browser: pages subscribe, and not a process that speaks the contract itself.
     pub is_browser: bool,
     /// Looks for it on this machine; the error says why it can't be used and what to do.
-    pub find: fn() -> Result<Found, String>,
+    pub find: fn() -> Result<Found, Unsupported>,
     /// Whether it can take part in a trial with these settings, and if not, why not.
-    pub supports: fn(&Settings) -> Result<(), String>,
+    pub supports: fn(&Settings) -> Result<(), Unsupported>,
     /// How to start it.
     pub command: fn(&Found, &Visit) -> Launch,
 }
@@ -125,7 +125,7 @@ pub struct LaunchSpec {
 }
 
 /// What holds for every browser: whether it can take part in a trial with these settings.
-fn browser_supports(settings: &Settings) -> Result<(), String> {
+fn browser_supports(settings: &Settings) -> Result<(), Unsupported> {
     let (row, transport) = transport::of(settings).map_err(|error| chain(&error))?;
     (row.page)(settings.protocol.alpn)?;
     transport.in_page(settings)?;
@@ -134,17 +134,17 @@ fn browser_supports(settings: &Settings) -> Result<(), String> {
     }
     match settings.workload.connections {
         Connections::Shared => Ok(()),
-        Connections::Separate => Err("a browser decides its own connections".to_owned()),
+        Connections::Separate => Err("a browser decides its own connections".into()),
     }
 }
 
 /// Whether a page can have something that is left unread beside its subscriptions.
-fn stuck_in_a_page(row: &Transport, settings: &Settings) -> Result<(), String> {
+fn stuck_in_a_page(row: &Transport, settings: &Settings) -> Result<(), Unsupported> {
     if settings.workload.stuck_on == StuckOn::Own {
-        return Err("a browser decides its own connections: what is left unread can't have one to itself".to_owned());
+        return Err("a browser decides its own connections: what is left unread can't have one to itself".into());
     }
     if matches!(row.opens, Opens::Session(_)) {
-        return Err("a browser gives each session a connection of its own: nothing else is on it".to_owned());
+        return Err("a browser gives each session a connection of its own: nothing else is on it".into());
     }
     Ok(())
 }
@@ -215,7 +215,9 @@ mod tests {
                 (s.workload.stuck, s.workload.stuck_on) = (2, on);
             })
         };
-        let why = |settings: &Settings| (chromium::CLIENT.supports)(settings).err().unwrap_or_default();
+        let why = |settings: &Settings| {
+            (chromium::CLIENT.supports)(settings).err().map(|why| why.to_string()).unwrap_or_default()
+        };
         assert_eq!(why(&stuck("sse", Alpn::H2, StuckOn::Shared)), "");
         assert!(why(&stuck("sse", Alpn::H2, StuckOn::Own)).contains("decides its own connections"));
         assert!(why(&stuck("webtransport", Alpn::H3, StuckOn::Shared)).contains("a connection of its own"));

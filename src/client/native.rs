@@ -1,8 +1,8 @@
 //! The lab's own client: a child process that speaks the trial contract. Its engine lives elsewhere; this is its row.
 
 use super::{Client, Found, Launch, words};
-use crate::trial::Alpn;
 use crate::trial::settings::{BesideKind, Connections, Opening, Settings, Visibility};
+use crate::trial::{Alpn, Unsupported};
 
 pub(super) static CLIENT: Client = Client {
     name: "native",
@@ -16,24 +16,24 @@ pub(super) static CLIENT: Client = Client {
     command: |found, _| Launch::Process(words([&found.path.to_string_lossy(), "child", "native"])),
 };
 
-fn supports(settings: &Settings) -> Result<(), String> {
+fn supports(settings: &Settings) -> Result<(), Unsupported> {
     let workload = &settings.workload;
     if workload.pages != 1 {
-        return Err("the native client has no pages".to_owned());
+        return Err("the native client has no pages".into());
     }
     if workload.visibility == Visibility::Hidden {
-        return Err("the native client has no page to hide".to_owned());
+        return Err("the native client has no page to hide".into());
     }
     let raw = settings.protocol.alpn == Alpn::Quic;
     let alone = raw || workload.connections == Connections::Separate && settings.protocol.alpn != Alpn::H1;
     if workload.open == Opening::AfterSettings && alone {
-        return Err("a connection for each subscription is not there before it: nothing can be waited for".to_owned());
+        return Err("a connection for each subscription is not there before it: nothing can be waited for".into());
     }
     if raw && !settings.beside.is_empty() {
-        return Err("raw QUIC has sessions and no requests: nothing can be fetched beside them".to_owned());
+        return Err("raw QUIC has sessions and no requests: nothing can be fetched beside them".into());
     }
     match settings.beside.iter().find(|beside| beside.kind != BesideKind::Fetch) {
-        Some(_) => Err("the native client has no <img>, no WebSocket and no <iframe>; it can only fetch".to_owned()),
+        Some(_) => Err("the native client has no <img>, no WebSocket and no <iframe>; it can only fetch".into()),
         None => Ok(()),
     }
 }

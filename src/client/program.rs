@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::trial::Unsupported;
+
 /// How long a program may take to say its version.
 const VERSION_TIME: Duration = Duration::from_secs(10);
 /// How much of its answer is read, in bytes.
@@ -21,20 +23,20 @@ const VERSION_BYTES: u64 = 4096;
 /// # Errors
 /// The variable names something that can't be run, or there is no such program: then `advice` is the rest of the
 /// sentence "not found; …".
-pub(super) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<PathBuf, String> {
+pub(super) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<PathBuf, Unsupported> {
     match std::env::var_os(variable).filter(|path| !path.is_empty()) {
         Some(path) => named(variable, &path),
-        None => on_path(names).ok_or_else(|| format!("not found; {advice}, or set {variable}=PATH")),
+        None => on_path(names).ok_or_else(|| format!("not found; {advice}, or set {variable}=PATH").into()),
     }
 }
 
 /// The program that `variable` names.
-pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, String> {
+pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, Unsupported> {
     let path = PathBuf::from(path);
     if can_run(&path) {
         Ok(path)
     } else {
-        Err(format!("{variable}={} is not a program that can be run", path.display()))
+        Err(format!("{variable}={} is not a program that can be run", path.display()).into())
     }
 }
 
@@ -53,8 +55,8 @@ pub(crate) fn can_run(path: &Path) -> bool {
 ///
 /// # Errors
 /// It doesn't start, ends with a failure, says nothing, or takes longer than 10 s, when it is ended.
-pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, String> {
-    let failed = |why: String| format!("`{} {}` {why}", program.display(), arguments.join(" "));
+pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Unsupported> {
+    let failed = |why: String| Unsupported::from(format!("`{} {}` {why}", program.display(), arguments.join(" ")));
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -120,16 +122,17 @@ mod tests {
     #[test]
     fn a_program_that_fails_or_says_nothing_is_named() {
         let shell = Path::new("/bin/sh");
-        assert_eq!(answer(shell, &["-c", "echo 12.5"]).as_deref(), Ok("12.5"));
-        assert!(answer(shell, &["-c", "exit 3"]).unwrap_err().contains("/bin/sh -c exit 3` ends with exit status: 3"));
-        assert!(answer(shell, &["-c", ":"]).unwrap_err().contains("says nothing"));
-        assert!(answer(Path::new("/nowhere"), &[]).unwrap_err().contains("does not start"));
+        let why = |program: &Path, arguments: &[&str]| answer(program, arguments).unwrap_err().to_string();
+        assert_eq!(answer(shell, &["-c", "echo 12.5"]).unwrap(), "12.5");
+        assert!(why(shell, &["-c", "exit 3"]).contains("/bin/sh -c exit 3` ends with exit status: 3"));
+        assert!(why(shell, &["-c", ":"]).contains("says nothing"));
+        assert!(why(Path::new("/nowhere"), &[]).contains("does not start"));
     }
 
     #[test]
     fn a_missing_program_says_what_to_install() {
         let reason = locate("TRANSPORT_LAB_NONE", &["no-such-program"], "on Debian: apt install x").unwrap_err();
-        assert_eq!(reason, "not found; on Debian: apt install x, or set TRANSPORT_LAB_NONE=PATH");
-        assert!(named("V", OsStr::new("/etc/passwd")).unwrap_err().contains("V=/etc/passwd"));
+        assert_eq!(reason.to_string(), "not found; on Debian: apt install x, or set TRANSPORT_LAB_NONE=PATH");
+        assert!(named("V", OsStr::new("/etc/passwd")).unwrap_err().to_string().contains("V=/etc/passwd"));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
 use crate::transport::{self, Opens};
 use crate::trial::settings::Visibility;
-use crate::trial::{Alpn, Settings};
+use crate::trial::{Alpn, Settings, Unsupported};
 
 pub(super) static CLIENT: Client = Client {
     name: "webkit",
@@ -22,7 +22,7 @@ const VARIABLE: &str = "TRANSPORT_LAB_WEBKIT";
 /// What brings it, by the name of its interface's version.
 const ADVICE: &str = "on Debian: apt install webkit2gtk-driver xvfb";
 
-fn find() -> Result<Found, String> {
+fn find() -> Result<Found, Unsupported> {
     let path = match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         Some(path) => program::named(VARIABLE, &path)?,
         None => places()
@@ -31,7 +31,7 @@ fn find() -> Result<Found, String> {
             .ok_or_else(|| format!("MiniBrowser not found; {ADVICE}, or set {VARIABLE}=PATH"))?,
     };
     if program::on_path(&["Xvfb"]).is_none() {
-        return Err("it needs a display, and Xvfb is not found; on Debian: apt install xvfb".to_owned());
+        return Err("it needs a display, and Xvfb is not found; on Debian: apt install xvfb".into());
     }
     Ok(Found { title: CLIENT.title.to_owned(), version: version(&path), path })
 }
@@ -67,16 +67,16 @@ fn version(path: &Path) -> String {
     questions.iter().find_map(answer).unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn supports(settings: &Settings) -> Result<(), String> {
+fn supports(settings: &Settings) -> Result<(), Unsupported> {
     let row = transport::find(&settings.protocol.transport);
     let is_tunnel = row.is_some_and(|row| matches!(row.opens, Opens::Tunnel(_)));
     let has_parts = row.and_then(|row| row.media_type).is_some_and(|kind| kind.starts_with("multipart/"));
     match settings.protocol.alpn {
-        Alpn::H3 => Err("WebKitGTK has no HTTP/3".to_owned()),
-        Alpn::H2 if is_tunnel => Err("WebKitGTK has no WebSocket over HTTP/2 (RFC 8441)".to_owned()),
+        Alpn::H3 => Err("WebKitGTK has no HTTP/3".into()),
+        Alpn::H2 if is_tunnel => Err("WebKitGTK has no WebSocket over HTTP/2 (RFC 8441)".into()),
         // Seen with 2.50: of such a response a fetch is told the header and nothing else, and fails where it ends.
         Alpn::H1 | Alpn::H2 if has_parts => {
-            Err("WebKitGTK takes the parts of a response apart itself, and gives a fetch none of them".to_owned())
+            Err("WebKitGTK takes the parts of a response apart itself, and gives a fetch none of them".into())
         }
         Alpn::H1 | Alpn::H2 | Alpn::Quic => browser_supports(settings),
     }

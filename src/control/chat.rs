@@ -43,7 +43,7 @@ struct Way {
     transport: &'static str,
     title: &'static str,
     /// Why no page can; empty where one can.
-    cannot: &'static str,
+    cannot: String,
     /// The interface that the page needs for it; empty where every browser has what it takes.
     needs: &'static str,
     is_first: bool,
@@ -84,7 +84,7 @@ fn way(transport: &'static Transport, alpn: Alpn, offers: bool) -> Way {
     Way {
         transport: transport.name,
         title: transport.title,
-        cannot: (transport.page)(alpn).err().unwrap_or_default(),
+        cannot: (transport.page)(alpn).err().map(|why| why.to_string()).unwrap_or_default(),
         needs: transport.interface.unwrap_or_default(),
         is_first: Protocol::new(transport.name, alpn) == Protocol::default() && !offers,
     }

@@ -10,7 +10,7 @@ use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
     Beside, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
 };
-use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings};
+use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings, Unsupported};
 use crate::units::{Settable, Span};
 use crate::{client, transport};
 
@@ -71,12 +71,12 @@ pub fn bring_up_to_date(plan: &mut Plan) {
 }
 
 /// What no client at all can do. A client's own limits are its row's to say.
-pub fn supports(settings: &Settings) -> Result<(), String> {
+pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
     // RFC 9000 section 18.2: without initial_max_streams_bidi a peer may open none; there is no "no limit".
     if settings.protocol.alpn.over_quic() && settings.server.max_concurrent_streams == Settable::Unset {
         return Err("QUIC can't leave server.max-concurrent-streams unset: initial_max_streams_bidi left out means 0 \
                     (RFC 9000 section 18.2)"
-            .to_owned());
+            .into());
     }
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
@@ -85,29 +85,29 @@ pub fn supports(settings: &Settings) -> Result<(), String> {
     }
     // Other openings have no answer that says "don't come back".
     if settings.fault.iter().any(|fault| fault.kind.row().ends_readers) && transport.opens != Opens::Request {
-        return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name));
+        return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name).into());
     }
     Ok(())
 }
 
 /// Whether something can be left unread as these settings want it.
-fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Result<(), String> {
+fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Result<(), Unsupported> {
     let down = workload.stuck_direction == StuckDirection::Down;
     if down && transport.exchanges != Exchanges::Persistent {
-        return Err(format!("{} leaves nothing open that could be left unread", transport.name));
+        return Err(format!("{} leaves nothing open that could be left unread", transport.name).into());
     }
     if !down && alpn == Alpn::Quic {
-        return Err("raw QUIC has sessions and no requests: there is no POST that could be left unread".to_owned());
+        return Err("raw QUIC has sessions and no requests: there is no POST that could be left unread".into());
     }
     if workload.stuck_on == StuckOn::Own {
         return Ok(());
     }
     match alpn {
         // RFC 9112 section 9.3.
-        Alpn::H1 => Err("a connection of HTTP/1.1 carries one response at a time: nobody shares it".to_owned()),
-        Alpn::Quic => Err("a connection of raw QUIC is one session: nobody shares it".to_owned()),
+        Alpn::H1 => Err("a connection of HTTP/1.1 carries one response at a time: nobody shares it".into()),
+        Alpn::Quic => Err("a connection of raw QUIC is one session: nobody shares it".into()),
         Alpn::H2 | Alpn::H3 if workload.connections == Connections::Separate => {
-            Err("each subscription has a connection of its own: there is none that they share".to_owned())
+            Err("each subscription has a connection of its own: there is none that they share".into())
         }
         Alpn::H2 | Alpn::H3 => Ok(()),
     }

@@ -11,6 +11,7 @@ use super::RunError;
 use crate::certs::Certs;
 use crate::client::{self, Client, Found};
 use crate::control::Control;
+use crate::trial::Unsupported;
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
 use crate::trial::rig::Rig;
@@ -36,14 +37,14 @@ pub(super) struct Lab {
     /// Whether programs of `exec:` may be run.
     pub(super) allow_exec: bool,
     /// Clients looked for so far: asking a browser for its version takes a while.
-    pub(super) found: HashMap<&'static str, Result<Found, String>>,
+    pub(super) found: HashMap<&'static str, Result<Found, Unsupported>>,
 }
 
 impl Lab {
     /// The client of this name on this machine, or why it can't be used.
-    pub(super) fn find(&mut self, name: &str, row: &'static Client) -> Result<Found, String> {
+    pub(super) fn find(&mut self, name: &str, row: &'static Client) -> Result<Found, Unsupported> {
         if let Some(path) = client::exec::path(name) {
-            return if self.allow_exec { client::exec::locate(path) } else { Err(NOT_ALLOWED.to_owned()) };
+            return if self.allow_exec { client::exec::locate(path) } else { Err(NOT_ALLOWED.into()) };
         }
         self.found.entry(row.name).or_insert_with(|| (row.find)()).clone()
     }

@@ -23,7 +23,7 @@ use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;
 use crate::trial::fact::Outcome;
 use crate::trial::{
-    Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Up,
+    Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Unsupported, Up,
 };
 
 /// From the `go` message to the instant it names: both ends must have it by then.
@@ -43,6 +43,12 @@ enum EarlyEnd {
 impl From<RunError> for EarlyEnd {
     fn from(error: RunError) -> Self {
         Self::Lab(error)
+    }
+}
+
+impl From<Unsupported> for EarlyEnd {
+    fn from(why: Unsupported) -> Self {
+        Self::Ended(Outcome::Unsupported, why.to_string())
     }
 }
 
@@ -161,13 +167,12 @@ impl<'a> TrialRunner<'a> {
     async fn live(&mut self) -> Result<(), EarlyEnd> {
         let planned = self.planned;
         let settings = &planned.settings;
-        let unsupported = |reason| EarlyEnd::Ended(Outcome::Unsupported, reason);
-        plan::supports(settings).map_err(unsupported)?;
+        plan::supports(settings)?;
         let Some(row) = client::find(&settings.client) else {
             return failed(format!("no client `{}`", settings.client));
         };
-        (row.supports)(settings).map_err(unsupported)?;
-        let found = self.lab.find(&settings.client, row).map_err(unsupported)?;
+        (row.supports)(settings)?;
+        let found = self.lab.find(&settings.client, row)?;
 
         let folder = self.lab.trial_folder(planned.trial)?;
         let ports = self.start_server(&folder).await?;
@@ -181,7 +186,7 @@ impl<'a> TrialRunner<'a> {
         client: Participant,
         closing: watch::Receiver<bool>,
     ) -> Result<(), EarlyEnd> {
-        plan::supports(&self.planned.settings).map_err(|reason| EarlyEnd::Ended(Outcome::Unsupported, reason))?;
+        plan::supports(&self.planned.settings)?;
         self.take_ends(server, client).await?;
         self.go(Some(closing)).await
     }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ALL, BoxFuture, ClientSubscription, Reply, SubscriptionRequest, Transport, find};
-use crate::trial::{Dialects, Promises, Settings};
+use crate::trial::{Dialects, Promises, Settings, Unsupported};
 use crate::units::Span;
 
 /// A transport with its settings. Its type is the transport's own table, which is checked when it is read. What is not
@@ -46,7 +46,7 @@ pub trait Configured: fmt::Debug + Send + Sync {
     }
 
     /// Whether a page can subscribe in a trial with these settings, and if not, why no browser can.
-    fn in_page(&self, _trial: &Settings) -> Result<(), &'static str> {
+    fn in_page(&self, _trial: &Settings) -> Result<(), Unsupported> {
         Ok(())
     }
 

@@ -40,7 +40,7 @@ pub use reply::Reply;
 use tokio::sync::mpsc;
 
 use crate::feed::After;
-use crate::trial::{Alpn, Exchanges};
+use crate::trial::{Alpn, Exchanges, Unsupported};
 use crate::wire::dial::Target;
 use crate::wire::{Exchange, Pool};
 
@@ -63,7 +63,7 @@ pub struct Transport {
     pub upstream: Upstream,
     /// Whether a page can speak it on this ALPN, and if not, why no browser can. What only some can't is their
     /// clients' to say.
-    pub page: fn(Alpn) -> Result<(), &'static str>,
+    pub page: fn(Alpn) -> Result<(), Unsupported>,
     /// The interface that a page needs for it, where not every browser has it: `WebTransport`.
     pub interface: Option<&'static str>,
     /// Its browser script: an ES module that exports `subscribe`; empty where no page can speak it at all.

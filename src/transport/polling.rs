@@ -19,7 +19,7 @@ use super::configured::{self, Configured};
 use super::poller::Poller;
 use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Transport, Upstream, with_query};
 use crate::feed::EventId;
-use crate::trial::{Alpn, Exchanges, Settings as Trial};
+use crate::trial::{Alpn, Exchanges, Settings as Trial, Unsupported};
 use crate::units::Span;
 use crate::wire::ResponseBody;
 
@@ -100,10 +100,12 @@ impl Configured for Settings {
         Some(("interval", self.interval))
     }
 
-    fn in_page(&self, _: &Trial) -> Result<(), &'static str> {
+    fn in_page(&self, _: &Trial) -> Result<(), Unsupported> {
         match self.connection {
             ConnectionReuse::KeepAlive => Ok(()),
-            ConnectionReuse::New => Err("a browser decides its own connections, and keeps one for the next fetch"),
+            ConnectionReuse::New => {
+                Err("a browser decides its own connections, and keeps one for the next fetch".into())
+            }
         }
     }
 }

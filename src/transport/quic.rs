@@ -16,7 +16,7 @@ pub static TRANSPORT: Transport = Transport {
     exchanges: Exchanges::Persistent,
     media_type: None,
     upstream: Upstream::InBand,
-    page: |_| Err("no browser lets a page speak QUIC without HTTP/3"),
+    page: |_| Err("no browser lets a page speak QUIC without HTTP/3".into()),
     interface: None,
     script: "",
     modules: &[],

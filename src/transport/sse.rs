@@ -20,7 +20,7 @@ use super::{
 use crate::feed::{After, CursorItem, Encoding, Event, EventId, Gap};
 use crate::text::chain;
 use crate::trial::settings::{Credentials, PageOrigin};
-use crate::trial::{Alpn, Exchanges, Settings as Trial};
+use crate::trial::{Alpn, Exchanges, Settings as Trial, Unsupported};
 use crate::units::{Settable, Span};
 use crate::wire::dial::Response;
 
@@ -106,12 +106,12 @@ impl Configured for Settings {
         }
     }
 
-    fn in_page(&self, trial: &Trial) -> Result<(), &'static str> {
+    fn in_page(&self, trial: &Trial) -> Result<(), Unsupported> {
         let of_its_origin = trial.workload.page == PageOrigin::SameOrigin;
         let forced = of_its_origin && trial.workload.credentials == Credentials::Omit;
         if forced && self.reader == Reader::Eventsource {
             // Section 9.2.2: its credentials mode is "same-origin" or "include".
-            return Err("an EventSource sends credentials to the origin of its own page, whatever it is told");
+            return Err("an EventSource sends credentials to the origin of its own page, whatever it is told".into());
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub static TRANSPORT: Transport = Transport {
     upstream: Upstream::InBand,
     page: |alpn| match alpn {
         Alpn::H1 | Alpn::H2 => Ok(()),
-        Alpn::H3 | Alpn::Quic => Err("no browser opens a WebSocket on HTTP/3 by default (RFC 9220)"),
+        Alpn::H3 | Alpn::Quic => Err("no browser opens a WebSocket on HTTP/3 by default (RFC 9220)".into()),
     },
     interface: Some("WebSocket"),
     script: include_str!("websocket.js"),

@@ -22,6 +22,7 @@ pub mod rig;
 mod schedule;
 pub mod settings;
 pub mod stdio;
+mod unsupported;
 
 pub use claim::Claim;
 pub use contract::{Down, PlannedSend, Role, SubscriptionPlan, TrialMessage, Up};
@@ -33,3 +34,4 @@ pub use promises::{Exchanges, Promises};
 pub use protocol::{Alpn, Protocol};
 pub use schedule::{ScheduledEvent, schedule};
 pub use settings::Settings;
+pub use unsupported::Unsupported;

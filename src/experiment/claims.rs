@@ -60,9 +60,9 @@ impl<'i> Reader<'_, 'i> {
         if claim.source.quote.trim().is_empty() {
             return Err(self.error(&at("source.quote"), "`source.quote` is empty; write the words that stand there"));
         }
-        check_metric(&claim.metric).map_err(|says| self.error(&at("metric"), &says))?;
+        self.check_metric(&claim.metric, &at("metric"))?;
         if let Some(metric) = claim.than.as_ref().and_then(|than| than.metric.as_ref()) {
-            check_metric(metric).map_err(|says| self.error(&at("than.metric"), &says))?;
+            self.check_metric(metric, &at("than.metric"))?;
         }
         self.check_comparison(&claim, &span, &at)?;
         claim.selection = self.selection(&table)?;
@@ -72,6 +72,24 @@ impl<'i> Reader<'_, 'i> {
             than.selection = self.selection(table)?;
         }
         Ok(claim)
+    }
+
+    /// A metric that exists, with or without the quantile that is meant.
+    fn check_metric(&self, metric: &str, span: &ByteRange) -> Result<(), ExperimentError> {
+        let known: Vec<&str> = metric_names().collect();
+        let (name, quantile) = metric.split_once('.').map_or((metric, None), |(name, q)| (name, Some(q)));
+        if !known.contains(&name) {
+            let says = format!("unknown metric `{}`{}", suggest::short(name), suggest::hint(name, &known));
+            return Err(self.error(span, &says));
+        }
+        match quantile {
+            Some(quantile) if !QUANTILES.contains(&quantile) => {
+                let quantile = suggest::short(quantile);
+                let says = format!("`.{quantile}` is no quantile of `{name}`; write .p50, .p90, .p99, .min or .max");
+                Err(self.error(span, &says))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_comparison(
@@ -89,7 +107,7 @@ impl<'i> Reader<'_, 'i> {
         let given: Vec<&str> = comparisons.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match given.as_slice() {
             // The metric decides which unit the comparison takes.
-            [name] => check_claim(claim).map_err(|says| self.error(&at(name), &says)),
+            [name] => check_claim(claim).map_err(|error| self.error(&at(name), &error.to_string())),
             [] => {
                 let says = "this claim compares with nothing; write one of equals, at-most, at-least or within";
                 Err(self.error(span, says))
@@ -144,22 +162,6 @@ impl<'i> Reader<'_, 'i> {
 
     fn error(&self, span: &ByteRange, says: &str) -> ExperimentError {
         self.source.error(span.clone(), says.to_owned())
-    }
-}
-
-/// A metric that exists, with or without the quantile that is meant.
-fn check_metric(metric: &str) -> Result<(), String> {
-    let known: Vec<&str> = metric_names().collect();
-    let (name, quantile) = metric.split_once('.').map_or((metric, None), |(name, q)| (name, Some(q)));
-    if !known.contains(&name) {
-        return Err(format!("unknown metric `{}`{}", suggest::short(name), suggest::hint(name, &known)));
-    }
-    match quantile {
-        Some(quantile) if !QUANTILES.contains(&quantile) => {
-            let quantile = suggest::short(quantile);
-            Err(format!("`.{quantile}` is no quantile of `{name}`; write .p50, .p90, .p99, .min or .max"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -49,8 +49,7 @@ impl Flag {
             return Ok(());
         }
         let level = own.levels.remove(0);
-        tree::put(&mut unchecked.base, &self.name, &self.span, level)
-            .map_err(|says| unchecked.source.error(self.span.clone(), says))
+        tree::put(unchecked.source, &mut unchecked.base, &self.name, &self.span, level)
     }
 
     /// TOML values where they are (`100`, `"a,b"`, `{ count = 3 }`), otherwise text (`3s`, `sse/h2`); one at least.

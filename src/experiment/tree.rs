@@ -4,8 +4,8 @@
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::source::ByteRange;
-use super::{suggest, validate};
+use super::source::{ByteRange, ExperimentSource};
+use super::{ExperimentError, suggest, validate};
 
 /// A value and where it was written.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -28,21 +28,32 @@ pub(super) fn get<'t, 'i>(tree: &'t DeTable<'i>, path: &str) -> Option<&'t Value
 }
 
 /// Puts a value at a dotted path, in place of what is there; a number reaches into an array that is there. `key` is
-/// where the path was written. An error says why there can be no such path.
-pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &ByteRange, value: Value<'i>) -> Result<(), String> {
+/// where the path was written in the source, which is where an error says why there can be no such path.
+pub(super) fn put<'i>(
+    source: &ExperimentSource,
+    tree: &mut DeTable<'i>,
+    path: &str,
+    key: &ByteRange,
+    value: Value<'i>,
+) -> Result<(), ExperimentError> {
+    let refused = |says: String| Err(source.error(key.clone(), says));
     let parts: Vec<&str> = path.split('.').collect();
     let (last, outer) = parts.split_last().unwrap_or((&path, &[]));
     if parts.len() > MAX_DEPTH || parts.contains(&"") {
-        return Err(format!("`{}` is not a dotted name; write it like `workload.subscribers`", suggest::short(path)));
+        return refused(format!(
+            "`{}` is not a dotted name; write it like `workload.subscribers`",
+            suggest::short(path)
+        ));
     }
-    let no_parts = |depth: usize| format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join("."));
+    let no_parts =
+        |depth: usize| refused(format!("unknown setting `{path}`: `{}` has no parts", parts[..=depth].join(".")));
     let mut table = tree;
     let mut depth = 0;
     while depth < outer.len() {
         let index = parts[depth + 1].parse::<usize>().ok();
         if index.is_some() && !table.contains_key(parts[depth]) {
             let array = parts[..=depth].join(".");
-            return Err(format!("`{path}` reaches into `{array}`, which there is none of; write [[{array}]]"));
+            return refused(format!("`{path}` reaches into `{array}`, which there is none of; write [[{array}]]"));
         }
         let name = Spanned::new(key.clone(), parts[depth].to_owned().into());
         let empty = || Spanned::new(key.clone(), DeValue::Table(DeTable::default()));
@@ -53,14 +64,14 @@ pub(super) fn put<'i>(tree: &mut DeTable<'i>, path: &str, key: &ByteRange, value
                 depth += 1;
                 match array.get_mut(index).map(Spanned::get_mut) {
                     Some(DeValue::Table(inner)) if depth < outer.len() => inner,
-                    Some(_) => return Err(no_parts(depth - usize::from(depth == outer.len()))),
+                    Some(_) => return no_parts(depth - usize::from(depth == outer.len())),
                     None => {
                         let array = parts[..depth].join(".");
-                        return Err(format!("`{path}` reaches past `{array}`, which has {count}; the first is 0"));
+                        return refused(format!("`{path}` reaches past `{array}`, which has {count}; the first is 0"));
                     }
                 }
             }
-            _ => return Err(no_parts(depth)),
+            _ => return no_parts(depth),
         };
         depth += 1;
     }

@@ -70,7 +70,7 @@ impl<'i> UncheckedExperiment<'i> {
     /// A value for a setting in canonical form: `"3s"` for `"3000ms"`.
     pub(super) fn canonical(&self, name: &str, key: &ByteRange, value: &Value<'i>) -> Result<Json, ExperimentError> {
         let mut tree = self.first_combination()?;
-        tree::put(&mut tree, name, key, value.clone()).map_err(|says| self.source.error(key.clone(), says))?;
+        tree::put(self.source, &mut tree, name, key, value.clone())?;
         let (settings, _) = self.settings(&tree)?;
         Ok(plan::level_of(&settings, name))
     }
@@ -132,8 +132,7 @@ impl<'i> UncheckedExperiment<'i> {
             if !put_in(factor) {
                 continue;
             }
-            tree::put(&mut tree, &factor.name, &factor.key, level)
-                .map_err(|says| self.source.error(factor.key.clone(), says))?;
+            tree::put(self.source, &mut tree, &factor.name, &factor.key, level)?;
         }
         Ok(tree)
     }
@@ -212,9 +211,28 @@ impl<'i> UncheckedExperiment<'i> {
         if let Some(value) = tree.get("protocol")
             && let Some(name) = value.get_ref().as_str()
         {
-            check_protocol(name).map_err(|says| self.source.error(value.span(), says))?;
+            self.check_protocol(name, value.span())?;
         }
         Ok(())
+    }
+
+    /// `sse/h2` must be a transport that exists, on an ALPN that it rides on.
+    fn check_protocol(&self, name: &str, span: ByteRange) -> Result<(), ExperimentError> {
+        let (transport, alpn) = name.split_once('/').unwrap_or((name, ""));
+        let shown = suggest::short(name);
+        let Some(row) = transport::find(transport) else {
+            let hint = suggest::hint(name, &suggest::protocols());
+            return Err(self.source.error(span, format!("unknown protocol `{shown}`{hint}")));
+        };
+        if row.alpns.iter().any(|known| known.name() == alpn) {
+            return Ok(());
+        }
+        let rides = row.alpns.iter().map(|alpn| alpn.name()).collect::<Vec<_>>().join(", ");
+        let known = Alpn::ALL.iter().any(|known| known.name() == alpn);
+        let why = if known { "doesn't ride on" } else { "is on no ALPN" };
+        let alpn = suggest::short(alpn);
+        let says = format!("unknown protocol `{shown}`: `{transport}` {why} `{alpn}`; it rides on {rides}");
+        Err(self.source.error(span, says))
     }
 
     /// A transport checks its table as JSON, which knows no places: the key to blame is the one that is refused
@@ -252,23 +270,6 @@ impl<'i> UncheckedExperiment<'i> {
 fn defaults() -> Json {
     let empty = Settings::deserialize(Json::Object(serde_json::Map::new()));
     empty.ok().and_then(|settings| serde_json::to_value(settings).ok()).unwrap_or_default()
-}
-
-/// `sse/h2` must be a transport that exists, on an ALPN that it rides on.
-fn check_protocol(name: &str) -> Result<(), String> {
-    let (transport, alpn) = name.split_once('/').unwrap_or((name, ""));
-    let shown = suggest::short(name);
-    let Some(row) = transport::find(transport) else {
-        let hint = suggest::hint(name, &suggest::protocols());
-        return Err(format!("unknown protocol `{shown}`{hint}"));
-    };
-    if row.alpns.iter().any(|known| known.name() == alpn) {
-        return Ok(());
-    }
-    let rides = row.alpns.iter().map(|alpn| alpn.name()).collect::<Vec<_>>().join(", ");
-    let known = Alpn::ALL.iter().any(|known| known.name() == alpn);
-    let why = if known { "doesn't ride on" } else { "is on no ALPN" };
-    Err(format!("unknown protocol `{shown}`: `{transport}` {why} `{}`; it rides on {rides}", suggest::short(alpn)))
 }
 
 /// A word at the top level that means nothing there, though perhaps somewhere below.

@@ -74,18 +74,34 @@ pub(super) fn bounds(setting: &str) -> Option<(u32, u32)> {
     BOUNDS.iter().find(|(name, ..)| *name == setting).map(|(.., least, most)| (*least, *most))
 }
 
+/// A number in a plan that was read back, which no plan of the lab's has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error("more than {MAX_TRIALS} trials")]
+    TooManyTrials,
+    /// Its own number, or that of its repeat.
+    #[error("trial {trial}: a run's trials are numbered from 0 to 99999, and their repeats from 0 to 999")]
+    Number { trial: u32 },
+    #[error("trial {trial}: {says}")]
+    Setting {
+        trial: u32,
+        /// Which setting, and what would be right.
+        says: String,
+    },
+}
+
 /// A plan that was read back: no number in it may be one that the lab plans nothing with. What else a trial must keep
 /// to was checked when it was planned.
-pub fn check_plan(plan: &Plan) -> Result<(), String> {
+pub fn check_plan(plan: &Plan) -> Result<(), PlanError> {
     if plan.trials.len() > MAX_TRIALS {
-        return Err(format!("more than {MAX_TRIALS} trials"));
+        return Err(PlanError::TooManyTrials);
     }
     for planned in &plan.trials {
-        let named = |says: &str| format!("trial {}: {says}", planned.trial);
-        if planned.trial as usize >= MAX_TRIALS || u64::from(planned.repeat) >= MAX_REPEATS {
-            return Err(named("a run's trials are numbered from 0 to 99999, and their repeats from 0 to 999"));
+        let trial = planned.trial;
+        if trial as usize >= MAX_TRIALS || u64::from(planned.repeat) >= MAX_REPEATS {
+            return Err(PlanError::Number { trial });
         }
-        check_bounds(&planned.settings).map_err(|complaint| named(&complaint.says))?;
+        check_bounds(&planned.settings).map_err(|complaint| PlanError::Setting { trial, says: complaint.says })?;
     }
     Ok(())
 }

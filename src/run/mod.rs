@@ -19,6 +19,8 @@ use std::path::PathBuf;
 pub use lab::NOT_ALLOWED;
 pub use runner::{Progress, Ran, RunOptions, locate, loopback, run};
 
+use crate::experiment::validate::PlanError;
+
 /// Why a run, or what is read of one, came to nothing: the lab's own trouble, not a trial's.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -33,11 +35,11 @@ pub enum RunError {
     #[error("{} is damaged", path.display())]
     Damaged { path: PathBuf, source: serde_json::Error },
     /// The same, in a number that no plan of the lab's has.
-    #[error("{} is damaged: {says}", path.display())]
+    #[error("{} is damaged", path.display())]
     Bounds {
         path: PathBuf,
         /// Which number, and what would be right.
-        says: String,
+        source: PlanError,
     },
     #[error("no run `{wanted}`: neither a run's folder nor one in {}", out.display())]
     NoRun {

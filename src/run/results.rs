@@ -103,7 +103,7 @@ pub fn load(folder: &Path) -> Result<Results, RunError> {
 fn compute(folder: &Path) -> Result<(Results, Vec<JournalLine>), RunError> {
     let mut plan: Plan = read(&folder.join(PLAN))?;
     plan::bring_up_to_date(&mut plan);
-    validate::check_plan(&plan).map_err(|says| RunError::Bounds { path: folder.join(PLAN), says })?;
+    validate::check_plan(&plan).map_err(|source| RunError::Bounds { path: folder.join(PLAN), source })?;
     let machine: Machine = read(&folder.join(MACHINE))?;
     let Readback { lines, cut_short } = journal::read(&folder.join(JOURNAL))?;
     let summary = stats::summarise(&plan, &lines);

@@ -156,7 +156,7 @@ impl<'a> TrialRunner<'a> {
             }
             Ok(()) => match stats::judge(self.planned, &self.observations) {
                 Ok(()) => (Outcome::Completed, None),
-                Err(reason) => (Outcome::Failed, Some(reason)),
+                Err(broken) => (Outcome::Failed, Some(broken.to_string())),
             },
         };
         ended?;

@@ -104,16 +104,33 @@ pub fn calibrate(
     calibration
 }
 
-/// The medians of both, or why there are none.
-fn compare(records: &[Record<'_>; 2]) -> Result<Twins, String> {
-    let metric = metric::find(COMPARED).ok_or("there is no such metric")?;
+/// Why two trials that differ in nothing can't be compared.
+#[derive(Debug, thiserror::Error)]
+enum Incomparable {
+    #[error("there is no such metric")]
+    NoMetric,
+    /// Why one has no value.
+    #[error("{0}")]
+    NoValue(String),
+    /// One didn't complete.
+    #[error("one {}, {reason}", outcome.word())]
+    Ended { outcome: Outcome, reason: String },
+    #[error("one did not end")]
+    NoEnd,
+}
+
+/// The medians of both.
+fn compare(records: &[Record<'_>; 2]) -> Result<Twins, Incomparable> {
+    let metric = metric::find(COMPARED).ok_or(Incomparable::NoMetric)?;
     let median = |record: &Record<'_>| match record.outcome {
         Some((Outcome::Completed, _)) => {
             let entry = (metric.compute)(record).entry(metric.unit);
-            entry.median.ok_or_else(|| entry.absent.unwrap_or_default())
+            entry.median.ok_or_else(|| Incomparable::NoValue(entry.absent.unwrap_or_default()))
         }
-        Some((outcome, reason)) => Err(format!("one {}, {}", outcome.word(), reason.unwrap_or("and gave no reason"))),
-        None => Err("one did not end".to_owned()),
+        Some((outcome, reason)) => {
+            Err(Incomparable::Ended { outcome, reason: reason.unwrap_or("and gave no reason").to_owned() })
+        }
+        None => Err(Incomparable::NoEnd),
     };
     let (first, second) = (median(&records[0])?, median(&records[1])?);
     let difference = (first - second).abs();

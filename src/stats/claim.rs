@@ -9,9 +9,7 @@ mod select;
 
 use std::collections::BTreeMap;
 
-pub use quantity::check;
-
-pub use quantity::Reference;
+pub use quantity::{ClaimError, Reference, check};
 
 use self::quantity::ClaimComparison;
 use self::repeats::Decision;
@@ -72,7 +70,7 @@ pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> Clai
     };
     let (reference, comparison) = match (Reference::parse(&claim.metric), ClaimComparison::of(claim)) {
         (Ok(reference), Ok(comparison)) => (reference, comparison),
-        (Err(error), _) | (_, Err(error)) => return result(Verdict::Inconclusive, BTreeMap::new(), error),
+        (Err(error), _) | (_, Err(error)) => return result(Verdict::Inconclusive, BTreeMap::new(), error.to_string()),
     };
     let mut clients: BTreeMap<String, Vec<&TrialResult>> = BTreeMap::new();
     for trial in trials.iter().filter(|trial| select::matches(&claim.selection, plan, trial)) {

@@ -7,12 +7,16 @@ use super::{metric, number};
 use crate::trial::settings::{CountsRule, DeliveryRule};
 use crate::trial::{JournalLine, PlannedTrial};
 
-/// Judges a trial that ran to its end by what was observed in it. The error says with the numbers what broke:
-/// one sentence for each rule.
+/// What must hold and didn't, with the numbers: a sentence for each rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct BrokenRules(Vec<String>);
+
+/// Judges a trial that ran to its end by what was observed in it.
 ///
 /// Wrong content, an id never published, a stream on another ALPN than the protocol's, a receipt that nobody asked
 /// for and what was seen before its cause always break; counts and delivery as the trial's `expect` says.
-pub fn judge(planned: &PlannedTrial, journal: &[JournalLine]) -> Result<(), String> {
+pub fn judge(planned: &PlannedTrial, journal: &[JournalLine]) -> Result<(), BrokenRules> {
     let record = Record::new(planned, journal);
     let rules = [wrong_content, never_published, other_alpn, nobody_asked, before_published, before_asked];
     let mut broken: Vec<String> = rules.iter().filter_map(|rule| rule(planned, &record)).collect();
@@ -24,7 +28,7 @@ pub fn judge(planned: &PlannedTrial, journal: &[JournalLine]) -> Result<(), Stri
         DeliveryRule::AtMostOnce => broken.extend(delivery(&record, false, false)),
         DeliveryRule::Observe => {}
     }
-    if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
+    if broken.is_empty() { Ok(()) } else { Err(BrokenRules(broken)) }
 }
 
 fn wrong_content(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
@@ -170,7 +174,7 @@ mod tests {
     use crate::trial::{Alpn, ClientFact, LabFact};
 
     fn verdict(rig: &RecordedTrial) -> String {
-        judge(&rig.planned, &rig.journal).err().unwrap_or_default()
+        judge(&rig.planned, &rig.journal).err().map(|broken| broken.to_string()).unwrap_or_default()
     }
 
     fn held() -> RecordedTrial {

@@ -4,11 +4,38 @@ use crate::stats::metric::{self, Metric};
 use crate::stats::result::Entry;
 use crate::trial::Claim;
 use crate::trial::claim::Quantity;
-use crate::units::{Size, Span};
+use crate::units::{Size, Span, UnitError};
+
+/// Why a claim can't be decided by any run: what whoever wrote it has to change.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ClaimError {
+    /// `near` is the name that was meant, perhaps.
+    #[error("`{name}` is not a metric{}", near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    UnknownMetric { name: String, near: Option<&'static str> },
+    #[error("`{reference}`: a metric has {}, not `{given}`", STATISTICS.join(", "))]
+    UnknownStatistic { reference: String, given: String },
+    #[error("a ratio of {unit} to {other} compares nothing")]
+    RatioOfUnits { unit: &'static str, other: &'static str },
+    #[error("a claim has exactly one of equals, at-most, at-least and within")]
+    ComparisonCount,
+    #[error("within = [{low}, {high}] contains nothing")]
+    EmptyRange { low: f64, high: f64 },
+    #[error("{metric} = {value} needs its unit, such as \"{example}\"")]
+    NoUnit { metric: String, value: f64, example: &'static str },
+    /// No number that a metric can be held against.
+    #[error("{metric} = {value} compares nothing")]
+    NoNumber { metric: String, value: f64 },
+    #[error(transparent)]
+    Quantity(#[from] UnitError),
+    #[error("a ratio is a plain number, not `{0}`")]
+    RatioWithUnit(String),
+    #[error("{metric} counts {unit}: a plain number, not `{text}`")]
+    CountWithUnit { metric: String, unit: &'static str, text: String },
+}
 
 /// Checks a claim as far as it can be without a run: metrics that exist, exactly one comparison, quantities in
-/// the metric's unit (plain numbers for what is counted, and for a ratio). The error is for whoever wrote it.
-pub fn check(claim: &Claim) -> Result<(), String> {
+/// the metric's unit (plain numbers for what is counted, and for a ratio).
+pub fn check(claim: &Claim) -> Result<(), ClaimError> {
     ClaimComparison::of(claim).map(|_| ())
 }
 
@@ -25,21 +52,17 @@ const STATISTICS: [&str; 5] = ["p50", "p90", "p99", "min", "max"];
 
 impl Reference {
     /// Parses `latency` or `latency.p99`.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
         let (name, statistic) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
-        let metric = metric::find(name).ok_or_else(|| match nearest(name) {
-            Some(near) => format!("`{name}` is not a metric; did you mean `{near}`?"),
-            None => format!("`{name}` is not a metric"),
-        })?;
-        let statistic = match statistic {
-            None => None,
-            Some(given) => Some(
-                STATISTICS
-                    .into_iter()
-                    .find(|known| *known == given)
-                    .ok_or_else(|| format!("`{text}`: a metric has {}, not `{given}`", STATISTICS.join(", ")))?,
-            ),
+        let metric = metric::find(name)
+            .ok_or_else(|| ClaimError::UnknownMetric { name: name.to_owned(), near: nearest(name) })?;
+        let known = |given: &str| {
+            STATISTICS
+                .into_iter()
+                .find(|known| *known == given)
+                .ok_or_else(|| ClaimError::UnknownStatistic { reference: text.to_owned(), given: given.to_owned() })
         };
+        let statistic = statistic.map(known).transpose()?;
         Ok(Self { metric, statistic })
     }
 
@@ -90,13 +113,13 @@ pub(super) enum ClaimComparison {
 
 impl ClaimComparison {
     /// The comparison of a claim.
-    pub(super) fn of(claim: &Claim) -> Result<Self, String> {
+    pub(super) fn of(claim: &Claim) -> Result<Self, ClaimError> {
         let mut unit = Reference::parse(&claim.metric)?.metric.unit;
         if let Some(than) = &claim.than {
             if let Some(metric) = &than.metric {
                 let other = Reference::parse(metric)?.metric.unit;
                 if other != unit {
-                    return Err(format!("a ratio of {unit} to {other} compares nothing"));
+                    return Err(ClaimError::RatioOfUnits { unit, other });
                 }
             }
             unit = "";
@@ -104,7 +127,7 @@ impl ClaimComparison {
         let value = |quantity: &Quantity| convert(quantity, unit, &claim.metric);
         let given = [claim.equals.is_some(), claim.at_most.is_some(), claim.at_least.is_some(), claim.within.is_some()];
         if given.iter().filter(|given| **given).count() != 1 {
-            return Err("a claim has exactly one of equals, at-most, at-least and within".to_owned());
+            return Err(ClaimError::ComparisonCount);
         }
         match (&claim.equals, &claim.at_most, &claim.at_least, &claim.within) {
             (Some(quantity), ..) => Ok(Self::Equals(value(quantity)?)),
@@ -113,11 +136,11 @@ impl ClaimComparison {
             (.., Some([low, high])) => {
                 let (low, high) = (value(low)?, value(high)?);
                 if low > high {
-                    return Err(format!("within = [{low}, {high}] contains nothing"));
+                    return Err(ClaimError::EmptyRange { low, high });
                 }
                 Ok(Self::Within(low, high))
             }
-            _ => Err("a claim has exactly one of equals, at-most, at-least and within".to_owned()),
+            _ => Err(ClaimError::ComparisonCount),
         }
     }
 
@@ -163,18 +186,21 @@ impl ClaimComparison {
 }
 
 /// A quantity in a metric's unit; an empty unit is a ratio's.
-fn convert(quantity: &Quantity, unit: &str, metric: &str) -> Result<f64, String> {
+fn convert(quantity: &Quantity, unit: &'static str, metric: &str) -> Result<f64, ClaimError> {
+    let metric = || metric.to_owned();
     match (quantity, unit) {
         (Quantity::Number(value), "" | "streams" | "connections" | "events" | "draft") if value.is_finite() => {
             Ok(*value)
         }
-        (Quantity::Number(value), "ms" | "µs") => Err(format!("{metric} = {value} needs its unit, such as \"50ms\"")),
-        (Quantity::Number(value), "B") => Err(format!("{metric} = {value} needs its unit, such as \"4 kB\"")),
-        (Quantity::Number(value), _) => Err(format!("{metric} = {value} compares nothing")),
-        (Quantity::Text(text), "ms") => Ok(text.parse::<Span>().map_err(|e| e.to_string())?.nanos() as f64 / 1e6),
-        (Quantity::Text(text), "µs") => Ok(text.parse::<Span>().map_err(|e| e.to_string())?.nanos() as f64 / 1e3),
-        (Quantity::Text(text), "B") => Ok(text.parse::<Size>().map_err(|e| e.to_string())?.bytes() as f64),
-        (Quantity::Text(text), "") => Err(format!("a ratio is a plain number, not `{text}`")),
-        (Quantity::Text(text), _) => Err(format!("{metric} counts {unit}: a plain number, not `{text}`")),
+        (&Quantity::Number(value), "ms" | "µs") => {
+            Err(ClaimError::NoUnit { metric: metric(), value, example: "50ms" })
+        }
+        (&Quantity::Number(value), "B") => Err(ClaimError::NoUnit { metric: metric(), value, example: "4 kB" }),
+        (&Quantity::Number(value), _) => Err(ClaimError::NoNumber { metric: metric(), value }),
+        (Quantity::Text(text), "ms") => Ok(text.parse::<Span>()?.nanos() as f64 / 1e6),
+        (Quantity::Text(text), "µs") => Ok(text.parse::<Span>()?.nanos() as f64 / 1e3),
+        (Quantity::Text(text), "B") => Ok(text.parse::<Size>()?.bytes() as f64),
+        (Quantity::Text(text), "") => Err(ClaimError::RatioWithUnit(text.clone())),
+        (Quantity::Text(text), _) => Err(ClaimError::CountWithUnit { metric: metric(), unit, text: text.clone() }),
     }
 }

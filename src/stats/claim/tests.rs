@@ -210,7 +210,7 @@ fn a_p99_of_few_samples_says_how_many_it_takes() {
 
 #[test]
 fn a_claim_with_a_wrong_unit_metric_or_comparison_is_refused() {
-    let refused = |rest: &str| check_claim(&claim(rest)).unwrap_err();
+    let refused = |rest: &str| check_claim(&claim(rest)).unwrap_err().to_string();
     assert!(refused(r#""metric": "latency", "at-most": 50"#).contains("50ms"));
     assert!(refused(r#""metric": "latency", "at-most": "50 kB""#).contains("length of time"));
     assert!(refused(r#""metric": "open-streams", "equals": "6ms""#).contains("counts streams"));

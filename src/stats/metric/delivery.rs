@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(rig.metric(&LOST).median, Some(6.0), "two events and the census, to two readers");
         assert_eq!(rig.metric(&crate::stats::metric::recovery::NEVER_BACK).median, Some(2.0));
         rig.planned.settings.expect.counts = crate::trial::settings::CountsRule::Equal;
-        let said = crate::stats::judge(&rig.planned, &rig.journal).unwrap_err();
+        let said = crate::stats::judge(&rig.planned, &rig.journal).unwrap_err().to_string();
         assert_eq!(said, "6 events lost at 2 subscriptions, the first k3f0-1 at subscription 18");
         for tolerant in
             [crate::trial::settings::DeliveryRule::AtMostOnce, crate::trial::settings::DeliveryRule::Observe]

@@ -285,7 +285,7 @@ mod tests {
         let mut rig = sent_by_clients(Direction::Up);
         rig.send(1, 3);
         assert_eq!(rig.metric(&crate::stats::metric::delivery::LOST).median, Some(1.0));
-        let said = crate::stats::judge(&rig.planned, &rig.journal).unwrap_err();
+        let said = crate::stats::judge(&rig.planned, &rig.journal).unwrap_err().to_string();
         assert_eq!(said, "1 event sent and never published, the first number 3 by subscription 1");
     }
 }

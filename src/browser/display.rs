@@ -24,6 +24,22 @@ const START: Duration = Duration::from_secs(10);
 /// How long it may take to end when asked, before it is killed.
 const END: Duration = Duration::from_millis(500);
 
+/// Why there is no display.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DisplayError {
+    /// A file in the profile, or Xvfb's output.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("Xvfb does not start")]
+    Start(#[source] std::io::Error),
+    #[error("Xvfb ended at once")]
+    EndedAtOnce,
+    #[error("Xvfb did not listen within {} s", START.as_secs())]
+    Silent,
+    #[error("Xvfb ended before it listened")]
+    Ended,
+}
+
 /// A running Xvfb.
 #[derive(Debug)]
 pub(super) struct Display {
@@ -35,26 +51,26 @@ pub(super) struct Display {
 }
 
 impl Display {
-    /// Starts one on a number that it picks itself; the error says why there is none.
-    pub(super) async fn start(profile: &Profile) -> Result<Self, String> {
+    /// Starts one on a number that it picks itself.
+    pub(super) async fn start(profile: &Profile) -> Result<Self, DisplayError> {
         let authority = profile.path().join("xauthority");
-        fs::write(&authority, cookie()).map_err(|error| error.to_string())?;
+        fs::write(&authority, cookie())?;
         let mut argv = vec!["Xvfb".to_owned(), "-auth".to_owned(), authority.to_string_lossy().into_owned()];
         // -displayfd 1: a free number, written to standard output once it listens. -noreset: it outlives a client.
         argv.extend("-displayfd 1 -screen 0 1280x1024x24 -nolisten tcp -noreset".split(' ').map(str::to_owned));
         // Not killed when dropped: a start that is broken off ends with a SIGTERM to all, after which Xvfb tidies up.
         let mut xvfb = launch::command(&argv, &profile.environment(&BTreeMap::new()))
             .and_then(|mut command| command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn())
-            .map_err(|error| format!("Xvfb does not start: {error}"))?;
-        let pid = super::pid(xvfb.id()).ok_or("Xvfb ended at once")?;
+            .map_err(DisplayError::Start)?;
+        let pid = super::pid(xvfb.id()).ok_or(DisplayError::EndedAtOnce)?;
         let mut line = String::new();
         if let Some(out) = xvfb.stdout.take() {
             let read = timeout(START, BufReader::new(out).read_line(&mut line)).await;
-            read.map_err(|_| "Xvfb did not listen within 10 s")?.map_err(|error| error.to_string())?;
+            read.map_err(|_| DisplayError::Silent)??;
         }
-        let number = line.trim().parse().map_err(|_| "Xvfb ended before it listened")?;
+        let number = line.trim().parse().map_err(|_| DisplayError::Ended)?;
         // For whoever sweeps, if this supervisor is killed.
-        fs::write(profile.path().join(NUMBER), line.trim()).map_err(|error| error.to_string())?;
+        fs::write(profile.path().join(NUMBER), line.trim())?;
         Ok(Self { xvfb, pid, number, authority })
     }
 

@@ -27,7 +27,7 @@ use tokio::process::Child;
 
 use crate::client::LaunchSpec;
 use crate::text::chain;
-use display::Display;
+use display::{Display, DisplayError};
 pub use process::{BrowserError, BrowserProcess};
 use profile::Profile;
 
@@ -64,8 +64,8 @@ enum LaunchError {
     Outside(String),
     #[error("`{command}` failed: {why}")]
     Before { command: String, why: String },
-    #[error("no display: {0}")]
-    Display(String),
+    #[error("no display")]
+    Display(#[from] DisplayError),
     #[error("`{program}` does not start")]
     Start { program: String, source: std::io::Error },
 }
@@ -140,7 +140,7 @@ impl ProcessTree {
             launch::before(profile, command, &environment).await?;
         }
         if spec.display {
-            let display = self.display.insert(Display::start(profile).await.map_err(LaunchError::Display)?);
+            let display = self.display.insert(Display::start(profile).await?);
             environment.extend(display.environment());
         }
         let argv: Vec<String> = spec.argv.iter().map(|word| profile.fill_in(word)).collect();

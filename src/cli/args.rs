@@ -301,10 +301,15 @@ pub enum ChildRole {
     Browser,
 }
 
-fn settable(text: &str) -> Result<Settable<u32>, String> {
+/// Neither a number nor the word for none.
+#[derive(Debug, thiserror::Error)]
+#[error("write a whole number, or `unset`")]
+struct NotSettable;
+
+fn settable(text: &str) -> Result<Settable<u32>, NotSettable> {
     match text {
         "unset" => Ok(Settable::Unset),
-        _ => text.parse().map(Settable::Set).map_err(|_| "write a whole number, or `unset`".to_owned()),
+        _ => text.parse().map(Settable::Set).map_err(|_| NotSettable),
     }
 }
 

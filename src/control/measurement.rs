@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Shared;
 use super::answer::ErrorResponse;
+use super::{ControlError, Shared};
 use crate::trial::Protocol;
 use crate::units::Span;
 use crate::wire::BODY_TIMEOUT;
@@ -46,7 +46,20 @@ pub struct MeasurementRequest {
     /// What the browser calls itself (RFC 9110 section 10.1.5).
     pub user_agent: String,
     /// Where the trial page is, or why there is none.
-    pub answer: oneshot::Sender<Result<MeasurementStarted, String>>,
+    pub answer: oneshot::Sender<Result<MeasurementStarted, MeasurementError>>,
+}
+
+/// Why a browser isn't measured.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasurementError {
+    /// So many, as many as there can be.
+    #[error("{0} measurements are under way; try again in a moment")]
+    UnderWay(usize),
+    /// So many, and no more are.
+    #[error("{0} measurements were kept; start `serve` anew for more")]
+    Kept(u32),
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 /// A measurement that begins.
@@ -110,8 +123,8 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
     };
     pass(&serving.requests, request)?;
     let busy = || ErrorResponse::full("the lab is too busy to measure; try again");
-    let started =
-        timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?.map_err(ErrorResponse::full)?;
+    let started = timeout(PATIENCE, answered).await.map_err(|_| busy())?.map_err(|_| busy())?;
+    let started = started.map_err(|error| ErrorResponse::full(error.to_string()))?;
     // The carrier names 127.0.0.1; a visitor stays on the host that it came by.
     let page = started.url.find("/trials/").map_or("", |start| &started.url[start..]);
     let body = serde_json::json!({ "trial": started.trial, "page": page }).to_string();

@@ -34,7 +34,7 @@ pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
 pub use self::chat::CHAT_FEED;
 pub use self::lab_page::{DataPort, Serving};
-pub use self::measurement::{MeasurementRequest, MeasurementStarted, VISIT_SUBSCRIPTIONS};
+pub use self::measurement::{MeasurementError, MeasurementRequest, MeasurementStarted, VISIT_SUBSCRIPTIONS};
 pub use self::view::{LiveView, MeasurementResult};
 use crate::admission::{Admission, Token};
 use crate::trial::TrialMessage;

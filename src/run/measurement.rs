@@ -23,7 +23,9 @@ use super::{RunError, machine};
 use crate::admission::{Token, is_local};
 use crate::certs::{Current, base64};
 use crate::client::agent;
-use crate::control::{Control, LiveView, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier};
+use crate::control::{
+    Control, LiveView, MeasurementError, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier,
+};
 use crate::experiment::{Experiment, Factor, assign, plan, validate};
 use crate::feed::Feed;
 use crate::server::Publisher;
@@ -85,11 +87,11 @@ impl MeasurementService {
             while visits.try_join_next().is_some() {}
             let feed = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(feed) = feed else {
-                let _ = request.answer.send(Err(format!("{VISITS} measurements are under way; try again in a moment")));
+                let _ = request.answer.send(Err(MeasurementError::UnderWay(VISITS)));
                 continue;
             };
             if trial >= KEPT {
-                let _ = request.answer.send(Err(format!("{KEPT} measurements were kept; start `serve` anew for more")));
+                let _ = request.answer.send(Err(MeasurementError::Kept(KEPT)));
                 continue;
             }
             trial += 1;
@@ -113,7 +115,7 @@ impl MeasurementService {
         let carrier = match self.control.open(self.message(planned, &request, feed), 1) {
             Ok(carrier) => carrier,
             Err(error) => {
-                let _ = request.answer.send(Err(error.to_string()));
+                let _ = request.answer.send(Err(error.into()));
                 return Ok(());
             }
         };

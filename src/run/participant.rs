@@ -50,7 +50,7 @@ pub(super) struct Participant {
 enum Carrier {
     Stdio {
         down: Option<mpsc::Sender<Down>>,
-        up: mpsc::Receiver<Result<Up<Fact>, String>>,
+        up: mpsc::Receiver<Result<Up<Fact>, ContractError>>,
     },
     Page(PageCarrier),
     /// A task of this process, which serves.
@@ -69,13 +69,25 @@ enum Lifetime {
     Visitor,
 }
 
+/// Why what an end of the trial said can't be used, as the rest of a sentence about that end. Lines are quoted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContractError {
+    #[error("said a line that is not of the trial contract ({why}): {line}")]
+    Line { why: serde_json::Error, line: String },
+    /// A client told what only another end can have seen.
+    #[error("said a fact that is not a client's to say; see clients/README.md: {line}")]
+    Fact { line: String },
+    #[error("said more than {MAX_LINES} lines or {MAX_BYTES} bytes: keep receipts together")]
+    TooMuch,
+}
+
 /// What comes from an end of the trial.
 #[derive(Debug)]
 pub(super) enum ParticipantMessage {
     /// A line.
     Said(Up<Fact>),
-    /// What it said can't be used, and why; nothing more is read of it: `said a line that …`.
-    Garbled(String),
+    /// What it said can't be used; nothing more is read of it.
+    Garbled(ContractError),
     /// It ended by itself: `exit 0`, `signal 9`. Said once.
     Exited(String),
 }
@@ -287,13 +299,12 @@ struct Budget {
     bytes: u64,
 }
 
-/// The next line; `None` at the end. The error says what is wrong with it: it isn't one of the contract's, or it is
-/// one too many.
+/// The next line; `None` at the end.
 async fn line(
     reader: &mut (impl AsyncBufRead + Unpin),
     budget: &mut Budget,
     read_line: ReadLine,
-) -> Option<Result<Up<Fact>, String>> {
+) -> Option<Result<Up<Fact>, ContractError>> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -304,7 +315,7 @@ async fn line(
         }
         let left = budget.lines.checked_sub(1).zip(budget.bytes.checked_sub(read as u64));
         let Some((lines, bytes)) = left else {
-            return Some(Err(format!("said more than {MAX_LINES} lines or {MAX_BYTES} bytes: keep receipts together")));
+            return Some(Err(ContractError::TooMuch));
         };
         *budget = Budget { lines, bytes };
         if !line.trim_ascii().is_empty() {
@@ -313,20 +324,20 @@ async fn line(
     }
 }
 
-/// Reads a line of one end. The error says what is wrong with it.
-type ReadLine = fn(&[u8]) -> Result<Up<Fact>, String>;
+/// Reads a line of one end.
+type ReadLine = fn(&[u8]) -> Result<Up<Fact>, ContractError>;
 
-fn of_server(line: &[u8]) -> Result<Up<Fact>, String> {
-    serde_json::from_slice::<Up<ServerFact>>(line).map(Up::of_any).map_err(|error| garbled(line, &error))
+fn of_server(line: &[u8]) -> Result<Up<Fact>, ContractError> {
+    serde_json::from_slice::<Up<ServerFact>>(line).map(Up::of_any).map_err(|error| garbled(line, error))
 }
 
-fn of_client(line: &[u8]) -> Result<Up<Fact>, String> {
+fn of_client(line: &[u8]) -> Result<Up<Fact>, ContractError> {
     match serde_json::from_slice::<Up<ClientFact>>(line) {
         Ok(said) => Ok(said.of_any()),
         Err(_) if is_said::<ServerFact>(line) || is_said::<LabFact>(line) => {
-            Err(format!("said a fact that is not a client's to say; see clients/README.md: {}", quoted(line)))
+            Err(ContractError::Fact { line: quoted(line) })
         }
-        Err(error) => Err(garbled(line, &error)),
+        Err(error) => Err(garbled(line, error)),
     }
 }
 
@@ -334,8 +345,8 @@ fn is_said<F: Observable>(line: &[u8]) -> bool {
     serde_json::from_slice::<Up<F>>(line).is_ok()
 }
 
-fn garbled(line: &[u8], error: &serde_json::Error) -> String {
-    format!("said a line that is not of the trial contract ({error}): {}", quoted(line))
+fn garbled(line: &[u8], why: serde_json::Error) -> ContractError {
+    ContractError::Line { why, line: quoted(line) }
 }
 
 /// The first [`SHOWN`] bytes of a line in quotation marks, with what a terminal would obey escaped.

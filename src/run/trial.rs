@@ -293,7 +293,9 @@ impl<'a> TrialRunner<'a> {
                 let page = self.client.as_ref().is_some_and(Participant::is_page);
                 at_once = !matches!(fact, ClientFact::Received { .. } | ClientFact::Clock { .. });
                 let observation = Observation { t, fact };
-                self.possible.check(&observation, monotonic_nanos(), page).or_else(failed)?;
+                self.possible
+                    .check(&observation, monotonic_nanos(), page)
+                    .or_else(|error| failed(error.to_string()))?;
                 observation.fact.into()
             }
             Fact::Server(fact) => {

@@ -106,14 +106,22 @@ enum Times<'a> {
     Many(Cow<'a, [u64]>),
 }
 
+/// Why the times of a line don't fit its fact.
+#[derive(Debug, thiserror::Error)]
+enum TimesError {
+    #[error("`t` must be a list: receipts have a time each")]
+    One,
+    #[error("`t` must be one time; only receipts have many")]
+    Many,
+}
+
 impl<F: Observable> Observation<F> {
     fn line(&self, trial: Option<u32>) -> Line<'_, &F> {
         let many = self.fact.times().map(|times| Times::Many(times.into()));
         Line { trial, t: many.unwrap_or(Times::One(self.t)), fact: &self.fact }
     }
 
-    /// The error says what `t` must be.
-    fn read(line: Line<'_, F>) -> Result<Self, &'static str> {
+    fn read(line: Line<'_, F>) -> Result<Self, TimesError> {
         let mut fact = line.fact;
         match (line.t, fact.times_mut()) {
             (Times::One(t), None) => Ok(Self { t, fact }),
@@ -121,8 +129,8 @@ impl<F: Observable> Observation<F> {
                 *times = all.into_owned();
                 Ok(Self::at(0, fact))
             }
-            (Times::One(_), Some(_)) => Err("`t` must be a list: receipts have a time each"),
-            (Times::Many(_), None) => Err("`t` must be one time; only receipts have many"),
+            (Times::One(_), Some(_)) => Err(TimesError::One),
+            (Times::Many(_), None) => Err(TimesError::Many),
         }
     }
 }

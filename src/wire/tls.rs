@@ -37,6 +37,26 @@ pub fn server_showing(showing: &Showing, alpns: &[Alpn]) -> Result<ServerConfig,
     Ok(config)
 }
 
+/// Why TLS agreed on nothing that could be spoken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AlpnError {
+    #[error("an ALPN that isn't served")]
+    NotServed,
+    #[error("no ALPN, which HTTP/2 needs (RFC 9113 section 3.2)")]
+    None,
+}
+
+/// What TLS agreed on with a server of this configuration. A client that offers no ALPN gets HTTP/1.1 where that is
+/// spoken (RFC 9112 needs none).
+pub(super) fn negotiated(chosen: Option<&[u8]>, config: &ServerConfig) -> Result<Alpn, AlpnError> {
+    match chosen {
+        Some(chosen) if chosen == HTTP_1_0 => Ok(Alpn::H1),
+        Some(chosen) => Alpn::ALL.into_iter().find(|alpn| alpn.wire() == chosen).ok_or(AlpnError::NotServed),
+        None if config.alpn_protocols.iter().any(|alpn| alpn == Alpn::H1.wire()) => Ok(Alpn::H1),
+        None => Err(AlpnError::None),
+    }
+}
+
 /// What a server shows, leaf first, and the key to it.
 pub type CertAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 

@@ -12,6 +12,16 @@ use crate::trial::{ClientFact, Observation, PlannedTrial};
 /// microseconds.
 const ROUNDING: u64 = 1000;
 
+/// A fact that the client of a trial can't have seen.
+#[derive(Debug, thiserror::Error)]
+#[error("the client said what can't be: {why}; the line: {line}")]
+pub(super) struct ImpossibleFact {
+    /// What can't be, and what would be right.
+    why: String,
+    /// The fact, quoted.
+    line: String,
+}
+
 /// What the client of one trial can have seen.
 #[derive(Debug)]
 pub(super) struct Possible {
@@ -45,16 +55,15 @@ impl Possible {
         self.go = Some(go);
     }
 
-    /// Checks a fact that has just arrived; `now` is when, and `page` whether it came from a page. The error says
-    /// what can't be, what would be right, and quotes the fact.
-    pub(super) fn check(&mut self, seen: &Observation<ClientFact>, now: u64, page: bool) -> Result<(), String> {
+    /// Checks a fact that has just arrived; `now` is when, and `page` whether it came from a page.
+    pub(super) fn check(&mut self, seen: &Observation<ClientFact>, now: u64, page: bool) -> Result<(), ImpossibleFact> {
         let wrong = self.wrong(seen, now, page);
         if let (ClientFact::Clock { uncertainty, .. }, None) = (&seen.fact, &wrong) {
             self.uncertainty = self.uncertainty.max(Some(*uncertainty));
         }
-        let Some(wrong) = wrong else { return Ok(()) };
+        let Some(why) = wrong else { return Ok(()) };
         let line = serde_json::to_string(seen).unwrap_or_default();
-        Err(format!("the client said what can't be: {wrong}; the line: {}", quoted(line.as_bytes())))
+        Err(ImpossibleFact { why, line: quoted(line.as_bytes()) })
     }
 
     fn wrong(&self, seen: &Observation<ClientFact>, now: u64, page: bool) -> Option<String> {
@@ -156,7 +165,7 @@ mod tests {
     }
 
     fn said(possible: &mut Possible, t: u64, fact: ClientFact, now: u64) -> String {
-        possible.check(&Observation::at(t, fact), now, false).err().unwrap_or_default()
+        possible.check(&Observation::at(t, fact), now, false).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     fn received(times: &[u64], ids: &[&str]) -> ClientFact {
@@ -200,7 +209,7 @@ mod tests {
         let clock = ClientFact::Clock { page: 7, uncertainty: 1000, step: 5, visibility, isolated: true };
         let clock = |t| Observation::at(t, clock.clone());
         let mut possible = Possible::of(&planned(Direction::Down));
-        let refused = possible.check(&clock(GO), GO, false).unwrap_err();
+        let refused = possible.check(&clock(GO), GO, false).unwrap_err().to_string();
         assert!(refused.contains("only a page compares clocks"), "{refused}");
         assert!(possible.check(&clock(GO + 1), GO, true).is_err());
         possible.check(&clock(GO - 9), GO, true).unwrap();

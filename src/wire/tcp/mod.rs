@@ -130,7 +130,7 @@ async fn connection<H: Handler>(
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
     let tls = Box::new(Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??);
-    let alpn = negotiated(&tls, &options);
+    let alpn = tls::negotiated(tls.get_ref().1.alpn_protocol(), &options.tls);
     let (tls, mut comes_back) = parting::lend(tls);
     let mut last_words = &[][..];
     let ended = match alpn {
@@ -266,16 +266,6 @@ async fn idleness(connection: &Arc<Connection>) {
             return;
         }
         before = now;
-    }
-}
-
-/// What TLS agreed on. A client that offers no ALPN gets HTTP/1.1 where that is spoken (RFC 9112 needs none).
-fn negotiated(stream: &TlsStream<Counted<TcpStream>>, options: &TcpOptions) -> Result<Alpn, &'static str> {
-    match stream.get_ref().1.alpn_protocol() {
-        Some(chosen) if chosen == tls::HTTP_1_0 => Ok(Alpn::H1),
-        Some(chosen) => Alpn::ALL.into_iter().find(|alpn| alpn.wire() == chosen).ok_or("an ALPN that isn't served"),
-        None if options.tls.alpn_protocols.iter().any(|alpn| alpn == Alpn::H1.wire()) => Ok(Alpn::H1),
-        None => Err("no ALPN, which HTTP/2 needs (RFC 9113 section 3.2)"),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::CertsError;
+use super::{CertsError, UnusableFile};
 
 /// The CA's certificate.
 pub(super) const CA_PEM: &str = "ca.pem";
@@ -104,7 +104,7 @@ impl Folder {
 
     /// The error that names a file and what is wrong with it.
     pub(super) fn unusable(&self, file: &str, why: impl Into<String>) -> CertsError {
-        CertsError::Unusable { path: self.path(file), why: why.into() }
+        CertsError::Unusable(UnusableFile { path: self.path(file), why: why.into() })
     }
 
     /// A file's text. Missing, too long or not text: [`CertsError::Unusable`]. Not allowed to: an error that ends it.

@@ -39,6 +39,27 @@ impl Validity {
     }
 }
 
+/// What is wrong with a certificate, as the rest of a sentence about its file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CertFault {
+    #[error("is damaged: not a certificate")]
+    NoCertificate,
+    #[error("is damaged: its signature doesn't hold")]
+    Signature,
+    #[error("isn't a CA with path length 0")]
+    NoCa,
+    #[error("isn't limited to the lab's names")]
+    Unlimited,
+    #[error("isn't limited to the lab's names alone")]
+    LimitedToOthers,
+    #[error("isn't for servers alone")]
+    NotForServersAlone,
+    #[error("can't be held against the CA: {0}")]
+    Anchor(rustls::Error),
+    #[error("wasn't made by the CA in {CA_PEM} ({0})")]
+    OtherCa(rustls::Error),
+}
+
 /// The CA's certificate.
 pub(super) struct CaInspection {
     pub(super) der: CertificateDer<'static>,
@@ -66,7 +87,7 @@ pub(super) struct Leaf {
 /// Reads the CA's certificate.
 pub(super) fn authority(folder: &Folder) -> Result<CaInspection, CertsError> {
     let der = certificate(folder, CA_PEM)?;
-    CaInspection::parse(der).map_err(|why| folder.unusable(CA_PEM, why))
+    CaInspection::parse(der).map_err(|why| folder.unusable(CA_PEM, why.to_string()))
 }
 
 /// Reads the CA's certificate and its key.
@@ -79,30 +100,30 @@ pub(super) fn signer(folder: &Folder) -> Result<Signer, CertsError> {
 /// Reads a server's certificate and its key, and holds them against the CA.
 pub(super) fn leaf(folder: &Folder, files: &Pair, authority: &CaInspection) -> Result<Leaf, CertsError> {
     let der = certificate(folder, &files.pem)?;
-    let spki = Leaf::check(&der, authority).map_err(|why| folder.unusable(&files.pem, why))?;
+    let spki = Leaf::check(&der, authority).map_err(|why| folder.unusable(&files.pem, why.to_string()))?;
     let key = key(folder, &files.key, &spki, &files.pem)?;
-    Leaf::new(der, &key).map_err(|why| folder.unusable(&files.pem, why))
+    Leaf::new(der, &key).map_err(|why| folder.unusable(&files.pem, why.to_string()))
 }
 
 impl CaInspection {
     /// Takes a certificate for the lab's CA only if it signed itself and is held to what the lab promises.
-    pub(super) fn parse(der: CertificateDer<'static>) -> Result<Self, &'static str> {
+    pub(super) fn parse(der: CertificateDer<'static>) -> Result<Self, CertFault> {
         let parsed = parse(&der)?;
         ring::signature::UnparsedPublicKey::new(
             &ring::signature::ECDSA_P256_SHA256_ASN1,
             &parsed.public_key().subject_public_key.data,
         )
         .verify(parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
-        .map_err(|_| "is damaged: its signature doesn't hold")?;
+        .map_err(|_| CertFault::Signature)?;
         let basic = parsed.basic_constraints().ok().flatten();
         if !basic.is_some_and(|basic| basic.critical && basic.value.ca && basic.value.path_len_constraint == Some(0)) {
-            return Err("isn't a CA with path length 0");
+            return Err(CertFault::NoCa);
         }
         let constraints = parsed.name_constraints().ok().flatten().filter(|constraints| constraints.critical);
-        let constraints = constraints.ok_or("isn't limited to the lab's names")?;
-        let permitted = permitted(constraints.value).ok_or("isn't limited to the lab's names alone")?;
+        let constraints = constraints.ok_or(CertFault::Unlimited)?;
+        let permitted = permitted(constraints.value).ok_or(CertFault::LimitedToOthers)?;
         if !is_for_servers_alone(&parsed) {
-            return Err("isn't for servers alone");
+            return Err(CertFault::NotForServersAlone);
         }
         let (validity, spki) = (validity(&parsed), parsed.public_key().raw.to_vec());
         Ok(Self { der, validity, permitted, spki })
@@ -116,7 +137,7 @@ impl CaInspection {
 
 impl Leaf {
     /// A leaf from its parts, which belong together.
-    pub(super) fn new(der: CertificateDer<'static>, key: &KeyPair) -> Result<Self, &'static str> {
+    pub(super) fn new(der: CertificateDer<'static>, key: &KeyPair) -> Result<Self, CertFault> {
         let parsed = parse(&der)?;
         let (validity, names) = (validity(&parsed), names(&parsed));
         let spki = key.subject_public_key_info();
@@ -124,22 +145,22 @@ impl Leaf {
     }
 
     /// Whether this CA signed it, for a server, within its constraints. Gives back the public key's DER.
-    fn check(der: &CertificateDer<'static>, authority: &CaInspection) -> Result<Vec<u8>, String> {
+    fn check(der: &CertificateDer<'static>, authority: &CaInspection) -> Result<Vec<u8>, CertFault> {
         let parsed = parse(der)?;
         let mut roots = RootCertStore::empty();
-        roots.add(authority.der.clone()).map_err(|error| format!("can't be held against the CA: {error}"))?;
+        roots.add(authority.der.clone()).map_err(CertFault::Anchor)?;
         // At its own beginning: whether it is valid now is asked elsewhere.
         let begins = u64::try_from(validity(&parsed).not_before.unix_timestamp()).unwrap_or_default();
         verify_server_cert_signed_by_trust_anchor(
-            &ParsedCertificate::try_from(der).map_err(|_| "is damaged: not a certificate")?,
+            &ParsedCertificate::try_from(der).map_err(|_| CertFault::NoCertificate)?,
             &roots,
             &[],
             UnixTime::since_unix_epoch(Duration::from_secs(begins)),
             rustls::crypto::ring::default_provider().signature_verification_algorithms.all,
         )
-        .map_err(|error| format!("wasn't made by the CA in {CA_PEM} ({error})"))?;
+        .map_err(CertFault::OtherCa)?;
         if !is_for_servers_alone(&parsed) {
-            return Err("isn't for servers alone".to_owned());
+            return Err(CertFault::NotForServersAlone);
         }
         Ok(parsed.public_key().raw.to_vec())
     }
@@ -171,10 +192,10 @@ fn key(folder: &Folder, file: &str, spki: &[u8], certificate: &str) -> Result<Ke
     Ok(key)
 }
 
-fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'static str> {
+fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertFault> {
     match X509Certificate::from_der(der) {
         Ok(([], parsed)) => Ok(parsed),
-        _ => Err("is damaged: not a certificate"),
+        _ => Err(CertFault::NoCertificate),
     }
 }
 

@@ -28,6 +28,15 @@ use folder::{CA_KEY, CA_PEM, Folder, Pair};
 use inspect::{CaInspection, Leaf};
 use name::Name;
 
+/// A file of the folder that is missing, damaged, ended, or doesn't belong to its neighbours.
+#[derive(Debug, thiserror::Error)]
+#[error("{} {why}", path.display())]
+pub struct UnusableFile {
+    path: PathBuf,
+    /// What is wrong with it, as the rest of a sentence: `is missing`.
+    why: String,
+}
+
 /// Why there are no certificates to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum CertsError {
@@ -40,13 +49,9 @@ pub enum CertsError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file is missing, damaged, ended, or doesn't belong to its neighbours. [`Certs::ensure`] replaces it.
-    #[error("{} {why}; `transport-lab certs` makes it anew", path.display())]
-    Unusable {
-        path: PathBuf,
-        /// What is wrong with it, as the rest of a sentence: `is missing`.
-        why: String,
-    },
+    /// [`Certs::ensure`] replaces it.
+    #[error("{0}; `transport-lab certs` makes it anew")]
+    Unusable(UnusableFile),
     /// The folder holds certificates or keys that the lab did not make there, and would have to write over.
     #[error("{} was not made here by Transport Lab and is left alone; name another folder with --certs", .0.display())]
     Foreign(PathBuf),
@@ -166,7 +171,7 @@ impl Certs {
                 None => (signer, None),
                 Some(why) => (mint::ca(&union(&wanted, &signer.authority.permitted), now)?, Some(why)),
             },
-            Err(why) => (mint::ca(&wanted, now)?, Some(why)),
+            Err(file) => (mint::ca(&wanted, now)?, Some(file.to_string())),
         };
         if let Some(why) = reason {
             folder.write(CA_PEM, &signer.authority.pem())?;
@@ -183,7 +188,9 @@ impl Certs {
                 None => (leaf, None),
                 Some(why) => (mint::leaf(&signer, &union(&wanted, &leaf.names), now)?, Some(why)),
             },
-            Err(why) => (mint::leaf(&signer, &union(&wanted, &signer.authority.permitted), now)?, Some(why)),
+            Err(file) => {
+                (mint::leaf(&signer, &union(&wanted, &signer.authority.permitted), now)?, Some(file.to_string()))
+            }
         };
         let anew = reason.is_some();
         if let Some(why) = reason {
@@ -229,7 +236,7 @@ fn ensure_host(
     let (files, name) = (Pair::host(host), BTreeSet::from([Name::Dns(host.to_owned())]));
     let reason = match unless_unusable(inspect::leaf(folder, &files, &signer.authority))? {
         _ if anew => None,
-        Err(why) => Some(why),
+        Err(file) => Some(file.to_string()),
         Ok(leaf) => match mint::why_new_leaf(&leaf, &name, now) {
             None if leaf.names == name => return Ok((leaf, None)),
             None => Some(format!("the old one isn't for {host} alone")),
@@ -267,11 +274,11 @@ pub fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
 }
 
-/// Tells files that may be replaced, with the reason, from errors that end it.
-fn unless_unusable<T>(found: Result<T, CertsError>) -> Result<Result<T, String>, CertsError> {
+/// Tells files that may be replaced from errors that end it.
+fn unless_unusable<T>(found: Result<T, CertsError>) -> Result<Result<T, UnusableFile>, CertsError> {
     match found {
         Ok(good) => Ok(Ok(good)),
-        Err(CertsError::Unusable { path, why }) => Ok(Err(format!("{} {why}", path.display()))),
+        Err(CertsError::Unusable(file)) => Ok(Err(file)),
         Err(error) => Err(error),
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ALL, BoxFuture, ClientSubscription, Reply, SubscriptionRequest, Transport, find};
+use super::{ALL, BoxFuture, ClientSubscription, EndReason, Reply, SubscriptionRequest, Transport, find};
 use crate::trial::{Dialects, Promises, Settings, Unsupported};
 use crate::units::Span;
 
@@ -21,7 +21,7 @@ pub trait Configured: fmt::Debug + Send + Sync {
     fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply;
 
     /// The native client's side: reads until the subscription ends, and says why it did.
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String>;
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason>;
 
     /// Which of its settings makes that events may be lost on their way, and why.
     fn may_lose(&self) -> Option<Because> {

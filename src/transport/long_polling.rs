@@ -14,7 +14,8 @@ use super::batch::Batch;
 use super::configured::{self, Configured};
 use super::poller::Poller;
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, SubscriptionRequest, Transport, Upstream, with_query,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Reply, SubscriptionRequest, Transport, Upstream,
+    with_query,
 };
 use crate::feed::CursorItem;
 use crate::trial::{Alpn, Exchanges};
@@ -62,7 +63,7 @@ impl Configured for Settings {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(subscribe(subscribing, self.wait))
     }
 
@@ -147,7 +148,7 @@ async fn gather(batch: &mut Batch, reader: &mut FeedReader, time: Span, first: b
     }
 }
 
-async fn subscribe(subscribing: ClientSubscription<'_>, wait: Span) -> String {
+async fn subscribe(subscribing: ClientSubscription<'_>, wait: Span) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let mut asking = Poller::new(pool, target, true);
     let mut opened = false;

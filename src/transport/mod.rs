@@ -8,6 +8,7 @@
 
 mod batch;
 mod configured;
+mod end_reason;
 mod json;
 mod lines;
 pub mod long_polling;
@@ -31,6 +32,7 @@ pub mod webtransport;
 pub use futures_util::future::BoxFuture;
 
 pub use configured::{Because, Configuration, ConfigureError, Configured, of};
+pub use end_reason::EndReason;
 pub use json::ServerMessage;
 pub use publishing::{PublishError, Publishing};
 pub use query::{Query, QueryError};

@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport, Upstream,
-    json, stream,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport,
+    Upstream, json, stream,
 };
 use crate::feed::{After, CursorItem, Encoding};
-use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
 
 const MEDIA_TYPE: &str = "multipart/x-mixed-replace";
@@ -60,7 +59,7 @@ impl Configured for Settings {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(subscribe(subscribing))
     }
 }
@@ -129,30 +128,30 @@ async fn chunk(state: State) -> Option<(Bytes, State)> {
     Some((bytes, rest.then_some((Begin::Written, reader))))
 }
 
-async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let mut response = match stream::request(pool, target, path, MEDIA_TYPE, receipts).await {
         Ok(response) => response,
         Err(reason) => return reason,
     };
     let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let Some(mut parts) = Parts::of(kind) else { return format!("the answer has no parts but is `{kind}`") };
+    let Some(mut parts) = Parts::of(kind) else { return format!("the answer has no parts but is `{kind}`").into() };
     receipts.opened();
     while let Some(chunk) = response.chunk().await {
         let bytes = match chunk {
             Ok(bytes) => bytes,
-            Err(error) => return chain(&error),
+            Err(error) => return error.into(),
         };
         let mut wrong = None;
         let pushed = parts.push(&bytes, |content| match ServerMessage::read(content) {
             Ok(told) => told.note(receipts),
-            Err(error) => wrong = Some(format!("not an event: {error}")),
+            Err(error) => wrong = Some(EndReason::from(format!("not an event: {error}"))),
         });
-        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| chain(&error))) {
+        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| EndReason::failure(&error))) {
             return wrong;
         }
     }
-    "the server ended the stream".to_owned()
+    EndReason::stream_ended()
 }
 
 /// How long a part may be, in bytes: a trial's largest event (1 MiB), escaped.

@@ -17,7 +17,9 @@ use tokio::time::Instant;
 use super::batch::Batch;
 use super::configured::{self, Configured};
 use super::poller::Poller;
-use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Transport, Upstream, with_query};
+use super::{
+    BoxFuture, ClientSubscription, EndReason, Opens, Reply, SubscriptionRequest, Transport, Upstream, with_query,
+};
 use crate::feed::EventId;
 use crate::trial::{Alpn, Exchanges, Settings as Trial, Unsupported};
 use crate::units::Span;
@@ -92,7 +94,7 @@ impl Configured for Settings {
         serve(reading)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(subscribe(subscribing, *self))
     }
 
@@ -155,7 +157,7 @@ fn matches(headers: &HeaderMap, last: EventId) -> bool {
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
 }
 
-async fn subscribe(subscribing: ClientSubscription<'_>, settings: Settings) -> String {
+async fn subscribe(subscribing: ClientSubscription<'_>, settings: Settings) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, seed, .. } = subscribing;
     let mut asking = Poller::new(pool, target, settings.connection == ConnectionReuse::KeepAlive);
     let opening = Instant::now();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Because, Configured};
 use super::session::{self, Mode, Publish, SessionSettings};
-use super::{BoxFuture, ClientSubscription, Opens, Reply, SubscriptionRequest, Transport, Upstream};
+use super::{BoxFuture, ClientSubscription, EndReason, Opens, Reply, SubscriptionRequest, Transport, Upstream};
 use crate::trial::{Alpn, Exchanges, Settings as Trial};
 use crate::wire::token;
 
@@ -59,7 +59,7 @@ impl Configured for Settings {
         session::serve(reading, self.session())
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(session::subscribe(token::QUIC, subscribing, self.session()))
     }
 

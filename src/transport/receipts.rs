@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::EndReason;
 use crate::feed::{EventId, payload};
 use crate::trial::ClientFact;
 use crate::trial::clock::monotonic_nanos;
@@ -110,8 +111,8 @@ impl Receipts {
     }
 
     /// The subscription ended, or failed to begin.
-    pub fn closed(&self, reason: String) {
-        self.sink.record(ClientFact::Closed { sub: self.sub, reason });
+    pub fn closed(&self, reason: &EndReason) {
+        self.sink.record(ClientFact::Closed { sub: self.sub, reason: reason.to_string() });
     }
 
     /// Tells what was kept back.

@@ -15,10 +15,10 @@ pub use parser::{Message, Parser, TooLong};
 
 use super::configured::{self, Configured};
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport, Upstream, stream,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport,
+    Upstream, stream,
 };
 use crate::feed::{After, CursorItem, Encoding, Event, EventId, Gap};
-use crate::text::chain;
 use crate::trial::settings::{Credentials, PageOrigin};
 use crate::trial::{Alpn, Exchanges, Settings as Trial, Unsupported};
 use crate::units::{Settable, Span};
@@ -93,7 +93,7 @@ impl Configured for Settings {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(subscribe(subscribing))
     }
 
@@ -207,16 +207,16 @@ struct GapData {
     first: Option<String>,
 }
 
-async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let mut fields = vec![("accept", MEDIA_TYPE), ("cache-control", "no-store")];
     let last = receipts.last().map(str::to_owned);
     fields.extend(last.as_deref().map(|last| ("last-event-id", last)));
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.get(path, &fields).await,
-        Err(error) => return chain(&error),
+        Err(error) => return error.into(),
     };
-    let mut response = match asked.map_err(|error| chain(&error)).and_then(|response| fit(response, receipts)) {
+    let mut response = match asked.map_err(EndReason::from).and_then(|response| fit(response, receipts)) {
         Ok(response) => response,
         Err(reason) => return reason,
     };
@@ -225,7 +225,7 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
     while let Some(chunk) = response.chunk().await {
         let pushed = match chunk {
             Ok(bytes) => parser.push(&bytes, |message| take(receipts, &message)),
-            Err(error) => return chain(&error),
+            Err(error) => return error.into(),
         };
         if let Some(retry) = parser.retry() {
             receipts.retry(Duration::from_millis(retry));
@@ -234,16 +234,16 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
             receipts.is_at(parser.last_id().to_owned());
         }
         if let Err(error) = pushed {
-            return chain(&error);
+            return EndReason::failure(&error);
         }
     }
-    "the server ended the stream".to_owned()
+    EndReason::stream_ended()
 }
 
 /// A response that is an event stream. Section 9.2.3: after a 204 a reader doesn't come back, and after a wrong content
 /// type neither. Deviation: a browser's `EventSource` gives up at any status but 200; this reader may try again, as a
 /// server that is full or starting will be there later.
-fn fit(response: Response, receipts: &mut Receipts) -> Result<Response, String> {
+fn fit(response: Response, receipts: &mut Receipts) -> Result<Response, EndReason> {
     match response.status {
         StatusCode::OK => {
             let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -252,13 +252,13 @@ fn fit(response: Response, receipts: &mut Receipts) -> Result<Response, String> 
                 return Ok(response);
             }
             receipts.finished();
-            Err(format!("the answer is no event stream but `{kind}`"))
+            Err(format!("the answer is no event stream but `{kind}`").into())
         }
         StatusCode::NO_CONTENT => {
             receipts.finished();
-            Err("the server answered 204, which says not to come back".to_owned())
+            Err("the server answered 204, which says not to come back".to_owned().into())
         }
-        status => Err(format!("the server answered {status}")),
+        status => Err(EndReason::answered(status)),
     }
 }
 

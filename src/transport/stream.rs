@@ -5,8 +5,7 @@ use futures_util::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::{Receipts, with_query};
-use crate::text::chain;
+use super::{EndReason, Receipts, with_query};
 use crate::wire::dial::{self, Target};
 use crate::wire::{Pool, ResponseBody};
 
@@ -22,21 +21,19 @@ pub(super) fn response(
     response
 }
 
-/// The native client's request for one of this type, after the last event that it knows. The error says why there is
-/// none.
+/// The native client's request for one of this type, after the last event that it knows.
 pub(super) async fn request(
     pool: &Pool,
     target: &Target,
     path: &str,
     accept: &str,
     receipts: &Receipts,
-) -> Result<dial::Response, String> {
+) -> Result<dial::Response, EndReason> {
     let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let fields = [("accept", accept), ("cache-control", "no-store")];
-    let connection = pool.connect(target).await.map_err(|error| chain(&error))?;
-    match connection.get(&asked, &fields).await {
-        Ok(response) if response.status == StatusCode::OK => Ok(response),
-        Ok(response) => Err(format!("the server answered {}", response.status)),
-        Err(error) => Err(chain(&error)),
+    let response = pool.connect(target).await?.get(&asked, &fields).await?;
+    match response.status {
+        StatusCode::OK => Ok(response),
+        status => Err(EndReason::answered(status)),
     }
 }

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::configured::{self, Configured};
 use super::lines::Lines;
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport, Upstream,
-    json, stream,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Reply, ServerMessage, SubscriptionRequest, Transport,
+    Upstream, json, stream,
 };
 use crate::feed::{After, CursorItem};
-use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
 
 const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -58,7 +57,7 @@ impl Configured for Settings {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(subscribe(subscribing))
     }
 }
@@ -89,7 +88,7 @@ async fn chunk((greeting, mut reader): State) -> Option<(Bytes, State)> {
     Some((bytes, (None, reader)))
 }
 
-async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
     let mut response = match stream::request(pool, target, path, MEDIA_TYPE, receipts).await {
         Ok(response) => response,
@@ -102,14 +101,14 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
         let pushed = match chunk {
             Ok(bytes) => lines.push(&bytes, |line| match ServerMessage::read(line) {
                 Ok(told) => told.note(receipts),
-                Err(error) => wrong = Some(format!("not an event: {error}")),
+                Err(error) => wrong = Some(EndReason::from(format!("not an event: {error}"))),
             }),
-            Err(error) => return chain(&error),
+            Err(error) => return error.into(),
         };
-        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| chain(&error))) {
+        if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| EndReason::failure(&error))) {
             return wrong;
         }
         wrong = None;
     }
-    "the server ended the stream".to_owned()
+    EndReason::stream_ended()
 }

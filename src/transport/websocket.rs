@@ -18,11 +18,10 @@ use self::fault::WebSocketError;
 use self::socket::{Socket, SocketEvent, WRITE_BUFFER_BYTES};
 use super::configured::{self, Configured};
 use super::{
-    BoxFuture, ClientSubscription, FeedReader, Opens, Publishing, Receipts, Reply, ServerMessage, SubscriptionRequest,
-    Transport, Upstream, json, with_query,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Publishing, Receipts, Reply, ServerMessage,
+    SubscriptionRequest, Transport, Upstream, json, with_query,
 };
 use crate::feed::CursorItem;
-use crate::text::chain;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::Size;
 use crate::wire::{ResponseBody, Tunnel, refusal, token};
@@ -131,7 +130,7 @@ impl Configured for Settings {
         serve(reading, *self)
     }
 
-    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, String> {
+    fn subscribe<'a>(&'a self, subscribing: ClientSubscription<'a>) -> BoxFuture<'a, EndReason> {
         Box::pin(subscribe(subscribing))
     }
 }
@@ -260,21 +259,21 @@ fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::Away, reason: "the feed ended its readers".into() }
 }
 
-async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
+async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, mut outgoing, .. } = subscribing;
     let path = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let fields = [("sec-websocket-version", VERSION), ("sec-websocket-protocol", SUBPROTOCOL)];
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.tunnel(&path, token::WEBSOCKET, &fields).await,
-        Err(error) => return chain(&error),
+        Err(error) => return error.into(),
     };
     let tunnel = match asked {
         Ok((head, Some(_))) if head.headers.get(SEC_WEBSOCKET_PROTOCOL).is_none_or(|chosen| chosen != SUBPROTOCOL) => {
-            return format!("the server did not choose the subprotocol {SUBPROTOCOL}");
+            return format!("the server did not choose the subprotocol {SUBPROTOCOL}").into();
         }
         Ok((_, Some(tunnel))) => tunnel,
-        Ok((head, None)) => return format!("the server answered {}", head.status),
-        Err(error) => return chain(&error),
+        Ok((head, None)) => return EndReason::answered(head.status),
+        Err(error) => return error.into(),
     };
     receipts.opened();
     let mut socket = Socket::new(tunnel, Role::Client).await;
@@ -291,23 +290,21 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> String {
         match turn {
             SocketEvent::Flushed | SocketEvent::Pong => {}
             SocketEvent::Message(data) => {
-                if let Err(error) = note(receipts, &data) {
+                if let Err(reason) = note(receipts, &data) {
                     socket.close(Some(WebSocketError::NotText.frame()), false).await;
-                    return error;
+                    return reason;
                 }
             }
             SocketEvent::Closing(frame) => {
                 socket.close(None, true).await;
-                return frame.map_or_else(
-                    || "the server closed it".to_owned(),
-                    |frame| format!("the server closed it: {} {}", u16::from(frame.code), frame.reason),
-                );
+                let said = frame.map(|frame| format!(": {} {}", u16::from(frame.code), frame.reason));
+                return format!("the server closed it{}", said.unwrap_or_default()).into();
             }
             SocketEvent::Failed(fault) => {
                 socket.close(Some(fault.frame()), false).await;
-                return format!("the server did something wrong: {fault:?}");
+                return format!("the server did something wrong: {fault:?}").into();
             }
-            SocketEvent::Gone(reason) => return reason,
+            SocketEvent::Gone(reason) => return reason.into(),
         }
     }
 }
@@ -322,7 +319,7 @@ async fn due(outgoing: &mut Option<mpsc::Receiver<String>>) -> String {
     std::future::pending().await
 }
 
-fn note(receipts: &mut Receipts, data: &[u8]) -> Result<(), String> {
+fn note(receipts: &mut Receipts, data: &[u8]) -> Result<(), EndReason> {
     ServerMessage::read(data).map_err(|error| format!("the server sent what is no event: {error}"))?.note(receipts);
     Ok(())
 }

@@ -133,7 +133,7 @@ async fn what_the_native_client_sends_comes_back_whole_and_in_order() {
             feed.end_readers();
         };
         let both = async { tokio::join!(subscribed, ending).0 };
-        let reason = timeout(PATIENCE, both).await.expect("neither end waits for the other");
+        let reason = timeout(PATIENCE, both).await.expect("neither end waits for the other").to_string();
         assert_eq!(reason, "the server closed it: 1001 the feed ended its readers", "{alpn}");
         receipts.tell();
         let seen = seen.lock().unwrap();

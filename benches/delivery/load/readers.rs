@@ -331,7 +331,7 @@ async fn native(opening: &Arc<OpenRequest>, subs: std::ops::Range<usize>) -> Res
                 _ = stop.wait_for(|stop| *stop) => None,
             };
             if let Some(reason) = ended {
-                receipts.closed(reason);
+                receipts.closed(&reason);
             }
             receipts.tell();
         });

@@ -45,7 +45,7 @@ pub(super) async fn read(
         _ = stop.wait_for(|stop| *stop) => return,
         _ = opened.wait_for(|open| *open) => {}
         reason = &mut reading => {
-            tracing::warn!(stuck = plan.sub, reason, "a subscription that was to be stuck did not open");
+            tracing::warn!(stuck = plan.sub, reason = reason.to_string(), "a subscription that was to be stuck did not open");
             return;
         }
     }

@@ -103,7 +103,7 @@ async fn subscribe(
             },
             _ => subscribing.await,
         };
-        receipts.closed(reason);
+        receipts.closed(&reason);
         if receipts.opens() > opens {
             backoff.opened();
         }

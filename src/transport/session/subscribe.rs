@@ -9,9 +9,8 @@ use quinn::RecvStream;
 use tokio::sync::mpsc;
 
 use super::{Mode, Publish, SessionSettings};
-use crate::text::chain;
 use crate::transport::lines::Lines;
-use crate::transport::{ClientSubscription, Receipts, ServerMessage, with_query};
+use crate::transport::{ClientSubscription, EndReason, Receipts, ServerMessage, with_query};
 use crate::wire::Session;
 use crate::wire::quic::session::SessionError;
 
@@ -29,7 +28,7 @@ pub(in crate::transport) async fn subscribe(
     token: &str,
     subscribing: ClientSubscription<'_>,
     table: SessionSettings,
-) -> String {
+) -> EndReason {
     let ClientSubscription { pool, target, path, receipts, outgoing, .. } = subscribing;
     let SessionSettings { mode, publish, .. } = table;
     let mut path = with_query(path, "mode", mode.word());
@@ -38,12 +37,12 @@ pub(in crate::transport) async fn subscribe(
     }
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.session(&path, token, &[]).await,
-        Err(error) => return chain(&error),
+        Err(error) => return error.into(),
     };
     let session = match asked {
         Ok((_, Some(session))) => session,
-        Ok((head, None)) => return format!("the server answered {}", head.status),
-        Err(error) => return chain(&error),
+        Ok((head, None)) => return EndReason::answered(head.status),
+        Err(error) => return error.into(),
     };
     receipts.opened();
     let read = async {
@@ -60,8 +59,8 @@ pub(in crate::transport) async fn subscribe(
     match broke {
         Some(reason) => reason,
         None => match tokio::time::timeout(FAREWELL, session.ended()).await {
-            Ok(ended) => format!("the session ended: {ended}"),
-            Err(_) => "the server ended the stream".to_owned(),
+            Ok(ended) => format!("the session ended: {ended}").into(),
+            Err(_) => EndReason::stream_ended(),
         },
     }
 }
@@ -95,7 +94,7 @@ async fn send_stream(session: &Session, data: &str) -> Result<(), SessionError> 
 }
 
 /// Why reading ended; `None`: with the session.
-type Broke = Option<String>;
+type Broke = Option<EndReason>;
 
 async fn stream(session: &Session, receipts: &mut Receipts) -> Broke {
     let mut stream = session.accept_uni().await.ok()?;
@@ -105,7 +104,7 @@ async fn stream(session: &Session, receipts: &mut Receipts) -> Broke {
         let mut wrong = None;
         // An empty line is a sign of life, and passed over.
         let pushed = lines.push(&chunk.bytes, |line| wrong = wrong.take().or(note(line, receipts).err()));
-        if let Some(reason) = wrong.or(pushed.err().map(|error| chain(&error))) {
+        if let Some(reason) = wrong.or(pushed.err().map(|error| EndReason::failure(&error))) {
             return Some(reason);
         }
     }
@@ -136,7 +135,7 @@ async fn streams(session: &Session, receipts: &mut Receipts) -> Broke {
 }
 
 /// Reads a stream's one event, as soon as all of it is there; or else until the stream's end.
-async fn one(mut stream: RecvStream, event: bool) -> Result<Option<(ServerMessage, RecvStream)>, String> {
+async fn one(mut stream: RecvStream, event: bool) -> Result<Option<(ServerMessage, RecvStream)>, EndReason> {
     let mut object = BytesMut::new();
     while let Ok(Some(chunk)) = stream.read_chunk(CHUNK_BYTES, true).await {
         if !event {
@@ -144,7 +143,7 @@ async fn one(mut stream: RecvStream, event: bool) -> Result<Option<(ServerMessag
         }
         object.extend_from_slice(&chunk.bytes);
         if object.len() > MAX_JSON_BYTES {
-            return Err(format!("the server sent an event of more than {MAX_JSON_BYTES} bytes"));
+            return Err(format!("the server sent an event of more than {MAX_JSON_BYTES} bytes").into());
         }
         // The stream's end may come later, or not at all.
         if object.ends_with(b"}")
@@ -165,7 +164,7 @@ async fn datagrams(session: &Session, receipts: &mut Receipts) -> Broke {
     }
 }
 
-fn note(json: &[u8], receipts: &mut Receipts) -> Result<(), String> {
+fn note(json: &[u8], receipts: &mut Receipts) -> Result<(), EndReason> {
     let told = ServerMessage::read(json).map_err(|error| format!("the server sent what is no event: {error}"))?;
     told.note(receipts);
     Ok(())

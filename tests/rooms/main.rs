@@ -1,6 +1,7 @@
 //! The house keeps its order: a room knows only those below it, files stay short, and every experiment can be run.
 
 mod circles;
+mod errors;
 mod names;
 
 use std::collections::BTreeSet;

@@ -3,10 +3,12 @@
 //! Each type parses from and prints to one canonical text (`"3s"`, `"100 B"`, `"1/s"`), which is also
 //! how it travels in the trial contract and stands in a summary's `levels`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Why a text is not the quantity that was asked for. The message names the text and shows a right one.
@@ -270,7 +272,21 @@ impl<'de> Deserialize<'de> for Settable<Span> {
 }
 
 macro_rules! as_text {
-    ($($quantity:ty),*) => {$(
+    ($($quantity:ident is $title:literal, like $example:literal, as $pattern:literal;)*) => {$(
+        impl JsonSchema for $quantity {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($quantity).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "title": $title, "pattern": $pattern, "examples": [$example] })
+            }
+        }
+
         impl Serialize for $quantity {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -296,7 +312,30 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Span, Size, Rate);
+as_text! {
+    Span is "a length of time", like "250ms", as r"^\s*[0-9]*\.?[0-9]+\s*(ns|us|µs|ms|s|min)\s*$";
+    Size is "a number of bytes", like "16 KiB", as r"^\s*[0-9]*\.?[0-9]+\s*(B|kB|KiB|MB|MiB)\s*$";
+    Rate is "a rate", like "10/s", as r"^\s*[0-9]*\.?[0-9]+\s*/s\s*$";
+}
+
+impl<T: JsonSchema> JsonSchema for Settable<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Settable{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        word_or("unset", "Nothing is sent: the peer does what its standard says of that.", T::json_schema(generator))
+    }
+}
+
+/// A word that means something of its own, or a value.
+pub(crate) fn word_or(word: &str, means: &str, value: Schema) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "string", "const": word, "description": means }, value] })
+}
 
 #[cfg(test)]
 mod tests {

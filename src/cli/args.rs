@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::listing::ListArgs;
 use crate::admission::{Origin, OriginError};
 use crate::experiment::Overrides;
 use crate::trial::rig::Rig;
@@ -191,35 +192,6 @@ pub struct CertsArgs {
     pub host: Vec<String>,
 }
 
-/// `list`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = "\
-Examples:
-  transport-lab list clients
-  transport-lab list transports         which client speaks which protocol?
-  transport-lab list experiments --json")]
-pub struct ListArgs {
-    /// Of what.
-    #[arg(value_enum)]
-    pub what: Listing,
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What can be listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Listing {
-    /// Experiments that can be run by name.
-    Experiments,
-    /// Ways in which a feed reaches a reader, what they ride on, and which client speaks which.
-    Transports,
-    /// Who can subscribe, with version and path, or why it can't be used here.
-    Clients,
-    /// Numbers that a claim can be about.
-    Metrics,
-}
-
 /// `check`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -375,7 +347,9 @@ mod tests {
         assert!(refused(&["serve", "--allow-origin", "*"]).contains("write an origin"));
         assert!(refused(&["serve", "--allow-origin", "https://a/b"]).contains("write an origin"));
         assert!(refused(&["serve", "--allow-origin", "https://app.example?x"]).contains("write an origin"));
-        assert!(refused(&["list", "things"]).contains("[possible values: experiments, transports, clients, metrics]"));
+        assert!(refused(&["list", "things"]).contains(
+            "[possible values: experiments, transports, clients, metrics, settings, facts, summary, schema]"
+        ));
         assert!(refused(&["check"]).contains("<FILE>..."));
         assert!(refused(&["compare", "latest"]).contains("<RUN|latest>"));
         assert!(refused(&["report"]).contains("<RUN|latest>"));

@@ -1,5 +1,7 @@
 //! `list`: what there is, as aligned columns or JSON.
 
+mod described;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{CliError, Exit, ListArgs, Listing};
+use crate::experiment::schema::{file_schema, list_settings};
 use crate::experiment::{builtin, plan};
 use crate::report;
 use crate::stats::metric;
@@ -16,25 +19,57 @@ use crate::{client, transport};
 
 /// Prints one row for each thing there is.
 pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let rows = match args.what {
-        Listing::Experiments => experiments(),
-        Listing::Transports if args.json => transports().iter().map(|row| (Vec::new(), json!(row))).collect(),
+    let ListArgs { what, ref prefix, json, markdown } = *args;
+    let named = prefix.as_deref().unwrap_or_default();
+    let (heads, mut rows): (&[&str], Vec<Row>) = match what {
+        Listing::Experiments => (&["experiment", "from", "question"], experiments()),
+        Listing::Transports if json => (&[], transports().iter().map(|row| (Vec::new(), json!(row))).collect()),
+        Listing::Schema => {
+            write!(out, "{}", report::json(&file_schema())?)?;
+            return Ok(Exit::Good);
+        }
         Listing::Transports => {
             write_transports(&transports(), out)?;
             return Ok(Exit::Good);
         }
-        Listing::Clients => clients(),
-        Listing::Metrics => metrics(),
+        Listing::Clients => (&["client", "title", "version", "path"], clients()),
+        Listing::Metrics => (&["metric", "unit", "definition"], metrics()),
+        Listing::Settings => (&["setting", "default", "what it is"], described::settings(named)),
+        Listing::Facts => (&["kind", "from", "fields", "what it says"], described::facts(named)),
+        Listing::Summary => (&["path", "what is there", "what it is"], described::summary(named)),
     };
-    if args.json {
+    rows.retain(|(columns, json)| named_so(columns, json, named));
+    if rows.is_empty() {
+        return Err(CliError::NothingListed(named.to_owned()));
+    }
+    if json {
         let rows: Vec<Value> = rows.into_iter().map(|(_, json)| json).collect();
         write!(out, "{}", report::json(&rows)?)?;
-    } else {
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|(columns, _)| columns).collect();
-        write_columns(&rows, out)?;
+        return Ok(Exit::Good);
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(columns, _)| columns).collect();
+    match what {
+        Listing::Settings if markdown => write!(out, "{}", described::settings_document(named))?,
+        // A few are shown with all that there is to say of them.
+        Listing::Settings if prefix.is_some() => described::write_settings(&list_settings(named), width(), out)?,
+        _ if markdown => write!(out, "{}", described::markdown(heads, &rows))?,
+        _ => write_columns(&rows, out)?,
     }
     Ok(Exit::Good)
 }
+
+fn named_so(columns: &[String], json: &Value, prefix: &str) -> bool {
+    let name = columns.first().map_or_else(|| json["name"].as_str().unwrap_or_default(), String::as_str);
+    name.starts_with(prefix)
+}
+
+/// How wide lines of text are: as the terminal is, and no wider than reads well.
+fn width() -> u16 {
+    console::Term::stdout().size_checked().map_or(WIDTH, |(_, width)| width.clamp(40, WIDTH))
+}
+
+/// The same where nobody says how wide it is.
+const WIDTH: u16 = 100;
 
 /// What a person reads, one entry per column, and what a program reads.
 type Row = (Vec<String>, Value);
@@ -160,7 +195,7 @@ mod tests {
 
     fn listed(what: Listing, json: bool) -> String {
         let mut out = Vec::new();
-        assert_eq!(list(&ListArgs { what, json }, &mut out).unwrap(), Exit::Good);
+        assert_eq!(list(&ListArgs { what, prefix: None, json, markdown: false }, &mut out).unwrap(), Exit::Good);
         String::from_utf8(out).unwrap()
     }
 

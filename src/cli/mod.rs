@@ -9,6 +9,7 @@ mod check;
 mod compare;
 mod expose;
 mod list;
+mod listing;
 pub mod log;
 mod renewal;
 mod report;
@@ -23,9 +24,9 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
 
 pub use args::{
-    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ListArgs, Listing, ReportArgs,
-    RunArgs, ServeArgs,
+    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, RunArgs, ServeArgs,
 };
+pub use listing::{ListArgs, Listing};
 
 use crate::browser;
 use crate::certs::CertsError;
@@ -114,6 +115,9 @@ pub enum CliError {
         /// What `latest` means at the moment.
         latest: String,
     },
+    /// Nothing of what was to be listed has such a name.
+    #[error("nothing there begins with `{0}`; leave it out to see all")]
+    NothingListed(String),
     /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
     Page { path: std::path::PathBuf, source: io::Error },
@@ -136,12 +140,13 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Experiments(_)
+            | Self::NothingListed(_)
             | Self::SameRun { .. }
             | Self::Run(
                 RunError::NoRun { .. }
                 | RunError::Damaged { .. }
                 | RunError::Bounds { .. }
-                | RunError::Journal(JournalError::Line { .. }),
+                | RunError::Journal(JournalError::Line { .. } | JournalError::Version { .. }),
             ) => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,

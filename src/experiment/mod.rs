@@ -7,11 +7,14 @@
 pub mod assign;
 pub mod builtin;
 pub mod plan;
+pub mod schema;
 pub mod validate;
 
 mod claims;
 mod file;
 mod flags;
+mod readers;
+mod recover;
 mod source;
 mod suggest;
 mod tree;
@@ -20,6 +23,7 @@ mod unchecked;
 use std::path::PathBuf;
 
 use crate::trial::{Claim, Settings};
+use source::ExperimentSource;
 
 /// What can be wrong with an experiment before anything runs.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +44,19 @@ pub enum ExperimentError {
         place: String,
         /// What is wrong, and what would be right.
         says: String,
+        /// Which bytes of the file, where it is some of them.
+        span: Option<std::ops::Range<usize>>,
     },
+}
+
+impl ExperimentError {
+    /// Which bytes of the file it is about, where it is some of them.
+    fn span(&self) -> Option<std::ops::Range<usize>> {
+        match self {
+            Self::Invalid { span, .. } => span.clone(),
+            Self::Read { .. } | Self::Unknown { .. } => None,
+        }
+    }
 }
 
 /// How many bytes an experiment's name may have: with the time in front and a number behind, its folder's has no more
@@ -49,6 +65,10 @@ const MAX_NAME: usize = 255 - "20260131T120000Z-".len() - "-1000".len();
 
 /// The repeats of an experiment at most.
 const MAX_REPEATS: u64 = 1000;
+/// Seeds stay below 2^53, so that JavaScript keeps them exactly.
+const MAX_SEED: u64 = (1 << 53) - 1;
+/// The top level's words that are not settings of a trial.
+const OWN: [&str; 6] = ["question", "repeats", "seed", "factors", "full", "claim"];
 /// The trials of a run at most.
 const MAX_TRIALS: usize = 100_000;
 
@@ -98,8 +118,14 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Reads and checks an experiment: a name (`six-vs-hundred`), or a path when it has a `/` or ends in `.toml`.
-    pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Self, ExperimentError> {
+    /// Reads and checks an experiment: a name (`six-vs-hundred`), or a path when it has a `/` or ends in `.toml`. The
+    /// errors are all that is wrong with it, as far as one can be told from another.
+    pub fn load(name_or_path: &str, overrides: &Overrides) -> Result<Self, Vec<ExperimentError>> {
+        let (name, source) = Self::located(name_or_path).map_err(|error| vec![error])?;
+        file::parse(name, source, overrides)
+    }
+
+    fn located(name_or_path: &str) -> Result<(String, ExperimentSource), ExperimentError> {
         let (name, source) = builtin::locate(name_or_path, std::path::Path::new("experiments"))?;
         if name.len() > MAX_NAME {
             let says = format!(
@@ -110,6 +136,6 @@ impl Experiment {
             );
             return Err(source.whole(&says));
         }
-        file::parse(name, source, overrides)
+        Ok((name, source))
     }
 }

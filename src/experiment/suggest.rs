@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::trial::schema::Bounds;
+
 /// The names of all clients.
 pub(super) fn clients() -> Vec<&'static str> {
     crate::client::ALL.iter().map(|client| client.name).collect()
@@ -52,11 +54,15 @@ pub(super) fn quoted(says: &str) -> (Option<&str>, Vec<&str>) {
 }
 
 /// What serde calls a type, as a person does; a whole number with the least and the most that it may be.
-pub(super) fn wanted(kind: &str, bounds: Option<(u32, u32)>) -> String {
-    let (least, most) = bounds.unwrap_or((0, u32::MAX));
+pub(super) fn wanted(kind: &str, bounds: Option<&Bounds>) -> String {
+    let whole = |least: &str| {
+        let least = bounds.and_then(|bounds| bounds.least.as_deref()).unwrap_or(least);
+        let most = bounds.and_then(|bounds| bounds.most.clone()).unwrap_or_else(|| u32::MAX.to_string());
+        format!("a whole number from {least} to {most}")
+    };
     match kind {
-        "u32" => format!("a whole number from {least} to {most}"),
-        "a nonzero u32" => format!("a whole number from {} to {most}", least.max(1)),
+        "u32" => whole("0"),
+        "a nonzero u32" => whole("1"),
         "a boolean" => "true or false".to_owned(),
         "a string" => "a text".to_owned(),
         "a sequence" => "an array of tables".to_owned(),

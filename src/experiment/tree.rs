@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::source::{ByteRange, ExperimentSource};
-use super::{ExperimentError, suggest, validate};
+use super::{ExperimentError, schema, suggest};
 
 /// A value and where it was written.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -173,7 +173,7 @@ pub(super) fn wrong_value(says: &str, path: &str, value: Option<&DeValue<'_>>) -
             // Serde knows no dates: to it they are maps, or in JSON text.
             let date = value.filter(|value| matches!(value, DeValue::Datetime(_))).map(found);
             let said = date.as_deref().unwrap_or(said);
-            format!("`{path}` can't be {said}: write {}", suggest::wanted(wanted, validate::bounds(path)))
+            format!("`{path}` can't be {said}: write {}", suggest::wanted(wanted, schema::bounds(path).as_ref()))
         }
         // A choice of words, which to TOML could be tables as well.
         None if says == "wanted string or table" => {

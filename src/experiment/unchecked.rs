@@ -8,16 +8,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
-use super::{ExperimentError, plan, suggest, validate};
+use super::{ExperimentError, OWN, plan, suggest, validate};
 use crate::transport::{ConfigureError, Configured};
 use crate::trial::{Alpn, Settings};
 use crate::{client, transport};
 
 /// The combinations of one experiment at most: more than a day of trials.
 const MAX_COMBINATIONS: usize = 10_000;
-
-/// The top level's words that are not settings of a trial.
-pub(super) const OWN: [&str; 6] = ["question", "repeats", "seed", "factors", "full", "claim"];
 
 /// A factor as it was written.
 #[derive(Debug, Clone)]

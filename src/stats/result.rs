@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number;
@@ -10,9 +11,12 @@ use crate::trial::claim::ClaimSource;
 use crate::trial::fact::Outcome;
 
 /// A run's summary: `summary.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Summary {
+    /// The version of this file's format: [`Summary::VERSION`]. One that says none is of version 1.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// The experiment's name.
     pub experiment: String,
     /// The run's seed.
@@ -25,8 +29,17 @@ pub struct Summary {
     pub claims: Vec<ClaimResult>,
 }
 
+impl Summary {
+    /// The version that this lab writes.
+    pub const VERSION: u32 = 1;
+}
+
+fn first_version() -> u32 {
+    1
+}
+
 /// What one trial gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrialResult {
     /// Its number in the run.
@@ -54,7 +67,7 @@ pub struct TrialResult {
 }
 
 /// What the repeats of one combination say together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Group {
     /// The levels.
@@ -68,7 +81,7 @@ pub struct Group {
 }
 
 /// One metric of one trial. `n` is 0 when it was not obtained; then `above` or `absent` says why.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Entry {
     /// The unit of all values here.
@@ -109,7 +122,7 @@ pub struct Entry {
 
 /// One metric over repeats: `n` repeats gave a value. `median` is the median of their medians, `p50`, `p90` and
 /// `p99` are the medians of theirs, `min` and `max` the least and the most of all.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupEntry {
     /// The values.
     #[serde(flatten)]
@@ -135,7 +148,7 @@ impl GroupEntry {
 }
 
 /// How a claim fared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ClaimResult {
     /// The sentence.
@@ -183,7 +196,7 @@ impl Entry {
 }
 
 /// What became of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every number agrees.
@@ -206,7 +219,7 @@ impl Verdict {
 }
 
 /// How a claim fared with one client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ClientResult {
     /// `None`: it did not take part.

@@ -24,7 +24,8 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
         .collect();
     let groups = groups(&trials);
     let claims = plan.claims.iter().map(|claim| claim::decide(claim, plan, &trials)).collect();
-    Summary { experiment: plan.experiment.clone(), seed: plan.seed, trials, groups, claims }
+    let (version, experiment, seed) = (Summary::VERSION, plan.experiment.clone(), plan.seed);
+    Summary { version, experiment, seed, trials, groups, claims }
 }
 
 fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {

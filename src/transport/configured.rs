@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 use serde_json::Value;
 
 use super::{ALL, BoxFuture, ClientSubscription, EndReason, Reply, SubscriptionRequest, Transport, find};
+pub(super) use crate::trial::schema::schema_of;
+use crate::trial::schema::{OutOfBounds, check_bounds};
 use crate::trial::{Dialects, Promises, Settings, Unsupported};
 use crate::units::Span;
 
@@ -70,12 +73,16 @@ pub struct Because {
     pub says: &'static str,
 }
 
-/// What every row has as `configure`: reads a table of settings.
+/// What every row has as `configure`: reads a table of settings, and checks what it holds against its bounds.
 pub(super) fn read<S>(table: &Value) -> Result<Box<dyn Configured>, serde_json::Error>
 where
-    S: Configured + DeserializeOwned + 'static,
+    S: Configured + JsonSchema + DeserializeOwned + 'static,
 {
-    Ok(Box::new(S::deserialize(table)?))
+    let settings = S::deserialize(table)?;
+    check_bounds(schema_of::<S>(), table).map_err(|OutOfBounds { value, least, most, .. }| {
+        serde_json::Error::custom(format!("`{value}` is out of its bounds; write {least} to {most}"))
+    })?;
+    Ok(Box::new(settings))
 }
 
 /// A table with its defaults filled in, which are texts, numbers and lists of them.

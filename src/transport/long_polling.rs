@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
@@ -35,16 +36,19 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("long-polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
     variants: &["wait = '200ms'"],
-    configure: |table| check(table).map(|settings| Box::new(settings) as Box<dyn Configured>),
+    configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[long-polling]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// How long a request waits for an event: what clients ask for, and what the server takes where they don't say.
+    #[schemars(extend("x-least" = LEAST_WAIT, "x-most" = MOST_WAIT))]
     pub wait: Span,
     /// How long the server goes on collecting after the first event, so that neighbours share an answer.
+    #[schemars(extend("x-least" = Span::default(), "x-most" = MOST_GATHER))]
     pub gather: Span,
 }
 
@@ -80,19 +84,6 @@ const LEAST_WAIT: Span = Span::from_millis(1);
 const MOST_GATHER: Span = Span::from_secs(60);
 /// How much longer than the wait a client listens before it asks again: the answer's way, on a slow link.
 const GRACE: Duration = Duration::from_secs(10);
-
-fn check(table: &serde_json::Value) -> Result<Settings, serde_json::Error> {
-    let settings = Settings::deserialize(table)?;
-    let out =
-        |span, least, most| serde::de::Error::custom(format!("`{span}` is out of its bounds; write {least} to {most}"));
-    if !(LEAST_WAIT..=MOST_WAIT).contains(&settings.wait) {
-        return Err(out(settings.wait, LEAST_WAIT, MOST_WAIT));
-    }
-    if settings.gather > MOST_GATHER {
-        return Err(out(settings.gather, Span::from_millis(0), MOST_GATHER));
-    }
-    Ok(settings)
-}
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
     let wait = match reading.query.get("wait").map(str::parse::<Span>) {
@@ -191,7 +182,7 @@ mod tests {
             ("wait", "30", false),
             ("patience", "30s", false),
         ] {
-            assert_eq!(check(&serde_json::json!({ (name): value })).is_ok(), fine, "{name} {value}");
+            assert_eq!((TRANSPORT.configure)(&serde_json::json!({ (name): value })).is_ok(), fine, "{name} {value}");
         }
     }
 }

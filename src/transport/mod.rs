@@ -77,6 +77,8 @@ pub struct Transport {
     pub variants: &'static [&'static str],
     /// Reads its table of settings.
     pub configure: fn(&serde_json::Value) -> Result<Box<dyn Configured>, serde_json::Error>,
+    /// What that table may be, as a JSON schema.
+    pub schema: fn() -> &'static serde_json::Value,
 }
 
 /// Which exchange a reader begins with.

@@ -7,6 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::unfold;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
@@ -33,10 +34,11 @@ pub static TRANSPORT: Transport = Transport {
     modules: &[("stream.js", include_str!("stream.js"))],
     variants: &[""],
     configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[multipart]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// Whether the server begins to write at once: the place in the feed to who has none yet, the first delimiter alone

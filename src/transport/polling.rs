@@ -11,6 +11,7 @@ use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -38,14 +39,16 @@ pub static TRANSPORT: Transport = Transport {
     script: include_str!("polling.js"),
     modules: &[("poll.js", include_str!("poll.js"))],
     variants: &["interval = '50ms'\nphase = 'zero'"],
-    configure: |table| check(table).map(|settings| Box::new(settings) as Box<dyn Configured>),
+    configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[polling]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// From one poll to the next.
+    #[schemars(extend("x-least" = INTERVALS[0], "x-most" = INTERVALS[1]))]
     pub interval: Span,
     /// When the second poll comes, counted from the first.
     pub phase: Phase,
@@ -57,7 +60,7 @@ pub struct Settings {
 }
 
 /// When the second poll comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Within an interval, drawn for each subscription from the trial's seed: a burst of openings is spread.
@@ -67,7 +70,7 @@ pub enum Phase {
 }
 
 /// Whether polls share a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionReuse {
     /// The connection is kept for the next poll.
@@ -110,16 +113,6 @@ impl Configured for Settings {
             }
         }
     }
-}
-
-fn check(table: &serde_json::Value) -> Result<Settings, serde_json::Error> {
-    let settings = Settings::deserialize(table)?;
-    let [least, most] = INTERVALS;
-    if !(least..=most).contains(&settings.interval) {
-        let says = format!("`{}` is out of its bounds; write {least} to {most}", settings.interval);
-        return Err(serde::de::Error::custom(says));
-    }
-    Ok(settings)
 }
 
 fn serve(reading: SubscriptionRequest<'_>) -> Reply {
@@ -242,9 +235,9 @@ mod tests {
     #[test]
     fn an_interval_has_bounds() {
         for (interval, fine) in [("10ms", true), ("60min", true), ("9ms", false), ("0s", false), ("61min", false)] {
-            let checked = check(&serde_json::json!({ "interval": interval }));
+            let checked = (TRANSPORT.configure)(&serde_json::json!({ "interval": interval }));
             assert_eq!(checked.is_ok(), fine, "{interval}");
         }
-        assert!(check(&serde_json::json!({ "intervall": "1s" })).is_err());
+        assert!((TRANSPORT.configure)(&serde_json::json!({ "intervall": "1s" })).is_err());
     }
 }

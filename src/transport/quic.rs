@@ -1,5 +1,6 @@
 //! Raw QUIC (RFC 9000, RFC 9221), without HTTP: what a session costs by itself. No page can speak it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Because, Configured};
@@ -22,10 +23,11 @@ pub static TRANSPORT: Transport = Transport {
     modules: &[],
     variants: &["mode = 'stream'", "mode = 'streams'", "mode = 'datagrams'"],
     configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[quic]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// How the server sends events: `stream`, `streams` or `datagrams`.

@@ -21,6 +21,7 @@ mod publish;
 mod serve;
 mod subscribe;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configured::Because;
@@ -31,7 +32,7 @@ pub(super) use serve::serve;
 pub(super) use subscribe::subscribe;
 
 /// How the server sends events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// All on one stream.
@@ -61,7 +62,7 @@ impl Mode {
 }
 
 /// How a client sends an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Publish {
     /// On a unidirectional stream of its own.

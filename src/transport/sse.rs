@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
@@ -40,10 +41,11 @@ pub static TRANSPORT: Transport = Transport {
     modules: &[("sse-parser.js", include_str!("sse/parser.js"))],
     variants: &[""],
     configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[sse]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// What the server tells a reader to wait before it reconnects (the `retry` field).
@@ -59,7 +61,7 @@ pub struct Settings {
 }
 
 /// What reads the stream in a page. The native client has a reader of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reader {
     /// An `EventSource`, which reconnects by itself.
@@ -69,7 +71,7 @@ pub enum Reader {
 }
 
 /// A fetch's cache mode (WHATWG Fetch, "cache mode").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cache {
     /// As an `EventSource` has it.

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use futures_util::stream::unfold;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Configured};
@@ -30,10 +31,11 @@ pub static TRANSPORT: Transport = Transport {
     modules: &[("lines.js", include_str!("lines.js")), ("stream.js", include_str!("stream.js"))],
     variants: &[""],
     configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[streaming]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// Whether the server writes a line at once: the place in the feed to who has none yet, an empty one to others.

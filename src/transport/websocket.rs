@@ -6,9 +6,12 @@ mod fault;
 mod metered;
 mod socket;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -22,8 +25,9 @@ use super::{
     SubscriptionRequest, Transport, Upstream, json, with_query,
 };
 use crate::feed::CursorItem;
+use crate::trial::schema::LEAST;
 use crate::trial::{Alpn, Exchanges};
-use crate::units::Size;
+use crate::units::{Size, word_or};
 use crate::wire::{ResponseBody, Tunnel, refusal, token};
 
 pub static TRANSPORT: Transport = Transport {
@@ -43,6 +47,7 @@ pub static TRANSPORT: Transport = Transport {
     modules: &[],
     variants: &[""],
     configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The one version that there is (RFC 6455 section 4.1).
@@ -53,7 +58,7 @@ pub const SUBPROTOCOL: &str = "transport-lab.v1";
 const MIN_FRAGMENT_BYTES: u64 = 16;
 
 /// The table `[websocket]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// What kind of message the server sends. It takes both.
@@ -66,11 +71,12 @@ pub struct Settings {
 }
 
 /// What kind of message the server sends (RFC 6455 section 5.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageKind {
     /// Text, whose encoding a browser checks.
     Text,
+    /// Bytes, of the same text.
     Binary,
 }
 
@@ -89,6 +95,22 @@ impl Fragment {
             Self::Off => None,
             Self::Every(size) => usize::try_from(size.bytes()).ok(),
         }
+    }
+}
+
+impl JsonSchema for Fragment {
+    fn schema_name() -> Cow<'static, str> {
+        "Fragment".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut size = Size::json_schema(generator);
+        size.insert(LEAST.to_owned(), Size::from_bytes(MIN_FRAGMENT_BYTES).to_string().into());
+        word_or("off", "Each message in one frame.", size)
     }
 }
 

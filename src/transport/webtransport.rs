@@ -3,6 +3,7 @@
 //! A session shares its connection with requests; a browser opens a connection for each session all the same, and
 //! Firefox opens two of which it uses one. What tells is how many sessions there are, not how many connections.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configured::{self, Because, Configured};
@@ -25,10 +26,11 @@ pub static TRANSPORT: Transport = Transport {
     modules: &[("lines.js", include_str!("lines.js"))],
     variants: &["mode = 'stream'", "mode = 'streams'", "mode = 'datagrams'"],
     configure: configured::read::<Settings>,
+    schema: configured::schema_of::<Settings>,
 };
 
 /// The table `[webtransport]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// How the server sends events: `stream`, `streams` or `datagrams`.
@@ -86,7 +88,7 @@ impl Configured for Settings {
 }
 
 /// How a page comes to trust the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// As with any other request.

@@ -1,13 +1,18 @@
 //! Dialects of WebTransport on HTTP/3: generations of its drafts, which servers and clients tell each other apart by.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::units::word_or;
+
 /// Drafts of draft-ietf-webtrans-http3 that are negotiated alike, by the first of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub enum Dialect {
     /// 02 to 06: `SETTINGS_ENABLE_WEBTRANSPORT`, and fields that name the draft.
     #[serde(rename = "draft-02")]
@@ -90,6 +95,22 @@ impl FromIterator<Dialect> for Dialects {
 impl fmt::Debug for Dialects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl JsonSchema for Dialects {
+    fn schema_name() -> Cow<'static, str> {
+        "Dialects".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = Dialect::json_schema(generator);
+        let some = json_schema!({ "anyOf": [one, { "type": "array", "items": one }] });
+        word_or("all", "Every one.", some)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Alpn, Dialect, Dialects};
@@ -37,16 +38,17 @@ impl From<LabFact> for Fact {
 }
 
 /// What a client observes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum ClientFact {
     /// A subscription was asked for.
     Requested { sub: u32 },
     /// Its first byte of answer came: an `open` event, response headers.
     Opened { sub: u32 },
-    /// Receipts of one subscription, in the order they came. `times` and `ids` are parallel, and lines have the times as
-    /// `t`; `wrong` lists those whose content was not what was published.
+    /// Receipts of one subscription, in the order they came. `t` is a list, parallel to `ids`; `wrong` lists those whose
+    /// content was not what was published.
     Received {
+        /// `t` in a line.
         #[serde(skip)]
         times: Vec<u64>,
         sub: u32,
@@ -98,7 +100,7 @@ impl ClientFact {
 }
 
 /// What the server observes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum ServerFact {
     /// A connection was accepted and its TLS handshake finished.
@@ -168,7 +170,7 @@ impl ServerFact {
 }
 
 /// What the lab observes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum LabFact {
     /// The first line of a journal: the version of its format.
@@ -193,7 +195,7 @@ pub enum LabFact {
 }
 
 /// When the server's use was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UsageAt {
     /// Before `go`.
@@ -207,7 +209,7 @@ pub enum UsageAt {
 }
 
 /// How a trial ended. It never vanishes and never stops the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It ran to its end, and what was expected held.

@@ -20,6 +20,7 @@ pub mod promises;
 pub mod protocol;
 pub mod rig;
 mod schedule;
+pub mod schema;
 pub mod settings;
 pub mod stdio;
 mod unsupported;

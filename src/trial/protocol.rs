@@ -1,12 +1,14 @@
 //! A protocol: a transport on an ALPN, written `sse/h2`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// What a transport rides on, named by what TLS negotiates (RFC 7301).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Alpn {
     /// HTTP/1.1 (and 1.0) on TCP.
     #[serde(rename = "h1")]
@@ -118,6 +120,21 @@ impl FromStr for Protocol {
             return Err(wrong());
         }
         Ok(Self::new(transport, alpn))
+    }
+}
+
+impl JsonSchema for Protocol {
+    fn schema_name() -> Cow<'static, str> {
+        "Protocol".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let alpns = Alpn::ALL.map(Alpn::name).join("|");
+        json_schema!({ "type": "string", "title": "a protocol", "pattern": format!("^[a-z-]+/({alpns})$") })
     }
 }
 

@@ -10,6 +10,7 @@ mod workload;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Protocol;
@@ -25,8 +26,11 @@ pub use workload::{
     Urls, Visibility, Workload,
 };
 
+/// The least and the most that a trial may take beyond its timeline.
+const TIMEOUTS: [Span; 2] = [Span::from_secs(1), Span::from_secs(3600)];
+
 /// The settings of one trial, with all defaults filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// Who subscribes: a client's name.
@@ -37,6 +41,7 @@ pub struct Settings {
     pub protocol: Protocol,
     /// How long one trial may take beyond its own timeline before it ends `timed-out`.
     #[serde(default = "thirty_seconds")]
+    #[schemars(extend("x-least" = TIMEOUTS[0], "x-most" = TIMEOUTS[1]))]
     pub timeout: Span,
     /// Who subscribes to what, when, and what is published.
     #[serde(default)]

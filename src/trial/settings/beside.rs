@@ -1,11 +1,12 @@
 //! What else the client does: `[[beside]]`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::Span;
 
 /// Something else that the client does: one request to the server under test, to the first host and port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Beside {
     /// When, after `go`.
@@ -17,7 +18,7 @@ pub struct Beside {
 }
 
 /// What else the client does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BesideKind {
     /// `fetch()`.
@@ -34,12 +35,12 @@ pub enum BesideKind {
 }
 
 /// The credentials mode of a fetch (WHATWG Fetch).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FetchCredentials {
     #[default]
     Omit,
-    /// To the page's own origin only, which the server under test is where [`super::Workload::page`] says so.
+    /// To the page's own origin only, which the server under test is where `workload.page` says so.
     SameOrigin,
     /// Always.
     Include,

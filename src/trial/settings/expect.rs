@@ -1,9 +1,10 @@
 //! What a trial must keep to: `[expect]`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a trial must keep to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Expect {
     /// How often each event may reach an open subscription.
@@ -19,7 +20,7 @@ impl Default for Expect {
 }
 
 /// How often each event may reach an open subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryRule {
     /// None lost, none twice, none out of order.
@@ -31,7 +32,7 @@ pub enum DeliveryRule {
 }
 
 /// Whether both ends must count the same open streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountsRule {
     /// `open-streams` equals `server-open-streams`.

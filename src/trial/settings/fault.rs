@@ -1,17 +1,18 @@
 //! What goes wrong on purpose: `[[fault]]`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::Span;
 
 /// Something that goes wrong on purpose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fault {
     /// When, after `go`.
     pub at: Span,
     pub kind: FaultKind,
-    /// How long, where that has a meaning: [`FaultRow::lasts`].
+    /// How long, for a fault that lasts; 1 s where nothing is said.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Span>,
 }
@@ -27,7 +28,7 @@ impl Fault {
 }
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// The server's process is ended with SIGKILL.

@@ -1,11 +1,14 @@
 //! The server under test: `[server]`.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Settable, Span};
+use crate::units::{Settable, Span, word_or};
 
 /// The server under test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ServerSettings {
     /// Streams that the server lets one connection hold open: `SETTINGS_MAX_CONCURRENT_STREAMS` on HTTP/2
@@ -15,13 +18,14 @@ pub struct ServerSettings {
     /// How often a silent subscription is written a sign of life.
     pub heartbeat: Heartbeat,
     /// How many events a feed's log holds.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub log: u32,
     /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
     pub certificate: CertificateUse,
 }
 
 /// Whether all hosts share one certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateUse {
     /// One, with all names.
@@ -47,6 +51,20 @@ pub enum Heartbeat {
     Off,
     /// After each such silence.
     Every(Span),
+}
+
+impl JsonSchema for Heartbeat {
+    fn schema_name() -> Cow<'static, str> {
+        "Heartbeat".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        word_or("off", "Never.", Span::json_schema(generator))
+    }
 }
 
 impl Serialize for Heartbeat {

@@ -1,24 +1,37 @@
 //! Who subscribes to what and when, and what is published: `[workload]`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Rate, Size, Span};
 
+/// The least and the most that a server may be let send ahead: what HTTP/2 begins with (RFC 9113 section 6.9.2), and
+/// what a client would keep of a server that is never read.
+const WINDOWS: [Size; 2] = [Size::from_bytes(65_535), Size::from_bytes(256 << 20)];
+/// The least and the most that an event's data may be: the content check needs 16 B for what tells it from every other
+/// event.
+const SIZES: [Size; 2] = [Size::from_bytes(16), Size::from_bytes(1 << 20)];
+
 /// Who subscribes to what and when, and what is published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Workload {
     /// All subscriptions of the trial, dealt round over pages, hosts, ports and feeds.
+    #[schemars(range(min = 1, max = 20_000))]
     pub subscribers: u32,
     /// Pages of one browser.
+    #[schemars(range(min = 1, max = 16))]
     pub pages: u32,
     /// Where they come from.
     pub page: PageOrigin,
     /// Host names of the server: 1 is `localhost`, more are `a.localhost`, `b.localhost` and so on.
+    #[schemars(range(min = 1, max = 4))]
     pub hosts: u32,
     /// Ports that the server listens on for each ALPN.
+    #[schemars(range(min = 1, max = 16))]
     pub ports: u32,
     /// Feeds that the events are published to, each to all of them.
+    #[schemars(range(min = 1, max = 16))]
     pub feeds: u32,
     /// Whether the native client's subscriptions share one connection per host and port (HTTP/1.1 can't).
     pub connections: Connections,
@@ -45,6 +58,7 @@ pub struct Workload {
     pub direction: Direction,
     /// Further streams that open before the subscriptions and whose data one end never reads: no neighbour may notice.
     /// They are not among `subscribers`, and the counts of the trial leave them out.
+    #[schemars(range(min = 0, max = 1000))]
     pub stuck: u32,
     /// Which connections they are on.
     pub stuck_on: StuckOn,
@@ -52,9 +66,11 @@ pub struct Workload {
     pub stuck_direction: StuckDirection,
     /// What a server may send ahead to the native client on one stream: `SETTINGS_INITIAL_WINDOW_SIZE` on HTTP/2
     /// (RFC 9113 section 6.5.2), `initial_max_stream_data` on QUIC (RFC 9000 section 18.2). Browsers have their own.
+    #[schemars(extend("x-least" = WINDOWS[0], "x-most" = WINDOWS[1]))]
     pub stream_window: Size,
     /// The same on one connection: the `WINDOW_UPDATE` of stream 0 on HTTP/2 (RFC 9113 section 6.9.2), `initial_max_data`
     /// on QUIC.
+    #[schemars(extend("x-least" = WINDOWS[0], "x-most" = WINDOWS[1]))]
     pub connection_window: Size,
     /// Whether a page's requests carry credentials: one mode for all of a trial, or two.
     pub credentials: Credentials,
@@ -101,7 +117,7 @@ impl Workload {
 }
 
 /// Who publishes the events. The census is the server's in each case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     #[default]
@@ -115,7 +131,7 @@ pub enum Direction {
 }
 
 /// Which connections the stuck streams are on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StuckOn {
     /// One each, which nothing else uses.
@@ -126,7 +142,7 @@ pub enum StuckOn {
 }
 
 /// Whose data is left unread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StuckDirection {
     /// The server's: a subscription that is opened and then not read.
@@ -136,7 +152,7 @@ pub enum StuckDirection {
 }
 
 /// Whether subscriptions of the native client share connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Connections {
     /// One connection per host and port, as browsers do on HTTP/2 and HTTP/3.
@@ -146,13 +162,13 @@ pub enum Connections {
 }
 
 /// The credentials mode of every request in a trial (WHATWG Fetch, "credentials mode").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Credentials {
     /// `credentials: "omit"`. An `EventSource` can't, on a page of the origin that it subscribes at.
     Omit,
     /// What a request does that says nothing, an `EventSource` without `withCredentials` too: it has credentials if
-    /// the page is of the origin that it goes to ([`Workload::page`]).
+    /// the page is of the origin that it goes to (`workload.page`).
     SameOrigin,
     /// `credentials: "include"`, `withCredentials: true`.
     Include,
@@ -163,7 +179,7 @@ pub enum Credentials {
 
 /// Where a trial's pages come from. It decides what they have in common with the streams: browsers keep connections
 /// apart by the site of the page at the top and by whether a request has credentials (WHATWG Fetch, "connection pool").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PageOrigin {
     /// From the control origin: another site than the server under test, which has served nothing before `go`.
@@ -175,7 +191,7 @@ pub enum PageOrigin {
 }
 
 /// When the first subscription is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opening {
     /// At `go`, on connections that don't exist yet.
@@ -186,7 +202,7 @@ pub enum Opening {
 }
 
 /// Whether each subscription has an address of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Urls {
     /// Each says its number: `&sub=0`.
@@ -196,7 +212,7 @@ pub enum Urls {
 }
 
 /// Which host comes first, where there are several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostOrder {
     /// `a.localhost`, then `b.localhost`.
@@ -206,7 +222,7 @@ pub enum HostOrder {
 }
 
 /// Whether a browser's page is in front (`document.visibilityState`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Visibility {
     /// It is, and background throttling is switched off for further pages.
@@ -216,14 +232,16 @@ pub enum Visibility {
 }
 
 /// What is published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Events {
     /// How many events before the census, to each feed.
+    #[schemars(range(min = 0, max = 100_000))]
     pub count: u32,
     /// How often.
     pub rate: Rate,
-    /// How long the data of each is.
+    /// How long the data of each is. What a client publishes may be no longer than the server takes, 64 KiB.
+    #[schemars(extend("x-least" = SIZES[0], "x-most" = SIZES[1]))]
     pub size: Size,
     /// How they are spread.
     pub arrival: Arrival,
@@ -236,7 +254,7 @@ impl Default for Events {
 }
 
 /// How events are spread over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrival {
     /// Event k at k ÷ rate.

@@ -98,14 +98,15 @@ give_up() {
     exit 1
 }
 
-# Tests ask over HTTP/3 with aioquic, which Debian doesn't have, and open WebSockets with websockets.
+# Tests ask over HTTP/3 with aioquic, which Debian doesn't have, open WebSockets with websockets, and hold experiments
+# against their schema with jsonschema.
 python_packages() {
     [ "$needed" != "$for_run" ] || return 0
-    "$venv/bin/python" -c 'import aioquic, websockets' 2>/dev/null && return 0
-    say "installing Python's aioquic and websockets in $venv"
+    "$venv/bin/python" -c 'import aioquic, jsonschema, websockets' 2>/dev/null && return 0
+    say "installing Python's aioquic, jsonschema and websockets in $venv"
     if ! { python3 -m venv "$venv" &&
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'websockets>=15'; }; then
-        say "aioquic and websockets could not be installed in $venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'jsonschema>=4.20,<5' 'websockets>=15'; }; then
+        say "aioquic, jsonschema and websockets could not be installed in $venv"
         exit 1
     fi
 }

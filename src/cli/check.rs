@@ -17,7 +17,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, CliEr
     for file in &args.files {
         match Experiment::load(file, &overrides) {
             Ok(experiment) => describe(&plan::plan(&experiment).map_err(RunError::from)?, out)?,
-            Err(error) => wrong.push(error),
+            Err(errors) => wrong.extend(errors),
         }
     }
     if wrong.is_empty() { Ok(Exit::Good) } else { Err(CliError::Experiments(wrong)) }

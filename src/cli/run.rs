@@ -31,7 +31,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
     for name in &args.experiments {
         match Experiment::load(name, &overrides) {
             Ok(experiment) => experiments.push(experiment),
-            Err(error) => errors.push(error),
+            Err(wrong) => errors.extend(wrong),
         }
     }
     errors.extend(experiments.iter().flat_map(|experiment| programs(experiment, args.allow_exec)));
@@ -111,7 +111,7 @@ fn programs(experiment: &Experiment, allowed: bool) -> Vec<ExperimentError> {
     let wrong = |client: &str| {
         let path = client::exec::path(client)?;
         let says = if allowed { client::exec::locate(path).err()?.to_string() } else { NOT_ALLOWED.to_owned() };
-        Some(ExperimentError::Invalid { place: format!("client {client}"), says })
+        Some(ExperimentError::Invalid { place: format!("client {client}"), says, span: None })
     };
     clients.into_iter().filter_map(wrong).collect()
 }

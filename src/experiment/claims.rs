@@ -10,7 +10,7 @@ use super::unchecked::{RawFactor, UncheckedExperiment};
 use super::{ExperimentError, suggest};
 use crate::stats::{check_claim, metric_names};
 use crate::trial::Claim;
-use crate::trial::claim::{OneOrMany, Selection};
+use crate::trial::claim::{Citation, ClaimSource, OneOrMany, Selection};
 
 /// The claims of one experiment at most.
 const MAX_CLAIMS: usize = 200;
@@ -54,11 +54,15 @@ impl<'i> Reader<'_, 'i> {
         if claim.says.trim().is_empty() {
             return Err(self.error(&at("says"), "`says` is empty; write the sentence that people repeat"));
         }
-        if !["https://", "http://"].iter().any(|scheme| claim.source.url.starts_with(scheme)) {
-            return Err(self.error(&at("source.url"), "`source.url` is no address; write https://…"));
-        }
-        if claim.source.quote.trim().is_empty() {
-            return Err(self.error(&at("source.quote"), "`source.quote` is empty; write the words that stand there"));
+        if let ClaimSource::Cited(Citation { url, quote }) = &claim.source {
+            if !url.is_empty() && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
+                return Err(self.error(&at("source.url"), "`source.url` is no address; write https://…"));
+            }
+            if quote.trim().is_empty() {
+                return Err(
+                    self.error(&at("source.quote"), "`source.quote` is empty; write the words that stand there")
+                );
+            }
         }
         self.check_metric(&claim.metric, &at("metric"))?;
         if let Some(metric) = claim.than.as_ref().and_then(|than| than.metric.as_ref()) {
@@ -282,5 +286,23 @@ mod tests {
             "x.toml:7: `source.quote` is empty; write the words that stand there"
         );
         assert_eq!(refused("claim = 3\n"), "x.toml:2: claims are an array of tables: write [[claim]]");
+        let mine = at("says = 'So.'\nsource = 'mine'\n");
+        assert!(
+            mine.starts_with("x.toml:7: `claim.source` can't be string \"mine\": write \"own\", or a table"),
+            "{mine}"
+        );
+        let cited = |source: &str| {
+            loaded(&format!("question = 'Q?'\n[[claim]]\nsays = 'So.'\nsource = {source}\n{rest}"))
+                .claims
+                .remove(0)
+                .source
+        };
+        assert_eq!(cited("'own'"), ClaimSource::Own);
+        let said = Citation { url: String::new(), quote: "so".to_owned() };
+        assert_eq!(cited("{ quote = 'so' }"), ClaimSource::Cited(said));
+        for source in ["\"own\"", r#"{"quote":"so"}"#, r#"{"url":"https://example.org/","quote":"so"}"#] {
+            let read: ClaimSource = serde_json::from_str(source).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), source);
+        }
     }
 }

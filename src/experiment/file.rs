@@ -8,93 +8,125 @@ use super::flags::Flag;
 use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::unchecked::{RawFactor, UncheckedExperiment};
-use super::{Experiment, ExperimentError, Factor, MAX_REPEATS, MAX_TRIALS, Overrides, claims, suggest};
+use super::{
+    Experiment, ExperimentError, Factor, MAX_REPEATS, MAX_SEED, MAX_TRIALS, Overrides, claims, recover, suggest,
+};
 use crate::trial::Protocol;
 use crate::trial::settings::default_client;
 
 /// The repeats of one that says nothing of them and in which something goes wrong on purpose: who was just receiving
 /// what then is a race, and one run is no verdict on it.
 const REPEATS_OF_A_RACE: u64 = 5;
-/// Seeds stay below 2^53, so that JavaScript keeps them exactly.
-const MAX_SEED: u64 = (1 << 53) - 1;
 /// The seed of a file that names none.
 const SEED: u64 = 1;
 
-/// Reads the text, puts the flags in place, and checks every combination of what results.
+/// Reads the text, puts the flags in place, and checks every combination of what results. The errors are all that is
+/// wrong, as far as one thing can be told from another.
 pub(super) fn parse(
     name: String,
-    mut source: ExperimentSource,
+    source: ExperimentSource,
     flags: &Overrides,
-) -> Result<Experiment, ExperimentError> {
-    let overriding = Flag::read_all(flags, &mut source)?;
-    let repeats = flags.repeats.map(|repeats| (u64::from(repeats), source.add_flag(format!("--repeats {repeats}"))));
-    let seed = flags.seed.map(|seed| (seed, source.add_flag(format!("--seed {seed}"))));
-    let source = &source;
+) -> Result<Experiment, Vec<ExperimentError>> {
+    let unread = Unread::new(name, source, flags).map_err(|error| vec![error])?;
+    let document = unread.document().map_err(|error| vec![error])?;
+    recover::check_all(document, |document| unread.check(document))
+}
 
-    let document = DeTable::parse(source.text()).map_err(|error| {
-        let says = format!("not TOML: {}", error.message());
-        match error.span() {
-            Some(span) => source.error(span, says),
-            None => source.whole(&says),
-        }
-    })?;
-    let mut head = Head::take(source, document.into_inner())?;
+/// A file and the flags that change it.
+struct Unread<'f> {
+    name: String,
+    source: ExperimentSource,
+    flags: &'f Overrides,
+    overriding: Vec<Flag>,
+    repeats: Option<(u64, ByteRange)>,
+    seed: Option<(u64, ByteRange)>,
+}
 
-    // The file is checked as it stands first: a flag must not hide what is wrong with it.
-    let own = head.unchecked.canonical_levels()?;
-    let wide = head.full_draft();
-    let wide_levels = wide.canonical_levels()?;
-    let mut occurring: Vec<(String, Vec<Json>)> = Vec::new();
-    for (factor, levels) in head.unchecked.factors.iter().zip(own).chain(wide.factors.iter().zip(wide_levels)) {
-        match occurring.iter_mut().find(|(name, _)| *name == factor.name) {
-            Some((_, known)) => {
-                let more: Vec<Json> = levels.into_iter().filter(|level| !known.contains(level)).collect();
-                known.extend(more);
+impl<'f> Unread<'f> {
+    fn new(name: String, mut source: ExperimentSource, flags: &'f Overrides) -> Result<Self, ExperimentError> {
+        let overriding = Flag::read_all(flags, &mut source)?;
+        let repeats =
+            flags.repeats.map(|repeats| (u64::from(repeats), source.add_flag(format!("--repeats {repeats}"))));
+        let seed = flags.seed.map(|seed| (seed, source.add_flag(format!("--seed {seed}"))));
+        Ok(Self { name, source, flags, overriding, repeats, seed })
+    }
+
+    fn document(&self) -> Result<DeTable<'_>, ExperimentError> {
+        let document = DeTable::parse(self.source.text()).map_err(|error| {
+            let says = format!("not TOML: {}", error.message());
+            match error.span() {
+                Some(span) => self.source.error(span, says),
+                None => self.source.whole(&says),
             }
-            None => occurring.push((factor.name.clone(), levels)),
+        })?;
+        Ok(document.into_inner())
+    }
+
+    fn check(&self, document: DeTable<'_>) -> Result<Experiment, ExperimentError> {
+        let Self { source, flags, overriding, .. } = self;
+        let (repeats, seed) = (self.repeats.clone(), self.seed.clone());
+        let mut head = Head::take(source, document)?;
+
+        // The file is checked as it stands first: a flag must not hide what is wrong with it.
+        let own = head.unchecked.canonical_levels()?;
+        let wide = head.full_draft();
+        let wide_levels = wide.canonical_levels()?;
+        let mut occurring: Vec<(String, Vec<Json>)> = Vec::new();
+        for (factor, levels) in head.unchecked.factors.iter().zip(own).chain(wide.factors.iter().zip(wide_levels)) {
+            match occurring.iter_mut().find(|(name, _)| *name == factor.name) {
+                Some((_, known)) => {
+                    let more: Vec<Json> = levels.into_iter().filter(|level| !known.contains(level)).collect();
+                    known.extend(more);
+                }
+                None => occurring.push((factor.name.clone(), levels)),
+            }
         }
-    }
-    let claims = claims::read(source, head.claims, &head.unchecked, &occurring)?;
+        let claims = claims::read(source, head.claims, &head.unchecked, &occurring)?;
 
-    if flags.full {
-        head.unchecked = wide;
-    } else if !head.full.is_empty() {
-        wide.combinations()?;
-    }
-    for flag in &overriding {
-        flag.apply(&mut head.unchecked)?;
-    }
-    head.unchecked.canonical_levels()?;
-    let combinations = head.unchecked.combinations()?;
+        if flags.full {
+            head.unchecked = wide;
+        } else if !head.full.is_empty() {
+            wide.combinations()?;
+        }
+        for flag in overriding {
+            flag.apply(&mut head.unchecked)?;
+        }
+        head.unchecked.canonical_levels()?;
+        let combinations = head.unchecked.combinations()?;
 
-    let said = head.repeats.unwrap_or_else(|| {
-        let races = combinations.iter().any(|settings| !settings.fault.is_empty());
-        (if races { REPEATS_OF_A_RACE } else { 1 }, 0..0)
-    });
-    let (repeats, place) = repeats.unwrap_or(said);
-    let within = u32::try_from(repeats).ok().filter(|n| (1..=MAX_REPEATS).contains(&u64::from(*n)));
-    let Some(repeats) = within else {
-        return Err(source.error(place, format!("`repeats` can't be {repeats}: write a whole number from 1 to 1000")));
-    };
-    if combinations.len() * repeats as usize > MAX_TRIALS {
-        return Err(source.error(place, format!("more than {MAX_TRIALS} trials")));
+        let said = head.repeats.unwrap_or_else(|| {
+            let races = combinations.iter().any(|settings| !settings.fault.is_empty());
+            (if races { REPEATS_OF_A_RACE } else { 1 }, 0..0)
+        });
+        let (repeats, place) = repeats.unwrap_or(said);
+        let within = u32::try_from(repeats).ok().filter(|n| (1..=MAX_REPEATS).contains(&u64::from(*n)));
+        let Some(repeats) = within else {
+            return Err(
+                source.error(place, format!("`repeats` can't be {repeats}: write a whole number from 1 to 1000"))
+            );
+        };
+        if combinations.len() * repeats as usize > MAX_TRIALS {
+            return Err(source.error(place, format!("more than {MAX_TRIALS} trials")));
+        }
+        let (seed, place) = seed.unwrap_or(head.seed);
+        if seed > MAX_SEED {
+            return Err(
+                source.error(place, format!("`seed` can't be {seed}: write a whole number from 0 to {MAX_SEED}"))
+            );
+        }
+        let factors = head.unchecked.factors.iter();
+        let factors = factors.map(|factor| Factor { name: factor.name.clone(), levels: factor.levels.len() }).collect();
+        Ok(Experiment {
+            name: self.name.clone(),
+            question: head.question,
+            repeats,
+            seed,
+            factors,
+            claims,
+            combinations,
+            text: source.text().to_owned(),
+        })
     }
-    let (seed, place) = seed.unwrap_or(head.seed);
-    if seed > MAX_SEED {
-        return Err(source.error(place, format!("`seed` can't be {seed}: write a whole number from 0 to {MAX_SEED}")));
-    }
-    let factors = head.unchecked.factors.iter();
-    let factors = factors.map(|factor| Factor { name: factor.name.clone(), levels: factor.levels.len() }).collect();
-    Ok(Experiment {
-        name,
-        question: head.question,
-        repeats,
-        seed,
-        factors,
-        claims,
-        combinations,
-        text: source.text().to_owned(),
-    })
 }
 
 /// A file with its own words taken out of the tree; what stays are a trial's settings.

@@ -2,8 +2,10 @@
 
 use super::*;
 
+/// The error is the first that is found.
 pub(in crate::experiment) fn load(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
-    ExperimentSource::new("x.toml", text.to_owned()).and_then(|source| parse("x".to_owned(), source, overrides))
+    let unread = Unread::new("x".to_owned(), ExperimentSource::new("x.toml", text.to_owned())?, overrides)?;
+    unread.check(unread.document()?)
 }
 
 #[track_caller]

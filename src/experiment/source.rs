@@ -84,7 +84,7 @@ impl ExperimentSource {
 
     /// What is wrong at a span.
     pub(super) fn error(&self, span: ByteRange, says: String) -> ExperimentError {
-        ExperimentError::Invalid { place: self.place(&span), says }
+        ExperimentError::Invalid { place: self.place(&span), says, span: Some(span) }
     }
 
     /// What is wrong with the file as a whole.
@@ -94,7 +94,7 @@ impl ExperimentSource {
 }
 
 fn invalid(place: String, says: &str) -> ExperimentError {
-    ExperimentError::Invalid { place, says: says.to_owned() }
+    ExperimentError::Invalid { place, says: says.to_owned(), span: None }
 }
 
 /// The line of a byte, from 1.

@@ -51,8 +51,8 @@ struct ClaimView<'a> {
     about: String,
     evidence: String,
     clients: Vec<ClientView>,
-    quote: &'a str,
-    url: &'a str,
+    quote: Option<&'a str>,
+    place: &'a str,
     /// Whether the address may become a link.
     link: bool,
 }
@@ -132,9 +132,9 @@ fn claim_view<'a>(claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> C
         about: about(claim, title),
         evidence: if result.per_client.is_empty() { result.evidence.clone() } else { String::new() },
         clients: clients.collect(),
-        quote: &claim.source.quote,
-        url: &claim.source.url,
-        link: ["https://", "http://"].iter().any(|scheme| claim.source.url.starts_with(scheme)),
+        quote: claim.source.quote(),
+        place: claim.source.place(),
+        link: ["https://", "http://"].iter().any(|scheme| claim.source.place().starts_with(scheme)),
     }
 }
 

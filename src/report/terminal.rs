@@ -199,7 +199,11 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
             Verdict::Inconclusive => ("?", Color::Yellow),
         };
         let verdict = look.cell(&format!("{sign} {}", claim.verdict.word()), colour);
-        let said = [format!("“{}”", claim.says), claim.evidence_by(title), claim.source.url.clone()];
+        let place = claim.source.place().to_owned();
+        let said: Vec<String> = [format!("“{}”", claim.says), claim.evidence_by(title), place]
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect();
         grid.add_row(vec![verdict, lines(&said)]);
     }
     trimmed(&grid)

@@ -219,7 +219,7 @@ fn every_experiment_can_be_run() {
         for full in [false, true] {
             let overrides = Overrides { full, ..Overrides::default() };
             let loaded = Experiment::load(path.to_str().unwrap(), &overrides);
-            assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+            assert!(loaded.is_ok(), "{:?}", loaded.unwrap_err());
         }
     }
 }

@@ -117,7 +117,8 @@ fn a_damaged_journal_is_quoted_and_never_acts() {
     let lab = Lab::new();
     lab.run(&[]).exits(0);
     let journal = lab.only_run().join("observations.jsonl");
-    let line = format!("{{\"trial\":0,\"from\":\"client\",\"kind\":{}}}\n", serde_json::to_string(ACTS).unwrap());
+    let line =
+        format!("{{\"trial\":0,\"t\":1,\"from\":\"client\",\"kind\":{}}}\n", serde_json::to_string(ACTS).unwrap());
     fs::write(&journal, line + &fs::read_to_string(&journal).unwrap()).unwrap();
     let ran = lab.ask(&["report", "latest", "--out", "out"]).exits(2);
     shows(&ran.err, 1);

@@ -6,6 +6,7 @@ use crate::stats::Calibration;
 use crate::stats::rig::RecordedTrial;
 use crate::stats::{lanes, summarise};
 use crate::trial::Plan;
+use crate::trial::claim::{Citation, ClaimSource};
 use crate::trial::{Alpn, Fact, JournalLine, LabFact};
 
 /// Four clients over three ALPNs, as a run of six against a hundred comes out, and claims that come out each way.
@@ -123,9 +124,9 @@ fn text_that_looks_like_markup_is_shown_as_text() {
     plan.question = evil.to_owned();
     plan.experiment = evil.to_owned();
     plan.claims[0].says = evil.to_owned();
-    plan.claims[0].source.quote = evil.to_owned();
-    plan.claims[0].source.url = format!("javascript:alert(3)//{evil}");
-    plan.claims[1].source.url = format!("https://example.org/\"{evil}");
+    let cited = |url, quote: &str| ClaimSource::Cited(Citation { url, quote: quote.to_owned() });
+    plan.claims[0].source = cited(format!("javascript:alert(3)//{evil}"), evil);
+    plan.claims[1].source = cited(format!("https://example.org/\"{evil}"), "defaults to 100");
     for trial in &mut plan.trials {
         trial.levels.insert("evil".to_owned(), evil.into());
     }

@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::listing::ListArgs;
+use super::new::NewArgs;
 use crate::admission::{Origin, OriginError};
 use crate::experiment::Overrides;
 use crate::trial::rig::Rig;
@@ -52,8 +53,10 @@ pub enum Command {
     Serve(ServeArgs),
     /// Make or renew the lab's certificates, and print their fingerprints.
     Certs(CertsArgs),
-    /// List what there is: experiments, transports, clients or metrics.
+    /// List what there is: experiments, transports, clients, metrics, settings, and what a run's files say.
     List(ListArgs),
+    /// Write an experiment file to start from.
+    New(NewArgs),
     /// Check experiments without running them: every trial is planned, none is started.
     Check(CheckArgs),
     /// Rebuild every derived file of a run from its journal.

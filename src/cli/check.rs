@@ -40,10 +40,34 @@ fn describe(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
         let levels = plan.trials.iter().filter_map(|trial| trial.levels.get(factor)).filter(|level| !level.is_null());
         let shown = |level: &serde_json::Value| level.as_str().map_or_else(|| level.to_string(), str::to_owned);
         let levels: Vec<String> = levels.map(shown).filter(|level| seen.insert(level.clone())).collect();
-        writeln!(out, "  {factor:width$}  {}", visible(&levels.join(", ")))?;
+        let levels =
+            if levels.is_empty() { "no trial here is any different for it".to_owned() } else { levels.join(", ") };
+        writeln!(out, "  {factor:width$}  {}", visible(&levels))?;
     }
+    write_unsupported(plan, out)?;
     if let Some(warning) = plan::warning(plan) {
         writeln!(out, "  warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// The trials that `run` would pass over, by the reason that it would give.
+fn write_unsupported(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut reasons: Vec<(String, usize, BTreeSet<String>)> = Vec::new();
+    for trial in &plan.trials {
+        let Some(reason) = plan::unsupported(&trial.settings) else { continue };
+        let (reason, who) = (reason.to_string(), format!("{} {}", trial.settings.client, trial.settings.protocol));
+        match reasons.iter_mut().find(|(known, ..)| *known == reason) {
+            Some((_, count, whose)) => {
+                *count += 1;
+                whose.insert(who);
+            }
+            None => reasons.push((reason, 1, BTreeSet::from([who]))),
+        }
+    }
+    for (reason, count, whose) in reasons {
+        let whose: Vec<String> = whose.into_iter().collect();
+        writeln!(out, "  {count} unsupported ({}): {}", visible(&whose.join(", ")), visible(&reason))?;
     }
     Ok(())
 }
@@ -115,6 +139,20 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0], format!("could not read {}: No such file or directory (os error 2)", path("none.toml")));
         assert!(lines[1].starts_with(&format!("{}:2: unknown setting `zzz`", path("bad.toml"))));
+    }
+
+    #[test]
+    fn what_run_would_pass_over_is_told_with_its_reason_and_what_nothing_reads_is_no_empty_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.toml");
+        let text = "question = 'What?'\n[factors]\nclient = ['native', 'webkit']\nprotocol = ['sse/h3', 'quic/quic']\n\
+            'polling.etag' = [true, false]\n";
+        std::fs::write(&path, text).unwrap();
+        let (out, result) = checked(&[path.to_str().unwrap()]);
+        assert_eq!(result.unwrap(), Exit::Good);
+        assert!(out.contains("\n  polling.etag  no trial here is any different for it\n"), "{out}");
+        assert!(out.contains("\n  1 unsupported (webkit sse/h3): WebKitGTK has no HTTP/3\n"), "{out}");
+        assert!(out.contains("\n  1 unsupported (webkit quic/quic): "), "{out}");
     }
 
     #[test]

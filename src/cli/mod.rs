@@ -11,6 +11,7 @@ mod expose;
 mod list;
 mod listing;
 pub mod log;
+mod new;
 mod renewal;
 mod report;
 mod run;
@@ -27,6 +28,7 @@ pub use args::{
     CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, RunArgs, ServeArgs,
 };
 pub use listing::{ListArgs, Listing};
+pub use new::NewArgs;
 
 use crate::browser;
 use crate::certs::CertsError;
@@ -118,6 +120,9 @@ pub enum CliError {
     /// Nothing of what was to be listed has such a name.
     #[error("nothing there begins with `{0}`; leave it out to see all")]
     NothingListed(String),
+    /// A new file would be in another's place.
+    #[error("{} is there already; choose another name, or remove it first", .0.display())]
+    Exists(std::path::PathBuf),
     /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
     Page { path: std::path::PathBuf, source: io::Error },
@@ -141,6 +146,7 @@ impl CliError {
         match self {
             Self::Experiments(_)
             | Self::NothingListed(_)
+            | Self::Exists(_)
             | Self::SameRun { .. }
             | Self::Run(
                 RunError::NoRun { .. }
@@ -159,6 +165,7 @@ impl CliError {
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
     match &cli.command {
         Command::List(args) => list::list(args, out),
+        Command::New(args) => new::new(args, out),
         Command::Check(args) => check::check(args, out),
         Command::Run(args) => threads()?.block_on(run::run(args, out)),
         Command::Serve(args) => threads()?.block_on(serve::serve(args, out)),

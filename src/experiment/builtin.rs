@@ -1,13 +1,13 @@
 //! Where experiments come from: `./experiments/NAME.toml`, or else the files embedded in this program.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use toml::de::DeTable;
 
 use super::source::ExperimentSource;
-use super::{ExperimentError, suggest};
+use super::{ExperimentError, MAX_NAME, suggest};
 
 /// The embedded files: name and text.
 static BUILT_IN: &[(&str, &str)] = &[
@@ -47,6 +47,30 @@ pub struct Listed {
 /// Every experiment that can be run by name from the working folder, in order of name.
 pub fn list() -> Vec<Listed> {
     list_in(Path::new("experiments"))
+}
+
+/// A file to start from, with every part explained; `NAME` stands for its own.
+pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// The text of the experiment of this name, or of the file at this path, as a copy is to begin: with the schema's name.
+pub fn text_of(name_or_path: &str) -> Result<String, ExperimentError> {
+    let (_, source) = locate(name_or_path, Path::new("experiments"))?;
+    let named = source.text().starts_with("#:schema ");
+    Ok(if named { source.text().to_owned() } else { format!("#:schema ./schema.json\n{}", source.text()) })
+}
+
+/// Where an experiment of this name is looked for in a folder.
+///
+/// # Errors
+/// No experiment can have this name: it would be elsewhere, or nowhere.
+pub fn path_of(folder: &Path, name: &str) -> Result<PathBuf, ExperimentError> {
+    let fits = !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with(['.', '-']);
+    let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '\\' | '"' | '\'');
+    if fits && name.chars().all(plain) && !name.ends_with(".toml") {
+        return Ok(folder.join(format!("{name}.toml")));
+    }
+    let says = format!("not a name: write up to {MAX_NAME} bytes without spaces, slashes, quotes and `.toml`");
+    Err(ExperimentError::Invalid { place: format!("`{}`", suggest::short(name)), says, span: None })
 }
 
 /// The experiment of this name, or the file at this path.

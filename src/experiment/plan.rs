@@ -113,13 +113,18 @@ fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Resu
     }
 }
 
+/// Why a trial will end `unsupported`; that its client isn't on this machine is another matter.
+pub fn unsupported(settings: &Settings) -> Option<Unsupported> {
+    let row = client::find(&settings.client);
+    supports(settings).and_then(|()| row.map_or(Ok(()), |row| (row.supports)(settings))).err()
+}
+
 /// How long a plan takes, about: each trial's timeline and what its client needs to come and go. Trials that will
 /// end `unsupported` take no time.
 pub fn expected_time(plan: &Plan) -> Span {
     let millis = |trial: &PlannedTrial| {
         let settings = &trial.settings;
-        let row = client::find(&settings.client);
-        if supports(settings).is_err() || row.is_some_and(|row| (row.supports)(settings).is_err()) {
+        if unsupported(settings).is_some() {
             return 0;
         }
         let timeline = (settings.workload.census_nanos() + settings.workload.drain.nanos()) / 1_000_000;

@@ -10,6 +10,7 @@ mod folders;
 mod interrupts;
 mod lab;
 mod leftovers;
+mod new;
 #[path = "../pace/mod.rs"]
 mod pace;
 mod report;

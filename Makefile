@@ -1,13 +1,18 @@
 # Transport Lab. `make` alone says what there is.
 
-LAB := ./target/release/transport-lab
+# Where cargo builds: CARGO_TARGET_DIR and cargo's configuration may say somewhere else than ./target.
+BUILT = $(shell cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+LAB = $(BUILT)/release/transport-lab
+# Where `make install` puts the program and its manual pages.
+PREFIX ?= /usr/local
 # Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
 ARGS ?=
 
-.PHONY: help run test matrix soak bench bench-delivery clean
+.PHONY: help run install test matrix soak bench bench-delivery clean
 
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
+	@echo 'make install build, and put the program and its manual pages below PREFIX (/usr/local)'
 	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
 	@echo 'make matrix  run every experiment (an hour and more), and hold each trial against what is expected of it'
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
@@ -23,6 +28,12 @@ run:
 	@sh tools/install.sh run
 	cargo build --release --locked
 	$(LAB) run $(ARGS)
+
+install:
+	cargo build --release --locked
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -s -m 755 '$(LAB)' '$(DESTDIR)$(PREFIX)/bin/transport-lab'
+	$(LAB) man '$(DESTDIR)$(PREFIX)/share/man/man1'
 
 # The tests come last, so that the closing lines are theirs. nextest runs each in a process of its own, but no
 # documentation tests: those are run before.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use transport_lab::cli::{self, Cli, CliError, Exit};
 
 /// An answer to a poll is a dozen small pieces of memory, which any thread asks for and another gives back; and a
@@ -11,6 +12,8 @@ use transport_lab::cli::{self, Cli, CliError, Exit};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // A shell that asks what a word completes to gets its answer, and nothing else is done.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     cli::log::start();
     let cli = Cli::of_process();
     // Not locked: a child of the lab writes to it from a thread of its own.

@@ -328,12 +328,12 @@ impl<T: JsonSchema> JsonSchema for Settable<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        word_or("unset", "Nothing is sent: the peer does what its standard says of that.", T::json_schema(generator))
+        word_or("unset", "Nothing is sent: the peer does what its standard says of that.", &T::json_schema(generator))
     }
 }
 
 /// A word that means something of its own, or a value.
-pub(crate) fn word_or(word: &str, means: &str, value: Schema) -> Schema {
+pub(crate) fn word_or(word: &str, means: &str, value: &Schema) -> Schema {
     json_schema!({ "anyOf": [{ "type": "string", "const": word, "description": means }, value] })
 }
 

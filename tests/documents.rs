@@ -43,10 +43,8 @@ fn filled(text: &str) -> String {
         let (arguments, rest) = part.split_once(" -->").unwrap();
         let (_, after) = rest.split_once("<!-- end -->").expect("each part ends");
         let printed = printed(arguments);
-        filled.push_str(&format!(
-            "<!-- begin: transport-lab {arguments} -->\n\n{}\n\n<!-- end -->{after}",
-            printed.trim_end()
-        ));
+        let begin = format!("<!-- begin: transport-lab {arguments} -->");
+        filled.extend([&begin, "\n\n", printed.trim_end(), "\n\n<!-- end -->", after]);
     }
     filled
 }

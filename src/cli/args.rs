@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::complete;
 use super::listing::ListArgs;
 use super::new::NewArgs;
 use crate::admission::{Origin, OriginError};
@@ -63,6 +65,11 @@ pub enum Command {
     Report(ReportArgs),
     /// Say what changed between two runs.
     Compare(CompareArgs),
+    /// Print the manual page, or write those of all commands to a folder.
+    Man {
+        /// The folder; it must exist.
+        dir: Option<PathBuf>,
+    },
     /// One end of a trial. The lab starts these itself.
     #[command(hide = true)]
     Child(ChildArgs),
@@ -73,10 +80,10 @@ pub enum Command {
 #[command(next_help_heading = "Changing the experiment")]
 pub struct ChangeArgs {
     /// Use these clients instead of the experiment's: native, chromium, firefox, webkit, browsers (all of them), exec:PATH.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', add = ArgValueCandidates::new(complete::clients))]
     pub client: Vec<String>,
     /// Replace the setting or factor of that name; several levels make it a factor. May be given several times.
-    #[arg(long, value_name = "SETTING=LEVEL[,LEVEL…]")]
+    #[arg(long, value_name = "SETTING=LEVEL[,LEVEL…]", add = ArgValueCandidates::new(complete::settings))]
     pub set: Vec<String>,
     /// How often each combination of levels is run, 1 to 1000.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=1000))]
@@ -110,7 +117,7 @@ Examples:
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
     /// Names (see `list experiments`) or paths of experiment files.
-    #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred")]
+    #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred", add = ArgValueCandidates::new(complete::experiments))]
     pub experiments: Vec<String>,
     /// Where the results go, a new folder for each run.
     #[arg(long, value_name = "DIR", default_value = "results")]
@@ -203,7 +210,7 @@ Examples:
   transport-lab check six-vs-hundred --set workload.subscribers=10,100")]
 pub struct CheckArgs {
     /// Names (see `list experiments`) or paths of experiment files.
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required = true, add = ArgValueCandidates::new(complete::experiments))]
     pub files: Vec<String>,
     /// What changes the experiments.
     #[command(flatten)]
@@ -219,7 +226,7 @@ Examples:
   transport-lab report results/20260131T120000Z-six-vs-hundred")]
 pub struct ReportArgs {
     /// A run's folder, its name below --out, or `latest`.
-    #[arg(value_name = "RUN|latest")]
+    #[arg(value_name = "RUN|latest", add = ArgValueCandidates::new(complete::runs))]
     pub run: String,
     /// Where the results are.
     #[arg(long, value_name = "DIR", default_value = "results")]
@@ -238,10 +245,10 @@ Examples:
   transport-lab compare before after --json > changes.json")]
 pub struct CompareArgs {
     /// A run's folder, its name below --out, or `latest`.
-    #[arg(value_name = "RUN|latest")]
+    #[arg(value_name = "RUN|latest", add = ArgValueCandidates::new(complete::runs))]
     pub first: String,
     /// The run to hold against it.
-    #[arg(value_name = "RUN|latest")]
+    #[arg(value_name = "RUN|latest", add = ArgValueCandidates::new(complete::runs))]
     pub second: String,
     /// Where the results are.
     #[arg(long, value_name = "DIR", default_value = "results")]

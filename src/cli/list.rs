@@ -8,7 +8,7 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CliError, Exit, ListArgs, Listing};
+use super::{CliError, Exit, ListArgs, Listing, run};
 use crate::experiment::schema::{file_schema, list_settings};
 use crate::experiment::{builtin, plan};
 use crate::report;
@@ -65,11 +65,8 @@ fn named_so(columns: &[String], json: &Value, prefix: &str) -> bool {
 
 /// How wide lines of text are: as the terminal is, and no wider than reads well.
 fn width() -> u16 {
-    console::Term::stdout().size_checked().map_or(WIDTH, |(_, width)| width.clamp(40, WIDTH))
+    run::look().width.min(100)
 }
-
-/// The same where nobody says how wide it is.
-const WIDTH: u16 = 100;
 
 /// What a person reads, one entry per column, and what a program reads.
 type Row = (Vec<String>, Value);

@@ -7,6 +7,7 @@ mod args;
 mod certs;
 mod check;
 mod compare;
+mod complete;
 mod expose;
 mod list;
 mod listing;
@@ -172,8 +173,19 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Certs(args) => certs::certs(args, out),
         Command::Report(args) => report::report(args, out),
         Command::Compare(args) => compare::compare(args, out),
+        Command::Man { dir } => manual(dir.as_deref(), out),
         Command::Child(args) => child_of_the_lab(*args),
     }
+}
+
+/// Prints the page of the program itself, or writes one for it and for each command.
+fn manual(folder: Option<&Path>, out: &mut dyn Write) -> Result<Exit, CliError> {
+    match folder {
+        None => clap_mangen::Man::new(Cli::command()).render(out)?,
+        Some(folder) => clap_mangen::generate_to(Cli::command(), folder)
+            .map_err(|source| CliError::Page { path: folder.to_owned(), source })?,
+    }
+    Ok(Exit::Good)
 }
 
 /// How many tasks in a row run before the runtime looks at sockets and timers again: when thousands of readers are told

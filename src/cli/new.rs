@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
-use super::{CliError, Exit};
+use super::{CliError, Exit, complete};
 use crate::experiment::builtin;
 use crate::experiment::schema::file_schema;
 use crate::report;
@@ -22,7 +23,7 @@ pub struct NewArgs {
     /// What it is called; its file is experiments/NAME.toml.
     pub name: String,
     /// Begin with a copy of this experiment, a name or a path.
-    #[arg(long, value_name = "EXPERIMENT")]
+    #[arg(long, value_name = "EXPERIMENT", add = ArgValueCandidates::new(complete::experiments))]
     pub from: Option<String>,
 }
 

@@ -101,7 +101,9 @@ pub(super) fn print(results: &Results, csv: Option<&Path>, out: &mut dyn Write) 
 
 /// What standard output can show.
 pub(super) fn look() -> Look {
-    let width = Term::stdout().size_checked().map_or(WIDTHS.1, |(_, columns)| columns.max(WIDTHS.0));
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    let width = said.or_else(|| Term::stdout().size_checked().map(|(_, columns)| columns));
+    let width = width.map_or(WIDTHS.1, |columns: u16| columns.max(WIDTHS.0));
     Look { width, colour: console::colors_enabled() && std::io::stdout().is_terminal() }
 }
 

@@ -66,7 +66,8 @@ pub fn text_of(name_or_path: &str) -> Result<String, ExperimentError> {
 pub fn path_of(folder: &Path, name: &str) -> Result<PathBuf, ExperimentError> {
     let fits = !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with(['.', '-']);
     let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '\\' | '"' | '\'');
-    if fits && name.chars().all(plain) && !name.ends_with(".toml") {
+    let is_file = Path::new(name).extension().is_some_and(|extension| extension == "toml");
+    if fits && name.chars().all(plain) && !is_file {
         return Ok(folder.join(format!("{name}.toml")));
     }
     let says = format!("not a name: write up to {MAX_NAME} bytes without spaces, slashes, quotes and `.toml`");

@@ -1,6 +1,6 @@
 //! Who reads a setting: which clients, and on which protocols.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -67,10 +67,10 @@ fn which(read: &[&Protocol], spoken: &[Protocol]) -> String {
     if spoken.iter().filter(|protocol| alpns.contains(&protocol.alpn)).count() == read.len() {
         return alpns.into_iter().map(Alpn::title).collect::<Vec<_>>().join(", ");
     }
-    let transports: BTreeMap<&str, ()> = read.iter().map(|protocol| (protocol.transport.as_str(), ())).collect();
-    let of_them = |protocol: &&Protocol| transports.contains_key(protocol.transport.as_str());
+    let transports: BTreeSet<&str> = read.iter().map(|protocol| protocol.transport.as_str()).collect();
+    let of_them = |protocol: &&Protocol| transports.contains(protocol.transport.as_str());
     if spoken.iter().filter(of_them).count() == read.len() {
-        return transports.into_keys().collect::<Vec<_>>().join(", ");
+        return transports.into_iter().collect::<Vec<_>>().join(", ");
     }
     read.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(wrong("question = 'Q?'\nfault = 3\n").len(), 1);
         assert_eq!(wrong("x").len(), 1);
         assert_eq!(wrong("question = 'Q?'\n"), [""; 0]);
-        let many: String = (0..50).map(|n| format!("z{n} = 1\n")).collect();
-        assert_eq!(wrong(&format!("question = 'Q?'\n{many}")).len(), super::MOST);
+        let many: Vec<String> = (0..50).map(|n| format!("z{n} = 1")).collect();
+        assert_eq!(wrong(&format!("question = 'Q?'\n{}", many.join("\n"))).len(), super::MOST);
     }
 }

@@ -60,10 +60,10 @@ fn factors() -> Value {
     let mut factors = in_lists(&SETTINGS, "#");
     for (name, _) in fields(&SETTINGS).into_iter().filter(|(name, _)| name.contains('.') && !name.contains("[]")) {
         let pointer = format!("#/properties/{}", name.replace('.', "/properties/"));
-        factors["properties"][name] = list_of(json!({ "$ref": pointer }));
+        factors["properties"][name] = list_of(&json!({ "$ref": pointer }));
     }
     // Of tables that may be there several times a setting of one of them, by its place.
-    factors["patternProperties"] = json!({ "^(beside|fault)\\.[0-9]+\\.": list_of(json!({})) });
+    factors["patternProperties"] = json!({ "^(beside|fault)\\.[0-9]+\\.": list_of(&json!({})) });
     factors
 }
 
@@ -77,11 +77,11 @@ fn in_lists(schema: &Value, pointer: &str) -> Value {
             let properties: Map<String, Value> = properties.iter().map(list).collect();
             json!({ "type": "object", "properties": properties, "additionalProperties": false })
         }
-        None => list_of(json!({ "$ref": pointer })),
+        None => list_of(&json!({ "$ref": pointer })),
     }
 }
 
-fn list_of(items: Value) -> Value {
+fn list_of(items: &Value) -> Value {
     json!({ "type": "array", "minItems": 1, "items": items })
 }
 

@@ -35,6 +35,8 @@ struct Page<'a> {
     pictures: Option<(Picture, Picture)>,
     table: Table,
     claims: Vec<ClaimView<'a>>,
+    /// What is said of the claims that are about trials which this run doesn't have.
+    elsewhere: Vec<&'a str>,
     lanes: Drawings,
     trials: Vec<TrialView>,
     calibration: Option<CalibrationView>,
@@ -49,7 +51,6 @@ struct ClaimView<'a> {
     sign: &'static str,
     /// `client chromium, firefox; protocol sse/h1`.
     about: String,
-    evidence: String,
     clients: Vec<ClientView>,
     quote: Option<&'a str>,
     place: &'a str,
@@ -83,7 +84,8 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
     for trial in &summary.trials {
         *tally.entry(trial.outcome).or_insert(0_u32) += 1;
     }
-    let claims = plan.claims.iter().zip(&summary.claims);
+    let (elsewhere, claims): (Vec<_>, Vec<_>) =
+        plan.claims.iter().zip(&summary.claims).partition(|(_, result)| result.is_about_nothing_here());
     let page = Page {
         experiment: &plan.experiment,
         question: &plan.question,
@@ -94,7 +96,8 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         repeats: plan.repeats,
         pictures: picture(plan, summary, title, Shape::WIDE).zip(picture(plan, summary, title, Shape::NARROW)),
         table: Table::new(plan, summary, title, 8),
-        claims: claims.map(|(claim, result)| claim_view(claim, result, title)).collect(),
+        claims: claims.into_iter().map(|(claim, result)| claim_view(claim, result, title)).collect(),
+        elsewhere: elsewhere.into_iter().map(|(claim, _)| claim.says.as_str()).collect(),
         trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
         lanes: drawings(lanes, &factors(plan, summary), title),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
@@ -130,7 +133,6 @@ fn claim_view<'a>(claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> C
         verdict,
         sign,
         about: about(claim, title),
-        evidence: if result.per_client.is_empty() { result.evidence.clone() } else { String::new() },
         clients: clients.collect(),
         quote: claim.source.quote(),
         place: claim.source.place(),

@@ -10,6 +10,7 @@ use super::answer::answer;
 use super::fewer::fewer;
 use super::table::{Row, Table, plain};
 use super::{Contents, Title};
+use crate::stats::number::plural;
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::Plan;
@@ -192,7 +193,8 @@ fn cells(row: &Row, name: &[String], look: Look) -> Vec<Cell> {
 
 fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
     let mut grid = look.grid(NOTHING);
-    for claim in &summary.claims {
+    let (elsewhere, here): (Vec<_>, Vec<_>) = summary.claims.iter().partition(|claim| claim.is_about_nothing_here());
+    for claim in here {
         let (sign, colour) = match claim.verdict {
             Verdict::Confirmed => ("✓", Color::Green),
             Verdict::Refuted => ("✗", Color::Red),
@@ -205,6 +207,14 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
             .filter(|line| !line.is_empty())
             .collect();
         grid.add_row(vec![verdict, lines(&said)]);
+    }
+    if !elsewhere.is_empty() {
+        let claims = plural(elsewhere.len(), "claim");
+        let are = if elsewhere.len() == 1 { "is" } else { "are" };
+        grid.add_row(vec![
+            cell("–"),
+            cell(&format!("{claims} of the experiment {are} about trials that this run doesn't have")),
+        ]);
     }
     trimmed(&grid)
 }

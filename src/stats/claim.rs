@@ -20,9 +20,14 @@ use crate::trial::fact::Outcome;
 use crate::trial::{Claim, Plan};
 
 impl ClaimResult {
+    /// Whether no trial of the run is one that the claim is about.
+    pub fn is_about_nothing_here(&self) -> bool {
+        self.per_client.is_empty()
+    }
+
     /// The evidence with the clients' titles: `title(name)`.
     pub fn evidence_by(&self, title: impl Fn(&str) -> String) -> String {
-        if self.per_client.is_empty() {
+        if self.is_about_nothing_here() {
             return self.evidence.clone();
         }
         sentence(&self.per_client, title)

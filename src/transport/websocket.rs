@@ -110,7 +110,7 @@ impl JsonSchema for Fragment {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut size = Size::json_schema(generator);
         size.insert(LEAST.to_owned(), Size::from_bytes(MIN_FRAGMENT_BYTES).to_string().into());
-        word_or("off", "Each message in one frame.", size)
+        word_or("off", "Each message in one frame.", &size)
     }
 }
 

@@ -127,7 +127,7 @@ impl JsonSchema for ClaimSource {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        word_or(OWN, "A hypothesis of one's own.", Citation::json_schema(generator))
+        word_or(OWN, "A hypothesis of one's own.", &Citation::json_schema(generator))
     }
 }
 

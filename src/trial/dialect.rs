@@ -110,7 +110,7 @@ impl JsonSchema for Dialects {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = Dialect::json_schema(generator);
         let some = json_schema!({ "anyOf": [one, { "type": "array", "items": one }] });
-        word_or("all", "Every one.", some)
+        word_or("all", "Every one.", &some)
     }
 }
 

@@ -15,6 +15,7 @@ mod new;
 mod pace;
 mod report;
 mod rigs;
+mod shell;
 mod soak;
 mod statuses;
 mod terminal;

@@ -18,6 +18,9 @@ fn a_new_experiment_can_be_checked_and_run_as_it_is() {
     let ran = lab.ask(&["run", "two-pages", "--no-calibration", "--json", "--out", "out"]).exits(0);
     assert_eq!(ran.summary()["claims"][0]["verdict"], "confirmed");
     assert_eq!(ran.summary()["claims"][0]["source"], "own");
+    let other = ["run", "two-pages", "--no-calibration", "--set", "protocol=sse/h1", "--out", "out"];
+    let ran = lab.ask(&other).exits(0);
+    assert!(ran.out.contains("1 claim of the experiment is about trials that this run doesn't have"), "{}", ran.out);
 }
 
 #[test]

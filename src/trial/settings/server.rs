@@ -63,7 +63,7 @@ impl JsonSchema for Heartbeat {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        word_or("off", "Never.", Span::json_schema(generator))
+        word_or("off", "Never.", &Span::json_schema(generator))
     }
 }
 

@@ -66,6 +66,10 @@ pub enum Command {
     /// Say what changed between two runs.
     Compare(CompareArgs),
     /// Print the manual page, or write those of all commands to a folder.
+    #[command(after_help = "\
+Examples:
+  transport-lab man | man -l -
+  transport-lab man ~/.local/share/man/man1")]
     Man {
         /// The folder; it must exist.
         dir: Option<PathBuf>,

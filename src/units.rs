@@ -271,21 +271,31 @@ impl<'de> Deserialize<'de> for Settable<Span> {
     }
 }
 
-macro_rules! as_text {
-    ($($quantity:ident is $title:literal, like $example:literal, as $pattern:literal;)*) => {$(
-        impl JsonSchema for $quantity {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($quantity).into()
+/// The schema of a type that is written as one value, and stands where it is used rather than under a name.
+macro_rules! inline_schema {
+    ($type:ident, |$generator:ident| $schema:expr) => {
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
             }
 
             fn inline_schema() -> bool {
                 true
             }
 
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "title": $title, "pattern": $pattern, "examples": [$example] })
+            fn json_schema($generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $schema
             }
         }
+    };
+}
+pub(crate) use inline_schema;
+
+macro_rules! as_text {
+    ($($quantity:ident is $title:literal, like $example:literal, as $pattern:literal;)*) => {$(
+        inline_schema!($quantity, |_generator| {
+            json_schema!({ "type": "string", "title": $title, "pattern": $pattern, "examples": [$example] })
+        });
 
         impl Serialize for $quantity {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

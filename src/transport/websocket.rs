@@ -6,12 +6,10 @@ mod fault;
 mod metered;
 mod socket;
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -27,7 +25,7 @@ use super::{
 use crate::feed::CursorItem;
 use crate::trial::schema::LEAST;
 use crate::trial::{Alpn, Exchanges};
-use crate::units::{Size, word_or};
+use crate::units::{Size, inline_schema, word_or};
 use crate::wire::{ResponseBody, Tunnel, refusal, token};
 
 pub static TRANSPORT: Transport = Transport {
@@ -98,21 +96,11 @@ impl Fragment {
     }
 }
 
-impl JsonSchema for Fragment {
-    fn schema_name() -> Cow<'static, str> {
-        "Fragment".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut size = Size::json_schema(generator);
-        size.insert(LEAST.to_owned(), Size::from_bytes(MIN_FRAGMENT_BYTES).to_string().into());
-        word_or("off", "Each message in one frame.", &size)
-    }
-}
+inline_schema!(Fragment, |generator| {
+    let mut size = Size::json_schema(generator);
+    size.insert(LEAST.to_owned(), Size::from_bytes(MIN_FRAGMENT_BYTES).to_string().into());
+    word_or("off", "Each message in one frame.", &size)
+});
 
 impl Serialize for Fragment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

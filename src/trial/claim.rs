@@ -1,15 +1,14 @@
 //! A claim: a sentence that people repeat, where it stands, and the comparison that would prove it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::units::word_or;
+use crate::units::{inline_schema, word_or};
 
 /// A claim as an experiment file writes it. Exactly one of the four comparisons is given; the experiment's
 /// reader refuses a file where it isn't so.
@@ -117,19 +116,9 @@ impl<'de> Deserialize<'de> for ClaimSource {
     }
 }
 
-impl JsonSchema for ClaimSource {
-    fn schema_name() -> Cow<'static, str> {
-        "ClaimSource".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        word_or(OWN, "A hypothesis of one's own.", &Citation::json_schema(generator))
-    }
-}
+inline_schema!(ClaimSource, |generator| {
+    word_or(OWN, "A hypothesis of one's own.", &Citation::json_schema(generator))
+});
 
 /// What a ratio divides by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

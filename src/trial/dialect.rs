@@ -1,14 +1,13 @@
 //! Dialects of WebTransport on HTTP/3: generations of its drafts, which servers and clients tell each other apart by.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::units::word_or;
+use crate::units::{inline_schema, word_or};
 
 /// Drafts of draft-ietf-webtrans-http3 that are negotiated alike, by the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -98,21 +97,11 @@ impl fmt::Debug for Dialects {
     }
 }
 
-impl JsonSchema for Dialects {
-    fn schema_name() -> Cow<'static, str> {
-        "Dialects".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let one = Dialect::json_schema(generator);
-        let some = json_schema!({ "anyOf": [one, { "type": "array", "items": one }] });
-        word_or("all", "Every one.", &some)
-    }
-}
+inline_schema!(Dialects, |generator| {
+    let one = Dialect::json_schema(generator);
+    let some = json_schema!({ "anyOf": [one, { "type": "array", "items": one }] });
+    word_or("all", "Every one.", &some)
+});
 
 impl Serialize for Dialects {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,11 +1,12 @@
 //! A protocol: a transport on an ALPN, written `sse/h2`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
+
+use crate::units::inline_schema;
 
 /// What a transport rides on, named by what TLS negotiates (RFC 7301).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -123,20 +124,10 @@ impl FromStr for Protocol {
     }
 }
 
-impl JsonSchema for Protocol {
-    fn schema_name() -> Cow<'static, str> {
-        "Protocol".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let alpns = Alpn::ALL.map(Alpn::name).join("|");
-        json_schema!({ "type": "string", "title": "a protocol", "pattern": format!("^[a-z-]+/({alpns})$") })
-    }
-}
+inline_schema!(Protocol, |_generator| {
+    let alpns = Alpn::ALL.map(Alpn::name).join("|");
+    json_schema!({ "type": "string", "title": "a protocol", "pattern": format!("^[a-z-]+/({alpns})$") })
+});
 
 impl Serialize for Protocol {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

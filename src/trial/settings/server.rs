@@ -1,11 +1,9 @@
 //! The server under test: `[server]`.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Settable, Span, word_or};
+use crate::units::{Settable, Span, inline_schema, word_or};
 
 /// The server under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,19 +51,7 @@ pub enum Heartbeat {
     Every(Span),
 }
 
-impl JsonSchema for Heartbeat {
-    fn schema_name() -> Cow<'static, str> {
-        "Heartbeat".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        word_or("off", "Never.", &Span::json_schema(generator))
-    }
-}
+inline_schema!(Heartbeat, |generator| word_or("off", "Never.", &Span::json_schema(generator)));
 
 impl Serialize for Heartbeat {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -133,7 +133,6 @@ impl Trials {
         Self { port, open: Mutex::default() }
     }
 
-    /// Opens a trial.
     pub(super) fn open(self: &Arc<Self>, message: TrialMessage, pages: u32) -> Result<PageCarrier, ControlError> {
         let trial = message.trial;
         if !matches!(message.role, Role::Client(_)) || !(1..=PAGES).contains(&pages) {

@@ -27,7 +27,6 @@ pub struct Serving {
     pub ca: PathBuf,
     /// The certificates that the data ports show.
     pub certs: Current,
-    /// The data ports.
     pub ports: Vec<DataPort>,
     /// What other machines have to show, when they can reach it.
     pub token: Option<Arc<Token>>,
@@ -42,7 +41,6 @@ pub struct Serving {
 /// A port of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataPort {
-    /// Its number.
     pub port: u16,
     /// What it speaks, the ALPN to try first in front.
     pub alpns: Vec<Alpn>,

@@ -35,7 +35,6 @@ const USER_AGENT: usize = 512;
 pub struct MeasurementRequest {
     /// What to subscribe over.
     pub protocol: Protocol,
-    /// The data port.
     pub port: u16,
     /// The host under which that browser reaches the data ports.
     pub host: String,

@@ -18,7 +18,6 @@ const NEWCOMERS: usize = 256;
 /// How long one waits for a place before it is answered 503.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// All of them.
 #[derive(Debug)]
 pub(super) struct Places {
     free: Arc<Semaphore>,

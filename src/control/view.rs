@@ -20,7 +20,6 @@ pub struct LiveView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MeasurementResult {
-    /// How it ended.
     pub outcome: Outcome,
     /// Why, unless it was completed.
     pub reason: Option<String>,

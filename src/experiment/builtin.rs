@@ -36,7 +36,6 @@ static BUILT_IN: &[(&str, &str)] = &[
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Listed {
-    /// Its name.
     pub name: String,
     /// What it asks; empty when its file can't be read as TOML, which `check` says more about.
     pub question: String,

@@ -90,7 +90,6 @@ pub struct Overrides {
 /// What varies: a setting's dotted name (or `client`, `protocol`) and how many levels it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Factor {
-    /// The dotted name.
     pub name: String,
     /// How many levels, 1 at least.
     pub levels: usize,
@@ -101,7 +100,6 @@ pub struct Factor {
 pub struct Experiment {
     /// Its file's name without `.toml`.
     pub name: String,
-    /// What it asks.
     pub question: String,
     /// How often each combination is run, 1 to 1000.
     pub repeats: u32,

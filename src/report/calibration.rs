@@ -7,7 +7,6 @@ use crate::stats::number;
 /// What the template shows.
 #[derive(Debug)]
 pub(super) struct CalibrationView {
-    /// Names and values.
     pub(super) lines: Vec<(String, String)>,
     pub(super) clocks: Vec<ClockView>,
     pub(super) notes: Vec<String>,

@@ -36,7 +36,6 @@ pub struct Format {
     pub write: fn(&[Contents<'_>], Look) -> Result<String, ReportError>,
 }
 
-/// Every format.
 pub static FORMATS: [&Format; 4] = [&TERMINAL, &JSON, &html::FORMAT, &CSV];
 
 /// The table for a terminal.

@@ -15,7 +15,6 @@ use crate::trial::Claim;
 use crate::trial::claim::OneOrMany;
 use crate::trial::fact::Outcome;
 
-/// The page.
 pub static FORMAT: Format =
     Format { name: "html", file: Some("report.html"), write: |runs, _| runs.iter().map(|of| html(*of)).collect() };
 
@@ -77,7 +76,6 @@ struct TrialView {
     reason: String,
 }
 
-/// Writes the page.
 fn html(of: Contents<'_>) -> Result<String, ReportError> {
     let Contents { plan, summary, lanes, machine, calibration, title } = of;
     let mut tally = std::collections::BTreeMap::new();

@@ -88,7 +88,6 @@ pub(super) struct Path {
     pub(super) lines: String,
 }
 
-/// Draws them.
 pub(super) fn drawings(lanes: &[TrialLanes], factors: &[String], title: Title<'_>) -> Drawings {
     Drawings {
         drawings: lanes.iter().take(MOST_DRAWINGS).map(|lanes| drawing(lanes, factors, title)).collect(),

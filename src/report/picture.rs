@@ -45,7 +45,6 @@ const THICK: f64 = 17.0;
 const HEAD: f64 = 26.0;
 /// The height of one label of a claim.
 const LABEL: f64 = 17.0;
-/// Between panels.
 const GAP: f64 = 20.0;
 /// How many bars a picture shows; the table has all of them.
 const MOST_BARS: usize = 60;

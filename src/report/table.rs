@@ -15,7 +15,6 @@ use crate::trial::{Plan, Protocol};
 pub(super) struct Table {
     /// Factors beside client and protocol that have several levels here.
     pub(super) factors: Vec<String>,
-    /// The metrics.
     pub(super) columns: Vec<Column>,
     /// The rows, a client's together.
     pub(super) rows: Vec<Row>,

@@ -54,7 +54,6 @@ const END: Duration = Duration::from_secs(1);
 pub struct MeasurementService {
     /// The folder that each visit's own folder is made in.
     pub out: PathBuf,
-    /// The certificates.
     pub certs: Current,
     /// Where the pages come from.
     pub control: Arc<Control>,

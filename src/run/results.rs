@@ -40,7 +40,6 @@ pub struct Results {
 }
 
 impl Results {
-    /// The page.
     pub fn report(&self) -> PathBuf {
         self.folder.join(report::HTML.file.unwrap_or_default())
     }

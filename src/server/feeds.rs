@@ -14,7 +14,6 @@ use crate::feed::{Epoch, Feed};
 /// How many feeds a server has at most.
 pub const MAX_FEEDS: usize = 64;
 
-/// Feeds by name.
 #[derive(Debug)]
 pub(super) struct Feeds {
     capacity: usize,

@@ -46,7 +46,6 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// What a server is made of.
 #[derive(Debug)]
 pub struct Options {
-    /// Its certificate.
     pub certs: Arc<Certs>,
     /// The addresses that each port is opened on.
     pub addresses: Vec<IpAddr>,

@@ -37,7 +37,6 @@ pub struct Calibration {
 pub struct Twins {
     /// The metric whose medians these are.
     pub metric: String,
-    /// Its unit.
     pub unit: String,
     /// The first trial's.
     pub first: f64,
@@ -53,7 +52,6 @@ pub struct Twins {
 pub struct Lateness {
     /// The unit of both.
     pub unit: String,
-    /// The median.
     pub median: f64,
     /// 99 in 100 were this late or less.
     pub p99: f64,

@@ -32,7 +32,6 @@ pub struct Side<'a> {
 pub struct Comparison {
     /// The runs' names.
     pub runs: [String; 2],
-    /// What they ask.
     pub questions: [String; 2],
     /// Settings and claims that differ between the plans.
     pub plans: Vec<Difference>,
@@ -75,7 +74,6 @@ impl Difference {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct OutcomeChange {
-    /// The levels.
     pub levels: Levels,
     /// How many trials ended how.
     pub outcomes: [BTreeMap<Outcome, u32>; 2],
@@ -85,7 +83,6 @@ pub struct OutcomeChange {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct VerdictChange {
-    /// The sentence.
     pub says: String,
     /// With which client; `None`: over all.
     pub client: Option<String>,
@@ -103,7 +100,6 @@ pub struct NumberChange {
     pub levels: Levels,
     /// The metric's name.
     pub metric: String,
-    /// The values.
     pub values: [GroupEntry; 2],
     /// Second median − first; `None` where one has none, or is only known to be above or below something.
     #[serde(serialize_with = "number::json_option")]

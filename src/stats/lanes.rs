@@ -12,7 +12,6 @@ use crate::trial::{Alpn, JournalLine, Levels, Plan, PlannedTrial, SubscriptionPl
 pub struct TrialLanes {
     /// The trial's number in the run.
     pub trial: u32,
-    /// Its levels.
     pub levels: Levels,
     /// The client's version, where it was started.
     pub client_version: Option<String>,

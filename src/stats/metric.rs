@@ -28,7 +28,6 @@ pub struct Metric {
     pub from_schedule: bool,
     /// Whether it is a time on the network, and so longer where the kernel drops datagrams that carry the protocol.
     pub(super) on_network: bool,
-    /// The formula.
     pub(super) compute: fn(&Record<'_>) -> Sample,
 }
 

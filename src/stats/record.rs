@@ -39,7 +39,6 @@ pub(super) struct Record<'a> {
     pub(super) beside_answered: BTreeMap<u32, Vec<u64>>,
     /// The largest uncertainty of a page's clock; `None` where the client's clock is the lab's.
     pub(super) uncertainty: Option<u64>,
-    /// Accepted connections.
     pub(super) connections: BTreeMap<u64, RecordedConnection>,
     /// What sessions of WebTransport were opened in, where something said so, in the order they were asked for.
     pub(super) dialects: Vec<Dialect>,
@@ -81,7 +80,6 @@ pub(super) struct Record<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt<'a> {
     pub(super) t: u64,
-    /// Which event.
     pub(super) id: &'a str,
 }
 
@@ -90,7 +88,6 @@ pub(super) struct Receipt<'a> {
 pub(super) struct Sent {
     /// When it was sent.
     pub(super) t: u64,
-    /// By which subscription.
     pub(super) sub: u32,
     /// When it was due.
     pub(super) scheduled: u64,
@@ -122,7 +119,6 @@ pub(super) struct Begun<'a> {
     pub(super) feed: &'a str,
 }
 
-/// A published event.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Publication<'a> {
     pub(super) t: u64,
@@ -145,7 +141,6 @@ pub(super) struct Census<'a> {
 pub(super) struct Usage {
     /// Microseconds of CPU.
     pub(super) cpu: u64,
-    /// Resident bytes.
     pub(super) resident: u64,
     /// Bytes sent and received.
     pub(super) bytes: u64,

@@ -135,7 +135,6 @@ pub(super) struct Polled {
 }
 
 impl Polled {
-    /// Reads one.
     pub(super) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
     }

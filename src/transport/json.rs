@@ -43,7 +43,6 @@ pub enum GapName {
 }
 
 impl ServerMessage {
-    /// Reads one.
     pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
     }

@@ -10,7 +10,6 @@ use crate::wire::Sink;
 /// Publishes to one feed what one client sends.
 #[derive(Debug, Clone)]
 pub struct Publishing {
-    /// The feed.
     pub feed: Arc<Feed>,
     /// Where the facts of a trial go.
     pub sink: Sink<ServerFact>,

@@ -19,7 +19,6 @@ pub struct FeedReader {
 /// A reader that hasn't begun.
 #[derive(Debug)]
 pub struct PendingSubscription {
-    /// The feed.
     pub feed: Arc<Feed>,
     /// What the ledger is to see.
     pub record: SubscriptionRecord,

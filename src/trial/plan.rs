@@ -20,7 +20,6 @@ pub struct PlannedTrial {
     pub repeat: u32,
     /// hash(the run's seed, repeat): the same for every combination, so that repeats are paired. Below 2^53.
     pub seed: u64,
-    /// The levels.
     pub levels: Levels,
     /// All settings, defaults filled.
     pub settings: Settings,
@@ -38,7 +37,6 @@ pub struct Plan {
     pub version: u32,
     /// The experiment's name: its file's name without `.toml`.
     pub experiment: String,
-    /// What it asks.
     pub question: String,
     /// The run's seed.
     pub seed: u64,

@@ -24,7 +24,6 @@ struct Section {
     rows: Vec<Change>,
 }
 
-/// Writes the page.
 pub fn html(comparison: &Comparison, title: Title<'_>) -> Result<String, ReportError> {
     let mut view = View::new(comparison, title);
     let sections = [

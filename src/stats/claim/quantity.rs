@@ -42,7 +42,6 @@ pub fn check(claim: &Claim) -> Result<(), ClaimError> {
 /// One of a metric's values: `latency`, `latency.p99`.
 #[derive(Debug, Clone, Copy)]
 pub struct Reference {
-    /// The metric.
     pub metric: &'static Metric,
     /// `None`: the median, or the only value.
     pub statistic: Option<&'static str>,

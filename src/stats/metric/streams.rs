@@ -7,7 +7,6 @@ use crate::stats::record::Record;
 
 const NO_CENSUS: &str = "the census was never taken";
 
-/// Subscriptions asked for.
 pub(super) static REQUESTED: Metric = Metric {
     name: "requested-streams",
     unit: "streams",

@@ -37,7 +37,6 @@ pub(in crate::wire) struct Use {
 pub struct Target {
     /// Its name, for TLS and for `Host`.
     pub host: String,
-    /// Its port.
     pub port: u16,
 }
 

@@ -69,7 +69,6 @@ struct Inner {
     datagrams: Mutex<mpsc::Receiver<Bytes>>,
     /// Says how this end wants it ended.
     ending: watch::Sender<Option<Ended>>,
-    /// How it ended.
     ended: watch::Receiver<Option<Ended>>,
 }
 

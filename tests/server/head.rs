@@ -4,10 +4,11 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
+use transport_lab::transport::Transport;
 use transport_lab::trial::Alpn;
 
 use crate::asking::Head;
-use crate::lab::{Lab, PATIENCE};
+use crate::lab::{Lab, PATIENCE, transports_by_get};
 use crate::raw::Tls;
 
 impl Lab {
@@ -85,8 +86,8 @@ fn nghttp_takes_what_head_is_answered_for_well_formed() {
 fn head_is_no_subscription() {
     let lab = Lab::serve(&[]);
     for alpn in Alpn::HTTP {
-        for path in ["sse", "streaming", "polling", "long-polling"] {
-            lab.head(alpn, lab.port(alpn), &format!("/feeds/news/{path}?trial=7&sub=0"), &[]);
+        for Transport { name, .. } in transports_by_get() {
+            lab.head(alpn, lab.port(alpn), &format!("/feeds/news/{name}?trial=7&sub=0"), &[]);
         }
         let streams = lab.ledger().pointer(&format!("/alpn/{}/streams/total", alpn.name())).cloned();
         assert!(streams.is_none_or(|total| total == 0), "{alpn:?}");

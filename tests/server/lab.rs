@@ -16,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use transport_lab::certs::Certs;
+use transport_lab::transport::{self, Opens, Transport};
 use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
 use transport_lab::trial::settings::FaultKind;
 use transport_lab::trial::{Alpn, ServerFact, Settings};
@@ -25,6 +26,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_transport-lab"))
+}
+
+/// Every transport whose readers begin with a GET.
+pub(crate) fn transports_by_get() -> impl Iterator<Item = &'static Transport> {
+    transport::ALL.iter().copied().filter(|row| row.opens == Opens::Request)
 }
 
 /// Waits for a condition.

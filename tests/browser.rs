@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use transport_lab::browser::BrowserProcess;
-use transport_lab::client::{Launch, LaunchSpec, Visit};
+use transport_lab::client::{Launch, LaunchContext, LaunchSpec};
 use transport_lab::trial::Settings;
 
 /// How long anything that must happen is waited for.
@@ -277,7 +277,7 @@ async fn opens_its_page_and_leaves_nothing(name: &str) {
     let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     fs::write(&ca, issued.cert.pem()).unwrap();
     let settings: Settings = serde_json::from_str("{}").unwrap();
-    let visit = Visit {
+    let context = LaunchContext {
         url,
         settings: &settings,
         hosts: &["localhost".to_owned()],
@@ -286,7 +286,7 @@ async fn opens_its_page_and_leaves_nothing(name: &str) {
         spki_sha256: String::new(),
         root: nix::unistd::Uid::effective().is_root(),
     };
-    let Launch::Browser(spec) = (client.command)(&found, &visit) else { panic!("{name} is no browser") };
+    let Launch::Browser(spec) = (client.command)(&found, &context) else { panic!("{name} is no browser") };
 
     let begun = Instant::now();
     let running = BrowserProcess::start(lab(), &spec, notes.log()).await.unwrap();

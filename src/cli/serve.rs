@@ -13,7 +13,7 @@ use crate::admission::Token;
 use crate::certs::{Certs, base64};
 use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::run::loopback;
-use crate::run::measurement::{FactRouter, MeasurementService, VISITS};
+use crate::run::measurement::{FactRouter, MAX_MEASUREMENTS, MeasurementService};
 use crate::server::{Options, Server};
 use crate::text::visible;
 use crate::transport::Configuration;
@@ -55,7 +55,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         sink,
     });
     server.reserve_feed(CHAT_FEED);
-    let feeds = (0..VISITS).map(|visit| server.reserve_feed(&format!("visit-{visit}"))).collect();
+    let feeds = (0..MAX_MEASUREMENTS).map(|number| server.reserve_feed(&format!("visit-{number}"))).collect();
     let base = args.port;
     for alpn in Alpn::ALL {
         server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
@@ -64,7 +64,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     for host in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(hosts.iter().map(String::as_str)) {
         server.allow_origin(&format!("https://{host}:{base}"));
     }
-    let (requests, visitors) = mpsc::channel(VISITS);
+    let (requests, visitors) = mpsc::channel(MAX_MEASUREMENTS);
     let current = Arc::new(ArcSwap::new(Arc::clone(&certs)));
     let showing = server.showing()?;
     let serving = Serving {
@@ -108,8 +108,8 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         token,
         interrupt: interrupt.clone(),
     };
-    // Visits under way are told of the interrupt, and kept as far as they came.
-    let visits = tokio::spawn(service.receive(visitors));
+    // Measurements under way are told of the interrupt, and kept as far as they came.
+    let measurements = tokio::spawn(service.receive(visitors));
     let renewal = Renewal { dir: args.certs.clone(), hosts: names, showing, current };
     let renewing = renewal.keep(renewal::EVERY, OffsetDateTime::now_utc, |certs, notices| tell(out, certs, notices));
     tokio::select! {
@@ -117,8 +117,8 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         _ = interrupt.wait_for(|interrupted| *interrupted) => {}
         never = renewing => match never {},
     }
-    if let Err(error) = visits.await {
-        tracing::error!(%error, "visits were not kept");
+    if let Err(error) = measurements.await {
+        tracing::error!(%error, "measurements were not kept");
     }
     server.stop().await;
     if let Some(control) = Arc::into_inner(control) {

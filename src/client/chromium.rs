@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Unsupported};
 
@@ -12,7 +12,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports: browser_supports,
-    command: |found, visit| Launch::Browser(launch_spec(found, visit)),
+    command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
 
 /// Programs in the order in which they are looked for.
@@ -45,13 +45,13 @@ fn read_version(path: &Path, said: &str) -> Result<(String, String), Unsupported
     Ok((title.to_owned(), version.to_owned()))
 }
 
-fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
+fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
     let mut argv = words([
         &found.path.to_string_lossy(),
         "--headless=new",
         "--user-data-dir={profile}/chromium",
         // Trusts leaves by their keys, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
-        &format!("--ignore-certificate-errors-spki-list={}", visit.spki_sha256),
+        &format!("--ignore-certificate-errors-spki-list={}", context.spki_sha256),
         // No name but the lab's can be looked up, so that no background service reaches the network.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
         "--no-first-run",
@@ -72,7 +72,7 @@ fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
         // Further pages are opened by the first.
         "--disable-popup-blocking",
     ]);
-    if visit.settings.workload.visibility == Visibility::Visible {
+    if context.settings.workload.visibility == Visibility::Visible {
         // None of them may be slowed for being behind another.
         argv.extend(words([
             "--disable-background-timer-throttling",
@@ -80,20 +80,20 @@ fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
             "--disable-renderer-backgrounding",
         ]));
     }
-    if visit.root {
+    if context.root {
         argv.push("--no-sandbox".to_owned());
     }
-    if visit.settings.protocol.alpn == Alpn::H3 {
-        argv.push(format!("--origin-to-force-quic-on={}", origins(visit)));
+    if context.settings.protocol.alpn == Alpn::H3 {
+        argv.push(format!("--origin-to-force-quic-on={}", origins(context)));
     }
-    argv.push(visit.url.clone());
+    argv.push(context.url.clone());
     LaunchSpec { argv, ..LaunchSpec::default() }
 }
 
 /// Every host at every port, `host:port`, comma-separated.
-fn origins(visit: &Visit) -> String {
-    let at = |host: &String| visit.ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
-    visit.hosts.iter().flat_map(at).collect::<Vec<_>>().join(",")
+fn origins(context: &LaunchContext) -> String {
+    let at = |host: &String| context.ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
+    context.hosts.iter().flat_map(at).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

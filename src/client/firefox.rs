@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
 use crate::trial::{Alpn, Settings, Unsupported};
 
 pub(super) static CLIENT: Client = Client {
@@ -11,7 +11,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports,
-    command: |found, visit| Launch::Browser(launch_spec(found, visit)),
+    command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
 
 /// The preferences that don't depend on the trial.
@@ -38,11 +38,17 @@ fn supports(settings: &Settings) -> Result<(), Unsupported> {
     browser_supports(settings)
 }
 
-fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
-    let argv =
-        words([&found.path.to_string_lossy(), "-headless", "-no-remote", "-profile", "{profile}/firefox", &visit.url]);
+fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
+    let argv = words([
+        &found.path.to_string_lossy(),
+        "-headless",
+        "-no-remote",
+        "-profile",
+        "{profile}/firefox",
+        &context.url,
+    ]);
     // certutil runs in the profile.
-    let ca = std::path::absolute(&visit.ca).unwrap_or_else(|_| visit.ca.clone());
+    let ca = std::path::absolute(&context.ca).unwrap_or_else(|_| context.ca.clone());
     let database = "sql:{profile}/firefox";
     let before = vec![
         words(["certutil", "-d", database, "-N", "--empty-password"]),
@@ -58,17 +64,17 @@ fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
     LaunchSpec {
         argv,
         env: BTreeMap::from(env.map(|(name, value)| (name.to_owned(), value.to_owned()))),
-        files: BTreeMap::from([("firefox/user.js".to_owned(), preferences(visit))]),
+        files: BTreeMap::from([("firefox/user.js".to_owned(), preferences(context))]),
         before,
         display: false,
     }
 }
 
 /// The text of `user.js`.
-fn preferences(visit: &Visit) -> String {
+fn preferences(context: &LaunchContext) -> String {
     let mut text = PREFERENCES.to_owned();
-    if let (Alpn::H3, Some(port)) = (visit.settings.protocol.alpn, visit.ports.first()) {
-        let mapping: Vec<String> = visit.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
+    if let (Alpn::H3, Some(port)) = (context.settings.protocol.alpn, context.ports.first()) {
+        let mapping: Vec<String> = context.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
         text += "\n// HTTP/3 from the first request on, although its CA is not one of the built-in ones.\n";
         text += &line("network.http.http3.enable", &true.into());
         text += &line("network.http.http3.disable_when_third_party_roots_found", &false.into());

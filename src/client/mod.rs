@@ -62,7 +62,7 @@ pub struct Client {
     /// Whether it can take part in a trial with these settings, and if not, why not.
     pub supports: fn(&Settings) -> Result<(), Unsupported>,
     /// How to start it.
-    pub command: fn(&Found, &Visit) -> Launch,
+    pub command: fn(&Found, &LaunchContext) -> Launch,
 }
 
 /// A client that is on this machine.
@@ -78,7 +78,7 @@ pub struct Found {
 
 /// What a client is started for.
 #[derive(Debug, Clone)]
-pub struct Visit<'a> {
+pub struct LaunchContext<'a> {
     /// The trial page at the control origin, with its token.
     pub url: String,
     /// The trial's settings.
@@ -172,7 +172,7 @@ mod tests {
     /// The launch spec for two hosts and two ports.
     fn launch_spec(client: &Client, settings: &Settings, root: bool) -> LaunchSpec {
         let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
-        let visit = Visit {
+        let context = LaunchContext {
             url: "https://127.0.0.1:1/page".to_owned(),
             settings,
             hosts: &["localhost".to_owned(), "a.localhost".to_owned()],
@@ -181,7 +181,7 @@ mod tests {
             spki_sha256: "c3BraQ==".to_owned(),
             root,
         };
-        match (client.command)(&found, &visit) {
+        match (client.command)(&found, &context) {
             Launch::Browser(spec) => spec,
             Launch::Process(argv) | Launch::Program(argv) => panic!("{argv:?} is no browser"),
         }
@@ -277,7 +277,7 @@ mod tests {
             ]
         );
         let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
-        let visit = Visit {
+        let context = LaunchContext {
             url: "https://127.0.0.1:1/trials/7/page?token=x&page=0".to_owned(),
             settings: &hidden,
             hosts: &[],
@@ -286,8 +286,8 @@ mod tests {
             spki_sha256: String::new(),
             root: true,
         };
-        let Launch::Browser(spec) = (webkit::CLIENT.command)(&found, &visit) else { panic!("a browser") };
-        assert_eq!(spec.argv[spec.argv.len() - 2..], ["https://127.0.0.1:1/cover".to_owned(), visit.url.clone()]);
+        let Launch::Browser(spec) = (webkit::CLIENT.command)(&found, &context) else { panic!("a browser") };
+        assert_eq!(spec.argv[spec.argv.len() - 2..], ["https://127.0.0.1:1/cover".to_owned(), context.url.clone()]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Client, Found, Launch, LaunchSpec, Visit, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
 use crate::transport::{self, Opens};
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Settings, Unsupported};
@@ -14,7 +14,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports,
-    command: |found, visit| Launch::Browser(launch_spec(found, visit)),
+    command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
 
 /// Names the program, instead of the places where it is looked for.
@@ -82,24 +82,24 @@ fn supports(settings: &Settings) -> Result<(), Unsupported> {
     }
 }
 
-fn launch_spec(found: &Found, visit: &Visit) -> LaunchSpec {
+fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
     let mut argv = words([
         &found.path.to_string_lossy(),
         "--ignore-tls-errors",
         // Further pages are opened by the first.
         "--javascript-can-open-windows-automatically=true",
     ]);
-    if !visit.root {
+    if !context.root {
         argv.push("--enable-sandbox".to_owned());
     }
-    if visit.settings.workload.visibility == Visibility::Hidden
-        && let Some((origin, _)) = visit.url.split_once("/trials/")
+    if context.settings.workload.visibility == Visibility::Hidden
+        && let Some((origin, _)) = context.url.split_once("/trials/")
     {
         // Its pages open windows, which cover nothing where no window manager is; of several addresses each gets a
         // tab, and the first is in front.
         argv.push(format!("{origin}/cover"));
     }
-    argv.push(visit.url.clone());
+    argv.push(context.url.clone());
     let env = BTreeMap::from(
         [
             ("WEBKIT_DISABLE_COMPOSITING_MODE", "1"),

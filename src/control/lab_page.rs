@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
 use super::answer::ErrorResponse;
-use super::measurement::{MeasurementRequest, VISIT_SUBSCRIPTIONS};
+use super::measurement::{MAX_MEASURED, MeasurementRequest};
 use super::{Shared, assets};
 use crate::admission::Token;
 use crate::certs::Current;
@@ -106,7 +106,7 @@ pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Error
         serving: serving.is_some(),
         exposed: serving.is_some_and(|serving| serving.token.is_some()),
         key: shared.key.text().to_owned(),
-        most: VISIT_SUBSCRIPTIONS,
+        most: MAX_MEASURED,
         choices: serving.map(|serving| serving.ports.iter().flat_map(choices).collect()).unwrap_or_default(),
         permitted: serving.map(|serving| serving.permitted.clone()).unwrap_or_default(),
         ca: serving.map(ca_as_typed).unwrap_or_default(),

@@ -1,5 +1,5 @@
-//! A visit: a person's browser asks to be measured. The lab page says what it wants, and whoever runs trials makes
-//! one of it; control only passes the request on.
+//! A measurement: a person's browser asks to be measured. The lab page says what it wants, and whoever runs trials
+//! makes one of it; control only passes the request on.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::trial::Protocol;
 use crate::units::Span;
 use crate::wire::BODY_TIMEOUT;
 
-/// How many subscriptions a visit asks for at most. Chromium fails requests by itself when one page has over about
-/// 1,300 under way.
-pub const VISIT_SUBSCRIPTIONS: u32 = 1200;
-/// How long a visit holds its streams.
+/// How many subscriptions a measurement asks for at most. Chromium fails requests by itself when one page has over
+/// about 1,300 under way.
+pub const MAX_MEASURED: u32 = 1200;
+/// How long a measurement holds its streams.
 const HOLD: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 /// A request's largest body, in bytes.
 const WISH_BYTES: usize = 4096;
@@ -38,7 +38,7 @@ pub struct MeasurementRequest {
     pub port: u16,
     /// The host under which that browser reaches the data ports.
     pub host: String,
-    /// How many subscriptions, at most [`VISIT_SUBSCRIPTIONS`].
+    /// How many subscriptions, at most [`MAX_MEASURED`].
     pub subscribers: u32,
     /// How long to hold them.
     pub hold: Span,
@@ -97,8 +97,8 @@ pub(super) async fn ask(State(shared): State<Shared>, request: Request) -> Resul
     if !shared.key.is(&asked.key) {
         return Err(ErrorResponse::forbidden("only the lab page may ask for a measurement"));
     }
-    if !(1..=VISIT_SUBSCRIPTIONS).contains(&asked.subscribers) {
-        return Err(ErrorResponse::bad(format!("ask for 1 to {VISIT_SUBSCRIPTIONS} subscriptions")));
+    if !(1..=MAX_MEASURED).contains(&asked.subscribers) {
+        return Err(ErrorResponse::bad(format!("ask for 1 to {MAX_MEASURED} subscriptions")));
     }
     if !HOLD.contains(&asked.hold.duration()) {
         let (least, most) = (HOLD.start().as_secs(), HOLD.end().as_secs());
@@ -162,13 +162,13 @@ fn data_host(uri: &Uri, headers: &HeaderMap) -> String {
     }
 }
 
-/// What the lab page shows to close a visit. No `Debug`: it holds the token.
+/// What the lab page shows to close a measurement. No `Debug`: it holds the token.
 #[derive(Deserialize)]
 pub(super) struct CloseQuery {
     token: String,
 }
 
-/// `POST /trials/{n}/close?token=…`: takes the census of a visit now, and closes everything.
+/// `POST /trials/{n}/close?token=…`: takes the census of a measurement now, and closes everything.
 pub(super) async fn close(
     State(shared): State<Shared>,
     trial: Result<Path<u32>, PathRejection>,

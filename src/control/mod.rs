@@ -1,9 +1,9 @@
 //! The control origin: the lab's own process towards pages and people.
 //!
-//! Enters: trials to carry to browser pages, the ledger, requests of pages and people over TLS (h2, http/1.1).
-//! Leaves: trial pages, contract lines both ways, the ledger, the lab page, requests of visitors, kept runs. What must never happen here: a
-//! token in a log or an error; a page that speaks for the server under test; an answer to a host name that isn't
-//! served, or to an origin that wasn't let in.
+//! Enters: trials to carry to browser pages, the ledger, requests of pages and people over TLS (h2, http/1.1). Leaves:
+//! trial pages, contract lines both ways, the ledger, the lab page, requests of visitors, kept runs. What must never
+//! happen here: a token in a log or an error; a page that speaks for the server under test; an answer to a host name
+//! that isn't served, or to an origin that wasn't let in.
 
 mod answer;
 mod assets;
@@ -34,7 +34,7 @@ pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
 pub use self::chat::CHAT_FEED;
 pub use self::lab_page::{DataPort, Serving};
-pub use self::measurement::{MeasurementError, MeasurementRequest, MeasurementStarted, VISIT_SUBSCRIPTIONS};
+pub use self::measurement::{MAX_MEASURED, MeasurementError, MeasurementRequest, MeasurementStarted};
 pub use self::view::{LiveView, MeasurementResult};
 use crate::admission::{Admission, Token};
 use crate::trial::TrialMessage;

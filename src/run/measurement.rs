@@ -1,8 +1,8 @@
-//! Visits: trials of browsers that people bring, on a server that goes on.
+//! Measurements: trials of browsers that people bring, on a server that goes on.
 //!
-//! A visit is a trial like any other: the same contract, the same judgement, a run's folder of its own. Only its ends
-//! aren't started by the lab: the client is the visitor's page, and the server is one that serves others besides, of
-//! which [`FactRouter`] tells the visit its part.
+//! A measurement is a trial like any other: the same contract, the same judgement, a run's folder of its own. Only its
+//! ends aren't started by the lab: the client is the visitor's page, and the server is one that serves others besides,
+//! of which [`FactRouter`] tells the measurement its part.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -38,9 +38,9 @@ use crate::trial::{Down, Observation, PlannedTrial, Role, ServerFact, Settings, 
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
 
-/// How many visits there are at once; each needs a feed of its own.
-pub const VISITS: usize = 8;
-/// How many visits are kept until the server is started anew: a visitor must not fill the disk.
+/// How many measurements there are at once; each needs a feed of its own.
+pub const MAX_MEASUREMENTS: usize = 8;
+/// How many measurements are kept until the server is started anew: a visitor must not fill the disk.
 const KEPT: u32 = 1000;
 /// Lines that wait to be taken.
 const WAITING: usize = 4096;
@@ -49,15 +49,15 @@ const DRAIN: Span = Span::from_millis(500);
 /// How long the streams may take to end.
 const END: Duration = Duration::from_secs(1);
 
-/// What visits are made with.
+/// What measurements are made with.
 #[derive(Debug)]
 pub struct MeasurementService {
-    /// The folder that each visit's own folder is made in.
+    /// The folder that each measurement's own folder is made in.
     pub out: PathBuf,
     pub certs: Current,
     /// Where the pages come from.
     pub control: Arc<Control>,
-    /// The feeds that visits use, one at a time each.
+    /// The feeds that measurements use, one at a time each.
     pub feeds: Vec<Arc<Feed>>,
     /// Sees what the server sees.
     pub router: Arc<FactRouter>,
@@ -70,12 +70,12 @@ pub struct MeasurementService {
 }
 
 impl MeasurementService {
-    /// Makes a visit of every request until the interrupt, which also ends those under way; each is kept as far as it
-    /// came.
+    /// Makes a measurement of every request until the interrupt, which also ends those under way; each is kept as far
+    /// as it came.
     pub async fn receive(self, mut requests: mpsc::Receiver<MeasurementRequest>) {
         let this = Arc::new(self);
         let free = Arc::new(Mutex::new(this.feeds.clone()));
-        let mut visits = JoinSet::new();
+        let mut measurements = JoinSet::new();
         let mut trial = 0;
         let mut interrupt = this.interrupt.clone();
         loop {
@@ -83,10 +83,10 @@ impl MeasurementService {
                 Some(request) = requests.recv() => request,
                 _ = interrupt.wait_for(|interrupted| *interrupted) => break,
             };
-            while visits.try_join_next().is_some() {}
+            while measurements.try_join_next().is_some() {}
             let feed = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(feed) = feed else {
-                let _ = request.answer.send(Err(MeasurementError::UnderWay(VISITS)));
+                let _ = request.answer.send(Err(MeasurementError::UnderWay(MAX_MEASUREMENTS)));
                 continue;
             };
             if trial >= KEPT {
@@ -95,20 +95,20 @@ impl MeasurementService {
             }
             trial += 1;
             let (service, free) = (Arc::clone(&this), Arc::clone(&free));
-            visits.spawn(async move {
-                if let Err(error) = service.visit(trial, request, &feed).await {
-                    tracing::error!(trial, error = &error as &dyn std::error::Error, "a visit could not be kept");
+            measurements.spawn(async move {
+                if let Err(error) = service.measure(trial, request, &feed).await {
+                    tracing::error!(trial, error = &error as &dyn std::error::Error, "a measurement could not be kept");
                 }
                 free.lock().unwrap_or_else(PoisonError::into_inner).push(feed);
             });
         }
-        while visits.join_next().await.is_some() {}
+        while measurements.join_next().await.is_some() {}
     }
 
-    async fn visit(&self, trial: u32, request: MeasurementRequest, feed: &Arc<Feed>) -> Result<(), RunError> {
+    async fn measure(&self, trial: u32, request: MeasurementRequest, feed: &Arc<Feed>) -> Result<(), RunError> {
         let experiment = self.experiment(&request)?;
         let mut plan = plan::plan(&experiment)?;
-        // Numbers tell visits apart, on the control origin and in the server's tags.
+        // Numbers tell measurements apart, on the control origin and in the server's tags.
         plan.trials.iter_mut().for_each(|planned| planned.trial = trial);
         let Some(planned) = plan.trials.first() else { return Ok(()) };
         let carrier = match self.control.open(self.message(planned, &request, feed), 1) {
@@ -139,7 +139,7 @@ impl MeasurementService {
         let closing = carrier.closing.clone();
         let (server, serving) = self.server(planned, feed, &carrier);
         let ran = TrialRunner::new(&mut lab, planned, self.interrupt.clone())
-            .visit(server, Participant::visitor(carrier), closing)
+            .run_between(server, Participant::visitor(carrier), closing)
             .await;
         drop(serving);
         self.router.forget(trial);
@@ -150,7 +150,7 @@ impl MeasurementService {
         Ok(())
     }
 
-    /// The server's part of a visit, as an end of the trial. It ends with what is given back beside it.
+    /// The server's part of a measurement, as an end of the trial. It ends with what is given back beside it.
     fn server(&self, planned: &PlannedTrial, feed: &Arc<Feed>, carrier: &PageCarrier) -> (Participant, JoinSet<()>) {
         let (down, orders) = mpsc::channel(16);
         let (up, said) = mpsc::channel(WAITING);
@@ -174,7 +174,7 @@ impl MeasurementService {
         let mut subscriptions = assign::assign(settings, trial, seed, &[request.port]);
         let token = self.token.as_ref().filter(|_| !is_local(&request.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
-        // Trials have a server to themselves, whose feed is f0; visits share theirs and have a feed each.
+        // Trials have a server to themselves, whose feed is f0; measurements share theirs and have a feed each.
         let (of_trials, own) = (format!("/feeds/{}/", assign::feeds(&settings.workload)[0]), feed.name());
         for subscription in &mut subscriptions {
             subscription.host.clone_from(&request.host);
@@ -197,7 +197,7 @@ impl MeasurementService {
         TrialMessage { contract: CONTRACT, trial, seed, settings: settings.clone(), role }
     }
 
-    /// A visit as an experiment of one trial.
+    /// A measurement as an experiment of one trial.
     fn experiment(&self, request: &MeasurementRequest) -> Result<Experiment, RunError> {
         let client = agent::recognise(&request.user_agent);
         let mut settings = Settings {
@@ -272,7 +272,7 @@ async fn wanted(closing: &mut watch::Receiver<bool>) -> bool {
     closing.wait_for(|closing| *closing).await.is_ok()
 }
 
-/// The server's part of one visit: publishes to its feed, and passes on what the server saw of it.
+/// The server's part of one measurement: publishes to its feed, and passes on what the server saw of it.
 struct Part {
     planned: PlannedTrial,
     feed: Arc<Feed>,
@@ -310,7 +310,7 @@ impl Part {
         }
         drop(publisher);
         // The page has closed them. On HTTP/3 the server notices that at the next write only, and until then they would
-        // count against the browser's next visit.
+        // count against the browser's next measurement.
         self.feed.end_readers();
         let until = Instant::now() + END;
         while self.open > 0

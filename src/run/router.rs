@@ -1,4 +1,4 @@
-//! Hands facts of a server that serves many to the visits that they belong to.
+//! Hands facts of a server that serves many to the measurements that they belong to.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::trial::{Alpn, Observation, ServerFact};
 
-/// How many facts of one visit wait to be taken. Its 1,200 streams begin, are written the census and end: with room
-/// for a browser that comes back again and again.
+/// How many facts of one measurement wait to be taken. Its 1,200 streams begin, are written the census and end: with
+/// room for a browser that comes back again and again.
 const WAITING: usize = 16_384;
 
 /// Sees every fact of a server. Bounded: it remembers what is open.
@@ -20,9 +20,9 @@ pub struct FactRouter(Mutex<Open>);
 struct Open {
     /// Connections: since when, and their ALPN.
     connections: HashMap<u64, (u64, Alpn)>,
-    /// Streams that belong to a visit.
+    /// Streams that belong to a measurement.
     streams: HashMap<u64, u32>,
-    visits: HashMap<u32, RoutedTrial>,
+    measurements: HashMap<u32, RoutedTrial>,
 }
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct RoutedTrial {
     facts: FactQueue,
 }
 
-/// Where a visit's facts go. It never blocks: what finds no room is counted instead.
+/// Where a measurement's facts go. It never blocks: what finds no room is counted instead.
 #[derive(Debug, Clone)]
 pub(super) struct FactQueue {
     sender: mpsc::Sender<Observation<ServerFact>>,
@@ -62,67 +62,71 @@ impl RoutedTrial {
 }
 
 impl FactRouter {
-    /// Begins to hand over what belongs to this visit: its streams by their tag, their connections, and every
+    /// Begins to hand over what belongs to this measurement: its streams by their tag, their connections, and every
     /// connection on its ALPN that is made meanwhile, as its browser may have made it for nothing.
     pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (FactQueue, mpsc::Receiver<Observation<ServerFact>>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let facts = FactQueue { sender, lost: Arc::default() };
-        self.lock().visits.insert(trial, RoutedTrial { alpn, told: HashSet::new(), facts: facts.clone() });
+        self.lock().measurements.insert(trial, RoutedTrial { alpn, told: HashSet::new(), facts: facts.clone() });
         (facts, receiver)
     }
 
     /// Ends it.
     pub(super) fn forget(&self, trial: u32) {
         let mut open = self.lock();
-        open.visits.remove(&trial);
+        open.measurements.remove(&trial);
         open.streams.retain(|_, of| *of != trial);
     }
 
     /// Takes a fact of the server.
     pub fn record(&self, observation: &Observation<ServerFact>) {
         let mut open = self.lock();
-        let Open { connections, streams, visits } = &mut *open;
+        let Open { connections, streams, measurements } = &mut *open;
         let t = observation.t;
         match observation.fact {
             ServerFact::Connected { conn, alpn } => {
                 connections.insert(conn, (t, alpn));
-                for visit in visits.values_mut().filter(|visit| visit.alpn == alpn) {
-                    visit.tell(conn, t, alpn);
+                for measurement in measurements.values_mut().filter(|measurement| measurement.alpn == alpn) {
+                    measurement.tell(conn, t, alpn);
                 }
             }
             ServerFact::Disconnected { conn, .. } => {
                 connections.remove(&conn);
-                for visit in visits.values_mut() {
-                    if visit.told.remove(&conn) {
-                        visit.facts.send(observation.clone());
+                for measurement in measurements.values_mut() {
+                    if measurement.told.remove(&conn) {
+                        measurement.facts.send(observation.clone());
                     }
                 }
             }
             ServerFact::WebtransportDialect { conn, .. } => {
-                for visit in visits.values().filter(|visit| visit.told.contains(&conn)) {
-                    visit.facts.send(observation.clone());
+                for measurement in measurements.values().filter(|measurement| measurement.told.contains(&conn)) {
+                    measurement.facts.send(observation.clone());
                 }
             }
             ServerFact::Attached { conn, stream, tag: Some(trial), .. } => {
-                let Some(visit) = visits.get_mut(&trial) else { return };
-                // A browser may come back on a connection that it kept from an earlier visit.
+                let Some(measurement) = measurements.get_mut(&trial) else { return };
+                // A browser may come back on a connection that it kept from an earlier measurement.
                 if let Some(&(t, alpn)) = connections.get(&conn) {
-                    visit.tell(conn, t, alpn);
+                    measurement.tell(conn, t, alpn);
                 }
                 streams.insert(stream, trial);
-                visit.facts.send(observation.clone());
+                measurement.facts.send(observation.clone());
             }
             ServerFact::Written { stream, .. } => {
-                if let Some(visit) = streams.get(&stream).and_then(|trial| visits.get(trial)) {
-                    visit.facts.send(observation.clone());
+                if let Some(measurement) = streams.get(&stream).and_then(|trial| measurements.get(trial)) {
+                    measurement.facts.send(observation.clone());
                 }
             }
             ServerFact::Detached { stream, .. } => {
-                if let Some(visit) = streams.remove(&stream).and_then(|trial| visits.get(&trial)) {
-                    visit.facts.send(observation.clone());
+                if let Some(measurement) = streams.remove(&stream).and_then(|trial| measurements.get(&trial)) {
+                    measurement.facts.send(observation.clone());
                 }
             }
-            ServerFact::BoundReached { .. } => visits.values().for_each(|visit| visit.facts.send(observation.clone())),
+            ServerFact::BoundReached { .. } => {
+                for measurement in measurements.values() {
+                    measurement.facts.send(observation.clone());
+                }
+            }
             _ => {}
         }
     }
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn each_visit_is_told_of_its_own_streams_and_the_connections_under_them() {
+    fn each_measurement_is_told_of_its_own_streams_and_the_connections_under_them() {
         let witness = FactRouter::default();
         witness.record(&Observation::at(1, ServerFact::Connected { conn: 1, alpn: Alpn::H2 }));
         let (_, mut seven) = witness.watch(7, Alpn::H2);
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_that_is_not_listened_to_costs_a_bounded_room_and_says_what_was_lost() {
+    fn a_measurement_that_is_not_listened_to_costs_a_bounded_room_and_says_what_was_lost() {
         let witness = FactRouter::default();
         let (facts, mut receiver) = witness.watch(7, Alpn::H2);
         for stream in 0..WAITING as u64 + 10 {

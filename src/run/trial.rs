@@ -133,7 +133,7 @@ impl<'a> TrialRunner<'a> {
     }
 
     /// The same with both ends there already, and a client that may want everything closed early.
-    pub(super) async fn visit(
+    pub(super) async fn run_between(
         mut self,
         server: Participant,
         client: Participant,

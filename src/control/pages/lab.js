@@ -16,7 +16,7 @@ const STABLE_MILLISECONDS = 1500;
 /** The measurement under way; one at a time, as two would share the limit that is looked for. */
 let visit = null;
 
-class Visit {
+class Measurement {
   #choice;
   #asked;
   #frame = document.createElement("iframe");
@@ -169,7 +169,7 @@ function lock(under) {
 
 function start(choice) {
   const [asked, hold] = ["subscribers", "hold"].map((id) => part(id).valueAsNumber);
-  visit = new Visit(choice, asked);
+  visit = new Measurement(choice, asked);
   document.documentElement.dataset.visit = "open";
   part("kept").replaceChildren();
   lock(true);

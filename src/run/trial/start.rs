@@ -11,7 +11,7 @@ use super::super::participant::Participant;
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::browser::BrowserProcess;
 use crate::certs::{Certs, base64};
-use crate::client::{self, Found, Launch, Visit};
+use crate::client::{self, Found, Launch, LaunchContext};
 use crate::experiment::assign;
 use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
@@ -94,7 +94,7 @@ impl TrialRunner<'_> {
             stuck,
         });
         let Down::Trial(message) = self.message(role) else { return Ok(()) };
-        let mut visit = Visit {
+        let mut context = LaunchContext {
             url: String::new(),
             settings,
             hosts: &hosts,
@@ -105,7 +105,7 @@ impl TrialRunner<'_> {
         };
         let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;
         loop {
-            let client = self.launch(row, found, &mut visit, message.clone(), log(folder, "client.log")?).await?;
+            let client = self.launch(row, found, &mut context, message.clone(), log(folder, "client.log")?).await?;
             may_be_stuck &= client.is_page();
             let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
             self.started(Which::Client, client, known.clone())?;
@@ -133,12 +133,12 @@ impl TrialRunner<'_> {
         &self,
         row: &'static client::Client,
         found: &Found,
-        visit: &mut Visit<'_>,
+        context: &mut LaunchContext<'_>,
         message: Box<TrialMessage>,
         log: File,
     ) -> Result<Participant, EarlyEnd> {
         // A process needs no page; its command is the same for any address.
-        Ok(match (row.command)(found, visit) {
+        Ok(match (row.command)(found, context) {
             Launch::Process(mut argv) => {
                 if self.lab.rig == Some(Rig::Capped) {
                     argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
@@ -159,12 +159,12 @@ impl TrialRunner<'_> {
                 Err(error) => return failed(format!("the client could not be started: {error}")),
             },
             Launch::Browser(_) => {
-                let carrier = match self.lab.control.open(*message, visit.settings.workload.pages) {
+                let carrier = match self.lab.control.open(*message, context.settings.workload.pages) {
                     Ok(carrier) => carrier,
                     Err(error) => return failed(error.to_string()),
                 };
-                visit.url.clone_from(&carrier.url);
-                let Launch::Browser(spec) = (row.command)(found, visit) else {
+                context.url.clone_from(&carrier.url);
+                let Launch::Browser(spec) = (row.command)(found, context) else {
                     return failed("a browser that is also a process");
                 };
                 match BrowserProcess::start(&self.lab.program, &spec, log).await {

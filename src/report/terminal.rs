@@ -104,8 +104,9 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
     };
     let rest = |table: &Table| widths(table).iter().map(|width| width + PADDING).sum::<usize>();
     let width = usize::from(look.width.max(40));
+    let mut left_out = Vec::new();
     while table.columns.len() > 1 && rest(&table) + NAME + PADDING > width {
-        table.columns.pop();
+        left_out.extend(table.columns.pop().map(|column| column.head));
         table.rows.iter_mut().for_each(|row| _ = row.cells.pop());
     }
     let name = width.saturating_sub(rest(&table) + PADDING).clamp(NAME, 2 * NAME);
@@ -135,7 +136,12 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
     let marked = table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.ends_with('†'));
     let note =
         table.limited.filter(|_| marked).map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
-    std::iter::once(trimmed(&grid)).chain(note).collect::<Vec<_>>().join("\n")
+    left_out.reverse();
+    let left_out = (!left_out.is_empty()).then(|| {
+        let text = format!("no room here for {}: the report and summary.csv have it all", left_out.join(", "));
+        paragraph(&text, look)
+    });
+    std::iter::once(trimmed(&grid)).chain(note).chain(left_out).collect::<Vec<_>>().join("\n")
 }
 
 /// The blanks on both sides of a cell.
@@ -282,6 +288,9 @@ mod tests {
             let widest = text.lines().filter(|l| !l.starts_with("How many")).map(|l| l.chars().count()).max().unwrap();
             assert!(widest <= usize::from(width), "{widest} in {width}:\n{text}");
         }
+        let narrow = shown(Look { width: 72, colour: false });
+        assert!(narrow.contains("no room here for ") && narrow.contains("summary.csv have it all"), "{narrow}");
+        assert!(!shown(Look { width: 300, colour: false }).contains("no room here for "));
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn one_client(
     let mut n: Vec<usize> = Vec::new();
     let completed = selected.iter().filter(|trial| trial.outcome == Outcome::Completed);
     for &trial in completed {
-        let data = select::data(claim, plan, trials, trial, reference);
+        let data = select::data(claim, plan, trials, trial, reference, comparison);
         if let Some(at) = combinations.iter().position(|(first, _)| first.levels == trial.levels) {
             combinations[at].1.extend(data);
             n[at] += 1;

@@ -26,6 +26,8 @@ pub struct Metric {
     pub(super) by_client_clock: fn(&Record<'_>) -> bool,
     /// Whether it counts from the schedule, and so means nothing where the publisher is late.
     pub from_schedule: bool,
+    /// Whether it can be no more than the subscriptions that were asked for.
+    pub(super) of_those_asked: bool,
     /// Whether it is a time on the network, and so longer where the kernel drops datagrams that carry the protocol.
     pub(super) on_network: bool,
     pub(super) compute: fn(&Record<'_>) -> Sample,
@@ -75,6 +77,7 @@ const PLAIN: Metric = Metric {
     phrase: "",
     by_client_clock: |_| false,
     from_schedule: false,
+    of_those_asked: false,
     on_network: false,
     compute: |_| Sample::Absent(String::new()),
 };

@@ -40,6 +40,7 @@ impl RecordedTrial {
     /// A trial where `open` of `asked` subscriptions got all of one event and the census, completed.
     pub(crate) fn held(trial: u32, repeat: u32, client: &str, alpn: Alpn, open: u32, asked: u32) -> Self {
         let mut rig = Self::of(trial, repeat, client, alpn);
+        rig.planned.settings.workload.subscribers = asked;
         let subs: Vec<u32> = (0..open).collect();
         rig.start("156.0.8078.79");
         for sub in 0..asked {

@@ -160,6 +160,15 @@ impl ClaimComparison {
         }
     }
 
+    /// Whether what is no more than this could tell: with five asked for nobody sees whether ten are held, and with ten
+    /// nobody sees whether eleven would be.
+    pub(super) fn is_reached_by(self, most: f64) -> bool {
+        match self {
+            Self::Equals(value) | Self::AtLeast(value) | Self::Within(value, _) => most >= value,
+            Self::AtMost(value) => most > value,
+        }
+    }
+
     /// Whether some deviation is part of what is claimed.
     pub(super) const fn is_tolerant(self) -> bool {
         matches!(self, Self::Within(..))

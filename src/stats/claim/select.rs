@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Datum, datum};
-use crate::stats::claim::quantity::Reference;
+use crate::stats::claim::quantity::{ClaimComparison, Reference};
 use crate::stats::number;
 use crate::stats::result::TrialResult;
 use crate::trial::claim::Selection;
@@ -59,11 +59,18 @@ pub(super) fn data(
     trials: &[TrialResult],
     trial: &TrialResult,
     reference: &Reference,
+    comparison: &ClaimComparison,
 ) -> Vec<Datum> {
     let none = |text: &str| vec![Datum { range: None, text: text.to_owned() }];
     let Some(entry) = trial.metrics.get(reference.metric.name) else { return none("no value") };
     let above = datum(entry, reference);
-    let Some(than) = &claim.than else { return vec![above] };
+    let Some(than) = &claim.than else {
+        let asked = asked(plan, trial).filter(|_| reference.metric.of_those_asked);
+        return match asked.filter(|asked| !comparison.is_reached_by(f64::from(*asked))) {
+            Some(asked) => none(&format!("{} of {asked} asked for, too few to tell", above.text)),
+            None => vec![above],
+        };
+    };
     let Ok(below) = Reference::parse(than.metric.as_deref().unwrap_or(&claim.metric)) else { return none("no value") };
     // Paired: the same repeat, and the same level of every factor that `than` doesn't choose itself.
     let paired = trials.iter().filter(|other| {
@@ -82,6 +89,12 @@ pub(super) fn data(
         .filter_map(|other| other.metrics.get(below.metric.name))
         .map(|e| ratio(&above, &datum(e, &below)))
         .collect()
+}
+
+/// How many subscriptions the trial asks for.
+fn asked(plan: &Plan, trial: &TrialResult) -> Option<u32> {
+    let planned = plan.trials.iter().find(|planned| planned.trial == trial.trial);
+    planned.map(|planned| planned.settings.workload.subscribers)
 }
 
 fn ratio(above: &Datum, below: &Datum) -> Datum {

@@ -112,6 +112,25 @@ fn a_combination_that_contradicts_refutes_though_another_agrees() {
 }
 
 #[test]
+fn what_too_few_were_asked_for_to_tell_decides_nothing() {
+    let held = |open: u32, asked: u32, comparison: &str| {
+        decided(
+            &[RecordedTrial::held(0, 0, "native", Alpn::H2, open, asked)],
+            &format!("\"metric\": \"open-streams\", {comparison}"),
+        )
+    };
+    let few = held(5, 5, r#""equals": 100"#);
+    assert_eq!(few.verdict, Verdict::Inconclusive);
+    assert!(few.evidence.contains("gave 5 of 5 asked for, too few to tell"), "{}", few.evidence);
+    assert_eq!(held(5, 5, r#""at-least": 6"#).verdict, Verdict::Inconclusive);
+    assert_eq!(held(5, 5, r#""at-most": 5"#).verdict, Verdict::Inconclusive, "a sixth was not asked for");
+    assert_eq!(held(5, 6, r#""at-most": 5"#).verdict, Verdict::Confirmed);
+    assert_eq!(held(5, 5, r#""equals": 5"#).verdict, Verdict::Confirmed, "all that were asked for");
+    assert_eq!(held(5, 6, r#""equals": 6"#).verdict, Verdict::Refuted);
+    assert_eq!(held(5, 5, r#""equals": 4"#).verdict, Verdict::Refuted);
+}
+
+#[test]
 fn no_trial_about_it_is_said_so() {
     let result = decided(&three_browsers(6), r#""where": {"client": "lynx"}, "metric": "lost", "equals": 0"#);
     assert_eq!((result.verdict, result.evidence.as_str()), (Verdict::Inconclusive, "no trial of this run is about it"));

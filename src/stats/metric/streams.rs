@@ -23,6 +23,7 @@ pub(super) static OPEN: Metric = Metric {
     definition: "Subscriptions that received the census event of their feed.",
     phrase: "held {}",
     compute: |record| at_census(record, |record| record.open().len()),
+    of_those_asked: true,
     ..PLAIN
 };
 
@@ -33,6 +34,7 @@ pub(super) static SERVER_OPEN: Metric = Metric {
     definition: "Subscriptions that the census event of their feed was written to.",
     phrase: "was written {}",
     compute: |record| at_census(record, server_open),
+    of_those_asked: true,
     ..PLAIN
 };
 
@@ -45,6 +47,7 @@ pub(super) static PEAK: Metric = Metric {
                  that it had queued may reach the server for a moment).",
     phrase: "had at most {} at once",
     compute: |record| Sample::count(peak(record)),
+    of_those_asked: true,
     ..PLAIN
 };
 

@@ -42,6 +42,7 @@ pub(super) static LATENCY: Metric = Metric {
     // An echo is a round trip: the clock that it was due by is the clock that it came back by.
     by_client_clock: |record| record.direction != Direction::Echo,
     from_schedule: true,
+    of_those_asked: false,
     on_network: true,
     compute: latency,
 };

@@ -21,6 +21,7 @@ use crate::{client, transport};
 pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let ListArgs { what, ref prefix, json, markdown } = *args;
     let named = prefix.as_deref().unwrap_or_default();
+    let settings = if what == Listing::Settings { list_settings(named) } else { Vec::new() };
     let (heads, mut rows): (&[&str], Vec<Row>) = match what {
         Listing::Experiments => (&["experiment", "from", "question"], experiments()),
         Listing::Transports if json => (&[], transports().iter().map(|row| (Vec::new(), json!(row))).collect()),
@@ -34,9 +35,9 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
         }
         Listing::Clients => (&["client", "title", "version", "path"], clients()),
         Listing::Metrics => (&["metric", "unit", "definition"], metrics()),
-        Listing::Settings => (&["setting", "default", "what it is"], described::settings(named)),
-        Listing::Facts => (&["kind", "from", "fields", "what it says"], described::facts(named)),
-        Listing::Summary => (&["path", "what is there", "what it is"], described::summary(named)),
+        Listing::Settings => (&["setting", "default", "what it is"], described::settings(&settings)),
+        Listing::Facts => (&["kind", "from", "fields", "what it says"], described::facts()),
+        Listing::Summary => (&["path", "what is there", "what it is"], described::summary()),
     };
     rows.retain(|(columns, json)| named_so(columns, json, named));
     if rows.is_empty() {
@@ -49,9 +50,9 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(columns, _)| columns).collect();
     match what {
-        Listing::Settings if markdown => write!(out, "{}", described::settings_document(named))?,
+        Listing::Settings if markdown => write!(out, "{}", described::settings_document(&settings))?,
         // A few are shown with all that there is to say of them.
-        Listing::Settings if prefix.is_some() => described::write_settings(&list_settings(named), width(), out)?,
+        Listing::Settings if prefix.is_some() => described::write_settings(&settings, width(), out)?,
         _ if markdown => write!(out, "{}", described::markdown(heads, &rows))?,
         _ => write_columns(&rows, out)?,
     }
@@ -102,7 +103,7 @@ fn transports() -> Vec<Spoken> {
             // All other settings are as they are when nobody says anything.
             let mut settings = Settings::deserialize(json!({ "protocol": protocol })).ok()?;
             client.name.clone_into(&mut settings.client);
-            plan::supports(&settings).and_then(|()| (client.supports)(&settings)).err().map(|why| why.to_string())
+            plan::unsupported(&settings).map(|why| why.to_string())
         };
         let clients = client::ALL.iter().map(|client| (client.name, why_not(client))).collect();
         Speakers { protocol, clients }

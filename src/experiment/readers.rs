@@ -77,7 +77,7 @@ fn which(read: &[&Protocol], spoken: &[Protocol]) -> String {
 
 fn speaks(client: &Client, protocol: &Protocol) -> bool {
     let settings = settings(client, protocol, json!({}));
-    settings.is_some_and(|settings| plan::supports(&settings).is_ok() && (client.supports)(&settings).is_ok())
+    settings.is_some_and(|settings| plan::unsupported(&settings).is_none())
 }
 
 /// Whether it does with the transport's defaults, with any of its variants, or with any of its words in place of a

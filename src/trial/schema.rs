@@ -116,18 +116,15 @@ fn choices(schema: &Value) -> impl Iterator<Item = &Value> {
 
 fn collect_words<'s>(schema: &'s Value, words: &mut Vec<(&'s str, &'s str)>) {
     let means = schema["description"].as_str().unwrap_or_default();
-    words.extend(schema["const"].as_str().map(|word| (word, means)));
-    words.extend(schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|word| (word, "")));
-    choices(schema).for_each(|choice| collect_words(choice, words));
-    if let Some(items) = schema.get("items") {
-        let known = words.len();
-        collect_words(items, words);
-        // A list of what can also be written alone.
-        let (before, new) = words.split_at(known);
-        let new: Vec<_> = new.iter().filter(|word| !before.contains(word)).copied().collect();
-        words.truncate(known);
-        words.extend(new);
+    let own = schema["const"].as_str().map(|word| (word, means));
+    let plain = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|word| (word, ""));
+    for word in own.into_iter().chain(plain) {
+        // A list may be of what can also be written alone.
+        if !words.contains(&word) {
+            words.push(word);
+        }
     }
+    choices(schema).chain(schema.get("items")).for_each(|choice| collect_words(choice, words));
 }
 
 fn collect_kinds(schema: &Value, kinds: &mut Vec<String>) {

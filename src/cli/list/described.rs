@@ -8,18 +8,18 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
 
 use super::Row;
-use crate::experiment::schema::{ListedSetting, list_settings};
+use crate::experiment::schema::ListedSetting;
 use crate::stats::Summary;
 use crate::text::visible;
 use crate::trial::fact::{ClientFact, LabFact, ServerFact};
 use crate::trial::schema::{Field, fields, schema_of};
 
 /// A setting in a line: its name, its default, and the first sentence on it.
-pub(super) fn settings(prefix: &str) -> Vec<Row> {
-    let row = |setting: ListedSetting| {
-        (vec![setting.name.clone(), default(&setting), first(&setting.meaning)], json!(setting))
+pub(super) fn settings(settings: &[ListedSetting]) -> Vec<Row> {
+    let row = |setting: &ListedSetting| {
+        (vec![setting.name.clone(), default(setting), first(&setting.meaning)], json!(setting))
     };
-    list_settings(prefix).into_iter().map(row).collect()
+    settings.iter().map(row).collect()
 }
 
 /// All there is to say of each of these settings.
@@ -81,9 +81,9 @@ fn first(meaning: &str) -> String {
 }
 
 /// Settings as sections of a document, one for each table.
-pub(super) fn settings_document(prefix: &str) -> String {
+pub(super) fn settings_document(settings: &[ListedSetting]) -> String {
     let (mut text, mut table) = (String::new(), None);
-    for setting in list_settings(prefix) {
+    for setting in settings {
         let of = setting.name.rsplit_once('.').map(|(table, _)| table.to_owned());
         if table.as_ref() != Some(&of) {
             let name = match of.as_deref() {
@@ -106,8 +106,8 @@ pub(super) fn settings_document(prefix: &str) -> String {
         let cells = [
             format!("`{}`", setting.name),
             setting.kind.clone(),
-            format!("`{}`", default(&setting)),
-            range(&setting).unwrap_or_default(),
+            format!("`{}`", default(setting)),
+            range(setting).unwrap_or_default(),
             setting.read_by.clone(),
             meaning,
         ];
@@ -129,16 +129,13 @@ fn markdown_row(cells: &[String]) -> String {
 }
 
 /// Every kind of fact, who says it, and with which fields.
-pub(super) fn facts(prefix: &str) -> Vec<Row> {
+pub(super) fn facts() -> Vec<Row> {
     let sides =
         [("client", schema_of::<ClientFact>()), ("server", schema_of::<ServerFact>()), ("lab", schema_of::<LabFact>())];
     let mut rows = Vec::new();
     for (from, schema) in sides {
         for fact in schema["oneOf"].as_array().into_iter().flatten() {
             let kind = fact["properties"]["kind"]["const"].as_str().unwrap_or_default();
-            if !kind.starts_with(prefix) {
-                continue;
-            }
             let others: Vec<(String, Field<'_>)> =
                 fields(fact).into_iter().filter(|(name, _)| name != "kind").collect();
             let names: Vec<String> =
@@ -154,11 +151,10 @@ pub(super) fn facts(prefix: &str) -> Vec<Row> {
 }
 
 /// Every value of a summary by its path.
-pub(super) fn summary(prefix: &str) -> Vec<Row> {
-    let named = fields(schema_of::<Summary>()).into_iter().filter(|(path, _)| path.starts_with(prefix));
+pub(super) fn summary() -> Vec<Row> {
     let row = |(path, field): (String, Field<'_>)| {
         let json = json!({ "path": path, "kind": field.kind(), "meaning": field.meaning() });
         (vec![path, field.kind(), field.meaning().to_owned()], json)
     };
-    named.map(row).collect()
+    fields(schema_of::<Summary>()).into_iter().map(row).collect()
 }

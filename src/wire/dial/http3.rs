@@ -26,8 +26,12 @@ use crate::wire::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireErro
 
 /// What the `:protocol` of WebTransport is from draft 15 on.
 const LATER_NAME: &str = "webtransport-h3";
-/// Streams of the server's own at once, of either kind: each of a thousand sessions has one, and some an event on each.
+/// Streams of the server's own at once, of either kind, on a connection that many may be on: each of a thousand sessions
+/// has one, and some an event on each.
 const SERVER_STREAMS: u32 = 2048;
+/// The same on a connection of one subscription. `quinn` has an entry for each from the beginning, which are most of what
+/// a thousand connections cost.
+const SERVER_STREAMS_OF_ONE: u32 = 256;
 /// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
 
@@ -74,14 +78,15 @@ impl H3Connection {
     pub(in crate::wire) async fn connect(
         target: &Target,
         ca: &CertificateDer<'static>,
-        Use { windows, ask }: Use,
+        Use { shared, windows, ask }: Use,
     ) -> Result<Self, WireError> {
+        let streams = if shared { SERVER_STREAMS } else { SERVER_STREAMS_OF_ONE };
         let mut transport = TransportConfig::default();
         transport
             .stream_receive_window(windows.stream.into())
             .receive_window(windows.connection.into())
-            .max_concurrent_uni_streams(SERVER_STREAMS.into())
-            .max_concurrent_bidi_streams(SERVER_STREAMS.into())
+            .max_concurrent_uni_streams(streams.into())
+            .max_concurrent_bidi_streams(streams.into())
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER)
             .keep_alive_interval(ask);

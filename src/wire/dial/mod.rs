@@ -53,7 +53,7 @@ impl Drop for ConnectionTask {
 impl ClientConnection {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
-        Self::connect_for(target, alpn, ca, Use::default()).await
+        Self::connect_for(target, alpn, ca, Use { shared: true, ..Use::default() }).await
     }
 
     /// The same, to be used so.

@@ -27,7 +27,7 @@ impl Pool {
     /// HTTP/1.1 and raw QUIC can't.
     pub fn new(alpn: Alpn, ca: CertificateDer<'static>, shared: bool) -> Self {
         let shared = shared && matches!(alpn, Alpn::H2 | Alpn::H3);
-        Self { alpn, ca, shared, usage: Use::default(), open: Mutex::default() }
+        Self { alpn, ca, shared, usage: Use { shared, ..Use::default() }, open: Mutex::default() }
     }
 
     /// The same, but a QUIC connection that was silent for so long is asked whether its peer is still there.

@@ -29,7 +29,7 @@ impl QuicConnection {
     pub(in crate::wire) async fn connect(
         target: &Target,
         ca: &CertificateDer<'static>,
-        Use { windows, ask }: Use,
+        Use { windows, ask, .. }: Use,
     ) -> Result<Self, WireError> {
         let mut transport = TransportConfig::default();
         transport

@@ -26,6 +26,8 @@ impl Default for Windows {
 /// How a connection is used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::wire) struct Use {
+    /// Whether many subscriptions may be on it.
+    pub(in crate::wire) shared: bool,
     /// What the server may send ahead.
     pub(in crate::wire) windows: Windows,
     /// Where it is QUIC: how long the server may be silent before it is sent a PING.

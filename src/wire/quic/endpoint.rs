@@ -4,6 +4,8 @@ use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBuf;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
 use rustls::pki_types::CertificateDer;
@@ -38,6 +40,10 @@ const MAX_HANDSHAKES: usize = 2048;
 /// How many first packets may wait to be looked at, and what may wait behind each, in bytes.
 const MAX_INCOMING: usize = 1024;
 const INCOMING_BYTES: u64 = 16 * 1024;
+/// How much the kernel may keep of what was received and not read yet, in bytes. All connections share one socket, and
+/// Linux's 208 KiB hold some 160 first packets: a thousand clients that come at once lose most of theirs, and try again
+/// a second later.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// An endpoint on this socket, listening, with these limits for each connection.
 pub(in crate::wire) fn bind(
@@ -45,6 +51,10 @@ pub(in crate::wire) fn bind(
     options: &QuicOptions,
     transport: TransportConfig,
 ) -> Result<Endpoint, WireError> {
+    // The kernel gives as much of it as `net.core.rmem_max` allows; with less it is served too.
+    if let Err(error) = setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER) {
+        tracing::debug!(%error, "a UDP socket keeps its receive buffer");
+    }
     let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let listen = |source: std::io::Error| WireError::Listen { address, source };
     let crypto =

@@ -6,6 +6,8 @@ mod terminal;
 pub use page::html as compare_html;
 pub use terminal::terminal as compare_terminal;
 
+use std::collections::BTreeMap;
+
 use super::Title;
 use super::answer::listed;
 use super::table::{outcomes, plain};
@@ -34,7 +36,10 @@ struct View {
     versions: Vec<Change>,
     outcomes: Vec<Change>,
     verdicts: Vec<VerdictView>,
-    numbers: Vec<NumberView>,
+    /// What claims are about, and the rest.
+    numbers: [Vec<NumberView>; 2],
+    /// Why numbers without an interval have none, where any has none.
+    without: Option<String>,
     /// Combinations that only one run has.
     only: [Vec<String>; 2],
 }
@@ -58,10 +63,12 @@ struct NumberView {
     values: [ValueView; 2],
     /// `+5.10 ms (+10 %)`, or a dash.
     difference: String,
-    /// What the intervals say.
+    /// What the intervals say; empty where there is none.
     intervals: &'static str,
     /// Whether they are apart.
     apart: bool,
+    /// Whether it is counted, not measured.
+    counted: bool,
     /// Whether a value says more about the machine than about the subject.
     limited: bool,
 }
@@ -84,12 +91,27 @@ impl ValueView {
 }
 
 impl View {
+    /// What stands above the numbers that claims are about, and above the rest.
+    fn headings(&self) -> [&'static str; 2] {
+        let claimed = "Numbers that differ, of those that claims are about";
+        if self.numbers[0].is_empty() {
+            [claimed, "Numbers that differ, what changed most first"]
+        } else {
+            [claimed, "Other numbers that differ, what changed most first"]
+        }
+    }
+
     fn new(comparison: &Comparison, title: Title<'_>) -> Self {
         let named = |change: Change| Change { what: title(&change.what), ..change };
-        let mut last = None;
-        let numbers = comparison.numbers.iter().map(|change| {
-            let first = last.replace(&change.levels) != Some(&change.levels);
-            number_view(change, if first { combination(&change.levels, title) } else { String::new() })
+        let numbers = [true, false].map(|claimed| {
+            let mut last = None;
+            let these = comparison.numbers.iter().filter(|change| change.claimed == claimed);
+            these
+                .map(|change| {
+                    let first = last.replace(&change.levels) != Some(&change.levels);
+                    number_view(change, if first { combination(&change.levels, title) } else { String::new() })
+                })
+                .collect()
         });
         Self {
             runs: comparison.runs.clone(),
@@ -97,7 +119,8 @@ impl View {
             plans: comparison.plans.iter().map(change).collect(),
             surroundings: comparison.surroundings.iter().map(change).collect(),
             versions: comparison.versions.iter().map(change).map(named).collect(),
-            numbers: numbers.collect(),
+            numbers,
+            without: without(comparison),
             outcomes: comparison.outcomes.iter().map(|change| outcome_change(change, title)).collect(),
             verdicts: comparison.verdicts.iter().map(|change| verdict_view(change, title)).collect(),
             only: [0, 1].map(|at| comparison.only[at].iter().map(|levels| combination(levels, title)).collect()),
@@ -115,11 +138,15 @@ fn sentence(comparison: &Comparison) -> String {
     if comparison.is_none() {
         return format!("Nothing changed: {both} ended alike, and {compared} are the same.");
     }
-    let count = |words: &str| comparison.numbers.iter().filter(|change| change.intervals.words() == words).count();
-    let mut words: Vec<&str> = comparison.numbers.iter().map(|change| change.intervals.words()).collect();
-    words.sort_unstable();
-    words.dedup();
-    let kinds: Vec<String> = words.iter().map(|words| format!("{} {words}", count(words))).collect();
+    let words = |change: &NumberChange| change.intervals.missing().map_or(change.intervals.words(), |_| "no interval");
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for change in &comparison.numbers {
+        *kinds.entry(words(change)).or_default() += 1;
+    }
+    let kinds: Vec<String> = match kinds.iter().collect::<Vec<_>>().as_slice() {
+        [(words, _)] => vec![(**words).to_owned()],
+        _ => kinds.iter().map(|(words, n)| format!("{n} {words}")).collect(),
+    };
     let changed = match comparison.numbers.len() {
         0 => format!("all of {compared} are the same"),
         n => format!("{n} of {compared} differ ({})", kinds.join("; ")),
@@ -138,6 +165,14 @@ fn sentence(comparison: &Comparison) -> String {
         String::new()
     };
     format!("Of {both} in both: {}.{alone}", listed(&parts))
+}
+
+/// `Where no interval is given, there is none: one repeat each.`
+fn without(comparison: &Comparison) -> Option<String> {
+    let mut reasons: Vec<&str> = comparison.numbers.iter().filter_map(|change| change.intervals.missing()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    (!reasons.is_empty()).then(|| format!("Where no interval is given, there is none: {}.", reasons.join(", or ")))
 }
 
 fn change(difference: &Difference) -> Change {
@@ -172,7 +207,8 @@ fn number_view(change: &NumberChange, of: String) -> NumberView {
         metric: change.metric.clone(),
         values: [value(first), value(second)],
         difference: difference.unwrap_or_else(|| "–".to_owned()),
-        intervals: change.intervals.words(),
+        intervals: change.intervals.missing().map_or(change.intervals.words(), |_| ""),
+        counted: !matches!(unit.as_str(), "ms" | "µs" | "B"),
         apart: change.intervals.are_apart(),
         limited: change.values.iter().any(|value| value.entry.machine_limited.is_some()),
     }

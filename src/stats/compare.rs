@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::result::Verdict;
 use super::sample::WANTED;
-use super::{Group, GroupEntry, Summary, metric, number};
+use super::{Group, GroupEntry, Summary, claim, metric, number};
 use crate::trial::fact::Outcome;
 use crate::trial::{Levels, Plan};
 
@@ -47,7 +47,7 @@ pub struct Comparison {
     pub verdicts: Vec<VerdictChange>,
     /// How many numbers were compared: those of metrics that one run at least gave a value for.
     pub compared: usize,
-    /// Those that differ.
+    /// Those that differ: what claims are about first, then what changed most.
     pub numbers: Vec<NumberChange>,
     /// Combinations that only one of the runs has, by run.
     pub only: [Vec<Levels>; 2],
@@ -106,6 +106,19 @@ pub struct NumberChange {
     pub difference: Option<f64>,
     /// What their intervals say.
     pub intervals: Intervals,
+    /// Whether a claim of either run is about it.
+    pub claimed: bool,
+}
+
+impl NumberChange {
+    /// How much it changed: by which factor, whichever way, as a logarithm. A value that came, went, or was 0 changed more
+    /// than any factor.
+    fn size(&self) -> f64 {
+        match self.values.each_ref().map(|value| value.exactly().filter(|median| *median > 0.0)) {
+            [Some(first), Some(second)] => (second / first).ln().abs(),
+            _ => f64::INFINITY,
+        }
+    }
 }
 
 /// What two intervals say about two medians. That they overlap is no proof that nothing changed.
@@ -154,6 +167,11 @@ impl Intervals {
         }
     }
 
+    /// Why there is no interval, where there is none.
+    pub fn missing(self) -> Option<&'static str> {
+        self.words().strip_prefix("no interval: ")
+    }
+
     /// Whether they have no value in common.
     pub const fn are_apart(self) -> bool {
         matches!(self, Self::Apart | Self::RangesApart)
@@ -187,8 +205,11 @@ pub fn compare(sides: [Side<'_>; 2], surroundings: Vec<Difference>) -> Compariso
             let outcomes = [first.outcomes.clone(), second.outcomes.clone()];
             comparison.outcomes.push(OutcomeChange { levels: second.levels.clone(), outcomes });
         }
-        numbers([first, second], &mut comparison);
+        numbers(sides, [first, second], &mut comparison);
     }
+    // Where numbers changed alike, they stay in the order of the plan and of the metrics.
+    let order = |change: &NumberChange| (!change.claimed, !change.intervals.are_apart());
+    comparison.numbers.sort_by(|a, b| order(a).cmp(&order(b)).then(b.size().total_cmp(&a.size())));
     comparison
 }
 
@@ -251,7 +272,7 @@ fn verdicts([first, second]: [Side<'_>; 2]) -> Vec<VerdictChange> {
     changes
 }
 
-fn numbers([first, second]: [&Group; 2], into: &mut Comparison) {
+fn numbers(sides: [Side<'_>; 2], [first, second]: [&Group; 2], into: &mut Comparison) {
     for metric in metric::ALL {
         let (Some(a), Some(b)) = (first.metrics.get(metric.name), second.metrics.get(metric.name)) else { continue };
         let known = |value: &GroupEntry| value.entry.n > 0 || value.entry.above.is_some();
@@ -272,7 +293,18 @@ fn numbers([first, second]: [&Group; 2], into: &mut Comparison) {
             values: [a.clone(), b.clone()],
             difference: a.exactly().zip(b.exactly()).map(|(a, b)| b - a),
             intervals: Intervals::of([first, second], [a, b]),
+            claimed: [(sides[0], first), (sides[1], second)]
+                .iter()
+                .any(|(side, group)| side.claims(group, metric.name)),
         });
+    }
+}
+
+impl Side<'_> {
+    /// Whether one of its claims is about this metric of this combination, or compares another with it.
+    fn claims(&self, group: &Group, metric: &str) -> bool {
+        let trial = self.summary.trials.iter().find(|trial| trial.levels == group.levels);
+        trial.is_some_and(|trial| self.plan.claims.iter().any(|c| claim::takes(c, self.plan, trial, metric)))
     }
 }
 

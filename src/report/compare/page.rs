@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Change, View};
+use super::{Change, NumberView, View};
 use crate::report::{ReportError, Title};
 use crate::stats::Comparison;
 
@@ -34,6 +34,15 @@ pub fn html(comparison: &Comparison, title: Title<'_>) -> Result<String, ReportE
     ];
     let sections = sections.into_iter().filter(|(.., rows)| !rows.is_empty());
     let before = sections.map(|(id, title, of, rows)| Section { id, title, of, rows }).collect();
-    let limited = view.numbers.iter().any(|number| number.limited);
+    let limited = view.numbers.iter().flatten().any(|number| number.limited);
     Ok(Page { view, before, limited }.render()?)
+}
+
+impl Page {
+    /// The tables of numbers, each with its id and heading, as far as they have rows.
+    fn tables(&self) -> Vec<(&[NumberView], &'static str, &'static str)> {
+        let heads = ["claimed", "numbers"].into_iter().zip(self.view.headings());
+        let tables = self.view.numbers.iter().zip(heads).map(|(of, (id, head))| (of.as_slice(), id, head));
+        tables.filter(|(of, ..)| !of.is_empty()).collect()
+    }
 }

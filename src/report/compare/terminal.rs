@@ -6,7 +6,7 @@ use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Width};
 use super::{Change, NumberView, View};
 use crate::report::terminal::{Look, cell, lines, paragraph, trimmed};
 use crate::report::{Title, table};
-use crate::stats::{Comparison, metric};
+use crate::stats::Comparison;
 use crate::text::visible;
 
 /// What changed, plans first. Ends with a line break.
@@ -15,8 +15,7 @@ use crate::text::visible;
 /// table usually has: two runs never take the same time.
 pub fn terminal(comparison: &Comparison, title: Title<'_>, look: Look) -> String {
     let mut view = View::new(comparison, title);
-    let all = view.numbers.len();
-    let shown = shown(&mut view);
+    let hidden = hide(&mut view.numbers[1]);
     let [first, second] = &view.runs;
     let mut text = vec![format!("first:  {}\nsecond: {}", visible(first), visible(second))];
     let mut section = |title: &str, body: String| {
@@ -29,36 +28,41 @@ pub fn terminal(comparison: &Comparison, title: Title<'_>, look: Look) -> String
     section("Versions", changes(&view.versions, look));
     section("Ended otherwise", changes(&view.outcomes, look));
     section("Verdicts that changed", verdicts(&view, look));
-    section("Numbers that differ", numbers(&view, look));
+    for (title, of) in view.headings().into_iter().zip(&view.numbers) {
+        section(title, numbers(of, look));
+    }
     for (at, run) in view.runs.iter().enumerate() {
         section(
             &format!("Only in {run}"),
             view.only[at].iter().map(|name| format!(" {}", visible(name))).collect::<Vec<_>>().join("\n"),
         );
     }
-    if shown < all {
-        text.push(format!("\n{} more numbers differ; --html FILE and --json have all of them.", all - shown));
-    }
-    text.extend([String::new(), paragraph(&view.sentence, look)]);
+    let notes = [
+        (hidden > 0).then(|| format!("{hidden} more numbers differ; --html FILE and --json have all of them.")),
+        view.numbers.iter().flatten().any(|number| number.limited).then(|| LIMITED.to_owned()),
+        view.without.clone(),
+        Some(view.sentence.clone()),
+    ];
+    text.extend(notes.into_iter().flatten().flat_map(|note| [String::new(), paragraph(&note, look)]));
     text.join("\n") + "\n"
 }
 
-/// Takes out what a terminal doesn't show; says how many are left.
-fn shown(view: &mut View) -> usize {
-    let counted = |name: &str| metric::find(name).is_some_and(|metric| !matches!(metric.unit, "ms" | "µs" | "B"));
+/// Takes out what a terminal doesn't show, where no claim is about it; says how many that were.
+fn hide(numbers: &mut Vec<NumberView>) -> usize {
+    let all = numbers.len();
     let mut of = String::new();
-    view.numbers.retain_mut(|number| {
+    numbers.retain_mut(|number| {
         if !number.of.is_empty() {
             of.clone_from(&number.of);
         }
-        let stays = counted(&number.metric) || table::USUAL.contains(&number.metric.as_str());
+        let stays = number.counted || table::USUAL.contains(&number.metric.as_str());
         // The first that stays carries the name of its combination.
         if stays {
             number.of = std::mem::take(&mut of);
         }
         stays
     });
-    view.numbers.len()
+    all - numbers.len()
 }
 
 fn changes(changes: &[Change], look: Look) -> String {
@@ -84,11 +88,11 @@ fn verdicts(view: &View, look: Look) -> String {
 }
 
 /// A heading per combination, and columns that are as wide below each of them.
-fn numbers(view: &View, look: Look) -> String {
-    if view.numbers.is_empty() {
+fn numbers(numbers: &[NumberView], look: Look) -> String {
+    if numbers.is_empty() {
         return String::new();
     }
-    let widths = widths(view, look);
+    let widths = widths(numbers, look);
     let cells = |[a, b, c, d, e]: [Cell; 5]| {
         let mut grid = look.grid(NOTHING);
         grid.add_row([a, b, c, d, e]);
@@ -101,7 +105,7 @@ fn numbers(view: &View, look: Look) -> String {
         trimmed(&grid)
     };
     let mut text = vec![cells(["", "first", "second", "difference", ""].map(cell))];
-    for number in &view.numbers {
+    for number in numbers {
         if !number.of.is_empty() {
             text.extend([String::new(), format!(" {}", look.bold(&number.of))]);
         }
@@ -116,13 +120,10 @@ fn numbers(view: &View, look: Look) -> String {
             intervals,
         ]));
     }
-    if view.numbers.iter().any(|number| number.limited) {
-        text.extend([String::new(), LIMITED.to_owned()]);
-    }
     text.join("\n")
 }
 
-const LIMITED: &str = " † decides nothing: it says more about the machine than about the subject";
+const LIMITED: &str = "† decides nothing: it says more about the machine than about the subject";
 /// The blanks on both sides of a cell.
 const PADDING: usize = 2;
 /// How far columns are narrowed where the terminal is narrow: the intervals' words first, then values and difference.
@@ -130,12 +131,11 @@ const NARROW: usize = 19;
 const LEAST: usize = 14;
 
 /// How wide the columns of numbers are, their blanks included.
-fn widths(view: &View, look: Look) -> [u16; 5] {
+fn widths(numbers: &[NumberView], look: Look) -> [u16; 5] {
     let longest = |text: &dyn Fn(&NumberView) -> &str| {
-        view.numbers.iter().map(|number| text(number).chars().count()).max().unwrap_or(0).max(10) + PADDING
+        numbers.iter().map(|number| text(number).chars().count()).max().unwrap_or(0).max(10) + PADDING
     };
-    let value =
-        |at: usize| view.numbers.iter().map(|n| n.values[at].text().chars().count()).max().unwrap_or(0) + PADDING;
+    let value = |at: usize| numbers.iter().map(|n| n.values[at].text().chars().count()).max().unwrap_or(0) + PADDING;
     let mut widths = [
         longest(&|number| &number.metric),
         value(0),

@@ -44,7 +44,7 @@ const EXPECTED: [&str; 9] = [
     "157.0.1",
     "refuted",
     "+2 (+33 %)",
-    "no interval: one repeat each",
+    "Where no interval is given, there is none: one repeat each.",
     "WebKitGTK (libsoup; not Safari) sse/h1",
     "Of 9 combinations in both",
 ];
@@ -57,6 +57,7 @@ fn the_terminal_says_first_what_was_asked_for_otherwise_and_overruns_no_line() {
             assert!(text.contains(expected), "{expected} is missing:\n{text}");
         }
         assert!(text.find("Asked for otherwise") < text.find("Numbers that differ"));
+        assert_eq!(text.matches("no interval").count(), 2, "once for all, and in the sentence:\n{text}");
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= usize::from(width), "{widest} in {width}:\n{text}");
         assert!(!text.contains('\u{1b}'));

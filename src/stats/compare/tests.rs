@@ -42,7 +42,7 @@ fn a_number_that_changed_is_told_with_its_difference_and_so_is_the_verdict_on_it
     let comparison = compared(&run(&rigs(6, 100)), &run(&rigs(8, 100)));
     let change = comparison.numbers.iter().find(|change| change.metric == "open-streams").unwrap();
     assert_eq!(change.difference, Some(2.0));
-    assert_eq!(change.intervals.words(), "no interval: one repeat each");
+    assert_eq!(change.intervals, Intervals::OneRepeatEach);
     assert!(comparison.numbers.iter().all(|change| change.levels["protocol"] == "sse/h1"), "the others stand");
     let verdicts: Vec<_> =
         comparison.verdicts.iter().map(|change| (change.client.as_deref(), change.verdicts)).collect();
@@ -146,4 +146,15 @@ fn what_is_only_known_to_be_above_something_has_no_difference() {
     let comparison = compared(&waiting(1000), &run(&[answered]));
     let change = comparison.numbers.iter().find(|change| change.metric == "blocked-request").unwrap();
     assert_eq!((change.difference, change.intervals), (None, Intervals::OneRepeatEach));
+}
+
+#[test]
+fn what_a_claim_is_about_comes_first_and_then_what_changed_most() {
+    let comparison = compared(&run(&rigs(6, 100)), &run(&rigs(8, 40)));
+    let first = &comparison.numbers[0];
+    assert_eq!((first.metric.as_str(), first.claimed), ("open-streams", true));
+    assert_eq!(first.levels["protocol"], "sse/h1", "the claim is about HTTP/1.1, though more changed over HTTP/2");
+    let rest: Vec<&NumberChange> = comparison.numbers.iter().skip(1).collect();
+    assert!(rest.len() > 2 && rest.iter().all(|change| !change.claimed));
+    assert!(rest.windows(2).all(|pair| pair[0].size() >= pair[1].size()), "{rest:?}");
 }

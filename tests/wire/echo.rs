@@ -13,10 +13,15 @@ use transport_lab::certs::Certs;
 use transport_lab::trial::{Alpn, Dialect, Dialects, ServerFact};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
-use transport_lab::wire::{Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls};
+use transport_lab::wire::{
+    BODY_TIMEOUT, Exchange, Handler, ResetKey, ResponseBody, Session, Sink, Traffic, Tunnel, tls,
+};
 
 /// How long anything that must happen is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is answered a second after a request's content had to be at its end.
+pub(crate) const LATE: &str = "/late";
 
 /// Waits for what must happen.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -146,7 +151,13 @@ struct Back(Arc<watch::Sender<Seen>>);
 
 impl Handler for Back {
     fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
-        std::future::ready(self.respond(exchange))
+        let back = self.clone();
+        async move {
+            if exchange.head().uri.path() == LATE {
+                tokio::time::sleep(BODY_TIMEOUT + Duration::from_secs(1)).await;
+            }
+            back.respond(exchange)
+        }
     }
 }
 

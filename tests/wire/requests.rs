@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use transport_lab::wire::BODY_TIMEOUT;
 
 use crate::bytes::{DATA, HEADERS, Raw, frame, headers, reset, stopped};
-use crate::echo::{Echo, soon};
+use crate::echo::{Echo, LATE, soon};
 
 /// Far less than a body is waited for, and long enough for a busy machine.
 const AT_ONCE: Duration = BODY_TIMEOUT.checked_sub(Duration::from_secs(3)).unwrap();
@@ -119,6 +119,19 @@ async fn a_get_is_answered_at_once_whatever_its_content_does() {
     let (mut send, mut recv) = raw.ask(&[&get(&[("content-length", "4")]), &data[..]].concat()).await;
     send.finish().unwrap();
     assert_eq!(reset(&mut recv).await, H3_MESSAGE_ERROR);
+    raw.assert_well().await;
+}
+
+#[tokio::test]
+async fn who_still_sends_when_an_answer_ends_that_took_longer_than_content_may_is_told_at_once() {
+    let echo = Echo::start();
+    let raw = Raw::dial(&echo).await;
+    let get = headers(&[(":method", "GET"), SCHEME, HOST, (":path", LATE)]);
+    let (send, mut recv) = raw.ask(&[&get[..], &frame(DATA, b"abc")].concat()).await;
+    soon("an answer", recv.read_to_end(1000)).await.unwrap();
+    let answered = Instant::now();
+    assert_eq!(stopped(&send).await, Some(H3_NO_ERROR));
+    assert!(answered.elapsed() < AT_ONCE, "{:?} later", answered.elapsed());
     raw.assert_well().await;
 }
 

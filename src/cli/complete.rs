@@ -3,10 +3,11 @@
 //! `source <(COMPLETE=bash transport-lab)` in a shell's start-up file (zsh, fish, elvish, powershell likewise).
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap_complete::engine::CompletionCandidate;
 
+use super::places;
 use crate::client;
 use crate::experiment::builtin;
 use crate::experiment::schema::list_settings;
@@ -32,9 +33,10 @@ pub(super) fn settings() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Runs that are kept in `results`.
+/// Runs that are kept where results are, unless `--out` says otherwise.
 pub(super) fn runs() -> Vec<CompletionCandidate> {
+    let out = std::env::var_os(places::RESULTS).map_or_else(places::results, PathBuf::from);
     let name = |run: KeptRun| run.folder.file_name().map(OsStr::to_owned);
-    let runs = kept::runs(Path::new("results")).into_iter().filter_map(name);
+    let runs = kept::runs(&out).into_iter().filter_map(name);
     [OsString::from("latest")].into_iter().chain(runs).map(CompletionCandidate::new).collect()
 }

@@ -6,9 +6,9 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::complete;
 use super::listing::ListArgs;
 use super::new::NewArgs;
+use super::{complete, places};
 use crate::admission::{Origin, OriginError};
 use crate::experiment::Overrides;
 use crate::trial::rig::Rig;
@@ -124,10 +124,10 @@ pub struct RunArgs {
     #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred", add = ArgValueCandidates::new(complete::experiments))]
     pub experiments: Vec<String>,
     /// Where the results go, a new folder for each run.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
     /// Where the lab's certificates are.
-    #[arg(long, value_name = "DIR", default_value = "certs")]
+    #[arg(long, value_name = "DIR", env = places::CERTS, default_value_os_t = places::certs())]
     pub certs: PathBuf,
     /// Exit with 1 when a claim is refuted.
     #[arg(long)]
@@ -174,13 +174,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N|unset", default_value = "100", value_parser = settable)]
     pub max_concurrent_streams: Settable<u32>,
     /// Where the lab's certificates are.
-    #[arg(long, value_name = "DIR", default_value = "certs")]
+    #[arg(long, value_name = "DIR", env = places::CERTS, default_value_os_t = places::certs())]
     pub certs: PathBuf,
     /// Let pages of this origin read and write; may be given several times.
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub allow_origin: Vec<String>,
     /// Where measurements from the lab page are kept, a new folder for each.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
     /// Let other machines in, by a URL with a token that is printed, as a QR code too.
     #[arg(long)]
@@ -199,7 +199,7 @@ Examples:
   transport-lab certs --host lab.test --host 192.168.1.10")]
 pub struct CertsArgs {
     /// Where the certificates are.
-    #[arg(long, value_name = "DIR", default_value = "certs")]
+    #[arg(long, value_name = "DIR", env = places::CERTS, default_value_os_t = places::certs())]
     pub certs: PathBuf,
     /// A further host or address that the certificate is for; may be given several times.
     #[arg(long, value_name = "NAME")]
@@ -227,17 +227,25 @@ pub struct CheckArgs {
 Examples:
   transport-lab report latest
   transport-lab report latest --csv numbers.csv
+  transport-lab report latest --open
+  transport-lab report --index --open   all runs, with their verdicts
   transport-lab report results/20260131T120000Z-six-vs-hundred")]
 pub struct ReportArgs {
     /// A run's folder, its name below --out, or `latest`.
-    #[arg(value_name = "RUN|latest", add = ArgValueCandidates::new(complete::runs))]
-    pub run: String,
+    #[arg(value_name = "RUN|latest", required_unless_present = "index", add = ArgValueCandidates::new(complete::runs))]
+    pub run: Option<String>,
     /// Where the results are.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
     /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "run")]
     pub csv: Option<PathBuf>,
+    /// Write a page of all runs below --out, with their verdicts and what changed since the run before.
+    #[arg(long)]
+    pub index: bool,
+    /// Open the report, or the page of all runs, in a browser.
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// `compare`.
@@ -255,7 +263,7 @@ pub struct CompareArgs {
     #[arg(value_name = "RUN|latest", add = ArgValueCandidates::new(complete::runs))]
     pub second: String,
     /// Where the results are.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
     /// Print the comparison as JSON.
     #[arg(long)]

@@ -13,6 +13,7 @@ mod list;
 mod listing;
 pub mod log;
 mod new;
+mod places;
 mod renewal;
 mod report;
 mod run;
@@ -127,6 +128,9 @@ pub enum CliError {
     /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
     Page { path: std::path::PathBuf, source: io::Error },
+    /// A page that was to be looked at.
+    #[error("could not open {}: open it in a browser by hand", path.display())]
+    Open { path: std::path::PathBuf, source: io::Error },
     #[error(transparent)]
     Server(#[from] ChildError),
     #[error(transparent)]

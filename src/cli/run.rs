@@ -39,7 +39,8 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
         return Err(CliError::Experiments(errors));
     }
     let interrupt = signals::interrupt();
-    let (mut exit, mut kept) = (Exit::Good, Vec::new());
+    let (mut exit, mut kept, mut summaries) = (Exit::Good, Vec::new(), Vec::new());
+    let several = experiments.len() > 1;
     if let Some(path) = &args.csv {
         // Where it can't be written is better known before than after; what is there stays until there is something new.
         let opened = File::options().append(true).create(true).open(path);
@@ -79,9 +80,15 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
             return Ok(Exit::Interrupted);
         }
         exit = exit.max(judged(&results, args.strict));
+        if several && !args.json {
+            summaries.push(results.summary.clone());
+        }
         if args.csv.is_some() {
             kept.push(results);
         }
+    }
+    if !summaries.is_empty() {
+        wanted(write!(out, "\n{}", report::overview(&summaries, look())).map_err(CliError::from))?;
     }
     Ok(exit)
 }
@@ -133,8 +140,11 @@ fn judged(results: &Results, strict: bool) -> Exit {
 /// Progress: a bar with the time left on a terminal, a line per trial elsewhere.
 struct Bar {
     shown: ProgressBar,
+    experiment: String,
     of: usize,
     done: usize,
+    /// How the last trial ended.
+    last: Option<Outcome>,
     begun: Instant,
     /// What all trials are expected to take, by the plan.
     expected: Duration,
@@ -144,13 +154,23 @@ struct Bar {
 impl Bar {
     fn new(plan: &Plan, interrupt: watch::Receiver<bool>) -> Self {
         let bar = ProgressBar::new(plan.trials.len() as u64);
-        let style = "{spinner} {bar:24} {pos}/{len}  {msg}";
+        let style = "{spinner} {prefix} {bar:18} {pos}/{len} {elapsed}  {msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
+        bar.set_prefix(visible(&plan.experiment).into_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         let expected = plan::expected_time(plan).duration();
-        let mut this = Self { shown: bar, of: plan.trials.len(), done: 0, begun: Instant::now(), expected, interrupt };
+        let mut this = Self {
+            shown: bar,
+            experiment: plan.experiment.clone(),
+            of: plan.trials.len(),
+            done: 0,
+            begun: Instant::now(),
+            expected,
+            last: None,
+            interrupt,
+        };
         let trials = if this.of == 1 { "trial" } else { "trials" };
         this.notice(&format!(
             "{}: {} {trials}, about {} s. Ctrl-C ends early and reports what was finished.",
@@ -190,20 +210,31 @@ impl Progress for Bar {
     }
 
     fn begin(&mut self, planned: &PlannedTrial) {
-        let left = self.left().as_secs();
-        self.shown.set_message(format!("{}  ({left} s left)", visible(&name(planned))));
+        let last = self.last.map(|outcome| format!(", the last {}", outcome.word())).unwrap_or_default();
+        self.shown.set_message(format!("{}  (about {} left{last})", visible(&name(planned)), clock(self.left())));
     }
 
     fn end(&mut self, planned: &PlannedTrial, outcome: Outcome, reason: Option<&str>) {
         self.done += 1;
+        self.last = Some(outcome);
         self.shown.inc(1);
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         if self.shown.is_hidden() {
             let (done, of, name) = (self.done, self.of, name(planned));
-            self.notice(&format!("[{done}/{of}] {name}: {}{reason}", outcome.word()));
+            let [spent, left] = [self.begun.elapsed(), self.left()].map(clock);
+            let times = if done < of { format!("  ({spent}, about {left} left)") } else { format!("  ({spent})") };
+            self.notice(&format!("{} [{done}/{of}] {name}: {}{reason}{times}", self.experiment, outcome.word()));
         } else if outcome != Outcome::Completed && !*self.interrupt.borrow() {
             self.notice(&format!("{}: {}{reason}", name(planned), outcome.word()));
         }
+    }
+}
+
+/// `9 s`, `12 min 5 s`.
+fn clock(time: Duration) -> String {
+    match (time.as_secs() / 60, time.as_secs() % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
     }
 }
 

@@ -12,8 +12,8 @@ use super::{CliError, Exit, ServeArgs, expose, signals};
 use crate::admission::Token;
 use crate::certs::{Certs, base64};
 use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
-use crate::run::loopback;
 use crate::run::measurement::{FactRouter, MAX_MEASUREMENTS, MeasurementService};
+use crate::run::{loopback, served_index};
 use crate::server::{Options, Server};
 use crate::text::visible;
 use crate::transport::Configuration;
@@ -30,8 +30,8 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     for notice in notices {
         writeln!(out, "{}", visible(&notice))?;
     }
-    let (certs, names) = (Arc::new(certs), hosts.clone());
     descriptors::raise_descriptors();
+    let (certs, names) = (Arc::new(certs), hosts.clone());
     let ledger = watch::Sender::new(Ledger::default());
     let router = Arc::new(FactRouter::default());
     let sink = {
@@ -61,9 +61,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
     }
     server.listen_both(base + 5).await.map_err(at(base))?;
-    for host in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(hosts.iter().map(String::as_str)) {
-        server.allow_origin(&format!("https://{host}:{base}"));
-    }
+    allow_lab_page(&server, &hosts, base);
     let (requests, visitors) = mpsc::channel(MAX_MEASUREMENTS);
     let current = Arc::new(ArcSwap::new(Arc::clone(&certs)));
     let showing = server.showing()?;
@@ -74,6 +72,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         token: token.clone(),
         permitted: certs.permitted(),
         runs: args.out.clone(),
+        index: served_index,
         requests,
     };
     let control = Control::start(ControlConfig {
@@ -125,6 +124,13 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         control.stop().await;
     }
     Ok(Exit::Good)
+}
+
+/// Lets the lab's own pages in, by whatever name they were called.
+fn allow_lab_page(server: &Server, hosts: &[String], base: u16) {
+    for host in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(hosts.iter().map(String::as_str)) {
+        server.allow_origin(&format!("https://{host}:{base}"));
+    }
 }
 
 /// What Chromium's list of public keys takes.

@@ -1,6 +1,6 @@
 //! The lab page: measure the browser that shows it, what is open right now, where the data ports are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use askama::Template;
@@ -34,6 +34,8 @@ pub struct Serving {
     pub permitted: Vec<String>,
     /// Where runs are kept.
     pub runs: PathBuf,
+    /// Writes the page that lists what is kept there; `None` where it can't.
+    pub index: fn(&Path) -> Option<String>,
     /// Takes what visitors want to measure.
     pub requests: mpsc::Sender<MeasurementRequest>,
 }
@@ -56,21 +58,44 @@ struct LabPage {
     /// What the page asks for measurements with.
     key: String,
     most: u32,
-    choices: Vec<Choice>,
+    grid: Grid,
     permitted: Vec<String>,
     ca: String,
     rows: Vec<Row>,
     counts: Vec<Count>,
 }
 
+/// What can be measured: a row for each transport, a column for each port.
+#[derive(Default)]
+struct Grid {
+    heads: Vec<Head>,
+    rows: Vec<GridRow>,
+}
+
+/// A port that something can be measured at.
+struct Head {
+    /// `HTTP/3 by Alt-Svc`.
+    title: String,
+    port: u16,
+    /// Who gets there; may be empty.
+    note: &'static str,
+}
+
+struct GridRow {
+    title: &'static str,
+    /// As [`Grid::heads`]; `None` where the transport isn't on that port.
+    cells: Vec<Option<Choice>>,
+}
+
 /// A protocol to measure, and where.
 struct Choice {
+    /// `sse/h1`.
     protocol: String,
-    title: String,
+    /// `h1`.
+    label: &'static str,
     port: u16,
     /// Whether the browser has to follow `Alt-Svc` to get there.
     alt_svc: bool,
-    note: &'static str,
 }
 
 /// One data port as the page shows it.
@@ -107,7 +132,7 @@ pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Error
         exposed: serving.is_some_and(|serving| serving.token.is_some()),
         key: shared.key.text().to_owned(),
         most: MAX_MEASURED,
-        choices: serving.map(|serving| serving.ports.iter().flat_map(choices).collect()).unwrap_or_default(),
+        grid: serving.map(|serving| grid(&serving.ports)).unwrap_or_default(),
         permitted: serving.map(|serving| serving.permitted.clone()).unwrap_or_default(),
         ca: serving.map(ca_as_typed).unwrap_or_default(),
         rows: serving.map(|serving| serving.ports.iter().map(row).collect()).unwrap_or_default(),
@@ -138,25 +163,32 @@ pub(super) async fn ca(State(shared): State<Shared>) -> Result<Response, ErrorRe
     Ok((headers, pem).into_response())
 }
 
-/// What can be measured at a port: every transport on what it speaks; where that is several, on what it offers by
+/// What can be measured: at each port every transport on what it speaks; where that is several, on what it offers by
 /// `Alt-Svc`, as the rest has ports of its own.
-fn choices(port: &DataPort) -> Vec<Choice> {
-    let Some(&alpn) = port.alpns.last() else { return Vec::new() };
-    let alt_svc = port.alpns.len() > 1;
-    let note = match (alpn, alt_svc) {
-        (Alpn::H3, false) => "only for a browser that was put on HTTP/3 for this port, see below",
-        (Alpn::H3, true) => "for a browser that follows the offer from HTTP/2",
-        _ => "",
+fn grid(ports: &[DataPort]) -> Grid {
+    let pages = |row: &transport::Transport, alpn: Alpn| row.alpns.contains(&alpn) && (row.page)(alpn).is_ok();
+    let measured: Vec<(Alpn, bool, u16)> = ports
+        .iter()
+        .filter_map(|port| Some((*port.alpns.last()?, port.alpns.len() > 1, port.port)))
+        .filter(|(alpn, ..)| transport::ALL.iter().any(|row| pages(row, *alpn)))
+        .collect();
+    let head = |&(alpn, alt_svc, port): &(Alpn, bool, u16)| {
+        let (title, note) = match (alpn, alt_svc) {
+            (Alpn::H3, false) => ("HTTP/3", "only for a browser that was put on it for this port, see below"),
+            (Alpn::H3, true) => ("HTTP/3 by Alt-Svc", "for a browser that follows the offer from HTTP/2"),
+            _ => (alpn.title(), ""),
+        };
+        Head { title: title.to_owned(), port, note }
     };
-    let on = transport::ALL.iter().filter(|row| row.alpns.contains(&alpn) && (row.page)(alpn).is_ok());
-    on.map(|transport| Choice {
-        protocol: format!("{}/{alpn}", transport.name),
-        title: format!("{} over {}", transport.title, alpn.title()),
-        port: port.port,
-        alt_svc,
-        note,
-    })
-    .collect()
+    let row = |transport: &&'static transport::Transport| {
+        let cell = |&(alpn, alt_svc, port): &(Alpn, bool, u16)| {
+            let protocol = format!("{}/{alpn}", transport.name);
+            pages(transport, alpn).then(|| Choice { protocol, label: alpn.name(), port, alt_svc })
+        };
+        GridRow { title: transport.title, cells: measured.iter().map(cell).collect() }
+    };
+    let rows = transport::ALL.iter().map(row).filter(|row| row.cells.iter().any(Option::is_some));
+    Grid { heads: measured.iter().map(head).collect(), rows: rows.collect() }
 }
 
 fn row(port: &DataPort) -> Row {

@@ -1,17 +1,20 @@
 //! The answer in a sentence or two, from the groups.
 
 use super::Title;
-use super::table::{client, protocol, protocol_title};
+use super::table::{client, protocol};
 use crate::stats::claim::{Reference, short};
 use crate::stats::{Group, Summary};
-use crate::trial::Plan;
 use crate::trial::fact::Outcome;
+use crate::trial::{Plan, Protocol};
 
 /// The value that the run is about: what its first claim compares, or how many streams were open.
 pub(super) fn subject(plan: &Plan) -> Option<Reference> {
     let claimed = plan.claims.iter().find_map(|claim| Reference::parse(&claim.metric).ok());
     claimed.or_else(|| Reference::parse("open-streams").ok())
 }
+
+/// Of how many values a sentence says each; of more it says the least and the most.
+const MOST_VALUES: usize = 4;
 
 /// What each client did over each protocol; clients that did the same share a sentence.
 pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String {
@@ -40,7 +43,7 @@ pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String
 
 /// The rest of a sentence about one client: `held 6 over HTTP/1.1 and 100 over HTTP/2; HTTP/3 is unsupported`.
 fn did(plan: &Plan, groups: &[&Group], reference: Reference) -> String {
-    let mut values: Vec<(String, Vec<String>)> = Vec::new();
+    let mut values: Vec<(Value, Vec<String>)> = Vec::new();
     let mut others: Vec<(&str, Vec<String>)> = Vec::new();
     let mut protocols: Vec<String> = Vec::new();
     for group in groups {
@@ -48,19 +51,18 @@ fn did(plan: &Plan, groups: &[&Group], reference: Reference) -> String {
             protocols.push(protocol(group));
         }
     }
+    let all = protocols.len();
     for name in protocols {
         let here: Vec<&&Group> = groups.iter().filter(|group| protocol(group) == name).collect();
-        let over = protocol_title(plan, &name);
+        let over = over(plan, &name);
         match value(&here, reference) {
             Some(value) => push(&mut values, value, over),
             None => push(&mut others, without(&here), over),
         }
     }
-    let values: Vec<String> = values.iter().map(|(value, over)| format!("{value} over {}", listed(over))).collect();
     let mut parts = Vec::new();
-    if !values.is_empty() {
-        parts.push(reference.metric.phrase.replace("{}", &listed(&values)));
-    }
+    let listed = |over: &[String]| listed_of(over, all);
+    parts.extend(said(reference.metric.phrase, &values, all));
     let many = |over: &[String]| over.len() > 1;
     parts.extend(others.iter().map(|(what, over)| match *what {
         "unsupported" if values.is_empty() => format!("did not take part over {}", listed(over)),
@@ -71,6 +73,44 @@ fn did(plan: &Plan, groups: &[&Group], reference: Reference) -> String {
     parts.join("; ")
 }
 
+/// `held 6 over HTTP/1.1 and 100 over HTTP/2`: the first value within the phrase, those after it for themselves.
+fn said(phrase: &str, values: &[(Value, Vec<String>)], all: usize) -> Option<String> {
+    let listed = |over: &[String]| listed_of(over, all);
+    let told = |(value, over): &(Value, Vec<String>)| format!("{} over {}", value.text, listed(over));
+    let first = |text: &str, over: &[String]| format!("{} over {}", phrase.replace("{}", text), listed(over));
+    if values.len() > MOST_VALUES {
+        let least = values.iter().min_by(|a, b| a.0.ends[0].total_cmp(&b.0.ends[0]))?;
+        let most = values.iter().max_by(|a, b| a.0.ends[1].total_cmp(&b.0.ends[1]))?;
+        let least_told = first(&format!("from {}", least.0.text), &least.1);
+        return Some(format!("{least_told} to {}; the table has all {all} protocols", told(most)));
+    }
+    let ((value, over), rest) = values.split_first()?;
+    let parts: Vec<String> = std::iter::once(first(&value.text, over)).chain(rest.iter().map(told)).collect();
+    Some(self::listed(&parts))
+}
+
+/// Protocols by name, where they aren't all of many.
+fn listed_of(over: &[String], all: usize) -> String {
+    if over.len() == all && all > MOST_VALUES { format!("all {all} protocols") } else { listed(over) }
+}
+
+/// What a protocol is called after "over": its HTTP version where all trials have one transport, else its name.
+fn over(plan: &Plan, name: &str) -> String {
+    let mut transports = plan.trials.iter().map(|trial| trial.settings.protocol.transport.as_str());
+    let first = transports.next();
+    match name.parse::<Protocol>() {
+        Ok(protocol) if transports.all(|other| Some(other) == first) => protocol.alpn.title().to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// A number in words, and between which two it lies.
+#[derive(Debug, PartialEq)]
+struct Value {
+    text: String,
+    ends: [f64; 2],
+}
+
 fn push<K: PartialEq>(to: &mut Vec<(K, Vec<String>)>, key: K, over: String) {
     match to.iter_mut().find(|(other, _)| *other == key) {
         Some((_, all)) => all.push(over),
@@ -79,7 +119,7 @@ fn push<K: PartialEq>(to: &mut Vec<(K, Vec<String>)>, key: K, over: String) {
 }
 
 /// One number, or the ends of several.
-fn value(groups: &[&&Group], reference: Reference) -> Option<String> {
+fn value(groups: &[&&Group], reference: Reference) -> Option<Value> {
     let values = groups.iter().filter_map(|group| group.metrics.get(reference.metric.name));
     let mut texts: Vec<(f64, String)> = values
         .filter(|value| value.entry.n > 0 || value.entry.above.is_some())
@@ -95,8 +135,8 @@ fn value(groups: &[&&Group], reference: Reference) -> Option<String> {
     texts.dedup_by(|a, b| a.1 == b.1);
     match texts.as_slice() {
         [] => None,
-        [(_, one)] => Some(one.clone()),
-        [(_, low), .., (_, high)] => Some(format!("{low} to {high}")),
+        [(only, one)] => Some(Value { text: one.clone(), ends: [*only; 2] }),
+        [(least, low), .., (most, high)] => Some(Value { text: format!("{low} to {high}"), ends: [*least, *most] }),
     }
 }
 
@@ -131,6 +171,26 @@ mod tests {
         let (plan, observations) = RecordedTrial::plan(&rigs, Vec::new());
         let answer = answer(&plan, &summarise(&plan, &observations), &str::to_owned);
         assert_eq!(answer, "chromium 156.0 held 4 to 6 over HTTP/1.1.");
+    }
+
+    #[test]
+    fn what_follows_the_number_in_a_phrase_comes_before_the_protocol() {
+        let value = |number: f64| Value { text: crate::stats::number::plain(number), ends: [number; 2] };
+        let of = |numbers: &[f64]| {
+            let values =
+                numbers.iter().zip(1..).map(|(&n, at)| (value(n), vec![format!("p/h{at}")])).collect::<Vec<_>>();
+            said("lost {} events", &values, numbers.len()).unwrap_or_default()
+        };
+        assert_eq!(of(&[0.0]), "lost 0 events over p/h1");
+        assert_eq!(of(&[0.0, 3.0, 4.0]), "lost 0 events over p/h1, 3 over p/h2 and 4 over p/h3");
+        let many = "lost from 1 events over p/h5 to 9 over p/h2; the table has all 5 protocols";
+        assert_eq!(of(&[2.0, 9.0, 4.0, 3.0, 1.0]), many);
+        assert_eq!(said("lost {} events", &[], 0), None);
+        let everywhere: Vec<String> = (1..=5).map(|at| format!("p/h{at}")).collect();
+        assert_eq!(
+            said("lost {} events", &[(value(0.0), everywhere)], 5).as_deref(),
+            Some("lost 0 events over all 5 protocols")
+        );
     }
 
     #[test]

@@ -6,8 +6,9 @@ use super::answer::answer;
 use super::calibration::CalibrationView;
 use super::fewer::fewer;
 use super::lanes::{Drawings, drawings};
-use super::picture::{Picture, Shape, picture};
+use super::picture::{Percentiles, Picture, Ratios, Shape, drawn_ratios, percentiles, picture};
 use super::table::{Column, Row, Table, factors, plain};
+use super::timelines::{Timelines, timelines};
 use super::{Contents, Format, ReportError, Title};
 use crate::stats::claim::short;
 use crate::stats::{ClaimResult, TrialResult, Verdict};
@@ -32,10 +33,13 @@ struct Page<'a> {
     repeats: u32,
     /// The same for a desk and for a phone; the style shows one of them.
     pictures: Option<(Picture, Picture)>,
+    percentiles: Option<(Percentiles, Percentiles)>,
+    ratios: Option<(Ratios, Ratios)>,
     table: Table,
     claims: Vec<ClaimView<'a>>,
     /// What is said of the claims that are about trials which this run doesn't have.
     elsewhere: Vec<&'a str>,
+    timelines: Timelines,
     lanes: Drawings,
     trials: Vec<TrialView>,
     calibration: Option<CalibrationView>,
@@ -44,6 +48,8 @@ struct Page<'a> {
 
 /// A claim and what became of it.
 struct ClaimView<'a> {
+    /// Its place in the file, from 1, by which pictures name it.
+    number: usize,
     says: &'a str,
     /// `confirmed`; also the class that colours it.
     verdict: &'static str,
@@ -83,7 +89,8 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         *tally.entry(trial.outcome).or_insert(0_u32) += 1;
     }
     let (elsewhere, claims): (Vec<_>, Vec<_>) =
-        plan.claims.iter().zip(&summary.claims).partition(|(_, result)| result.is_about_nothing_here());
+        (1..).zip(plan.claims.iter().zip(&summary.claims)).partition(|(_, (_, result))| result.is_about_nothing_here());
+    let both = [Shape::WIDE, Shape::NARROW];
     let page = Page {
         experiment: &plan.experiment,
         question: &plan.question,
@@ -92,16 +99,24 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         tally: tally.into_iter().map(|(outcome, trials)| (trials, outcome.word())).collect(),
         seed: plan.seed,
         repeats: plan.repeats,
-        pictures: picture(plan, summary, title, Shape::WIDE).zip(picture(plan, summary, title, Shape::NARROW)),
+        pictures: pair(both.map(|shape| picture(plan, summary, title, shape))),
+        percentiles: pair(both.map(|shape| percentiles(plan, summary, title, shape))),
+        ratios: pair(both.map(|shape| drawn_ratios(plan, summary, title, shape))),
         table: Table::new(plan, summary, title, 8),
-        claims: claims.into_iter().map(|(claim, result)| claim_view(claim, result, title)).collect(),
-        elsewhere: elsewhere.into_iter().map(|(claim, _)| claim.says.as_str()).collect(),
+        claims: claims.into_iter().map(|(number, (claim, result))| claim_view(number, claim, result, title)).collect(),
+        elsewhere: elsewhere.into_iter().map(|(_, (claim, _))| claim.says.as_str()).collect(),
         trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
+        timelines: timelines(lanes, &factors(plan, summary), title),
         lanes: drawings(lanes, &factors(plan, summary), title),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };
     Ok(page.render()?)
+}
+
+/// Both or none.
+fn pair<T>([wide, narrow]: [Option<T>; 2]) -> Option<(T, T)> {
+    wide.zip(narrow)
 }
 
 impl Page<'_> {
@@ -119,7 +134,7 @@ impl Page<'_> {
     }
 }
 
-fn claim_view<'a>(claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> ClaimView<'a> {
+fn claim_view<'a>(number: usize, claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> ClaimView<'a> {
     let (verdict, sign) = marks(Some(result.verdict));
     let clients = result.per_client.iter().map(|(client, of)| {
         let (verdict, sign) = marks(of.verdict);
@@ -127,6 +142,7 @@ fn claim_view<'a>(claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> C
         ClientView { name: format!("{}{version}", title(client)), verdict, sign, evidence: of.evidence.clone() }
     });
     ClaimView {
+        number,
         says: &claim.says,
         verdict,
         sign,
@@ -140,9 +156,7 @@ fn claim_view<'a>(claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> C
 
 fn marks(verdict: Option<Verdict>) -> (&'static str, &'static str) {
     match verdict {
-        Some(Verdict::Confirmed) => ("confirmed", "✓"),
-        Some(Verdict::Refuted) => ("refuted", "✗"),
-        Some(Verdict::Inconclusive) => ("inconclusive", "?"),
+        Some(verdict) => (verdict.word(), verdict.sign()),
         None => ("absent", "–"),
     }
 }

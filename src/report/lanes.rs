@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::Title;
-use super::table::plain;
+use super::table::{level_phrase, plain};
 use crate::stats::TrialLanes;
 use crate::stats::claim::short;
 use crate::stats::lanes::{ConnectionLane, LaneStream};
@@ -16,8 +16,9 @@ const MOST_DRAWINGS: usize = 48;
 const MOST_LANES: usize = 16;
 /// How many streams of one connection are; more would be no picture, only ink.
 const MOST_STREAMS: usize = 128;
-/// How many kinds have a colour of their own.
-const COLOURS: usize = 4;
+/// How many colours there are. Where there are more kinds, those that have none to themselves share the last, and the
+/// legend says so once.
+const COLOURS: usize = 8;
 
 /// The drawing's width, and where its time begins and ends.
 const WIDTH: f64 = 360.0;
@@ -104,7 +105,10 @@ fn drawing(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Drawing {
         y += row.height + GAP;
         rows.push(row);
     }
-    let legend = of.kinds.iter().enumerate().map(|(at, name)| Key { colour: colour(Some(at)), name: name.clone() });
+    let own = if of.kinds.len() > COLOURS { COLOURS - 1 } else { COLOURS };
+    let legend = of.kinds.iter().take(own).enumerate().map(|(colour, name)| Key { colour, name: name.clone() });
+    let others = of.kinds.len().saturating_sub(own);
+    let others = (others > 0).then(|| Key { colour: own, name: format!("{others} others") });
     Drawing {
         name: name(of, factors, title),
         words: words(of),
@@ -114,7 +118,7 @@ fn drawing(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Drawing {
         left: LEFT,
         right: RIGHT,
         rows,
-        legend: legend.collect(),
+        legend: legend.chain(others).collect(),
         axis: y,
         end: format!("T, {}", seconds(of.end)),
         more: more(of),
@@ -158,22 +162,21 @@ fn colour(kind: Option<usize>) -> usize {
 }
 
 /// Two digits are enough for a screen and half the page.
-fn tenth(length: f64) -> f64 {
+pub(super) fn tenth(length: f64) -> f64 {
     (length * 10.0).round() / 10.0
 }
 
 /// `3 s`, `0.60 s`.
-fn seconds(ms: f64) -> String {
+pub(super) fn seconds(ms: f64) -> String {
     if ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1000.0) }
 }
 
-/// `Chromium 156.0 · sse/h2 · server.max-concurrent-streams 50`.
-fn name(of: &TrialLanes, factors: &[String], title: Title<'_>) -> String {
+/// `Chromium 156.0 · sse/h2 · max concurrent streams 50`.
+pub(super) fn name(of: &TrialLanes, factors: &[String], title: Title<'_>) -> String {
     let level = |factor: &str| of.levels.get(factor).map(plain).unwrap_or_default();
     let version = of.client_version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
-    let others = factors.iter().filter(|factor| of.levels.get(*factor).is_some_and(|level| !level.is_null()));
+    let others = factors.iter().filter_map(|factor| level_phrase(factor, of.levels.get(factor)?, factors));
     let who = format!("{}{version}", title(&level("client")));
-    let others = others.map(|factor| format!("{factor} {}", level(factor)));
     [who, level("protocol")].into_iter().chain(others).collect::<Vec<_>>().join(" · ")
 }
 
@@ -280,6 +283,18 @@ mod tests {
             assert_eq!(drawing.more.as_deref(), Some(expected));
             let ink: usize = drawing.rows.iter().flat_map(|row| &row.paths).map(|path| path.lines.len()).sum();
             assert!(drawing.height < 300.0 && ink < 4000, "{} high, {ink} bytes", drawing.height);
+        }
+    }
+
+    #[test]
+    fn no_two_keys_of_a_legend_have_one_colour() {
+        for (pages, expected) in [(3, "page 3"), (8, "page 8"), (12, "5 others")] {
+            let kinds = (1..=pages).map(|page| format!("page {page}")).collect();
+            let lanes = TrialLanes { end: 1.0, kinds, ..TrialLanes::default() };
+            let legend = drawing(&lanes, &[], &str::to_owned).legend;
+            let colours: std::collections::BTreeSet<usize> = legend.iter().map(|key| key.colour).collect();
+            assert_eq!(colours.len(), legend.len(), "{legend:?}");
+            assert_eq!(legend.last().map(|key| key.name.as_str()), Some(expected));
         }
     }
 

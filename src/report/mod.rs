@@ -11,17 +11,22 @@ mod csv;
 mod fewer;
 mod format;
 mod html;
+mod index;
 mod lanes;
 mod machine;
+mod overview;
 mod picture;
 mod table;
 mod terminal;
+mod timelines;
 
 pub use calibration::calibrated;
 pub use compare::{compare_html, compare_terminal};
 pub use format::{CSV, Contents, FORMATS, Format, JSON, TERMINAL, json};
 pub use html::FORMAT as HTML;
+pub use index::{IndexedRun, RunFindings, index};
 pub use machine::Machine;
+pub use overview::overview;
 pub use terminal::Look;
 
 /// What can go wrong with a report.

@@ -2,13 +2,19 @@
 //! Lengths are in units of the drawing, which is as wide as its [`Shape`] says whatever the screen is.
 
 mod axis;
+mod log;
 mod mark;
+mod percentiles;
+mod ratios;
+
+pub(super) use percentiles::{Percentiles, percentiles};
+pub(super) use ratios::{Ratios, drawn_ratios};
 
 use self::axis::{Scale, Tick};
 use self::mark::Mark;
 use super::Title;
 use super::answer::subject;
-use super::table::{client, factors, outcomes, plain, protocol, protocol_title};
+use super::table::{client, factors, level_phrase, outcomes, protocol, protocol_title};
 use crate::stats::claim::Reference;
 use crate::stats::{Group, GroupEntry, Summary, number};
 use crate::trial::Plan;
@@ -30,6 +36,11 @@ pub(super) struct Shape {
     ticks: f64,
 }
 
+/// How wide a character of a bar's name is, about.
+const CHARACTER: f64 = 6.4;
+/// The same of a number, which is larger and bold.
+const BOLD_CHARACTER: f64 = 7.9;
+
 impl Shape {
     /// For a desk or a sheet of paper.
     pub(super) const WIDE: Self =
@@ -37,6 +48,35 @@ impl Shape {
     /// For a phone.
     pub(super) const NARROW: Self =
         Self { width: 360.0, left: 4.0, right: 308.0, step: 44.0, names_above: true, ticks: 2.0 };
+
+    /// Where an axis ends at whose right these texts stand, and where they begin.
+    fn right_of<'a>(self, texts: impl Iterator<Item = &'a str>) -> [f64; 2] {
+        let longest = texts.map(|text| text.chars().count()).max().unwrap_or(0);
+        let begin = self.width - longest as f64 * BOLD_CHARACTER;
+        [begin - 12.0, begin]
+    }
+
+    /// Where the name of a row stands whose bar begins at `top`.
+    fn name(self, text: String, top: f64) -> RowName {
+        if self.names_above {
+            RowName { text, x: self.left, y: top - 6.0, leftwards: false }
+        } else {
+            RowName { text, x: self.left - 10.0, y: top + THICK / 2.0 + 4.5, leftwards: true }
+        }
+    }
+
+    /// The same with as much room to the bars' left as names of so many characters take, or with the names above the bars
+    /// where that would be more than the bars have.
+    fn for_names_of(self, longest: usize) -> Self {
+        let left = longest as f64 * CHARACTER + 14.0;
+        if self.names_above || left <= self.left {
+            self
+        } else if left < self.right / 2.0 {
+            Self { left, ..self }
+        } else {
+            Self { left: Self::NARROW.left, step: Self::NARROW.step, names_above: true, ..self }
+        }
+    }
 }
 
 /// How thick a bar is.
@@ -78,14 +118,20 @@ pub(super) struct Panel {
     pub(super) marks: Vec<Mark>,
 }
 
+/// A row's name, left of what is drawn or above it.
+#[derive(Debug)]
+pub(super) struct RowName {
+    pub(super) text: String,
+    pub(super) x: f64,
+    pub(super) y: f64,
+    /// Whether it ends at its x.
+    pub(super) leftwards: bool,
+}
+
 /// One combination of levels.
 #[derive(Debug)]
 pub(super) struct Bar {
-    pub(super) label: String,
-    pub(super) label_x: f64,
-    pub(super) label_y: f64,
-    /// Whether the label ends at its x.
-    pub(super) label_leftwards: bool,
+    pub(super) name: RowName,
     pub(super) y: f64,
     pub(super) text_y: f64,
     pub(super) thick: f64,
@@ -119,8 +165,11 @@ pub(super) fn picture(plan: &Plan, summary: &Summary, title: Title<'_>, shape: S
     let shown: Vec<&Group> = summary.groups.iter().take(MOST_BARS).collect();
     let value = |group: &&Group| end(group.metrics.get(reference.metric.name)?, &reference);
     let most = shown.iter().filter_map(value).reduce(f64::max)?;
+    let varying = factors(plan, summary);
+    let longest = shown.iter().map(|group| label(group, &varying, title).chars().count()).max().unwrap_or(0);
+    let shape = shape.for_names_of(longest);
     let scale = Scale::new(shape, mark::room(plan, &reference, most));
-    let drawing = Drawing { plan, summary, title, reference, shape, scale, varying: factors(plan, summary) };
+    let drawing = Drawing { plan, summary, title, reference, shape, scale, varying };
     let mut names: Vec<String> = Vec::new();
     for group in &shown {
         if !names.contains(&protocol(group)) {
@@ -167,9 +216,7 @@ impl Drawing<'_> {
     }
 
     fn bar(&self, group: &Group, y: f64) -> Bar {
-        let Shape { left, names_above, .. } = self.shape;
-        let levels = self.varying.iter().filter_map(|factor| group.levels.get(factor)).map(plain);
-        let label = std::iter::once((self.title)(&client(group))).chain(levels).collect::<Vec<_>>().join(" · ");
+        let left = self.shape.left;
         let value = group.metrics.get(self.reference.metric.name);
         let end = value.and_then(|value| end(value, &self.reference));
         // A bar of nothing is still to be seen.
@@ -181,10 +228,7 @@ impl Drawing<'_> {
             .map(|[low, high]| [low, high, y + THICK / 2.0]);
         let text_y = y + THICK / 2.0 + 4.5;
         Bar {
-            label,
-            label_x: if names_above { left } else { left - 10.0 },
-            label_y: if names_above { y - 6.0 } else { text_y },
-            label_leftwards: !names_above,
+            name: self.shape.name(label(group, &self.varying, self.title), y),
             y,
             text_y,
             thick: THICK,
@@ -200,6 +244,14 @@ impl Drawing<'_> {
     fn text(&self, value: &GroupEntry) -> String {
         value.entry.text_of(if value.entry.n > 0 { self.reference.of(&value.entry) } else { None })
     }
+}
+
+/// The client and what else tells the group from others of its protocol: `Chromium · 2 pages, 1 host`.
+fn label(group: &Group, varying: &[String], title: Title<'_>) -> String {
+    let phrase = |factor: &String| level_phrase(factor, group.levels.get(factor)?, varying);
+    let levels: Vec<String> = varying.iter().filter_map(phrase).collect();
+    let levels = if levels.is_empty() { String::new() } else { format!(" · {}", levels.join(", ")) };
+    format!("{}{levels}", title(&client(group)))
 }
 
 /// Why a bar is missing: `unsupported`, `failed`.
@@ -227,7 +279,7 @@ fn end(value: &GroupEntry, reference: &Reference) -> Option<f64> {
 
 fn description(panels: &[Panel], reference: &Reference) -> String {
     let bars = |panel: &Panel| {
-        panel.bars.iter().map(|bar| format!("{}: {}", bar.label, bar.text)).collect::<Vec<_>>().join(", ")
+        panel.bars.iter().map(|bar| format!("{}: {}", bar.name.text, bar.text)).collect::<Vec<_>>().join(", ")
     };
     let all: Vec<String> = panels.iter().map(|panel| format!("{}: {}", panel.title, bars(panel))).collect();
     format!("Bars of {} by client. {}.", named(reference), all.join(". "))
@@ -247,7 +299,7 @@ mod tests {
             let picture = picture(&plan, &summary, &str::to_owned, shape).unwrap();
             let panel = &picture.panels[0];
             let (browser, native) = (&panel.bars[2], &panel.bars[3]);
-            assert_eq!((browser.label.as_str(), native.label.as_str()), ("webkit", "native"));
+            assert_eq!((browser.name.text.as_str(), native.name.text.as_str()), ("webkit", "native"));
             let line = &panel.marks[0];
             assert!(line.bottom > browser.y + browser.thick && line.bottom < native.y, "{line:?}");
             assert!((line.x - (picture.left + browser.length)).abs() < 0.01, "six is where the bar of six ends");

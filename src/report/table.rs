@@ -52,7 +52,33 @@ pub(super) struct Row {
     /// The gravest outcome of the repeats.
     pub(super) worst: Outcome,
     /// As [`Table::columns`].
-    pub(super) cells: Vec<String>,
+    pub(super) cells: Vec<NumberCell>,
+}
+
+/// A metric of a combination.
+#[derive(Debug)]
+pub(super) struct NumberCell {
+    /// `6`, `< 0.9`, or a dash; with a dagger where it decides nothing.
+    pub(super) value: String,
+    /// `4 to 6`: the least and the most of what was counted, where repeats differ.
+    pub(super) spread: Option<String>,
+    /// `n 3 · 4.1 to 6.8`: how many repeats gave a value, where there are several, and the least and the most of all values.
+    pub(super) range: String,
+}
+
+impl NumberCell {
+    fn none() -> Self {
+        Self { value: "–".to_owned(), spread: None, range: String::new() }
+    }
+
+    /// In one line: `6 (4 to 6)`.
+    pub(super) fn text(&self) -> String {
+        let spread = self.spread.as_ref().map(|spread| format!(" ({spread})")).unwrap_or_default();
+        match self.value.strip_suffix('†') {
+            Some(value) => format!("{value}{spread}†"),
+            None => format!("{}{spread}", self.value),
+        }
+    }
 }
 
 /// What a table shows beside what claims name, where there is room.
@@ -123,6 +149,27 @@ pub(super) fn plain(level: &Value) -> String {
     }
 }
 
+/// A factor's level in words, under the last word of its name: `2 pages`, `1 host`, `interval 250ms`; under all of its name
+/// where that is another's last word too. `None` where the protocol doesn't read it.
+pub(super) fn level_phrase(factor: &str, level: &Value, factors: &[String]) -> Option<String> {
+    let name = short_name(factor, factors);
+    match (level, name.strip_suffix('s')) {
+        (Value::Null, _) => None,
+        (Value::Number(n), Some(one)) if !name.contains(['-', '.']) => {
+            Some(if n.as_u64() == Some(1) { format!("1 {one}") } else { format!("{n} {name}") })
+        }
+        (level, _) => Some(format!("{} {}", name.replace('-', " "), plain(level))),
+    }
+}
+
+/// The last word of a factor's dotted name, or all of it where that is another's last word too.
+pub(super) fn short_name<'a>(factor: &'a str, factors: &[String]) -> &'a str {
+    fn last(factor: &str) -> &str {
+        factor.rsplit('.').next().unwrap_or(factor)
+    }
+    if factors.iter().filter(|other| last(other) == last(factor)).count() > 1 { factor } else { last(factor) }
+}
+
 /// Factors beside client and protocol that have several levels.
 pub(super) fn factors(plan: &Plan, summary: &Summary) -> Vec<String> {
     let several = |factor: &&String| {
@@ -176,13 +223,20 @@ fn column(reference: &Reference, again: bool) -> Column {
 }
 
 fn row(group: &Group, client: String, span: usize, factors: &[String], references: &[Reference]) -> Row {
+    let repeats = group.outcomes.values().sum::<u32>();
     let cell = |reference: &Reference| {
-        let value = group.metrics.get(reference.metric.name)?;
+        let Some(value) = group.metrics.get(reference.metric.name) else { return NumberCell::none() };
         let entry = &value.entry;
         let dagger = if entry.machine_limited.is_some() { "†" } else { "" };
-        let spread = value.spread().filter(|_| reference.statistic.is_none());
-        let spread = spread.map(|ends| format!(" ({})", ends.map(number::plain).join(" to "))).unwrap_or_default();
-        Some(entry.bare(if entry.n > 0 { reference.of(entry) } else { None }) + &spread + dagger)
+        let ends = |[least, most]: [f64; 2]| format!("{} to {}", number::plain(least), number::plain(most));
+        let n = (repeats > 1).then(|| format!("n {}", entry.n));
+        let ends_of_all = entry.min.zip(entry.max).filter(|(least, most)| least < most);
+        let parts = n.into_iter().chain(ends_of_all.map(|(least, most)| ends([least, most])));
+        NumberCell {
+            value: entry.bare(if entry.n > 0 { reference.of(entry) } else { None }) + dagger,
+            spread: value.spread().filter(|_| reference.statistic.is_none()).map(ends),
+            range: parts.collect::<Vec<_>>().join(" · "),
+        }
     };
     Row {
         client,
@@ -192,6 +246,6 @@ fn row(group: &Group, client: String, span: usize, factors: &[String], reference
         protocol: protocol(group),
         outcome: outcomes(&group.outcomes),
         worst: group.outcomes.keys().next_back().copied().unwrap_or(Outcome::Failed),
-        cells: references.iter().map(|reference| cell(reference).unwrap_or_else(|| "–".to_owned())).collect(),
+        cells: references.iter().map(cell).collect(),
     }
 }

@@ -8,7 +8,7 @@ use comfy_table::{
 
 use super::answer::answer;
 use super::fewer::fewer;
-use super::table::{Row, Table, plain};
+use super::table::{NumberCell, Row, Table, plain, short_name};
 use super::{Contents, Title};
 use crate::stats::number::plural;
 use crate::stats::{Summary, Verdict};
@@ -28,7 +28,9 @@ pub struct Look {
 /// The question, the table, the answer, the claims and what did not complete. Ends with a line break.
 pub(super) fn terminal(of: Contents<'_>, look: Look) -> String {
     let Contents { plan, summary, title, .. } = of;
-    let mut text = vec![look.bold(&plan.question), tally(plan, summary), String::new()];
+    let question = paragraph(&plan.question, look);
+    let question = question.lines().map(|line| look.bold(line)).collect::<Vec<_>>().join("\n");
+    let mut text = vec![question, tally(plan, summary), String::new()];
     text.extend(fewer(plan, summary, title).map(|text| format!("{}\n", paragraph(&text, look))));
     text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
     if !summary.claims.is_empty() {
@@ -78,42 +80,28 @@ pub(super) fn lines<T: AsRef<str>>(lines: &[T]) -> Cell {
 
 /// `six-vs-hundred, seed 1: 10 completed, 2 unsupported`.
 fn tally(plan: &Plan, summary: &Summary) -> String {
-    let mut outcomes = std::collections::BTreeMap::new();
-    for trial in &summary.trials {
-        *outcomes.entry(trial.outcome).or_insert(0_u32) += 1;
-    }
-    let counts: Vec<String> = outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect();
-    format!("{}, seed {}: {}", visible(&plan.experiment), plan.seed, counts.join(", "))
+    format!("{}, seed {}: {}", visible(&plan.experiment), plan.seed, outcome_counts(summary))
 }
 
 fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
     let mut table = Table::new(plan, summary, title, 8);
-    let head = |table: &Table| -> Vec<String> {
-        let columns = table.columns.iter().map(|c| match c.unit {
-            "" => c.head.clone(),
-            unit => format!("{} ({unit})", c.head),
-        });
-        let fixed = std::iter::once("protocol".to_owned()).chain(table.factors.iter().cloned());
-        fixed.chain(["outcome".to_owned()]).chain(columns).collect()
-    };
-    // Words are never broken: metrics that claims name least give way, and the client's name is folded.
-    let widths = |table: &Table| -> Vec<usize> {
-        let cells = table.rows.iter().map(words).chain([head(table)]);
-        let none = vec![0; head(table).len()];
-        cells.fold(none, |most, row| most.iter().zip(row).map(|(m, text)| (*m).max(longest_word(&text))).collect())
-    };
-    let rest = |table: &Table| widths(table).iter().map(|width| width + PADDING).sum::<usize>();
     let width = usize::from(look.width.max(40));
+    let rest = |table: &Table, fit: Fit| widths(table, fit).iter().map(|width| width + PADDING).sum::<usize>();
+    let is_too_wide = |table: &Table, fit: Fit| rest(table, fit) + NAME + PADDING > width;
     let mut left_out = Vec::new();
-    while table.columns.len() > 1 && rest(&table) + NAME + PADDING > width {
+    while table.columns.len() > 1 && is_too_wide(&table, Fit::Whole) {
         left_out.extend(table.columns.pop().map(|column| column.head));
         table.rows.iter_mut().for_each(|row| _ = row.cells.pop());
     }
-    let name = width.saturating_sub(rest(&table) + PADDING).clamp(NAME, 2 * NAME);
+    let fit = [Fit::Whole, Fit::ShortNames, Fit::WithoutOutcome].into_iter().find(|fit| !is_too_wide(&table, *fit));
+    let fit = fit.unwrap_or(Fit::WithoutOutcome);
+    // Where that is not enough, names are folded at every word.
+    let least = table.rows.iter().map(|row| longest_word(&row.client)).max().unwrap_or(0).min(NAME);
+    let name = width.saturating_sub(rest(&table, fit) + PADDING).clamp(least, 2 * NAME);
     let mut grid = look.grid(RULED);
-    let head = std::iter::once("client".to_owned()).chain(head(&table));
+    let head = std::iter::once("client".to_owned()).chain(head(&table, fit));
+    let first_number = 2 + table.factors.len() + usize::from(fit.has_outcome());
     grid.set_header(head.enumerate().map(|(at, text)| {
-        let first_number = 3 + table.factors.len();
         let alignment = if at < first_number { CellAlignment::Left } else { CellAlignment::Right };
         let cell = cell(&text).set_alignment(alignment);
         if look.colour { cell.add_attribute(Attribute::Bold) } else { cell }
@@ -126,22 +114,63 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
         let rows = &table.rows[start..start + table.rows[start].span];
         let names = names(&rows[0], rows.len(), name);
         for (row, name) in rows.iter().zip(names) {
-            grid.add_row(cells(row, &name, look));
+            grid.add_row(cells(row, &name, fit, look));
         }
     }
-    let bounds = std::iter::once(name).chain(widths(&table)).map(|width| width + PADDING);
+    let bounds = std::iter::once(name).chain(widths(&table, fit)).map(|width| width + PADDING);
     grid.set_constraints(
         bounds.map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX)))),
     );
-    let marked = table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.ends_with('†'));
+    let marked = table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.value.ends_with('†'));
     let note =
         table.limited.filter(|_| marked).map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
+    if !fit.has_outcome() {
+        left_out.push("outcome".to_owned());
+    }
     left_out.reverse();
     let left_out = (!left_out.is_empty()).then(|| {
         let text = format!("no room here for {}: the report and summary.csv have it all", left_out.join(", "));
         paragraph(&text, look)
     });
     std::iter::once(trimmed(&grid)).chain(note).chain(left_out).collect::<Vec<_>>().join("\n")
+}
+
+/// How a table is made to fit: what can be told otherwise gives way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// As it is.
+    Whole,
+    /// Factors by the last word of their names.
+    ShortNames,
+    /// And without the outcome: what was not completed is told below.
+    WithoutOutcome,
+}
+
+impl Fit {
+    fn has_outcome(self) -> bool {
+        self != Self::WithoutOutcome
+    }
+}
+
+/// The heads of all columns but the client's.
+fn head(table: &Table, fit: Fit) -> Vec<String> {
+    let factor = |factor: &String| match fit {
+        Fit::Whole => factor.clone(),
+        Fit::ShortNames | Fit::WithoutOutcome => short_name(factor, &table.factors).to_owned(),
+    };
+    let columns = table.columns.iter().map(|c| match c.unit {
+        "" => c.head.clone(),
+        unit => format!("{} ({unit})", c.head),
+    });
+    let fixed = std::iter::once("protocol".to_owned()).chain(table.factors.iter().map(factor));
+    fixed.chain(fit.has_outcome().then(|| "outcome".to_owned())).chain(columns).collect()
+}
+
+/// How wide each of these is at least: words are never broken.
+fn widths(table: &Table, fit: Fit) -> Vec<usize> {
+    let cells = table.rows.iter().map(|row| words(row, fit)).chain([head(table, fit)]);
+    let none = vec![0; head(table, fit).len()];
+    cells.fold(none, |most, row| most.iter().zip(row).map(|(m, text)| (*m).max(longest_word(&text))).collect())
 }
 
 /// The blanks on both sides of a cell.
@@ -153,9 +182,9 @@ const RULED: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─')).content_lines(ContentLineStyle::none());
 
 /// A row's texts but for the client's name.
-fn words(row: &Row) -> Vec<String> {
-    let fixed = std::iter::once(&row.protocol).chain(&row.levels);
-    fixed.chain([&row.outcome]).chain(&row.cells).cloned().collect()
+fn words(row: &Row, fit: Fit) -> Vec<String> {
+    let fixed = std::iter::once(&row.protocol).chain(&row.levels).chain(fit.has_outcome().then_some(&row.outcome));
+    fixed.cloned().chain(row.cells.iter().map(NumberCell::text)).collect()
 }
 
 fn longest_word(text: &str) -> usize {
@@ -185,15 +214,15 @@ fn names(row: &Row, rows: usize, width: usize) -> Vec<Vec<String>> {
     names
 }
 
-fn cells(row: &Row, name: &[String], look: Look) -> Vec<Cell> {
+fn cells(row: &Row, name: &[String], fit: Fit, look: Look) -> Vec<Cell> {
     let mut cells = vec![lines(name), cell(&row.protocol)];
     cells.extend(row.levels.iter().map(|level| cell(level)));
-    cells.push(match row.worst {
+    cells.extend(fit.has_outcome().then(|| match row.worst {
         Outcome::Completed => cell(&row.outcome),
         Outcome::Unsupported => look.cell(&row.outcome, Color::DarkGrey),
         Outcome::TimedOut | Outcome::Failed => look.cell(&row.outcome, Color::Red),
-    });
-    cells.extend(row.cells.iter().map(|text| cell(text).set_alignment(CellAlignment::Right)));
+    }));
+    cells.extend(row.cells.iter().map(|number| cell(&number.text()).set_alignment(CellAlignment::Right)));
     cells
 }
 
@@ -201,12 +230,7 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
     let mut grid = look.grid(NOTHING);
     let (elsewhere, here): (Vec<_>, Vec<_>) = summary.claims.iter().partition(|claim| claim.is_about_nothing_here());
     for claim in here {
-        let (sign, colour) = match claim.verdict {
-            Verdict::Confirmed => ("✓", Color::Green),
-            Verdict::Refuted => ("✗", Color::Red),
-            Verdict::Inconclusive => ("?", Color::Yellow),
-        };
-        let verdict = look.cell(&format!("{sign} {}", claim.verdict.word()), colour);
+        let verdict = look.cell(&format!("{} {}", claim.verdict.sign(), claim.verdict.word()), colour(claim.verdict));
         let place = claim.source.place().to_owned();
         let said: Vec<String> = [format!("“{}”", claim.says), claim.evidence_by(title), place]
             .into_iter()
@@ -223,6 +247,23 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
         ]);
     }
     trimmed(&grid)
+}
+
+pub(super) const fn colour(verdict: Verdict) -> Color {
+    match verdict {
+        Verdict::Confirmed => Color::Green,
+        Verdict::Refuted => Color::Red,
+        Verdict::Inconclusive => Color::Yellow,
+    }
+}
+
+/// `10 completed, 2 unsupported`.
+pub(super) fn outcome_counts(summary: &Summary) -> String {
+    let mut outcomes = std::collections::BTreeMap::new();
+    for trial in &summary.trials {
+        *outcomes.entry(trial.outcome).or_insert(0_u32) += 1;
+    }
+    outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect::<Vec<_>>().join(", ")
 }
 
 /// Every trial that was not completed, with its reason; trials with the same one share a line.
@@ -283,14 +324,32 @@ mod tests {
 
     #[test]
     fn a_terminal_of_100_columns_is_never_overrun() {
-        for width in [72, 100, 160] {
+        for width in [60, 72, 100, 160] {
             let text = shown(Look { width, colour: false });
-            let widest = text.lines().filter(|l| !l.starts_with("How many")).map(|l| l.chars().count()).max().unwrap();
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(widest <= usize::from(width), "{widest} in {width}:\n{text}");
         }
         let narrow = shown(Look { width: 72, colour: false });
         assert!(narrow.contains("no room here for ") && narrow.contains("summary.csv have it all"), "{narrow}");
         assert!(!shown(Look { width: 300, colour: false }).contains("no room here for "));
+    }
+
+    #[test]
+    fn a_table_with_factors_fits_60_columns() {
+        let (mut plan, observations) = run();
+        plan.factors = ["client", "protocol", "workload.pages", "workload.max-connections"].map(str::to_owned).to_vec();
+        let (twos, all) = (plan.trials.len() / 2, plan.trials.len());
+        for (at, trial) in plan.trials.iter_mut().enumerate().take(all) {
+            trial.levels.insert("workload.pages".to_owned(), if at < twos { 1 } else { 2 }.into());
+            trial.levels.insert("workload.max-connections".to_owned(), if at % 2 == 0 { "unset" } else { "6" }.into());
+        }
+        let (summary, machine) = (summarise(&plan, &observations), Machine::default());
+        let (plan, summary, machine, title) = (&plan, &summary, &machine, &str::to_owned);
+        let of = Contents { plan, summary, lanes: &[], machine, calibration: None, title };
+        let text = terminal(of, Look { width: 60, colour: false });
+        let table = text.split("held").next().unwrap();
+        assert!(table.lines().all(|line| line.chars().count() <= 60), "{text}");
+        assert!(table.contains(" pages") && !table.contains("workload.pages"), "{text}");
     }
 
     #[test]

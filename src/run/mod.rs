@@ -5,6 +5,7 @@
 //! observed is in the journal, however it ended.
 
 mod calibrate;
+mod index;
 mod lab;
 mod machine;
 pub mod measurement;
@@ -16,6 +17,7 @@ mod trial;
 
 use std::path::PathBuf;
 
+pub use index::{served_index, write_index};
 pub use lab::NOT_ALLOWED;
 pub use runner::{Progress, Ran, RunOptions, locate, loopback, run};
 

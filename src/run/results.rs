@@ -18,6 +18,8 @@ use crate::trial::{JournalLine, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The journal's name in the folder.
 pub(super) const JOURNAL: &str = "observations.jsonl";
+/// The summary's.
+pub(super) const SUMMARY: &str = "summary.json";
 const CALIBRATION: &str = "calibration.json";
 
 /// What a run came to.
@@ -159,7 +161,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, RunError> {
 }
 
 /// Writes a file whole or not at all: beside it first, then in its place.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let failed = |source| RunError::Folder { operation: "write", path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).map_err(failed)?;

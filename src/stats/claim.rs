@@ -4,12 +4,14 @@
 //! a comparison that holds for a part of the range is undecided.
 
 mod quantity;
+mod ratio;
 mod repeats;
 mod select;
 
 use std::collections::BTreeMap;
 
 pub use quantity::{ClaimError, Reference, check};
+pub use ratio::{Ratio, ratios};
 
 use self::quantity::ClaimComparison;
 use self::repeats::Decision;
@@ -54,6 +56,15 @@ pub fn line(claim: &Claim) -> Option<Line> {
 /// Whether the claim is about this trial.
 pub fn is_about(claim: &Claim, plan: &Plan, trial: &TrialResult) -> bool {
     select::matches(&claim.selection, plan, trial)
+}
+
+/// Whether the claim is about this metric of this trial, or compares another with it.
+pub(super) fn takes(claim: &Claim, plan: &Plan, trial: &TrialResult, metric: &str) -> bool {
+    let is = |name: &str| Reference::parse(name).is_ok_and(|reference| reference.metric.name == metric);
+    let compared = claim.than.as_ref().is_some_and(|than| {
+        is(than.metric.as_deref().unwrap_or(&claim.metric)) && select::matches(&than.selection, plan, trial)
+    });
+    compared || is(&claim.metric) && is_about(claim, plan, trial)
 }
 
 /// What one trial or pair of trials says: a value within a range (both ends included), or why there is none.

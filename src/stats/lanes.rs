@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Record, RecordedSubscription, millis};
+use super::record::{Record, RecordedSubscription, Step, millis};
 use crate::trial::fact::Outcome;
 use crate::trial::settings::{Credentials, Urls, Workload};
 use crate::trial::{Alpn, JournalLine, Levels, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The connections of one trial. Times are milliseconds from the first subscription that was asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrialLanes {
     /// The trial's number in the run.
     pub trial: u32,
@@ -23,6 +23,21 @@ pub struct TrialLanes {
     pub kinds: Vec<String>,
     /// Streams that were asked for and on no connection at T.
     pub left_out: usize,
+    /// What was done on purpose until T, in order.
+    pub faults: Vec<LaneFault>,
+    /// How many streams were open from each instant on, where there are faults: as the server saw it (nothing where a
+    /// subscription is requests that end at once), and as the client did.
+    pub open: [Vec<(f64, usize)>; 2],
+}
+
+/// Something that was done to a trial on purpose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LaneFault {
+    /// Its kind: `kill-server`.
+    pub name: &'static str,
+    pub from: f64,
+    /// When it was over; `None`: not until T, or over at once.
+    pub until: Option<f64>,
 }
 
 /// A connection and the streams on it.
@@ -104,6 +119,8 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
         lane.streams.sort_by_key(|stream| stream.kind);
     }
     let there = lanes.iter().map(ConnectionLane::at_census).sum();
+    let faults = faults(record, begin, end);
+    let open = if faults.is_empty() { <[_; 2]>::default() } else { open(record, begin, end) };
     (!lanes.is_empty()).then(|| TrialLanes {
         trial: planned.trial,
         levels: planned.levels.clone(),
@@ -112,6 +129,58 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
         lanes,
         kinds,
         left_out: record.requested.len().saturating_sub(there),
+        faults,
+        open,
+    })
+}
+
+fn faults(record: &Record<'_>, begin: u64, end: u64) -> Vec<LaneFault> {
+    let in_time = record.faults_begun.iter().filter(|(t, _)| *t <= end);
+    let over = |from: u64| record.faults_ended.iter().copied().filter(|over| *over >= from).min();
+    in_time
+        .map(|&(t, kind)| LaneFault {
+            name: kind.row().name,
+            from: millis(begin, t),
+            until: over(t).filter(|over| *over <= end).map(|over| millis(begin, over)),
+        })
+        .collect()
+}
+
+/// How many streams were open from each instant on, at the server and at the client.
+fn open(record: &Record<'_>, begin: u64, end: u64) -> [Vec<(f64, usize)>; 2] {
+    // Each instant with whether a stream came or went.
+    let mut changes: [Vec<(u64, bool)>; 2] = Default::default();
+    if !record.polled {
+        let attachments = record.attachments.iter();
+        changes[0].extend(attachments.flat_map(|of| [Some((of.t, true)), of.until.map(|t| (t, false))]).flatten());
+    }
+    for steps in record.steps.values() {
+        let mut is_open = false;
+        for &(t, step) in steps {
+            let opens = match step {
+                Step::Requested => continue,
+                Step::Opened => true,
+                Step::Closed => false,
+            };
+            if opens != is_open {
+                changes[1].push((t, opens));
+                is_open = opens;
+            }
+        }
+        // A client that was killed could not say so.
+        let opened = steps.iter().rev().find(|(_, step)| *step == Step::Opened).map_or(0, |(t, _)| *t);
+        let killed = record.faults_begun.iter().find(|(t, kind)| kind.kills_client() && *t >= opened);
+        changes[1].extend(killed.filter(|_| is_open).map(|(t, _)| (*t, false)));
+    }
+    changes.map(|mut changes| {
+        changes.retain(|(t, _)| *t <= end);
+        changes.sort_unstable();
+        let mut open = 0_usize;
+        let mut count = |(t, came): (u64, bool)| {
+            open = if came { open + 1 } else { open.saturating_sub(1) };
+            (millis(begin, t), open)
+        };
+        changes.into_iter().map(&mut count).collect()
     })
 }
 
@@ -159,6 +228,7 @@ fn kind(workload: &Workload, subscription: &SubscriptionPlan) -> String {
 mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
+    use crate::trial::LabFact;
 
     /// Hosts in turn, as if there were two.
     fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
@@ -216,6 +286,28 @@ mod tests {
         assert_eq!(kinds, [Some(0), Some(0), Some(1), Some(1)], "those of one kind stand together");
         rig.planned.settings.workload.credentials = Credentials::Both;
         assert_eq!(of(&[rig]).remove(0).kinds, ["a.localhost, omit", "b.localhost, include"]);
+    }
+
+    #[test]
+    fn what_was_open_is_counted_at_both_ends_where_something_was_done_on_purpose() {
+        let mut rig = RecordedTrial::new();
+        rig.request(0).request(1).attach(0, 1).open(0).attach(1, 1).open(1).wait(5);
+        let before = of(&[{
+            let mut quiet = rig.clone();
+            quiet.census();
+            quiet
+        }]);
+        assert!(before[0].faults.is_empty() && before[0].open.iter().all(Vec::is_empty), "nothing was done");
+        rig.fact(LabFact::Fault { fault: "kill-server".to_owned() }).wait(1).close(0).close(1);
+        rig.fact(LabFact::FaultEnded { fault: "kill-server".to_owned() }).wait(3).attach(0, 2).open(0).census();
+        let lanes = of(&[rig]).remove(0);
+        let counts = lanes.open.each_ref().map(|of| of.iter().map(|(_, open)| *open).collect::<Vec<usize>>());
+        // The server was killed and could say nothing; its streams ended with it.
+        assert_eq!(counts, [[1, 2, 1, 0, 1], [1, 2, 1, 0, 1]]);
+        let fault = lanes.faults[0];
+        assert_eq!((lanes.faults.len(), fault.name), (1, "kill-server"));
+        let until = fault.until.unwrap();
+        assert!((until - fault.from - 1.0).abs() < 0.1 && lanes.open[1][2].0 >= fault.from, "{lanes:?}");
     }
 
     #[test]

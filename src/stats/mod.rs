@@ -23,7 +23,7 @@ pub use calibration::{Calibration, calibrate};
 pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
 pub use judge::judge;
-pub use lanes::{TrialLanes, lanes};
+pub use lanes::{LaneFault, TrialLanes, lanes};
 pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, Summary, TrialResult, Verdict};
 pub use summary::summarise;
 

@@ -216,6 +216,15 @@ impl Verdict {
             Self::Inconclusive => "inconclusive",
         }
     }
+
+    /// The sign before it.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Confirmed => "✓",
+            Self::Refuted => "✗",
+            Self::Inconclusive => "?",
+        }
+    }
 }
 
 /// How a claim fared with one client.

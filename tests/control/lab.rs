@@ -118,6 +118,7 @@ impl Lab {
                 token: None,
                 permitted: certificate.certs.permitted(),
                 runs: "nowhere".into(),
+                index: |_| None,
                 requests: mpsc::channel(1).0,
             }),
         };

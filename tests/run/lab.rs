@@ -79,6 +79,9 @@ impl Lab {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_transport-lab"));
         command.args(arguments).current_dir(self.0.path()).env("TMPDIR", self.temporary());
+        // What a run keeps is this folder's, whoever the user is.
+        command.env("XDG_DATA_HOME", self.path("data"));
+        command.env_remove("TRANSPORT_LAB_CERTS").env_remove("TRANSPORT_LAB_RESULTS");
         command
     }
 

@@ -7,6 +7,7 @@ mod compare;
 mod exec;
 mod faults;
 mod folders;
+mod index;
 mod interrupts;
 mod lab;
 mod leftovers;

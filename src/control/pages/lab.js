@@ -108,7 +108,7 @@ class Measurement {
       `The server counts ${streams} on ${connections} ${connections === 1 ? "connection" : "connections"}.`;
     if (!kept) return say(counted ? holds : `${holds} Still holding them.`);
     if (kept.outcome !== "completed") say(`The measurement ${kept.outcome === "failed" ? "failed" : "ended"}: ${kept.reason}.`);
-    else say(`${holds}${hint(this.#choice, asked, opened, connections)}`);
+    else say(`${holds} ${meaning(this.#choice, asked, opened, connections)}`);
     const report = document.createElement("a");
     report.href = `/runs/${kept.run}/report.html`;
     report.textContent = "the report";
@@ -116,13 +116,22 @@ class Measurement {
   }
 }
 
-/** What a person may want to do about a result. */
-function hint({ protocol, altSvc }, asked, opened, connections) {
-  if (opened === asked) return " Ask for more to find its limit.";
+/** What a result means, and what a person may want to do about it. */
+function meaning({ protocol, altSvc }, asked, opened, connections) {
   if (connections === 0 && protocol.endsWith("/h3") && altSvc === undefined) {
-    return " Nothing but HTTP/3 reaches that port, and this browser wasn’t put on it.";
+    return "Nothing but HTTP/3 reaches that port, and this browser wasn’t put on it.";
   }
-  return connections === 0 ? " Perhaps it doesn’t trust the lab’s CA at that port." : "";
+  if (connections === 0) return "Perhaps it doesn’t trust the lab’s CA at that port.";
+  if (opened >= asked) return "So its limit is there or beyond: ask for more to find it.";
+  if (opened === connections) {
+    return "Each is on a connection of its own, and this browser has no more of them to one server at once: "
+      + "one more, be it in another tab, waits until one of these is closed.";
+  }
+  if (connections === 1) {
+    return "They share one connection, and how many that carries is what the server allows "
+      + "(serve --max-concurrent-streams), not what the browser could.";
+  }
+  return `They are spread over ${connections} connections.`;
 }
 
 /** Gives the browser the chance to follow Alt-Svc, which it learns of from an answer and uses for later ones. */

@@ -43,10 +43,16 @@ impl Scale {
         let tick = |at: u32| {
             // Steps such as 0.1 don't add up exactly.
             let value = (f64::from(at) * self.step * 1e9).round() / 1e9;
-            Tick { x: self.x(value), text: number::plain(value) }
+            Tick { x: self.x(value), text: round(value) }
         };
         (0..=steps).map(tick).collect()
     }
+}
+
+/// `0.5`, `20`: a round number without the digits that say nothing.
+pub(super) fn round(value: f64) -> String {
+    let text = number::plain(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -65,5 +71,6 @@ mod tests {
         }
         let texts: Vec<String> = Scale::new(Shape::WIDE, 100.0).ticks().into_iter().map(|tick| tick.text).collect();
         assert_eq!(texts, ["0", "20", "40", "60", "80", "100"]);
+        assert_eq!([0.5, 1.5, 0.02, 12_000.0].map(round), ["0.5", "1.5", "0.02", "12\u{202f}000"]);
     }
 }

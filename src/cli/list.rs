@@ -41,7 +41,9 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
     };
     rows.retain(|(columns, json)| named_so(columns, json, named));
     if rows.is_empty() {
-        return Err(CliError::NothingListed(named.to_owned()));
+        let all = names(what);
+        let near = all.into_iter().filter(|name| name.contains(named)).take(8).collect();
+        return Err(CliError::NothingListed { wanted: named.to_owned(), near });
     }
     if json {
         let rows: Vec<Value> = rows.into_iter().map(|(_, json)| json).collect();
@@ -56,7 +58,20 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
         _ if markdown => write!(out, "{}", described::markdown(heads, &rows))?,
         _ => write_columns(&rows, out)?,
     }
+    if what == Listing::Metrics && !markdown {
+        let text = "`go`: clients are told to begin. T: the census, an event that the server publishes at the end of the hold; who receives it is open.";
+        write!(out, "\n{}", described::paragraph(text, width()))?;
+    }
     Ok(Exit::Good)
+}
+
+/// What a prefix may have been meant for.
+fn names(what: Listing) -> Vec<String> {
+    match what {
+        Listing::Settings => list_settings("").into_iter().map(|setting| setting.name).collect(),
+        Listing::Metrics => metrics().into_iter().map(|(columns, _)| columns[0].clone()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn named_so(columns: &[String], json: &Value, prefix: &str) -> bool {

@@ -120,8 +120,17 @@ pub enum CliError {
         latest: String,
     },
     /// Nothing of what was to be listed has such a name.
-    #[error("nothing there begins with `{0}`; leave it out to see all")]
-    NothingListed(String),
+    #[error(
+        "nothing there begins with `{wanted}`; {}",
+        if near.is_empty() { "leave it out to see all".to_owned() } else { format!("there is {}", near.join(", ")) }
+    )]
+    NothingListed {
+        wanted: String,
+        /// Names that have it in them.
+        near: Vec<String>,
+    },
+    #[error("there is no folder {}: make it first; what a command does says its `--help`", .0.display())]
+    NoManualFolder(std::path::PathBuf),
     /// A new file would be in another's place.
     #[error("{} is there already; choose another name, or remove it first", .0.display())]
     Exists(std::path::PathBuf),
@@ -150,7 +159,8 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Experiments(_)
-            | Self::NothingListed(_)
+            | Self::NothingListed { .. }
+            | Self::NoManualFolder(_)
             | Self::Exists(_)
             | Self::SameRun { .. }
             | Self::Run(
@@ -186,6 +196,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
 fn manual(folder: Option<&Path>, out: &mut dyn Write) -> Result<Exit, CliError> {
     match folder {
         None => clap_mangen::Man::new(Cli::command()).render(out)?,
+        Some(folder) if !folder.is_dir() => return Err(CliError::NoManualFolder(folder.to_owned())),
         Some(folder) => clap_mangen::generate_to(Cli::command(), folder)
             .map_err(|source| CliError::Page { path: folder.to_owned(), source })?,
     }

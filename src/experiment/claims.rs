@@ -272,7 +272,10 @@ mod tests {
     fn a_claim_says_something_and_where_it_stands() {
         let rest = "metric = 'lost'\nequals = 6\n";
         let at = |head: &str| refused_claim(&format!("{head}{rest}"));
-        assert_eq!(at("says = 'So.'\n"), "x.toml:5: no `source` in [[claim]]");
+        assert_eq!(
+            at("says = 'So.'\n"),
+            "x.toml:5: no `source` in [[claim]]; write where it is claimed, or `source = \"own\"`"
+        );
         assert_eq!(
             at("says = ''\nsource = { url = 'https://example.org/', quote = 'so' }\n"),
             "x.toml:6: `says` is empty; write the sentence that people repeat"

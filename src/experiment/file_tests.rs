@@ -326,7 +326,7 @@ fn an_unknown_client_or_protocol_is_named_with_the_nearest() {
     );
     assert_eq!(
         refused("protocol = \"sse\"\n"),
-        "x.toml:2: unknown protocol `sse`: `sse` is on no ALPN ``; it rides on h1, h2, h3"
+        "x.toml:2: unknown protocol `sse`: it says no HTTP version; write `sse/h1`, `sse/h2`, `sse/h3`"
     );
     assert_eq!(refused("protocol = 3\n"), "x.toml:2: `protocol` can't be integer `3`: write a text");
 }

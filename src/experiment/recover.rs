@@ -122,7 +122,7 @@ mod tests {
             (7, "`workload.hold` can't be integer `3`"),
             (8, "unknown setting `pags`"),
             (10, "`words`"),
-            (11, "no `source` in [[claim]]"),
+            (11, "no `source` in [[claim]]; write where it is claimed, or `source = \"own\"`"),
             (18, "unknown metric `losst`"),
         ] {
             let place = format!("x.toml:{line}: ");

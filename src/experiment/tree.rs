@@ -158,7 +158,10 @@ pub(super) fn explain(error: &toml::de::Error, tree: &DeTable<'_>, whole: &str) 
         Some(name) if says.starts_with("unknown variant") => {
             format!("`{name}` is not a level of `{path}`{}", suggest::hint(name, &known))
         }
-        Some(name) if says.starts_with("missing field") => format!("no `{name}`{}", within(&path)),
+        Some(name) if says.starts_with("missing field") => {
+            let hint = if name == "source" { "; write where it is claimed, or `source = \"own\"`" } else { "" };
+            format!("no `{name}`{}{hint}", within(&path))
+        }
         _ => wrong_value(says, &path, value),
     };
     (span, says)

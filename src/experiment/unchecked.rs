@@ -225,6 +225,11 @@ impl<'i> UncheckedExperiment<'i> {
             return Ok(());
         }
         let rides = row.alpns.iter().map(|alpn| alpn.name()).collect::<Vec<_>>().join(", ");
+        if alpn.is_empty() {
+            let all: Vec<String> = row.alpns.iter().map(|alpn| format!("`{transport}/{alpn}`")).collect();
+            let says = format!("unknown protocol `{shown}`: it says no HTTP version; write {}", all.join(", "));
+            return Err(self.source.error(span, says));
+        }
         let known = Alpn::ALL.iter().any(|known| known.name() == alpn);
         let why = if known { "doesn't ride on" } else { "is on no ALPN" };
         let alpn = suggest::short(alpn);

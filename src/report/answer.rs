@@ -1,7 +1,7 @@
 //! The answer in a sentence or two, from the groups.
 
 use super::Title;
-use super::table::{client, protocol};
+use super::table::{client, factors, level_phrase, protocol};
 use crate::stats::claim::{Reference, short};
 use crate::stats::{Group, Summary};
 use crate::trial::fact::Outcome;
@@ -25,12 +25,13 @@ pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String
             clients.push(client(group));
         }
     }
+    let varying = factors(plan, summary);
     let mut sentences: Vec<(Vec<String>, String)> = Vec::new();
     for name in &clients {
         let groups: Vec<&Group> = summary.groups.iter().filter(|group| client(group) == *name).collect();
         let version = groups.iter().find_map(|group| group.client_version.as_deref()).map(short);
         let who = version.map_or_else(|| title(name), |version| format!("{} {version}", title(name)));
-        let did = did(plan, &groups, reference);
+        let did = did(plan, &groups, reference, &varying);
         match sentences.iter_mut().find(|(_, other)| *other == did) {
             Some((names, _)) => names.push(who),
             None => sentences.push((vec![who], did)),
@@ -42,7 +43,7 @@ pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String
 }
 
 /// The rest of a sentence about one client: `held 6 over HTTP/1.1 and 100 over HTTP/2; HTTP/3 is unsupported`.
-fn did(plan: &Plan, groups: &[&Group], reference: Reference) -> String {
+fn did(plan: &Plan, groups: &[&Group], reference: Reference, varying: &[String]) -> String {
     let mut values: Vec<(Value, Vec<String>)> = Vec::new();
     let mut others: Vec<(&str, Vec<String>)> = Vec::new();
     let mut protocols: Vec<String> = Vec::new();
@@ -55,7 +56,7 @@ fn did(plan: &Plan, groups: &[&Group], reference: Reference) -> String {
     for name in protocols {
         let here: Vec<&&Group> = groups.iter().filter(|group| protocol(group) == name).collect();
         let over = over(plan, &name);
-        match value(&here, reference) {
+        match value(&here, reference, varying) {
             Some(value) => push(&mut values, value, over),
             None => push(&mut others, without(&here), over),
         }
@@ -118,25 +119,40 @@ fn push<K: PartialEq>(to: &mut Vec<(K, Vec<String>)>, key: K, over: String) {
     }
 }
 
-/// One number, or the ends of several.
-fn value(groups: &[&&Group], reference: Reference) -> Option<Value> {
-    let values = groups.iter().filter_map(|group| group.metrics.get(reference.metric.name));
-    let mut texts: Vec<(f64, String)> = values
-        .filter(|value| value.entry.n > 0 || value.entry.above.is_some())
-        .flat_map(|value| {
+/// One number, or the ends of several, with the levels that tell these apart: `45.4 µs (connections shared) to 103 µs
+/// (connections separate)`.
+fn value(groups: &[&&Group], reference: Reference, varying: &[String]) -> Option<Value> {
+    let values = groups.iter().filter_map(|group| Some((*group, group.metrics.get(reference.metric.name)?)));
+    let mut texts: Vec<(f64, String, &Group)> = values
+        .filter(|(_, value)| value.entry.n > 0 || value.entry.above.is_some())
+        .flat_map(|(group, value)| {
             let entry = &value.entry;
             let one = if entry.n > 0 { reference.of(entry) } else { None };
             // Repeats that counted otherwise are not hidden by their median.
             let all = value.spread().map_or_else(|| vec![one], |ends| ends.map(Some).to_vec());
-            all.into_iter().map(|one| (one.or(entry.above).unwrap_or(f64::INFINITY), entry.text_of(one)))
+            let told = |one: Option<f64>| (one.or(entry.above).unwrap_or(f64::INFINITY), entry.text_of(one), *group);
+            all.into_iter().map(told).collect::<Vec<_>>()
         })
         .collect();
     texts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // What several combinations gave is no one's: no levels are named for it.
+    let shared: Vec<String> = texts.windows(2).filter(|two| two[0].1 == two[1].1).map(|two| two[0].1.clone()).collect();
     texts.dedup_by(|a, b| a.1 == b.1);
     match texts.as_slice() {
         [] => None,
-        [(only, one)] => Some(Value { text: one.clone(), ends: [*only; 2] }),
-        [(least, low), .., (most, high)] => Some(Value { text: format!("{low} to {high}"), ends: [*least, *most] }),
+        [(only, one, _)] => Some(Value { text: one.clone(), ends: [*only; 2] }),
+        [(least, low, first), .., (most, high, final_group)] => {
+            let differ = |factor: &&String| first.levels.get(*factor) != final_group.levels.get(*factor);
+            let several = shared.contains(low) || shared.contains(high);
+            let apart: Vec<&String> = varying.iter().filter(|_| !several).filter(differ).collect();
+            let with = |group: &Group| {
+                let phrase = |factor: &&String| level_phrase(factor, group.levels.get(*factor)?, varying);
+                let phrases: Vec<String> = apart.iter().filter_map(phrase).collect();
+                if phrases.is_empty() { String::new() } else { format!(" ({})", phrases.join(", ")) }
+            };
+            let text = format!("{low}{} to {high}{}", with(first), with(final_group));
+            Some(Value { text, ends: [*least, *most] })
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A table for spreadsheets, R and pandas: a row for each trial and metric that it obtained (RFC 4180).
+//! A table for spreadsheets, R and pandas: a row for each trial and metric (RFC 4180).
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::text::visible;
 
 /// The columns around those of the factors.
 const BEFORE: [&str; 5] = ["experiment", "seed", "trial", "repeat", "client-version"];
-const AFTER: [&str; 13] = [
+const AFTER: [&str; 14] = [
     "outcome",
     "reason",
     "metric",
@@ -25,10 +25,11 @@ const AFTER: [&str; 13] = [
     "above",
     "uncertainty",
     "machine-limited",
+    "absent",
 ];
 
-/// Writes the summaries of one run or several. The levels have a column for each factor of any of them. A trial that
-/// obtained nothing has one row, without a metric.
+/// Writes the summaries of one run or several. The levels have a column for each factor of any of them. A metric that was
+/// not obtained has a row that says why; a trial that obtained nothing has one row, without a metric.
 pub(super) fn csv(summaries: &[&Summary]) -> Result<String, ReportError> {
     let mut factors: Vec<&str> = Vec::new();
     for factor in summaries.iter().flat_map(|summary| &summary.trials).flat_map(|trial| trial.levels.keys()) {
@@ -40,11 +41,12 @@ pub(super) fn csv(summaries: &[&Summary]) -> Result<String, ReportError> {
     writer.write_record(BEFORE.iter().chain(&factors).chain(&AFTER))?;
     for summary in summaries {
         for trial in &summary.trials {
-            let obtained = trial.metrics.iter().filter(|(_, entry)| entry.n > 0 || entry.above.is_some());
-            let mut metrics: Vec<_> = obtained.map(|(name, entry)| Some((name.as_str(), entry))).collect();
-            if metrics.is_empty() {
-                metrics.push(None);
-            }
+            let obtained = trial.metrics.values().any(|entry| entry.n > 0 || entry.above.is_some());
+            let metrics: Vec<_> = if obtained {
+                trial.metrics.iter().map(|(name, entry)| Some((name.as_str(), entry))).collect()
+            } else {
+                vec![None]
+            };
             for metric in metrics {
                 writer.write_record(row(summary, trial, &factors, metric))?;
             }
@@ -83,6 +85,7 @@ fn row(summary: &Summary, trial: &TrialResult, factors: &[&str], metric: Option<
         number(|entry| entry.uncertainty),
     ]);
     row.push(text(entry.and_then(|entry| entry.machine_limited.as_deref())));
+    row.push(text(entry.and_then(|entry| entry.absent.as_deref())));
     row
 }
 
@@ -121,6 +124,8 @@ mod tests {
                 assert_eq!((&row["unit"], &row["n"]), (&entry.unit, &entry.n.to_string()));
             }
         }
+        let absent = rows.iter().filter(|row| !row["absent"].is_empty()).collect::<Vec<_>>();
+        assert!(absent.len() > 5 && absent.iter().all(|row| row["n"] == "0" && row["median"].is_empty()), "{absent:?}");
         let unsupported: Vec<_> = rows.iter().filter(|row| row["outcome"] == "unsupported").collect();
         assert_eq!(unsupported.len(), 1);
         assert_eq!((&*unsupported[0]["reason"], &*unsupported[0]["metric"]), ("WebKitGTK has no HTTP/3", ""));

@@ -9,6 +9,7 @@ use super::table::{factors, plain};
 use crate::stats::{Summary, TrialResult};
 use crate::trial::Plan;
 use crate::trial::fact::Outcome;
+use crate::units::Settable;
 
 /// The metric that says how many opened. A run whose answer is about it has said so already.
 const OPEN: &str = "open-streams";
@@ -25,12 +26,16 @@ pub(super) fn fewer(plan: &Plan, summary: &Summary, title: Title<'_>) -> Option<
     let factors = factors(plan, summary);
     // By what the combination is called, in the order of the trials: the least and the most that opened of how many.
     let mut entries: Vec<(String, [f64; 2], f64)> = Vec::new();
+    let mut at_limit = false;
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for trial in summary.trials.iter().filter(|trial| trial.outcome == Outcome::Completed) {
         let (Some(open), Some(asked)) = (count(trial, OPEN), count(trial, REQUESTED)) else { continue };
         if open >= asked {
             continue;
         }
+        let planned = plan.trials.iter().find(|planned| planned.trial == trial.trial);
+        let limit = planned.map(|planned| planned.settings.server.max_concurrent_streams);
+        at_limit |= matches!(limit, Some(Settable::Set(limit)) if open.total_cmp(&f64::from(limit)).is_eq());
         let name = called(trial, &factors, title);
         let place = *places.entry(name.clone()).or_insert_with(|| {
             entries.push((name, [open, open], asked));
@@ -51,6 +56,9 @@ pub(super) fn fewer(plan: &Plan, summary: &Summary, title: Title<'_>) -> Option<
         let _ = write!(text, "; and in {} more combinations, which the table has", entries.len() - NAMED);
     }
     text.push('.');
+    if at_limit {
+        text.push_str(" As many as `server.max-concurrent-streams` lets one connection have.");
+    }
     Some(text)
 }
 

@@ -29,6 +29,8 @@ pub struct RunFindings {
     pub experiment: String,
     /// How many trials ended how.
     pub outcomes: BTreeMap<Outcome, u32>,
+    /// A number for what was asked for, settings of all trials: where it differs, so did that.
+    pub asked: u64,
     pub claims: Vec<ClaimResult>,
 }
 
@@ -53,8 +55,10 @@ struct Row<'a> {
     verdicts: Vec<(&'static str, usize, &'static str)>,
     /// What came out otherwise than in the run of this experiment before it.
     changes: Vec<Change<'a>>,
-    /// `as before`, `the first`; where nothing changed.
+    /// `nothing`, `the first of its experiment`; where nothing changed.
     unchanged: &'static str,
+    /// Whether other settings were asked for than before.
+    asked_otherwise: bool,
 }
 
 struct Change<'a> {
@@ -95,6 +99,7 @@ fn row<'a>(run: &'a IndexedRun, older: &'a [IndexedRun]) -> Row<'a> {
         verdicts: counts.into_iter().filter(|(_, n, _)| *n > 0).collect(),
         changes,
         unchanged,
+        asked_otherwise: found.zip(before).is_some_and(|(found, before)| found.asked != before.asked),
     }
 }
 
@@ -133,7 +138,7 @@ mod tests {
             name: name.to_owned(),
             report: Some(format!("{name}/report.html")),
             started: Some("2026-01-31 12:00:07.000001 UTC".to_owned()),
-            found: Some(RunFindings { experiment: "six".to_owned(), outcomes, claims: summary.claims }),
+            found: Some(RunFindings { experiment: "six".to_owned(), outcomes, asked: 1, claims: summary.claims }),
         }
     }
 

@@ -8,8 +8,9 @@ use comfy_table::{
 
 use super::answer::answer;
 use super::fewer::fewer;
-use super::table::{NumberCell, Row, Table, plain, short_name};
+use super::table::{NumberCell, Row, Table, client, plain, short_name};
 use super::{Contents, Title};
+use crate::stats::claim::short;
 use crate::stats::number::plural;
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
@@ -30,7 +31,7 @@ pub(super) fn terminal(of: Contents<'_>, look: Look) -> String {
     let Contents { plan, summary, title, .. } = of;
     let question = paragraph(&plan.question, look);
     let question = question.lines().map(|line| look.bold(line)).collect::<Vec<_>>().join("\n");
-    let mut text = vec![question, tally(plan, summary), String::new()];
+    let mut text = vec![question, paragraph(&tally(plan, summary, title), look), String::new()];
     text.extend(fewer(plan, summary, title).map(|text| format!("{}\n", paragraph(&text, look))));
     text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
     if !summary.claims.is_empty() {
@@ -78,29 +79,44 @@ pub(super) fn lines<T: AsRef<str>>(lines: &[T]) -> Cell {
     Cell::new(lines.iter().map(|line| visible(line.as_ref())).collect::<Vec<_>>().join("\n"))
 }
 
-/// `six-vs-hundred, seed 1: 10 completed, 2 unsupported`.
-fn tally(plan: &Plan, summary: &Summary) -> String {
-    format!("{}, seed {}: {}", visible(&plan.experiment), plan.seed, outcome_counts(summary))
+/// `six-vs-hundred, seed 1: 10 completed, 2 unsupported`; and by which client, where there is one only.
+fn tally(plan: &Plan, summary: &Summary, title: Title<'_>) -> String {
+    let mut clients: Vec<(String, Option<&str>)> =
+        summary.groups.iter().map(|group| (client(group), group.client_version.as_deref())).collect();
+    clients.dedup_by(|a, b| a.0 == b.0);
+    let by = match clients.as_slice() {
+        [(name, version)] => {
+            let version = version.map(|version| format!(" {}", short(version))).unwrap_or_default();
+            format!(", by {}{version}", title(name))
+        }
+        _ => String::new(),
+    };
+    format!("{}, seed {}: {}{by}", plan.experiment, plan.seed, outcome_counts(summary))
 }
 
 fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> String {
     let mut table = Table::new(plan, summary, title, 8);
     let width = usize::from(look.width.max(40));
+    let one_client = table.rows.iter().filter(|row| row.span > 0).count() == 1;
+    let all_completed = table.rows.iter().all(|row| row.worst == Outcome::Completed);
+    let whole = Fit { client: !one_client, outcome: !all_completed };
     let rest = |table: &Table, fit: Fit| widths(table, fit).iter().map(|width| width + PADDING).sum::<usize>();
-    let is_too_wide = |table: &Table, fit: Fit| rest(table, fit) + NAME + PADDING > width;
+    let is_too_wide = |table: &Table, fit: Fit| {
+        let name = if fit.client { NAME + PADDING } else { 0 };
+        rest(table, fit) + name > width
+    };
     let mut left_out = Vec::new();
-    while table.columns.len() > 1 && is_too_wide(&table, Fit::Whole) {
+    while table.columns.len() > 1 && is_too_wide(&table, whole) {
         left_out.extend(table.columns.pop().map(|column| column.head));
         table.rows.iter_mut().for_each(|row| _ = row.cells.pop());
     }
-    let fit = [Fit::Whole, Fit::ShortNames, Fit::WithoutOutcome].into_iter().find(|fit| !is_too_wide(&table, *fit));
-    let fit = fit.unwrap_or(Fit::WithoutOutcome);
+    let fit = if is_too_wide(&table, whole) { Fit { outcome: false, ..whole } } else { whole };
     // Where that is not enough, names are folded at every word.
     let least = table.rows.iter().map(|row| longest_word(&row.client)).max().unwrap_or(0).min(NAME);
     let name = width.saturating_sub(rest(&table, fit) + PADDING).clamp(least, 2 * NAME);
     let mut grid = look.grid(RULED);
-    let head = std::iter::once("client".to_owned()).chain(head(&table, fit));
-    let first_number = 2 + table.factors.len() + usize::from(fit.has_outcome());
+    let head = fit.client.then(|| "client".to_owned()).into_iter().chain(head(&table, fit));
+    let first_number = 1 + table.factors.len() + usize::from(fit.outcome) + usize::from(fit.client);
     grid.set_header(head.enumerate().map(|(at, text)| {
         let alignment = if at < first_number { CellAlignment::Left } else { CellAlignment::Right };
         let cell = cell(&text).set_alignment(alignment);
@@ -117,14 +133,14 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
             grid.add_row(cells(row, &name, fit, look));
         }
     }
-    let bounds = std::iter::once(name).chain(widths(&table, fit)).map(|width| width + PADDING);
+    let bounds = fit.client.then_some(name).into_iter().chain(widths(&table, fit)).map(|width| width + PADDING);
     grid.set_constraints(
         bounds.map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX)))),
     );
     let marked = table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.value.ends_with('†'));
     let note =
         table.limited.filter(|_| marked).map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
-    if !fit.has_outcome() {
+    if whole.outcome && !fit.outcome {
         left_out.push("outcome".to_owned());
     }
     left_out.reverse();
@@ -135,35 +151,24 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
     std::iter::once(trimmed(&grid)).chain(note).chain(left_out).collect::<Vec<_>>().join("\n")
 }
 
-/// How a table is made to fit: what can be told otherwise gives way.
+/// Which columns a table has beside the numbers'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    /// As it is.
-    Whole,
-    /// Factors by the last word of their names.
-    ShortNames,
-    /// And without the outcome: what was not completed is told below.
-    WithoutOutcome,
-}
-
-impl Fit {
-    fn has_outcome(self) -> bool {
-        self != Self::WithoutOutcome
-    }
+struct Fit {
+    /// The client's; where there is one only, the line above the table names it.
+    client: bool,
+    /// What was not completed is told below, too.
+    outcome: bool,
 }
 
 /// The heads of all columns but the client's.
 fn head(table: &Table, fit: Fit) -> Vec<String> {
-    let factor = |factor: &String| match fit {
-        Fit::Whole => factor.clone(),
-        Fit::ShortNames | Fit::WithoutOutcome => short_name(factor, &table.factors).to_owned(),
-    };
+    let factor = |factor: &String| short_name(factor, &table.factors).to_owned();
     let columns = table.columns.iter().map(|c| match c.unit {
         "" => c.head.clone(),
         unit => format!("{} ({unit})", c.head),
     });
     let fixed = std::iter::once("protocol".to_owned()).chain(table.factors.iter().map(factor));
-    fixed.chain(fit.has_outcome().then(|| "outcome".to_owned())).chain(columns).collect()
+    fixed.chain(fit.outcome.then(|| "outcome".to_owned())).chain(columns).collect()
 }
 
 /// How wide each of these is at least: words are never broken.
@@ -183,7 +188,7 @@ const RULED: TableStyle =
 
 /// A row's texts but for the client's name.
 fn words(row: &Row, fit: Fit) -> Vec<String> {
-    let fixed = std::iter::once(&row.protocol).chain(&row.levels).chain(fit.has_outcome().then_some(&row.outcome));
+    let fixed = std::iter::once(&row.protocol).chain(&row.levels).chain(fit.outcome.then_some(&row.outcome));
     fixed.cloned().chain(row.cells.iter().map(NumberCell::text)).collect()
 }
 
@@ -215,9 +220,10 @@ fn names(row: &Row, rows: usize, width: usize) -> Vec<Vec<String>> {
 }
 
 fn cells(row: &Row, name: &[String], fit: Fit, look: Look) -> Vec<Cell> {
-    let mut cells = vec![lines(name), cell(&row.protocol)];
+    let mut cells: Vec<Cell> = fit.client.then(|| lines(name)).into_iter().collect();
+    cells.push(cell(&row.protocol));
     cells.extend(row.levels.iter().map(|level| cell(level)));
-    cells.extend(fit.has_outcome().then(|| match row.worst {
+    cells.extend(fit.outcome.then(|| match row.worst {
         Outcome::Completed => cell(&row.outcome),
         Outcome::Unsupported => look.cell(&row.outcome, Color::DarkGrey),
         Outcome::TimedOut | Outcome::Failed => look.cell(&row.outcome, Color::Red),

@@ -2,22 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::RunError;
 use super::results::{SUMMARY, write};
 use crate::report::{self, HTML, IndexedRun, RunFindings};
 use crate::stats::ClaimResult;
 use crate::trial::fact::Outcome;
-use crate::trial::kept::{self, KeptRun};
+use crate::trial::kept::{self, KeptRun, PLAN};
 
 /// How many runs are listed, the newest first.
 const LISTED: usize = 200;
-/// How large a summary may be, in bytes.
-const SUMMARY_BYTES: u64 = 64 * 1024 * 1024;
+/// How much of a summary or a plan is read, in bytes.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
 /// The page's name in the folder of runs.
 const INDEX: &str = "index.html";
 
@@ -57,11 +59,11 @@ fn indexed(KeptRun { folder, started }: KeptRun, links: &str) -> IndexedRun {
         let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
         format!("{links}{}/{file}", encoded.replace('+', "%20"))
     });
-    IndexedRun { name: name.to_string_lossy().into_owned(), report, started, found: findings(&folder.join(SUMMARY)) }
+    IndexedRun { name: name.to_string_lossy().into_owned(), report, started, found: findings(&folder) }
 }
 
 /// What the summary says that the page shows; `None` where there is none, or another program wrote it.
-fn findings(path: &Path) -> Option<RunFindings> {
+fn findings(folder: &Path) -> Option<RunFindings> {
     #[derive(Deserialize)]
     struct Kept {
         experiment: String,
@@ -72,14 +74,29 @@ fn findings(path: &Path) -> Option<RunFindings> {
     struct KeptTrial {
         outcome: Outcome,
     }
-    let mut text = Vec::new();
-    fs::File::open(path).ok()?.take(SUMMARY_BYTES).read_to_end(&mut text).ok()?;
+    let text = read(&folder.join(SUMMARY))?;
     let Kept { experiment, trials, claims } = serde_json::from_slice(&text).ok()?;
     let mut outcomes = BTreeMap::new();
     for trial in trials {
         *outcomes.entry(trial.outcome).or_default() += 1;
     }
-    Some(RunFindings { experiment, outcomes, claims })
+    Some(RunFindings { experiment, outcomes, asked: asked(folder), claims })
+}
+
+/// A number for the settings of all planned trials; 0 where they can't be read.
+fn asked(folder: &Path) -> u64 {
+    let plan = read(&folder.join(PLAN)).and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let trials = plan.as_ref().and_then(|plan| plan["trials"].as_array());
+    let settings: Vec<&Value> = trials.into_iter().flatten().map(|trial| &trial["settings"]).collect();
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&settings).unwrap_or_default().hash(&mut hasher);
+    if settings.is_empty() { 0 } else { hasher.finish() }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]

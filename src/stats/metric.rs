@@ -22,8 +22,8 @@ pub struct Metric {
     pub definition: &'static str,
     /// A phrase about a client, with `{}` for the number: `held {}`.
     pub phrase: &'static str,
-    /// Whether it compares the client's clock with the server's, and so is as uncertain as that comparison.
-    pub(super) by_client_clock: fn(&Record<'_>) -> bool,
+    /// How far its values may be off, in its unit; `None` where they are what they are.
+    pub(super) uncertainty: fn(&Record<'_>) -> Option<f64>,
     /// Whether it counts from the schedule, and so means nothing where the publisher is late.
     pub from_schedule: bool,
     /// Whether it can be no more than the subscriptions that were asked for.
@@ -69,13 +69,18 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     ALL.iter().copied().find(|metric| metric.name == name)
 }
 
+/// How far the comparison of the client's clock with the server's may be off, in milliseconds.
+fn clocks(record: &Record<'_>) -> Option<f64> {
+    record.uncertainty.map(|nanos| nanos as f64 / 1e6)
+}
+
 /// What most metrics are; rows say where they differ.
 const PLAIN: Metric = Metric {
     name: "",
     unit: "",
     definition: "",
     phrase: "",
-    by_client_clock: |_| false,
+    uncertainty: |_| None,
     from_schedule: false,
     of_those_asked: false,
     on_network: false,

@@ -14,7 +14,7 @@ use crate::trial::fact::Outcome;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Summary {
-    /// The version of this file's format: [`Summary::VERSION`]. One that says none is of version 1.
+    /// The version of this file's format, 1. One that says none is of version 1.
     #[serde(default = "first_version")]
     pub version: u32,
     /// The experiment's name.
@@ -112,7 +112,8 @@ pub struct Entry {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<String>,
-    /// How far the client's clock may be off, in this unit; a value below three times that is only `< 3 × that`.
+    /// How far the value may be off, in this unit: by the client's clock, or by what the server takes once for all
+    /// streams. One below three times that is only `< 3 × that`.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
     pub uncertainty: Option<f64>,
     /// Why this value says more about the machine than about the subject, and so decides no claim.
@@ -128,7 +129,7 @@ pub struct GroupEntry {
     #[serde(flatten)]
     pub entry: Entry,
     /// Two of the repeats' medians between which the median of all that there could be lies, by order statistics; the
-    /// least and the most where there are fewer than nine. `None` below three of them.
+    /// least and the most where there are fewer than nine. Null below three of them.
     #[serde(serialize_with = "number::json_pair")]
     pub interval: Option<[f64; 2]>,
     /// In how many of a hundred runs such two hold that median: 75 with three repeats, 93.75 with five, 95 or more from
@@ -231,7 +232,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ClientResult {
-    /// `None`: it did not take part.
+    /// Null: it did not take part.
     pub verdict: Option<Verdict>,
     /// Its version, where it was started.
     pub version: Option<String>,

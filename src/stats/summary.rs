@@ -42,9 +42,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
             _ => (metric.compute)(&record),
         }
         .entry(metric.unit);
-        if (metric.by_client_clock)(&record) && entry.n > 0 {
-            entry.uncertainty = record.uncertainty.map(|nanos| nanos as f64 / 1e6);
-        }
+        entry.uncertainty = (metric.uncertainty)(&record).filter(|_| entry.n > 0);
         entry.machine_limited = machine_limit(metric, &entry, &lateness, planned.settings.protocol.alpn, &record);
         (metric.name.to_owned(), entry)
     };

@@ -120,7 +120,7 @@ pub enum ServerFact {
     Written { stream: u64, sub: Option<u32>, id: String },
     /// A WebTransport session was asked for on a connection. `offered` are the dialects that the server's settings name,
     /// `sent` those that the client's do, `token` is its `:protocol` and `draft` what its fields say of the draft;
-    /// `taken` is what is spoken by all that, and `None` where nothing says.
+    /// `taken` is what is spoken by all that, and null where nothing says.
     WebtransportDialect {
         conn: u64,
         offered: Dialects,
@@ -183,7 +183,7 @@ pub enum LabFact {
     FaultEnded { fault: String },
     /// What the machine had left while the trial ran, from its first process to its last: how much of the processor
     /// was idle, in percent, and how many UDP datagrams the kernel dropped that had arrived, for want of room or with
-    /// a wrong checksum. What could not be read is `None`.
+    /// a wrong checksum. What could not be read is null.
     Machine { idle: Option<f64>, udp_dropped: Option<u64> },
     /// How late facts were written here, in nanoseconds after they were observed: one entry per fact, in the order
     /// they came, without receipts and clocks, which are not told at once. The first 4096 at most.

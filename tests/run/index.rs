@@ -23,7 +23,7 @@ fn the_page_of_all_runs_says_what_each_found_and_what_changed_since_the_one_befo
     assert_eq!(printed, "Runs: out/index.html\n");
     let page = fs::read_to_string(lab.path("out/index.html")).unwrap();
     assert!(page.contains("2 runs") && page.contains("was confirmed, is <strong"), "{page}");
-    assert!(page.contains("the first of its experiment"), "{page}");
+    assert!(page.contains("the first of its experiment") && page.contains("other settings were asked for"), "{page}");
     let links: Vec<&str> = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(links.len(), 2, "{links:?}");
     for link in links {

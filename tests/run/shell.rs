@@ -25,5 +25,5 @@ fn there_is_a_page_of_the_manual_for_each_command() {
     for page in ["transport-lab.1", "transport-lab-run.1", "transport-lab-list.1"] {
         assert!(lab.path("man1").join(page).is_file(), "{page}");
     }
-    lab.ask(&["man", "nowhere"]).exits(4).says(&["could not write nowhere"]);
+    lab.ask(&["man", "nowhere"]).exits(2).says(&["there is no folder nowhere"]);
 }

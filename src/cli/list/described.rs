@@ -45,6 +45,11 @@ pub(super) fn write_settings(settings: &[ListedSetting], width: u16, out: &mut d
     Ok(())
 }
 
+/// Text that folds where the terminal ends.
+pub(super) fn paragraph(text: &str, width: u16) -> String {
+    write_table(&[vec![text.to_owned()]], 0, width)
+}
+
 /// Columns that fold where the terminal ends, so many places from its edge.
 fn write_table(rows: &[Vec<String>], indent: u16, width: u16) -> String {
     let mut table = Table::new();

@@ -29,6 +29,8 @@ pub(in crate::report) struct Percentiles {
     pub(in crate::report) axis_top: f64,
     pub(in crate::report) axis_bottom: f64,
     pub(in crate::report) left_out: usize,
+    /// Which of [`PERCENTILES`] are drawn.
+    pub(in crate::report) shown: [bool; 3],
 }
 
 /// One protocol.
@@ -126,6 +128,7 @@ pub(in crate::report) fn percentiles(
         axis_top: HEAD,
         axis_bottom,
         left_out,
+        shown: [0, 1, 2].map(|kind| rows.iter().any(|row| row.values[kind].1.is_some())),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The ratios that claims are about: a row per claim, client and combination on a logarithmic axis, each repeat a dot,
 //! with the interval of their median and the claim's bound.
 
-use super::axis::Tick;
+use super::axis::{Tick, round};
 use super::log::LogScale;
 use super::{HEAD, MOST_BARS, RowName, Shape, THICK};
 use crate::report::Title;
@@ -104,7 +104,7 @@ pub(in crate::report) fn drawn_ratios(
 
 /// `0.45, claimed ≤ 1`.
 fn text(ratio: &Ratio) -> String {
-    let claimed: Vec<String> = ratio.bounds.iter().map(|bound| number::plain(*bound)).collect();
+    let claimed: Vec<String> = ratio.bounds.iter().map(|bound| round(*bound)).collect();
     let sign = if ratio.bounds.len() > 1 || ratio.sign.is_empty() { String::new() } else { format!("{} ", ratio.sign) };
     format!("{}, claimed {sign}{}", number::plain(ratio.median), claimed.join(" to "))
 }

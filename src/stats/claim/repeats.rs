@@ -64,7 +64,7 @@ const fn verdict(holds: bool) -> Verdict {
     if holds { Verdict::Confirmed } else { Verdict::Refuted }
 }
 
-const HIDDEN: &str = "the two clocks may differ by that much, so more repeats would not tell";
+const HIDDEN: &str = "the values may be off by that much, so more repeats would not tell";
 
 /// Fewer repeats have no interval of 95 %: even the least and the most of five hold the median 93.75 % of the time.
 const LEAST: f64 = 6.0;

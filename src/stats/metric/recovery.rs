@@ -25,7 +25,7 @@ pub(super) static RECOVERY_TIME: Metric = Metric {
                  that was published after it; where none received any: above what was waited until T. One of several \
                  that received none has no value: `never-back` counts it.",
     phrase: "recovered in {}",
-    by_client_clock: |_| true,
+    uncertainty: super::clocks,
     on_network: true,
     compute: recovery_time,
     ..PLAIN

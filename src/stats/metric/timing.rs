@@ -40,7 +40,7 @@ pub(super) static LATENCY: Metric = Metric {
                  `lost` counts it.",
     phrase: "received events after {}",
     // An echo is a round trip: the clock that it was due by is the clock that it came back by.
-    by_client_clock: |record| record.direction != Direction::Echo,
+    uncertainty: |record| super::clocks(record).filter(|_| record.direction != Direction::Echo),
     from_schedule: true,
     of_those_asked: false,
     on_network: true,

@@ -32,17 +32,17 @@ pub fn terminal(of: &Diagnosis, width: usize, colour: bool) -> String {
 
 /// What was found, in a line.
 pub(super) fn verdict(of: &Diagnosis) -> String {
-    let count = |severity| of.findings.iter().filter(|finding| finding.told.severity == severity).count();
-    let parts =
-        [(Severity::Loses, "loses events"), (Severity::Delays, "delays events"), (Severity::Advice, "to advise")];
-    let parts: Vec<String> = parts
-        .iter()
-        .map(|(severity, words)| (count(*severity), words))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, words)| format!("{count} that {words}").replace("that to advise", "to advise"))
-        .collect();
-    let found =
-        if parts.is_empty() { "nothing found that loses or delays events".to_owned() } else { parts.join(", ") };
+    let rows = [
+        (Severity::Loses, ["finding that loses events", "findings that lose events"]),
+        (Severity::Delays, ["finding that delays events", "findings that delay events"]),
+        (Severity::Advice, ["piece of advice", "pieces of advice"]),
+    ];
+    let told = |(severity, [one, many]): (Severity, [&str; 2])| {
+        let count = of.findings.iter().filter(|finding| finding.severity() == severity).count();
+        (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+    };
+    let none = (!of.is_ill()).then(|| "nothing found that loses or delays events".to_owned());
+    let found = none.into_iter().chain(rows.into_iter().filter_map(told)).collect::<Vec<_>>().join(", ");
     match of.cut_short {
         None => found,
         Some(why) => format!("{found}; not finished: {}", cut_short(why)),

@@ -91,8 +91,8 @@ fn bursts_of_which_nothing_tells_when_they_were_made_are_advised_about() {
     let said = |count: usize| {
         listened(move |_, stream| {
             for clump in 0..4 {
-                let all: String = (0..count).map(|k| format!("id: {}\ndata: x\n\n", clump * 10 + k)).collect();
-                let _ = stream.write_all(all.as_bytes());
+                let all: Vec<String> = (0..count).map(|k| format!("id: {}\ndata: x\n\n", clump * 10 + k)).collect();
+                let _ = stream.write_all(all.concat().as_bytes());
                 wait(600);
             }
         })

@@ -1,4 +1,4 @@
-//! Servers on Node, whose WebSockets and HTTP/2 nobody here wrote.
+//! Servers on Node, whose HTTP/2 nobody here wrote.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -146,8 +146,12 @@ fn a_terminal_is_told_in_sentences_that_fit() {
     let ran = command.env("COLUMNS", "80").output().unwrap();
     let text = String::from_utf8(ran.stdout).unwrap();
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    for words in ["1 that loses events, 1 to advise", "✗ loses (ignored-lines)", "· `Data: lost`", "→ begin each line"]
-    {
+    for words in [
+        "1 finding that loses events, 1 piece of advice",
+        "✗ loses (ignored-lines)",
+        "· `Data: lost`",
+        "→ begin each line",
+    ] {
         assert!(text.contains(words), "no `{words}`:\n{text}");
     }
 }

@@ -116,5 +116,5 @@ pub(crate) fn stay(stream: &mut TcpStream) {
 /// A log that is served well: events `1`, `2` and `3`, after the one that `Last-Event-ID` names.
 pub(crate) fn log(asked: &Asked) -> String {
     let after: usize = asked.field("last-event-id").and_then(|id| id.parse().ok()).unwrap_or(0);
-    (after + 1..=3).map(|id| format!("id: {id}\ndata: event {id}\n\n")).collect()
+    (after + 1..=3).map(|id| format!("id: {id}\ndata: event {id}\n\n")).collect::<Vec<_>>().concat()
 }

@@ -1,4 +1,4 @@
-//! WebSockets: one of Node's `ws`, which nobody here wrote, and rigged ones.
+//! Sockets of Node's `ws`, which nobody here wrote, and rigged ones.
 
 use std::io::Write;
 use std::thread;

@@ -28,6 +28,7 @@
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
 //! | [`experiment`] | a file to a plan |
 //! | [`run`] | a plan to results |
+//! | [`diagnose`] | anybody's stream to findings |
 //! | [`cli`] | the commands |
 //!
 //! `CONTRIBUTING.md` has a recipe each for a transport, a metric, a browser, an experiment and an output format.
@@ -41,6 +42,7 @@ pub mod certs;
 pub mod cli;
 pub mod client;
 pub mod control;
+pub mod diagnose;
 pub mod experiment;
 pub mod feed;
 pub mod page;

@@ -3,7 +3,7 @@
 #
 #   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
 #                            with the browsers that are there (exit 0)
-#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own into
+#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own and nginx into
 #                            target; all of it must be there (or exit 1)
 #   tools/install.sh bench   nginx with nchan, unpacked into target/nginx rather than installed: Debian's package would
 #                            start a server on port 80
@@ -39,9 +39,8 @@ procps             ps
 
 say() { echo "install.sh: $*"; }
 
-# nginx's libraries are there on any Debian that has curl. It takes its folders to be under /var/lib/nginx, whatever its
-# configuration says, once nchan is loaded.
-nginx_with_nchan() {
+# nginx's libraries are there on any Debian that has curl.
+nginx_unpacked() {
     nginx=${CARGO_TARGET_DIR:-target}/nginx
     if [ ! -e "$nginx/usr/lib/nginx/modules/ngx_nchan_module.so" ]; then
         say "unpacking nginx with nchan into $nginx"
@@ -49,6 +48,11 @@ nginx_with_nchan() {
         (cd "$nginx" && apt-get -qq download nginx libnginx-mod-nchan 2>/dev/null &&
             for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done)
     fi
+}
+
+# It takes its folders to be under /var/lib/nginx, whatever its configuration says, once nchan is loaded.
+nginx_with_nchan() {
+    nginx_unpacked
     for folder in body proxy fastcgi uwsgi scgi; do
         [ -d "/var/lib/nginx/$folder" ] || $1 mkdir -p "/var/lib/nginx/$folder"
     done
@@ -98,15 +102,29 @@ give_up() {
     exit 1
 }
 
-# Tests ask over HTTP/3 with aioquic, which Debian doesn't have, open WebSockets with websockets, and hold experiments
-# against their schema with jsonschema.
+# Tests ask over HTTP/3 with aioquic, which Debian doesn't have, open WebSockets with websockets, hold experiments
+# against their schema with jsonschema, and diagnose an app of sse-starlette on hypercorn.
 python_packages() {
     [ "$needed" != "$for_run" ] || return 0
-    "$venv/bin/python" -c 'import aioquic, jsonschema, websockets' 2>/dev/null && return 0
-    say "installing Python's aioquic, jsonschema and websockets in $venv"
+    "$venv/bin/python" -c 'import aioquic, hypercorn, jsonschema, sse_starlette, websockets' 2>/dev/null && return 0
+    packages="aioquic>=1.2,<2 hypercorn>=0.17,<1 jsonschema>=4.20,<5 sse-starlette>=2,<4 websockets>=15"
+    say "installing for Python in $venv: $packages"
+    # Unquoted on purpose: each is a package, and none has a blank in it.
+    # shellcheck disable=SC2086
     if ! { python3 -m venv "$venv" &&
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'aioquic>=1.2,<2' 'jsonschema>=4.20,<5' 'websockets>=15'; }; then
-        say "aioquic, jsonschema and websockets could not be installed in $venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages; }; then
+        say "they could not be installed in $venv"
+        exit 1
+    fi
+}
+
+# And they diagnose nginx.
+nginx_for_tests() {
+    [ "$needed" != "$for_run" ] || return 0
+    [ ! -x /usr/sbin/nginx ] || return 0
+    nginx_unpacked
+    if [ ! -x "$nginx/usr/sbin/nginx" ]; then
+        say "nginx could not be unpacked into $nginx"
         exit 1
     fi
 }
@@ -128,6 +146,7 @@ wanted=$(missing)
 if [ -z "$wanted" ]; then
     python_packages
     node_packages
+    nginx_for_tests
     exit 0
 fi
 
@@ -173,3 +192,4 @@ fi
 [ -z "$(missing)" ] || give_up "not everything could be installed"
 python_packages
 node_packages
+nginx_for_tests

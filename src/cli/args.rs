@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
+use super::diagnose::DiagnoseArgs;
 use super::listing::ListArgs;
 use super::new::NewArgs;
 use super::{complete, places};
@@ -28,7 +29,7 @@ Examples:
 
 Exit status:
     0  all trials completed or were unsupported
-    1  a claim was refuted, under --strict
+    1  a claim was refuted, under --strict, or a diagnosis found something
     2  bad usage or a bad file
     3  some trial failed or timed out
     4  the lab itself couldn't: a port, the disk, certificates
@@ -53,6 +54,8 @@ pub enum Command {
     Run(RunArgs),
     /// Serve every protocol on fixed ports, for a person's own clients and browsers.
     Serve(ServeArgs),
+    /// Find out what would lose or delay events at anybody's address.
+    Diagnose(DiagnoseArgs),
     /// Make or renew the lab's certificates, and print their fingerprints.
     Certs(CertsArgs),
     /// List what there is: experiments, transports, clients, metrics, settings, and what a run's files say.

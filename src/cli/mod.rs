@@ -8,6 +8,7 @@ mod certs;
 mod check;
 mod compare;
 mod complete;
+mod diagnose;
 mod expose;
 mod list;
 mod listing;
@@ -29,6 +30,7 @@ use tokio::runtime::{Builder, Runtime};
 pub use args::{
     CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, RunArgs, ServeArgs,
 };
+pub use diagnose::DiagnoseArgs;
 pub use listing::{ListArgs, Listing};
 pub use new::NewArgs;
 
@@ -36,6 +38,7 @@ use crate::browser;
 use crate::certs::CertsError;
 use crate::client::subscriber::{self, SubscriberError};
 use crate::control::ControlError;
+use crate::diagnose::DiagnoseError;
 use crate::experiment::ExperimentError;
 use crate::report::ReportError;
 use crate::run::RunError;
@@ -50,7 +53,7 @@ use crate::wire::{WireError, descriptors};
 pub enum Exit {
     /// All trials completed or were unsupported.
     Good = 0,
-    /// A claim was refuted, under `--strict`.
+    /// A claim was refuted, under `--strict`; a diagnosis found something.
     Refuted = 1,
     /// Bad usage, or a bad file.
     Usage = 2,
@@ -104,6 +107,8 @@ pub enum CliError {
         /// Which one can't be had.
         source: WireError,
     },
+    #[error(transparent)]
+    Diagnose(#[from] DiagnoseError),
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]
@@ -169,6 +174,7 @@ impl CliError {
                 | RunError::Bounds { .. }
                 | RunError::Journal(JournalError::Line { .. } | JournalError::Version { .. }),
             ) => Exit::Usage,
+            Self::Diagnose(error) if error.is_usage() => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
             _ => Exit::Lab,
@@ -184,6 +190,13 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Check(args) => check::check(args, out),
         Command::Run(args) => threads()?.block_on(run::run(args, out)),
         Command::Serve(args) => threads()?.block_on(serve::serve(args, out)),
+        Command::Diagnose(args) => {
+            let runtime = threads()?;
+            let exit = runtime.block_on(diagnose::diagnose(args, out));
+            // A name that is still being resolved is waited for by nobody.
+            end(runtime);
+            exit
+        }
         Command::Certs(args) => certs::certs(args, out),
         Command::Report(args) => report::report(args, out),
         Command::Compare(args) => compare::compare(args, out),
@@ -243,7 +256,7 @@ fn child_of_the_lab(args: ChildArgs) -> Result<Exit, CliError> {
     Ok(Exit::Good)
 }
 
-/// Ends a child's runtime: the thread that still reads standard input would keep it from exiting.
+/// Ends a runtime: a thread that still reads standard input, or resolves a name, would keep it from exiting.
 fn end(runtime: Runtime) {
     runtime.shutdown_background();
 }

@@ -32,6 +32,7 @@ pub use quic::reset::ResetKey;
 pub use quic::session::Session;
 pub use refusal::{json_response, refusal};
 pub use traffic::Traffic;
+pub(crate) use upgrade::{key as upgrade_key, proof as upgrade_proof};
 
 /// How many connections one listener holds; more are closed at once and counted.
 pub const MAX_CONNECTIONS: usize = 20_000;

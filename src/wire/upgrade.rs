@@ -133,7 +133,7 @@ pub(super) async fn settle(
 }
 
 /// The value of `Sec-WebSocket-Accept` for this key.
-pub(super) fn proof(key: &HeaderValue) -> HeaderValue {
+pub(crate) fn proof(key: &HeaderValue) -> HeaderValue {
     let text = [key.as_bytes(), PROOF].concat();
     let proof = data_encoding::BASE64.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &text).as_ref());
     // Base64 is fit for any field.
@@ -141,7 +141,7 @@ pub(super) fn proof(key: &HeaderValue) -> HeaderValue {
 }
 
 /// A new key.
-pub(super) fn key() -> HeaderValue {
+pub(crate) fn key() -> HeaderValue {
     let key = data_encoding::BASE64.encode(&rand::random::<[u8; KEY_BYTES]>());
     HeaderValue::try_from(key).unwrap_or(HeaderValue::from_static(""))
 }

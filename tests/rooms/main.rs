@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 11] = [
     &["server", "client", "control"],
     &["browser"],
     &["experiment"],
-    &["run"],
+    &["run", "diagnose"],
     &["cli"],
 ];
 

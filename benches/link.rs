@@ -13,14 +13,10 @@ const HEADERS: usize = 28;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("what                                   injected        seen");
-    let (median, worst) = connect(&Conditions { delay: Span::from_millis(25), ..Conditions::default() })?;
-    println!(
-        "TCP connect, 25 ms each way            50 ms           {median:.3} ms at the median, {worst:.3} ms at p99"
-    );
-    let (median, worst) = connect(&Conditions::default())?;
-    println!(
-        "TCP connect                            0 ms            {median:.3} ms at the median, {worst:.3} ms at p99"
-    );
+    let (seen, late) = connect(&Conditions { delay: Span::from_millis(25), ..Conditions::default() })?;
+    println!("TCP connect, 25 ms each way            50 ms           {seen}, {late}");
+    let (seen, late) = connect(&Conditions::default())?;
+    println!("TCP connect                            0 ms            {seen}, {late}");
     let seen = rate()?;
     println!(
         "rate over 10 s                         10 Mbit/s       {:.4} Mbit/s ({:+.2} %)",
@@ -36,8 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Milliseconds that connecting takes: the median of 200, and the 99th percentile.
-fn connect(conditions: &Conditions) -> Result<(f64, f64), LinkError> {
+/// What connecting takes: the median of 200, and the 99th percentile; and how late the link was.
+fn connect(conditions: &Conditions) -> Result<(String, String), LinkError> {
     let link = Link::start(conditions, conditions, 1, None)?;
     let listener = link.server.within(|| TcpListener::bind((SERVER, 0)).expect("a port"))?;
     let to = listener.local_addr().expect("it is bound");
@@ -53,7 +49,8 @@ fn connect(conditions: &Conditions) -> Result<(f64, f64), LinkError> {
     })?;
     accepting.join().expect("a thread that ends");
     took.sort_by(f64::total_cmp);
-    Ok((took[took.len() / 2], took[took.len() * 99 / 100]))
+    let [median, p99] = [took[took.len() / 2], took[took.len() * 99 / 100]];
+    Ok((format!("{median:.3} ms at the median, {p99:.3} ms at p99"), lateness(link)?))
 }
 
 /// Bits per second, IP headers included, that get through a bottleneck of 10 Mbit/s in ten seconds.
@@ -106,9 +103,13 @@ fn bulk(conditions: &Conditions) -> Result<(f64, String), LinkError> {
     let seen = bytes as f64 * 8.0 / begun.elapsed().as_secs_f64();
     drop(client);
     sending.join().expect("a thread that ends");
+    Ok((seen, lateness(link)?))
+}
+
+/// How late a link was that is done with.
+fn lateness(link: Link) -> Result<String, LinkError> {
     let report = link.finish()?;
     let micros = |late: Option<u64>| late.unwrap_or(0) as f64 / 1e3;
-    let late =
-        format!("late {:.0} µs at the median, {:.0} µs at most", micros(report.late_median), micros(report.late_most));
-    Ok((seen, late))
+    let (median, most) = (micros(report.late_median), micros(report.late_most));
+    Ok(format!("late {median:.0} µs at the median, {most:.0} µs at most"))
 }

@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 # Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
 ARGS ?=
 
-.PHONY: help run install test matrix soak bench bench-delivery clean
+.PHONY: help run install test matrix soak bench bench-delivery bench-link clean
 
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
@@ -20,6 +20,8 @@ help:
 	@echo 'make bench   memory that the server takes for each idle stream'
 	@echo 'make bench-delivery'
 	@echo '             what an event costs to deliver to 5,000 TLS subscribers, next to nginx with nchan (some minutes)'
+	@echo 'make bench-link'
+	@echo '             what a link does next to what it is told to do; as root (half a minute)'
 	@echo 'make clean   remove what was built (results and certificates stay)'
 	@echo
 	@echo 'make run ARGS="--client firefox --repeats 3" passes options on; transport-lab --help has all of them.'
@@ -71,6 +73,9 @@ bench:
 bench-delivery:
 	@sh tools/install.sh bench
 	cargo bench --locked --bench delivery -- $(ARGS)
+
+bench-link:
+	cargo bench --locked --bench link
 
 clean:
 	cargo clean

@@ -26,6 +26,7 @@
 //! | [`stats`] | observations to metrics, groups, claims |
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
+//! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
 //! | [`experiment`] | a file to a plan |
 //! | [`run`] | a plan to results |
 //! | [`diagnose`] | anybody's stream to findings |
@@ -45,6 +46,7 @@ pub mod control;
 pub mod diagnose;
 pub mod experiment;
 pub mod feed;
+pub mod link;
 pub mod page;
 pub mod report;
 pub mod run;

@@ -3,6 +3,9 @@
 //! Each type parses from and prints to one canonical text (`"3s"`, `"100 B"`, `"1/s"`), which is also
 //! how it travels in the trial contract and stands in a summary's `levels`.
 
+mod bit_rate;
+mod percent;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +13,9 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub use bit_rate::BitRate;
+pub use percent::Percent;
 
 /// Why a text is not the quantity that was asked for. The message names the text and shows a right one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -326,6 +332,8 @@ as_text! {
     Span is "a length of time", like "250ms", as r"^\s*[0-9]*\.?[0-9]+\s*(ns|us|µs|ms|s|min)\s*$";
     Size is "a number of bytes", like "16 KiB", as r"^\s*[0-9]*\.?[0-9]+\s*(B|kB|KiB|MB|MiB)\s*$";
     Rate is "a rate", like "10/s", as r"^\s*[0-9]*\.?[0-9]+\s*/s\s*$";
+    Percent is "a share", like "2%", as r"^\s*[0-9]*\.?[0-9]+\s*%\s*$";
+    BitRate is "a bit rate", like "10 Mbit/s", as r"^\s*[0-9]*\.?[0-9]+\s*(bit/s|kbit/s|Mbit/s|Gbit/s)\s*$";
 }
 
 impl<T: JsonSchema> JsonSchema for Settable<T> {

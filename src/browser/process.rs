@@ -50,14 +50,25 @@ impl BrowserProcess {
     /// Starts a supervisor: `program` is this program, which runs it as `child browser`. What the supervisor and the browser
     /// print goes to `log`. Returns once the browser's process runs, at most 60 s later.
     pub async fn start(program: &Path, spec: &LaunchSpec, log: File) -> Result<Self, BrowserError> {
-        let mut child = Command::new(program)
+        Self::start_by(program, spec, log, Command::spawn).await
+    }
+
+    /// The same, but the supervisor's process is started by `spawn`, in whichever network that is.
+    pub async fn start_by(
+        program: &Path,
+        spec: &LaunchSpec,
+        log: File,
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> Result<Self, BrowserError> {
+        let mut command = Command::new(program);
+        command
             .args(["child", "browser"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             // A Ctrl-C is the lab's to handle: it ends the supervisors in its own order.
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let mut child = spawn(&mut command)?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("its input or output is missing").into());
         };

@@ -188,7 +188,10 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::List(args) => list::list(args, out),
         Command::New(args) => new::new(args, out),
         Command::Check(args) => check::check(args, out),
-        Command::Run(args) => threads()?.block_on(run::run(args, out)),
+        Command::Run(args) => {
+            let experiments = run::load(args)?;
+            threads()?.block_on(run::run(args, experiments, out))
+        }
         Command::Serve(args) => threads()?.block_on(serve::serve(args, out)),
         Command::Diagnose(args) => {
             let runtime = threads()?;

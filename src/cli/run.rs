@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{CliError, Exit, RunArgs, signals, wanted, write_file};
 use crate::client;
 use crate::experiment::{Experiment, ExperimentError, Overrides, plan};
+use crate::link;
 use crate::report::{self, Look};
 use crate::run::results::Results;
 use crate::run::{NOT_ALLOWED, RunError};
@@ -25,7 +26,8 @@ use crate::trial::{Plan, PlannedTrial};
 /// The narrowest table that is worth printing, and the width where there is no terminal.
 const WIDTHS: (u16, u16) = (60, 100);
 
-pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+/// Reads the experiments that were asked for. Before any thread is started, as only then rights can be gained for a link.
+pub(super) fn load(args: &RunArgs) -> Result<Vec<Experiment>, CliError> {
     let overrides = Overrides::from(&args.change);
     let (mut experiments, mut errors) = (Vec::new(), Vec::new());
     for name in &args.experiments {
@@ -38,6 +40,14 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Cli
     if !errors.is_empty() {
         return Err(CliError::Experiments(errors));
     }
+    if experiments.iter().flat_map(|experiment| &experiment.combinations).any(|settings| settings.link.is_some()) {
+        link::gain_rights();
+    }
+    Ok(experiments)
+}
+
+/// Runs them.
+pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut dyn Write) -> Result<Exit, CliError> {
     let interrupt = signals::interrupt();
     let (mut exit, mut kept, mut summaries) = (Exit::Good, Vec::new(), Vec::new());
     let several = experiments.len() > 1;

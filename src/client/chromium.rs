@@ -52,8 +52,7 @@ fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
         "--user-data-dir={profile}/chromium",
         // Trusts leaves by their keys, on TCP and on QUIC alike; `--ignore-certificate-errors` doesn't reach QUIC.
         &format!("--ignore-certificate-errors-spki-list={}", context.spki_sha256),
-        // No name but the lab's can be looked up, so that no background service reaches the network.
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
+        &format!("--host-resolver-rules={}", rules(context)),
         "--no-first-run",
         "--no-default-browser-check",
         "--disable-background-networking",
@@ -88,6 +87,15 @@ fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
     }
     argv.push(context.url.clone());
     LaunchSpec { argv, ..LaunchSpec::default() }
+}
+
+/// No name but the lab's can be looked up, so that no background service reaches the network. On a link there is no IPv6,
+/// and QUIC tries no second address.
+fn rules(context: &LaunchContext) -> &'static str {
+    match context.settings.link {
+        None => "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
+        Some(_) => "MAP localhost 127.0.0.1, MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    }
 }
 
 /// Every host at every port, `host:port`, comma-separated.

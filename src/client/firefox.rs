@@ -73,6 +73,10 @@ fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
 /// The text of `user.js`.
 fn preferences(context: &LaunchContext) -> String {
     let mut text = PREFERENCES.to_owned();
+    if context.settings.link.is_some() {
+        text += "\n// There is no IPv6 on a link, and each address that doesn't answer takes its time.\n";
+        text += &line("network.dns.disableIPv6", &true.into());
+    }
     if let (Alpn::H3, Some(port)) = (context.settings.protocol.alpn, context.ports.first()) {
         let mapping: Vec<String> = context.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
         text += "\n// HTTP/3 from the first request on, although its CA is not one of the built-in ones.\n";

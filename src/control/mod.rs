@@ -27,8 +27,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::carrier::PageCarrier;
 use self::carrier::Trials;
@@ -94,6 +95,9 @@ pub struct Control {
     trials: Arc<Trials>,
     listener: JoinHandle<()>,
     stop: watch::Sender<bool>,
+    /// What another socket would be served with.
+    tls: Arc<rustls::ServerConfig>,
+    router: Router,
 }
 
 /// What every route can see.
@@ -124,8 +128,18 @@ impl Control {
         door.add_port(port);
         let router = routes(shared, (Arc::new(door), trials.clone()));
         let (stop, stopping) = watch::channel(false);
-        let listener = tokio::spawn(listen::serve(sockets, config.tls, router, stopping));
-        Ok(Self { port, trials, listener, stop })
+        let listener = tokio::spawn(listen::serve(sockets, config.tls.clone(), router.clone(), stopping));
+        Ok(Self { port, trials, listener, stop, tls: config.tls, router })
+    }
+
+    /// Answers at another socket too, which has the same address and port in another network, until what is given back is
+    /// dropped.
+    pub fn answer_at(&self, socket: std::net::TcpListener) -> std::io::Result<JoinSet<()>> {
+        socket.set_nonblocking(true)?;
+        let sockets = vec![TcpListener::from_std(socket)?];
+        let mut answering = JoinSet::new();
+        answering.spawn(listen::serve(sockets, Arc::clone(&self.tls), self.router.clone(), self.stop.subscribe()));
+        Ok(answering)
     }
 
     /// The port, the same on every address.

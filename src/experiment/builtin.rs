@@ -24,6 +24,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("same-url", include_str!("../../experiments/same-url.toml")),
     ("saturation", include_str!("../../experiments/saturation.toml")),
     ("server-load", include_str!("../../experiments/server-load.toml")),
+    ("setup-cost", include_str!("../../experiments/setup-cost.toml")),
     ("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml")),
     ("stuck-neighbour", include_str!("../../experiments/stuck-neighbour.toml")),
     ("tabs-hosts-ports", include_str!("../../experiments/tabs-hosts-ports.toml")),

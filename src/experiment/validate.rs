@@ -7,7 +7,7 @@ use super::{MAX_REPEATS, MAX_TRIALS};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::schema::{self, schema_of};
-use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, Events, HostOrder, Workload};
+use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, Events, HostOrder, LinkSettings, Workload};
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
 
@@ -163,6 +163,14 @@ pub fn least_drain(transport: &dyn Configured) -> Span {
 /// The census must reach every subscription before the end.
 fn check_drain(settings: &Settings, transport: &dyn Configured) -> Result<(), Invalid> {
     let (drain, least) = (settings.workload.drain, least_drain(transport));
+    let one_way = settings.link.as_ref().map_or_else(Span::default, LinkSettings::longest_down);
+    if drain < least + one_way && one_way > Span::default() {
+        let says = format!(
+            "`workload.drain` can't be {drain}: over this link the census is {one_way} under way; write {} or more",
+            least + one_way
+        );
+        return complain("workload.drain", says);
+    }
     if drain >= least {
         return Ok(());
     }
@@ -247,6 +255,28 @@ mod tests {
         }
         assert!(complaint(json!({ "protocol": "polling/h1" })).contains("write 1200ms or more"));
         assert_eq!(complaint(json!({ "protocol": "long-polling/h1", "workload": { "drain": "1ms" } })), "fine");
+    }
+
+    #[test]
+    fn a_link_that_no_packet_could_pass_and_a_drain_shorter_than_its_way_are_refused() {
+        let with = |link: serde_json::Value| complaint(json!({ "link": link }));
+        assert_eq!(with(json!({})), "fine");
+        assert_eq!(with(json!({ "loss": "100%", "rate": "1 kbit/s", "delay": "400ms", "jitter": "100ms" })), "fine");
+        assert_eq!(with(json!({ "loss": "101%" })), "link.loss: `link.loss` can't be 101%: write 0% to 100%");
+        assert_eq!(
+            with(json!({ "rate": "0 bit/s" })),
+            "link.rate: `link.rate` can't be 0 bit/s: write 1 kbit/s to 100 Gbit/s"
+        );
+        assert_eq!(
+            with(json!({ "queue": "1499 B" })),
+            "link.queue: `link.queue` can't be 1499 B: write 1500 B to 64 MiB"
+        );
+        assert_eq!(with(json!({ "delay": "11s" })), "link.delay: `link.delay` can't be 11s: write 0s to 10s");
+        assert_eq!(
+            with(json!({ "delay": "400ms", "jitter": "101ms" })),
+            "workload.drain: `workload.drain` can't be 500ms: over this link the census is 501ms under way; write 501ms or \
+             more"
+        );
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn settings() -> Settings {
         timeout: Span::from_secs(5),
         workload,
         server: ServerSettings::default(),
+        link: None,
         reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),

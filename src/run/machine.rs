@@ -75,11 +75,13 @@ fn cpu_times() -> Option<(f64, f64)> {
 }
 
 /// Datagrams that had arrived and were dropped, over IPv4 and IPv6: `InErrors` (RFC 4113, udpInErrors), in which Linux
-/// counts those that found no room in the socket's buffer (`RcvbufErrors`). `None` where IPv4's can't be read.
-fn udp_dropped() -> Option<u64> {
-    let v4 = udp4_errors(&std::fs::read_to_string("/proc/net/snmp").ok()?)?;
+/// counts those that found no room in the socket's buffer (`RcvbufErrors`). All of the network that this thread is in.
+/// `None` where IPv4's can't be read.
+pub(super) fn udp_dropped() -> Option<u64> {
+    let v4 = udp4_errors(&std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?)?;
     // Without IPv6 there is no such file.
-    let v6 = std::fs::read_to_string("/proc/net/snmp6").ok().and_then(|text| udp6_errors(&text)).unwrap_or(0);
+    let v6 =
+        std::fs::read_to_string("/proc/thread-self/net/snmp6").ok().and_then(|text| udp6_errors(&text)).unwrap_or(0);
     Some(v4 + v6)
 }
 

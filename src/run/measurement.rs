@@ -213,6 +213,7 @@ impl MeasurementService {
                 ..Workload::default()
             },
             server: ServerSettings { max_concurrent_streams: self.max_concurrent_streams, ..ServerSettings::default() },
+            link: None,
             reconnect: Reconnect::default(),
             expect: Expect::default(),
             fault: Vec::new(),

@@ -8,12 +8,14 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::browser::{BrowserProcess, describe};
 use crate::control::PageCarrier;
+use crate::link::Namespace;
 use crate::trial::observation::Observable;
 use crate::trial::{ClientFact, Down, Fact, LabFact, ServerFact, Up};
 
@@ -95,35 +97,43 @@ pub(super) enum ParticipantMessage {
 impl Participant {
     /// Starts a server of the lab's own, which speaks the contract on its standard input and output; what it prints on
     /// its standard error goes to `log`.
-    pub(super) fn server(argv: &[String], log: File) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), Budget { lines: u64::MAX, bytes: u64::MAX }, of_server)
+    pub(super) fn server(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
+        Self::start(argv, log.into(), place, Budget { lines: u64::MAX, bytes: u64::MAX }, of_server)
     }
 
     /// The same with a client of the lab's own.
-    pub(super) fn client(argv: &[String], log: File) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), Budget { lines: u64::MAX, bytes: u64::MAX }, of_client)
+    pub(super) fn client(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
+        Self::start(argv, log.into(), place, Budget { lines: u64::MAX, bytes: u64::MAX }, of_client)
     }
 
     /// The same with a client that isn't the lab's: what it may say and print has an end.
-    pub(super) fn program(argv: &[String], log: File) -> std::io::Result<Self> {
-        let mut end = Self::start(argv, Stdio::piped(), Budget { lines: MAX_LINES, bytes: MAX_BYTES }, of_client)?;
+    pub(super) fn program(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
+        let mut end =
+            Self::start(argv, Stdio::piped(), place, Budget { lines: MAX_LINES, bytes: MAX_BYTES }, of_client)?;
         if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
         }
         Ok(end)
     }
 
-    fn start(argv: &[String], log: Stdio, mut budget: Budget, read: ReadLine) -> std::io::Result<Self> {
+    fn start(
+        argv: &[String],
+        log: Stdio,
+        place: Place<'_>,
+        mut budget: Budget,
+        read: ReadLine,
+    ) -> std::io::Result<Self> {
         let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             // A Ctrl-C is the lab's to handle: it ends its children in its own order.
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
+        let mut child = spawn(&mut command, place)?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(std::io::Error::other("its input or output is missing"));
         };
@@ -290,6 +300,21 @@ impl Participant {
         end_group(group);
         format!("{how}, as it did not exit within {} s", EXIT.as_secs())
     }
+}
+
+/// Where a process is started: in a network namespace, or where the lab is.
+pub(super) type Place<'a> = Option<&'a Namespace>;
+
+/// Starts a process there.
+pub(super) fn spawn(command: &mut Command, place: Place<'_>) -> std::io::Result<Child> {
+    let Some(namespace) = place else { return command.spawn() };
+    let runtime = Handle::current();
+    let started = namespace.within(|| {
+        // The runtime hears of the child's end, on whichever thread it was started.
+        let _entered = runtime.enter();
+        command.spawn()
+    });
+    started.unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }
 
 /// What a process may still say.

@@ -3,12 +3,14 @@
 mod facts;
 mod faults;
 mod finish;
+mod link;
 mod start;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::facts::Possible;
@@ -18,10 +20,11 @@ use super::machine::Watch;
 use super::participant::{Participant, ParticipantMessage};
 use crate::client;
 use crate::experiment::plan;
+use crate::link::Link;
 use crate::stats;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;
-use crate::trial::fact::Outcome;
+use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::{
     Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Unsupported, Up,
 };
@@ -67,6 +70,14 @@ pub(super) struct TrialRunner<'a> {
     end_by: Instant,
     server: Option<Participant>,
     client: Option<Participant>,
+    /// What is between them, where it isn't loopback.
+    link: Option<Link>,
+    /// The control origin, at the client's end of it.
+    answering: Option<JoinSet<()>>,
+    /// UDP datagrams that the kernel dropped at its two ends, once it is down.
+    link_udp_dropped: Option<u64>,
+    /// When it notes what it carried, in nanoseconds, and what that is for.
+    link_marks: Vec<(u64, UsageAt)>,
     /// Facts that came from the server and from the client.
     came: [u64; 2],
     /// Whether each said `done`.
@@ -114,6 +125,10 @@ impl<'a> TrialRunner<'a> {
             end_by: Instant::now() + planned.settings.timeout.duration(),
             server,
             client,
+            link: None,
+            answering: None,
+            link_udp_dropped: None,
+            link_marks: Vec::new(),
             came: [0; 2],
             done: [false; 2],
             killed: [false; 2],
@@ -146,8 +161,11 @@ impl<'a> TrialRunner<'a> {
     async fn conclude(mut self, lived: Result<(), EarlyEnd>) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         // Whatever happened, both ends are ended.
         let ended = self.end().await;
+        let broken = self.take_link_down().await?;
         self.spare()?;
         let (outcome, reason) = match lived {
+            // Whatever else went wrong, it went wrong because of that.
+            Ok(()) | Err(EarlyEnd::Ended(..)) if broken.is_some() => (Outcome::Failed, broken),
             Err(EarlyEnd::Lab(error)) => return Err(error),
             Err(EarlyEnd::Ended(outcome, reason)) => (outcome, Some(reason)),
             Err(EarlyEnd::Interrupted) => {
@@ -174,6 +192,7 @@ impl<'a> TrialRunner<'a> {
         (row.supports)(settings)?;
         let found = self.lab.find(&settings.client, row)?;
 
+        self.bring_link_up().await?;
         let folder = self.lab.trial_folder(planned.trial)?;
         let ports = self.start_server(&folder).await?;
         self.start_client(row, &found, &ports, &folder).await?;
@@ -195,6 +214,7 @@ impl<'a> TrialRunner<'a> {
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
         let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
         self.possible.begin(go);
+        self.mark_link(go);
         for end in [&self.server, &self.client].into_iter().flatten() {
             end.order(Down::Go { at: go }).await;
         }

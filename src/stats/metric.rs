@@ -3,6 +3,7 @@
 mod beside;
 pub(super) mod delivery;
 mod dialect;
+mod link;
 mod recovery;
 mod streams;
 mod timing;
@@ -16,7 +17,8 @@ use super::sample::Sample;
 pub struct Metric {
     /// Its name in files and tables: `open-streams`.
     pub name: &'static str,
-    /// Its unit: `streams`, `connections`, `draft`, `events`, `ms`, `µs`, `B`.
+    /// Its unit: `streams`, `connections`, `draft`, `events`, `packets`,
+    /// `round trips`, `ms`, `µs`, `B`.
     pub unit: &'static str,
     /// What it is, in a sentence.
     pub definition: &'static str,
@@ -47,6 +49,8 @@ pub static ALL: &[&Metric] = &[
     &timing::BLOCKED_REQUEST,
     &beside::BESIDE_WAIT,
     &timing::TIME_TO_OPEN,
+    &timing::FIRST_EVENT,
+    &link::ROUND_TRIPS,
     &delivery::RECEIVED,
     &delivery::LOST,
     &delivery::DUPLICATED,
@@ -62,6 +66,9 @@ pub static ALL: &[&Metric] = &[
     &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,
     &usage::BYTES_PER_EVENT,
+    &link::WIRE_BYTES_PER_EVENT,
+    &link::PACKETS_PER_EVENT,
+    &link::PACKETS_DROPPED,
 ];
 
 /// The metric of this name.
@@ -97,7 +104,8 @@ mod tests {
             assert!(metric.definition.ends_with('.'), "{}", metric.name);
             assert!(metric.phrase.contains("{}"), "{}", metric.name);
             assert!(
-                ["streams", "connections", "draft", "events", "ms", "µs", "B"].contains(&metric.unit),
+                ["streams", "connections", "draft", "events", "packets", "round trips", "ms", "µs", "B"]
+                    .contains(&metric.unit),
                 "{}",
                 metric.name
             );

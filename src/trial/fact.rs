@@ -1,5 +1,6 @@
 //! What can be observed, by who may say it: a client, the server, or the lab.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -188,13 +189,36 @@ pub enum LabFact {
     /// How late facts were written here, in nanoseconds after they were observed: one entry per fact, in the order
     /// they came, without receipts and clocks, which are not told at once. The first 4096 at most.
     Recorded { late: Vec<u64> },
+    /// What the link between client and server had carried by then: from the client (`up`) and to it (`down`).
+    LinkCarried { at: UsageAt, up: WayCarried, down: WayCarried },
+    /// The link was taken down, after both ends: all that it carried, and the numbers (from 0) of the packets that it
+    /// dropped, the first 4096 each way. By how many nanoseconds it handed packets on later than they were due, at the
+    /// median and at most.
+    LinkEnded {
+        up: WayCarried,
+        down: WayCarried,
+        up_dropped: Vec<u64>,
+        down_dropped: Vec<u64>,
+        late_median: Option<u64>,
+        late_most: Option<u64>,
+    },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
     Outcome { outcome: Outcome, reason: Option<String> },
 }
 
-/// When the server's use was read.
+/// What a link carried one way: packets and bytes that were sent, IP headers included, and how many packets of them did
+/// not arrive, by what dropped them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct WayCarried {
+    pub packets: u64,
+    pub bytes: u64,
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// When the server's use was read, or the link's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UsageAt {

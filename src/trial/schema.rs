@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::units::{Size, Span};
+use crate::units::{BitRate, Percent, Size, Span};
 
 /// The least that a quantity may be, in the schema of its setting.
 pub const LEAST: &str = "x-least";
@@ -233,8 +233,11 @@ fn magnitude(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => {
-            let span = text.parse::<Span>().ok().map(|span| span.nanos() as f64);
-            span.or_else(|| text.parse::<Size>().ok().map(|size| size.bytes() as f64))
+            let span = || text.parse::<Span>().ok().map(|span| span.nanos() as f64);
+            let size = || text.parse::<Size>().ok().map(|size| size.bytes() as f64);
+            let share = || text.parse::<Percent>().ok().map(Percent::share);
+            let rate = || text.parse::<BitRate>().ok().map(|rate| rate.bits() as f64);
+            span().or_else(size).or_else(share).or_else(rate)
         }
         _ => None,
     }

@@ -4,6 +4,7 @@
 mod beside;
 mod expect;
 mod fault;
+mod link;
 mod reconnect;
 mod server;
 mod workload;
@@ -19,6 +20,7 @@ use crate::units::Span;
 pub use beside::{Beside, BesideKind, FetchCredentials};
 pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow};
+pub use link::{LinkRate, LinkSettings, WaySettings};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use workload::{
@@ -49,6 +51,10 @@ pub struct Settings {
     /// The server under test.
     #[serde(default)]
     pub server: ServerSettings,
+    /// The link between client and server; without it they are on loopback.
+    #[serde(default)]
+    #[schemars(with = "LinkSettings")]
+    pub link: Option<LinkSettings>,
     /// How a client comes back whose subscription ended.
     #[serde(default)]
     pub reconnect: Reconnect,

@@ -49,7 +49,7 @@ impl TrialRunner<'_> {
 
     /// Notes what the machine had left, and how late the recorder was.
     pub(super) fn spare(&mut self) -> Result<(), RunError> {
-        let (idle, udp_dropped) = (self.watch.idle(), self.watch.udp_dropped());
+        let (idle, udp_dropped) = (self.watch.idle(), self.link_udp_dropped.or_else(|| self.watch.udp_dropped()));
         self.note(LabFact::Machine { idle, udp_dropped })?;
         let late = std::mem::take(&mut self.late);
         self.note(LabFact::Recorded { late })

@@ -1,13 +1,14 @@
 //! The start of a trial's ends: the server until it listens, the client until it is ready.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::RunError;
-use super::super::participant::Participant;
+use super::super::participant::{Participant, spawn};
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::browser::BrowserProcess;
 use crate::certs::{Certs, base64};
@@ -34,14 +35,19 @@ impl TrialRunner<'_> {
         if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
-        let server = match Participant::server(&argv, log(folder, "server.log")?) {
+        let place = self.link.as_ref().map(|link| &link.server);
+        let server = match Participant::server(&argv, log(folder, "server.log")?, place) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
         };
         self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         let role = Role::Server(ServerRole {
             certs: self.lab.certs_dir.clone(),
-            bind: self.lab.addresses.clone(),
+            // What the server calls loopback is at the client's end of a link called so too.
+            bind: match self.link {
+                Some(_) => vec![Ipv4Addr::LOCALHOST.into()],
+                None => self.lab.addresses.clone(),
+            },
             feeds: assign::feeds(&self.planned.settings.workload),
             origins: vec![self.lab.control.origin()],
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
@@ -137,13 +143,14 @@ impl TrialRunner<'_> {
         message: Box<TrialMessage>,
         log: File,
     ) -> Result<Participant, EarlyEnd> {
+        let place = self.link.as_ref().map(|link| &link.client);
         // A process needs no page; its command is the same for any address.
         Ok(match (row.command)(found, context) {
             Launch::Process(mut argv) => {
                 if self.lab.rig == Some(Rig::Capped) {
                     argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
                 }
-                match Participant::client(&argv, log) {
+                match Participant::client(&argv, log, place) {
                     Ok(client) => {
                         client.order(Down::Trial(message)).await;
                         client
@@ -151,7 +158,7 @@ impl TrialRunner<'_> {
                     Err(error) => return failed(format!("the client could not be started: {error}")),
                 }
             }
-            Launch::Program(argv) => match Participant::program(&argv, log) {
+            Launch::Program(argv) => match Participant::program(&argv, log, place) {
                 Ok(client) => {
                     client.order(Down::Trial(message)).await;
                     client
@@ -167,7 +174,7 @@ impl TrialRunner<'_> {
                 let Launch::Browser(spec) = (row.command)(found, context) else {
                     return failed("a browser that is also a process");
                 };
-                match BrowserProcess::start(&self.lab.program, &spec, log).await {
+                match BrowserProcess::start_by(&self.lab.program, &spec, log, |command| spawn(command, place)).await {
                     Ok(browser) => Participant::browser(carrier, browser),
                     Err(error) => return failed(chain(&error)),
                 }

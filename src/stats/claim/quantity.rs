@@ -197,7 +197,9 @@ impl ClaimComparison {
 fn convert(quantity: &Quantity, unit: &'static str, metric: &str) -> Result<f64, ClaimError> {
     let metric = || metric.to_owned();
     match (quantity, unit) {
-        (Quantity::Number(value), "" | "streams" | "connections" | "events" | "draft") if value.is_finite() => {
+        (Quantity::Number(value), "" | "streams" | "connections" | "events" | "packets" | "round trips" | "draft")
+            if value.is_finite() =>
+        {
             Ok(*value)
         }
         (&Quantity::Number(value), "ms" | "µs") => {

@@ -213,8 +213,8 @@ fn every_time_on_the_network_is_the_machines_where_its_datagrams_were_dropped_an
         let limited = metrics.iter().filter(|(_, entry)| entry.machine_limited.is_some());
         limited.map(|(name, _)| name.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(limited(Alpn::H3), ["latency", "time-to-open"]);
-    assert_eq!(limited(Alpn::Quic), ["latency", "time-to-open"]);
+    assert_eq!(limited(Alpn::H3), ["latency", "time-to-first-event", "time-to-open"]);
+    assert_eq!(limited(Alpn::Quic), ["latency", "time-to-first-event", "time-to-open"]);
     assert!(limited(Alpn::H2).is_empty());
 }
 

@@ -30,6 +30,19 @@ pub(super) static TIME_TO_OPEN: Metric = Metric {
     ..PLAIN
 };
 
+/// Per subscription that received an event, its first receipt − requested; on HTTP/1.1 and HTTP/2 that is TCP's handshake,
+/// TLS's, and the request, on QUIC one handshake and the request.
+pub(super) static FIRST_EVENT: Metric = Metric {
+    name: "time-to-first-event",
+    unit: "ms",
+    definition: "Per subscription that received an event, its first receipt − requested; on HTTP/1.1 and HTTP/2 that is \
+                 TCP's handshake, TLS's, and the request, on QUIC one handshake and the request.",
+    phrase: "had its first event after {}",
+    on_network: true,
+    compute: first_events,
+    ..PLAIN
+};
+
 /// Per (subscription, id) published after the subscription was attached and received, first receipt − scheduled; of
 /// events that clients echo, only where each was sent. What was never received has none: `lost` counts it.
 pub(super) static LATENCY: Metric = Metric {
@@ -117,6 +130,15 @@ fn time_to_open(record: &Record<'_>) -> Sample {
     }
 }
 
+/// In milliseconds.
+pub(super) fn first_events(record: &Record<'_>) -> Sample {
+    let first = |(sub, receipts): (&u32, &Vec<crate::stats::record::Receipt<'_>>)| {
+        let first = receipts.iter().map(|receipt| receipt.t).min()?;
+        Some(millis(*record.requested.get(sub)?, first))
+    };
+    Sample::values(record.received.iter().filter_map(first).collect(), || "no event was received".to_owned())
+}
+
 /// Per event that a subscription sent, its own first receipt of it − when it was sent.
 fn round_trip(record: &Record<'_>) -> Sample {
     let receipts = record.live_receipts();
@@ -192,6 +214,15 @@ mod tests {
         rig.request(0).request(1).request(2).wait(4).open(0).wait(2).open(1).census();
         let entry = rig.metric(&TIME_TO_OPEN);
         assert_eq!((entry.n, entry.min, entry.median, entry.max), (2, Some(4.0), Some(5.0), Some(6.0)));
+    }
+
+    #[test]
+    fn a_first_event_is_timed_from_when_its_subscription_was_asked_for() {
+        let mut rig = RecordedTrial::new();
+        assert_eq!(rig.metric(&FIRST_EVENT).absent.as_deref(), Some("no event was received"));
+        rig.request(0).request(1).publish(0).wait(4).receive(0, 0).wait(2).receive(1, 0).publish(1).receive(0, 1);
+        let entry = rig.metric(&FIRST_EVENT);
+        assert_eq!((entry.n, entry.min, entry.max), (2, Some(4.0), Some(6.0)));
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! What a packet goes through on one way, all of it pure.
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::impairment::{self, Node, Packet, Treatment};
+use super::{Conditions, Way};
+
+/// Where the bits of a trial's seed end; those above tell ways and nodes apart.
+const SEED_BITS: u32 = 53;
+
+/// What became of a packet, or of one of the two that it became. Times are nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrives then.
+    Arrives(u64),
+    /// It never does: the impairment of this name dropped it.
+    Dropped(&'static str),
+}
+
+/// The nodes of one way, in their order.
+#[derive(Debug)]
+pub struct Pipeline {
+    nodes: Vec<(&'static str, Box<dyn Node>)>,
+    /// How many packets have come.
+    came: u64,
+}
+
+impl Pipeline {
+    /// Those that these conditions ask for. Each draws from the seed (below 2^53), the way and its own place alone, so that
+    /// what one draws changes nothing for the others.
+    pub fn new(conditions: &Conditions, way: Way, seed: u64) -> Self {
+        let nodes = impairment::ALL.iter().zip(0..).filter_map(|(impairment, place): (_, u64)| {
+            let own = seed ^ (place << 1 | way as u64) << SEED_BITS;
+            let node = (impairment.node)(conditions, SmallRng::seed_from_u64(own))?;
+            Some((impairment.name, node))
+        });
+        Self { nodes: nodes.collect(), came: 0 }
+    }
+
+    /// Takes the next packet, at a time that is not before that of the last, and tells its fate: once, or once for each of
+    /// two. What is in it may have been changed by then. Gives back its number.
+    pub fn take(&mut self, bytes: &mut [u8], now: u64, tell: &mut dyn FnMut(Fate)) -> u64 {
+        let number = self.came;
+        self.came += 1;
+        go_on(&mut self.nodes, &mut Packet { number, bytes }, now, tell);
+        number
+    }
+}
+
+fn go_on(nodes: &mut [(&'static str, Box<dyn Node>)], packet: &mut Packet<'_>, now: u64, tell: &mut dyn FnMut(Fate)) {
+    let Some(((name, node), rest)) = nodes.split_first_mut() else { return tell(Fate::Arrives(now)) };
+    match node.treat(packet, now) {
+        Treatment::Leaves(at) => go_on(rest, packet, at, tell),
+        Treatment::LeavesTwice(at) => {
+            go_on(rest, packet, at, tell);
+            go_on(rest, packet, at, tell);
+        }
+        Treatment::Dropped => tell(Fate::Dropped(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

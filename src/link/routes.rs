@@ -1,0 +1,71 @@
+//! Routes within a thread's network namespace, told to the kernel by netlink.
+
+use std::net::Ipv4Addr;
+
+use rtnetlink::packet_route::route::RouteScope;
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange};
+use rtnetlink::packet_route::{AddressFamily, IpProtocol};
+use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+
+use super::{CLIENT, LinkError};
+
+/// The table that leads to the other end.
+const OVER_THE_LINK: u32 = 100;
+/// The kernel's own loopback device, in every namespace.
+const LOOPBACK: u32 = 1;
+/// What the kernel asks first unless it is told otherwise: the table of what is here (`RT_TABLE_LOCAL`, rtnetlink(7)).
+const LOCAL: u8 = 255;
+
+/// Brings loopback up.
+pub(super) async fn loopback_up() -> Result<(), LinkError> {
+    let up = LinkUnspec::new_with_index(LOOPBACK).up().build();
+    handle()?.link().set(up).execute().await.map_err(failed("bring loopback up in a network namespace"))
+}
+
+/// Sends what is for 127.0.0.1 over this device, but for what goes to or comes from the port `own` of TCP.
+///
+/// Tables of routes don't know ports; rules do, which choose the table (ip-rule(8)). The kernel's first rule is that what
+/// is local is here, so a later one of the same kind takes its place.
+pub(super) async fn loopback_over(device: u32, own: Option<u16>) -> Result<(), LinkError> {
+    let handle = handle()?;
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(Ipv4Addr::LOCALHOST, 32)
+        .output_interface(device)
+        .pref_source(CLIENT)
+        .scope(RouteScope::Link)
+        .table_id(OVER_THE_LINK)
+        .build();
+    handle.route().add(route).execute().await.map_err(failed("add a route over the link"))?;
+    for (priority, port) in (10..).zip(own.into_iter().flat_map(|port| {
+        let range = RulePortRange { start: port, end: port };
+        [RuleAttribute::DestinationPortRange(range), RuleAttribute::SourcePortRange(range)]
+    })) {
+        let mut rule = handle.rule().add().v4().priority(priority).table_id(LOCAL.into()).action(RuleAction::ToTable);
+        rule.message_mut().attributes.extend([RuleAttribute::IpProtocol(IpProtocol::Tcp), port]);
+        rule.execute().await.map_err(failed("keep a port off the link"))?;
+    }
+    // `iif lo` is what is sent from here: what comes over the link is let in as ever.
+    let over = handle.rule().add().v4().priority(20).table_id(OVER_THE_LINK).action(RuleAction::ToTable);
+    let over = over.destination_prefix(Ipv4Addr::LOCALHOST, 32).input_interface("lo");
+    over.execute().await.map_err(failed("lead loopback over the link"))?;
+    let here = handle.rule().add().v4().priority(30).table_id(LOCAL.into()).action(RuleAction::ToTable);
+    here.execute().await.map_err(failed("lead to what is here"))?;
+    let mut first = RuleMessage::default();
+    first.header.family = AddressFamily::Inet;
+    first.header.table = LOCAL;
+    first.header.action = RuleAction::ToTable;
+    first.attributes.push(RuleAttribute::Priority(0));
+    handle.rule().del(first).execute().await.map_err(failed("let loopback be led elsewhere"))
+}
+
+/// A socket to the kernel in this thread's namespace, served by the runtime that this is called in.
+fn handle() -> Result<Handle, LinkError> {
+    let (connection, handle, _) =
+        rtnetlink::new_connection().map_err(|source| LinkError::of("ask for routes", source))?;
+    tokio::spawn(connection);
+    Ok(handle)
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(rtnetlink::Error) -> LinkError {
+    move |source| LinkError::Netlink { operation, source }
+}

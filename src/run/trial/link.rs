@@ -1,0 +1,100 @@
+//! The link of a trial that has one: brought up before its ends, taken down after them, and told of.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use super::super::{RunError, machine};
+use super::{EarlyEnd, TrialRunner, failed};
+use crate::link::{Carried, Conditions, Link, LinkError, LinkReport, Namespace};
+use crate::text::chain;
+use crate::trial::fact::{Outcome, UsageAt, WayCarried};
+use crate::trial::settings::{LinkRate, LinkSettings};
+use crate::trial::{LabFact, Observation, schedule};
+
+impl TrialRunner<'_> {
+    /// Brings the link up, where there is to be one.
+    pub(super) async fn bring_link_up(&mut self) -> Result<(), EarlyEnd> {
+        let Some(settings) = &self.planned.settings.link else { return Ok(()) };
+        let [up, down] = settings.ways().map(|way| conditions(&way));
+        let (seed, port) = (self.planned.seed, self.lab.control.port());
+        // Devices and namespaces take the kernel some milliseconds.
+        let brought = tokio::task::spawn_blocking(move || {
+            let link = Link::start(&up, &down, seed, Some(port))?;
+            let socket = link.client.within(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+            Ok((link, socket))
+        });
+        match brought.await.unwrap_or(Err(LinkError::Panicked)) {
+            Ok((link, socket)) => {
+                self.link = Some(link);
+                let answering = socket.and_then(|socket| self.lab.control.answer_at(socket));
+                let says = |error| format!("the control origin can't be had at the client's end of the link: {error}");
+                self.answering = Some(answering.or_else(|error| failed(says(error)))?);
+            }
+            Err(error @ LinkError::NotPermitted { .. }) => {
+                return Err(EarlyEnd::Ended(Outcome::Unsupported, chain(&error)));
+            }
+            Err(error) => return failed(format!("the link could not be brought up: {}", chain(&error))),
+        }
+        Ok(())
+    }
+
+    /// Has it note what it carries from one part of the timeline to the next.
+    pub(super) fn mark_link(&mut self, go: u64) {
+        let Some(link) = &self.link else { return };
+        let workload = &self.planned.settings.workload;
+        let census = workload.census_nanos();
+        let first = schedule(workload, self.planned.seed).first().map_or(census, |due| due.at);
+        let end = self.timeline_nanos();
+        let marks = [(UsageAt::Go, 0), (UsageAt::First, first), (UsageAt::Census, census), (UsageAt::End, end)];
+        self.link_marks = marks.map(|(at, after)| (go + after, at)).into();
+        for (at, _) in &self.link_marks {
+            link.mark(*at);
+        }
+    }
+
+    /// Takes it down once nobody is on it, and notes what it carried. Gives back why it didn't hold.
+    pub(super) async fn take_link_down(&mut self) -> Result<Option<String>, RunError> {
+        self.answering = None;
+        let Some(link) = self.link.take() else { return Ok(None) };
+        let taken = tokio::task::spawn_blocking(move || {
+            let dropped = |namespace: &Namespace| namespace.within(machine::udp_dropped).ok().flatten();
+            let both = dropped(&link.client).zip(dropped(&link.server));
+            (both.map(|(client, server)| client + server), link.finish())
+        });
+        let (udp_dropped, report) = taken.await.unwrap_or((None, Err(LinkError::Panicked)));
+        self.link_udp_dropped = udp_dropped;
+        match report {
+            Ok(report) => self.note_carried(report).map(|()| None),
+            Err(error) => Ok(Some(format!("the link broke: {}", chain(&error)))),
+        }
+    }
+
+    fn note_carried(&mut self, mut report: LinkReport) -> Result<(), RunError> {
+        let Some(all) = report.marks.pop() else { return Ok(()) };
+        let mut marks = std::mem::take(&mut self.link_marks);
+        marks.sort_by_key(|(at, _)| *at);
+        for (mark, (_, at)) in report.marks.iter().zip(marks) {
+            let [up, down] = [&mark.up, &mark.down].map(told);
+            self.record(Observation::at(mark.at, LabFact::LinkCarried { at, up, down }.into()))?;
+        }
+        let [up, down] = [&all.up, &all.down].map(told);
+        let [up_dropped, down_dropped] = report.dropped;
+        let (late_median, late_most) = (report.late_median, report.late_most);
+        self.note(LabFact::LinkEnded { up, down, up_dropped, down_dropped, late_median, late_most })
+    }
+}
+
+fn conditions(settings: &LinkSettings) -> Conditions {
+    let LinkSettings { delay, jitter, loss, corrupt, duplicate, queue, reorder, reorder_by, .. } = *settings;
+    let rate = match settings.rate {
+        LinkRate::Unlimited => None,
+        LinkRate::Limited(rate) => Some(rate),
+    };
+    let burst = Some(settings.burst).filter(|burst| *burst > 0);
+    let drop = settings.drop.clone();
+    Conditions { drop, loss, burst, corrupt, duplicate, rate, queue, delay, jitter, reorder, reorder_by }
+}
+
+fn told(carried: &Carried) -> WayCarried {
+    let dropped = carried.dropped.iter().map(|(by, packets)| ((*by).to_owned(), *packets)).collect();
+    WayCarried { packets: carried.packets, bytes: carried.bytes, dropped }
+}

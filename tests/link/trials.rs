@@ -1,0 +1,216 @@
+//! Trials over a link, run as a person starts them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::can_link;
+
+/// One subscriber, and events from the beginning on.
+const HEAD: &str = "question = 'Is it true?'\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '1s'\n\
+                    events = { count = 50, rate = '100/s' }\n";
+
+/// The same for those who take long to begin.
+const SLOW: &str = "question = 'Is it true?'\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '6s'\n\
+                    events = { count = 500, rate = '100/s' }\n";
+
+/// A folder with an experiment `x.toml` that begins so.
+fn lab(more: &str) -> TempDir {
+    lab_from(HEAD, more)
+}
+
+fn lab_from(head: &str, more: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.toml"), format!("{head}{more}")).unwrap();
+    folder
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_transport-lab"));
+    command
+        .args(["run", "./x.toml", "--json", "--no-calibration", "--out", "out", "--certs", "certs"])
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end; gives the summary and the journal.
+fn run(more: &str) -> (Value, Vec<Value>) {
+    run_from(HEAD, more)
+}
+
+fn run_from(head: &str, more: &str) -> (Value, Vec<Value>) {
+    let folder = lab_from(head, more);
+    let ran = command(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let summary = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    (summary, journal(folder.path()))
+}
+
+/// The lines of the only run's journal so far.
+fn journal(folder: &Path) -> Vec<Value> {
+    let runs = std::fs::read_dir(folder.join("out")).into_iter().flatten().flatten();
+    let run = runs.map(|run| run.path()).find(|path| path.join("plan.json").exists());
+    let text = run.and_then(|run| std::fs::read_to_string(run.join("observations.jsonl")).ok()).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn metric(trial: &Value, name: &str) -> f64 {
+    let entry = &trial["metrics"][name];
+    entry["median"].as_f64().unwrap_or_else(|| panic!("no {name}: {entry}"))
+}
+
+#[test]
+fn every_protocol_crosses_a_link_and_takes_the_round_trips_of_its_handshakes() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) =
+        run("drain = '500ms'\n[factors]\nprotocol = ['sse/h1', 'sse/h2', 'sse/h3', 'websocket/h1', \
+                                  'webtransport/h3', 'quic/quic']\n[link]\ndelay = '50ms'\n");
+    let trials = summary["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 6);
+    for trial in trials {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        // TCP, TLS 1.3, the request; on QUIC one handshake for both. How much more this machine takes is no test's
+        // business.
+        let over_tcp = ["sse/h1", "sse/h2", "websocket/h1"].iter().any(|protocol| levels["protocol"] == *protocol);
+        let took = metric(trial, "round-trips-to-first-event");
+        assert!(took >= if over_tcp { 3.0 } else { 2.0 }, "{levels}: {took}");
+        assert!(metric(trial, "packets-per-event") >= 1.0);
+        assert!(metric(trial, "wire-bytes-per-event") > 100.0);
+        assert!(metric(trial, "packets-dropped").abs() < f64::EPSILON);
+        let of = |kind: &str| -> Vec<&Value> {
+            journal.iter().filter(|fact| fact["trial"] == trial["trial"] && fact["kind"] == kind).collect()
+        };
+        let at: Vec<&str> = of("link-carried").iter().map(|fact| fact["at"].as_str().unwrap()).collect();
+        assert_eq!(at, ["go", "first", "census", "end"]);
+        assert_eq!(of("link-ended").len(), 1);
+    }
+}
+
+#[test]
+fn what_the_link_drops_is_sent_again_and_lost_to_nobody() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) =
+        run("drain = '3s'\n[factors]\nprotocol = ['sse/h2', 'sse/h3']\n[link]\ndelay = '5ms'\nloss = '5%'\n");
+    for trial in summary["trials"].as_array().unwrap() {
+        assert_eq!(trial["outcome"], "completed", "{}: {}", trial["levels"], trial["reason"]);
+        assert!(metric(trial, "packets-dropped") >= 1.0);
+        assert!(metric(trial, "lost").abs() < f64::EPSILON);
+        let ended =
+            journal.iter().find(|fact| fact["trial"] == trial["trial"] && fact["kind"] == "link-ended").unwrap();
+        let dropped: usize =
+            ["up-dropped", "down-dropped"].iter().map(|way| ended[way].as_array().unwrap().len()).sum();
+        assert!((metric(trial, "packets-dropped") - dropped as f64).abs() < f64::EPSILON, "{ended}");
+    }
+}
+
+#[test]
+fn an_empty_table_is_a_link_and_none_is_loopback() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) = run("[link]\n");
+    assert_eq!(summary["trials"][0]["outcome"], "completed", "{}", summary["trials"][0]["reason"]);
+    assert_eq!(journal.iter().filter(|fact| fact["kind"] == "link-ended").count(), 1);
+    assert!(
+        summary["trials"][0]["metrics"]["round-trips-to-first-event"]["absent"].as_str().unwrap().contains("20 ms")
+    );
+    let (summary, journal) = run("");
+    assert_eq!(summary["trials"][0]["metrics"]["wire-bytes-per-event"]["absent"], "the trial had no link");
+    assert_eq!(journal.iter().filter(|fact| fact["kind"] == "link-ended").count(), 0);
+}
+
+#[test]
+fn browsers_cross_a_link_too_and_report_without_it() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) = run_from(
+        SLOW,
+        "drain = '3s'\n[factors]\nclient = ['chromium', 'firefox', 'webkit']\nprotocol = \
+                                  ['sse/h2', 'sse/h3']\n[link]\ndelay = '50ms'\n",
+    );
+    for trial in summary["trials"].as_array().unwrap() {
+        let levels = &trial["levels"];
+        if trial["outcome"] == "unsupported" {
+            // WebKitGTK has no HTTP/3, and where the test command has installed them all are there.
+            assert!(
+                trial["reason"] == "WebKitGTK has no HTTP/3" || std::env::var_os("TRANSPORT_LAB_BROWSERS").is_none(),
+                "{levels}: {}",
+                trial["reason"]
+            );
+            continue;
+        }
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        let least = if levels["protocol"] == "sse/h2" { 3.0 } else { 2.0 };
+        let took = metric(trial, "round-trips-to-first-event");
+        // A page's clock is not the lab's, and may be off by its uncertainty.
+        assert!(took >= least - 0.1, "{levels}: {took}");
+        // The page's clock is compared over the control origin: that a round trip there took 100 ms would show.
+        let clock = journal.iter().find(|fact| fact["trial"] == trial["trial"] && fact["kind"] == "clock").unwrap();
+        assert!(clock["uncertainty"].as_u64().unwrap() < 40_000_000, "{clock}");
+    }
+}
+
+#[test]
+fn a_link_that_can_not_be_is_refused_with_its_line() {
+    for (text, says) in [
+        ("[link]\nloss = '101%'\n", "x.toml:8: `link.loss` can't be 101%: write 0% to 100%"),
+        ("[link]\nloss = '2'\n", "x.toml:8: `link.loss`: `2` is not a share; write it like \"2%\" or \"0.5%\""),
+        ("[link]\nrate = '0 bit/s'\n", "x.toml:8: `link.rate` can't be 0 bit/s: write 1 kbit/s to 100 Gbit/s"),
+        ("[link]\nrate = 'fast'\n", "x.toml:8: `link.rate`: `fast` is not a bit rate; write it like \"10 Mbit/s\""),
+        ("[link]\ndelay = '-1ms'\n", "x.toml:8: `link.delay`: `-1ms` is not a length of time"),
+        ("[link]\ndelays = '1ms'\n", "x.toml:8: unknown setting `delays` in [link]; did you mean `delay`?"),
+        ("[factors]\n'link.delay' = ['0ms', '20s']\n", "x.toml:8: `link.delay` can't be 20s: write 0s to 10s"),
+    ] {
+        let folder = lab(text);
+        let ran = command(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(2), "{said}");
+        assert!(said.contains(says), "no `{says}` in: {said}");
+    }
+}
+
+/// Every process that names this folder in its environment or command line.
+fn processes(folder: &Path) -> Vec<PathBuf> {
+    let name = folder.display().to_string();
+    let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let names = |process: &PathBuf| {
+        let read = |file: &str| std::fs::read(process.join(file)).unwrap_or_default();
+        ["cmdline", "environ"].iter().any(|file| String::from_utf8_lossy(&read(file)).contains(&name))
+    };
+    all.filter(names).collect()
+}
+
+#[test]
+fn a_lab_that_is_killed_leaves_nobody_in_its_namespaces() {
+    if !can_link() {
+        return;
+    }
+    let folder = lab("drain = '60s'\n[link]\ndelay = '5ms'\n");
+    let mut child = command(folder.path()).env("IN", folder.path()).stdout(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    until("a subscription", &|| journal(folder.path()).iter().any(|fact| fact["kind"] == "requested"));
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let elsewhere = |process: &PathBuf| std::fs::read_link(process.join("ns/net")).is_ok_and(|link| link != own);
+    assert_eq!(processes(folder.path()).iter().filter(|process| elsewhere(process)).count(), 2, "both ends");
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    until("both ends to end", &|| processes(folder.path()).is_empty());
+}

@@ -23,12 +23,13 @@ const SPANS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 Examples:
   transport-lab diagnose https://app.example/events
   transport-lab diagnose wss://app.example/live --quiet 2min
-  transport-lab diagnose https://app.example/events -H 'Authorization: Bearer …' --origin https://www.example
+  transport-lab diagnose https://app.example/events -H 'Authorization: Bearer …'
+  transport-lab diagnose https://app.example/events --origin https://www.example --json
   transport-lab diagnose https://localhost:8445/feeds/news/sse --ca certs/ca.pem
-  transport-lab diagnose https://app.example/events --json > diagnosis.json
+  transport-lab diagnose https://app.example/events --html diagnosis.html
 
-It is a guest: it only reads, makes 24 requests at most beside the streams of --streams, ten in a second, says in
-User-Agent what it is, and stops at the first 429.
+It is a guest: it only reads, makes 24 requests at most beside the streams of
+--streams, ten in a second, says in User-Agent what it is, and stops at the first 429.
 
 Exit status:
     0  nothing was found that loses or delays events
@@ -64,7 +65,7 @@ pub struct DiagnoseArgs {
     /// Wait so long for a stream on which nothing happens to be cut.
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub quiet: Option<Span>,
-    /// How long all of it may take [default: 60s, and --quiet beside].
+    /// How long all of it may take [default: 60s, with --listen and --quiet beside].
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub limit: Option<Span>,
     /// Print it as JSON.

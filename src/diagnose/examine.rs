@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::header::{ALT_SVC, SEC_WEBSOCKET_VERSION, SERVER};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::aim::Aim;
 use super::dial::{DialError, Dialled};
@@ -28,6 +28,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// A stream whose header takes longer than this isn't opened many times over.
 const PROMPT: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether this program is late.
+const TICK: Duration = Duration::from_millis(20);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -123,7 +126,8 @@ async fn read(
         if has_windows { slow::stop_and_go(aim, guest, window).await } else { None }
     };
     let browsers = as_browsers(aim, guest, connections.first(), window);
-    let (plain, browsers, slow) = tokio::join!(join_all(plain), browsers, slow);
+    let (plain, browsers, slow, late) = tokio::join!(join_all(plain), browsers, slow, lateness(window));
+    visit.late = late;
     let mut failed = None;
     for heard in plain {
         match heard {
@@ -160,6 +164,17 @@ async fn read(
         return if visit.kind.is_some() { Ok(()) } else { Err(not_a_stream(guest, reading)) };
     }
     silent(visit, guest, connections).await
+}
+
+/// How late a clock of this program comes, at the worst, within so long.
+async fn lateness(window: Duration) -> Duration {
+    let (end, mut worst) = (Instant::now() + window, Duration::ZERO);
+    while Instant::now() < end {
+        let due = Instant::now() + TICK;
+        sleep_until(due).await;
+        worst = worst.max(due.elapsed());
+    }
+    worst
 }
 
 /// The stream as a browser asks for it; `None`: it isn't compressed for that.

@@ -4,7 +4,7 @@
 //! that loses or delays events, with evidence and the line to change. What must never happen here: something published;
 //! a header or a cookie that was given, shown; more asked of a server than was said, or anything after a 429.
 //!
-//! `examine` asks, one thing after another, and writes down what it saw ([`visit`]); what that means is said by the
+//! `examine` asks, one thing after another, and writes down what it saw (`visit`); what that means is said by the
 //! checks (`check::ALL`), which ask nobody.
 
 mod aim;

@@ -132,6 +132,8 @@ pub(super) struct Visit {
     /// What was read of it, on each ALPN, and what that says; the best first.
     pub(super) readings: Vec<(Reading, Said)>,
     pub(super) silences: Vec<Silence>,
+    /// How late this program's own clock came meanwhile, at the worst: on a busy machine what comes in time is read late.
+    pub(super) late: Duration,
     /// The header of the answer to a HEAD, where GET had none, and how long that took.
     pub(super) head_only: Option<(Parts, Duration)>,
     /// The same stream as a browser asks for it, where it was compressed for that.
@@ -160,6 +162,7 @@ impl Visit {
             alt_svc: None,
             readings: Vec::new(),
             silences: Vec::new(),
+            late: Duration::ZERO,
             head_only: None,
             compressed: None,
             slow: None,

@@ -48,14 +48,14 @@ fn events_that_are_cut_by_a_buffers_size_are_found_in_clumps() {
 fn events_whose_own_times_are_apart_are_found_in_clumps() {
     let ran = listened(|_, stream| {
         for clump in 0..4 {
-            let all: String = (1..6).map(|k| event(clump * 5 + k, clump * 700 + k * 140)).collect();
+            let all: String = (1..6).map(|k| event(clump * 5 + k, clump * 2000 + k * 400)).collect();
             let _ = stream.write_all(all.as_bytes());
             wait(700);
         }
     })
     .exits(1);
     let evidence = ran.finding("buffered")["evidence"].to_string();
-    assert!(evidence.contains("5 events came together whose own time stamps are 560 ms apart"), "{evidence}");
+    assert!(evidence.contains("5 events came together whose own time stamps are 1.6 s apart"), "{evidence}");
 }
 
 #[test]

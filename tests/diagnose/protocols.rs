@@ -45,6 +45,12 @@ fn http_3_that_is_offered_and_not_there_is_told() {
 
 /// A server on TLS whose certificate is valid for so many days more; gives its address and its certificate as a file.
 fn certified(days: i64) -> (String, tempfile::NamedTempFile) {
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{GOOD}\r\nid: 1\ndata: x\n\n");
+    secured(days, &[], head.into_bytes())
+}
+
+/// The same, which agrees on one of these ALPNs and says this.
+fn secured(days: i64, alpns: &[&[u8]], says: Vec<u8>) -> (String, tempfile::NamedTempFile) {
     let now = OffsetDateTime::now_utc();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     (params.not_before, params.not_after) = (now - time::Duration::days(80), now + time::Duration::days(days));
@@ -53,24 +59,24 @@ fn certified(days: i64) -> (String, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(certificate.pem().as_bytes()).unwrap();
     let chain = vec![certificate.der().clone()];
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
         .unwrap();
-    let config = Arc::new(config);
+    config.alpn_protocols = alpns.iter().map(|alpn| alpn.to_vec()).collect();
+    let (config, says) = (Arc::new(config), Arc::new(says));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
     thread::spawn(move || {
         for tcp in listener.incoming() {
-            let config = Arc::clone(&config);
+            let (config, says) = (Arc::clone(&config), Arc::clone(&says));
             thread::spawn(move || {
                 let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), tcp.unwrap());
-                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{GOOD}\r\nid: 1\ndata: x\n\n");
                 let mut request = [0; 4096];
                 // One that offers another ALPN, or none that it takes, ends here.
-                if tls.read(&mut request).is_ok_and(|length| length > 0) && tls.write_all(head.as_bytes()).is_ok() {
+                if tls.read(&mut request).is_ok_and(|length| length > 0) && tls.write_all(&says).is_ok() {
                     let _ = tls.read(&mut request);
                 }
             });
@@ -91,6 +97,13 @@ fn a_certificate_that_ends_soon_is_told_and_one_that_has_ended_is_refused() {
     look(-3, &[]).exits(4).says(&["shows a certificate that has ended"]);
     let ended = look(-3, &["--insecure"]).exits(1).finding("certificate");
     assert!(ended["evidence"].to_string().contains("has ended"), "{ended}");
+}
+
+#[test]
+fn frames_that_are_no_http_2_are_told() {
+    let (url, ca) = secured(30, &[b"h2"], vec![0xff; 256]);
+    let ran = glance(&url, &["--ca", ca.path().to_str().unwrap()]).exits(4);
+    ran.says(&["does not speak HTTP/2 as it should"]);
 }
 
 #[test]

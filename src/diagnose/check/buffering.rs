@@ -50,7 +50,7 @@ pub(super) static CLUMPS: Check = Check {
     look: |visit| {
         let read = visit.readings.iter().map(|(reading, said)| (reading.alpn.title(), said));
         let socket = visit.socket.iter().map(|socket| (Alpn::H1.title(), &socket.said));
-        let evidence: Vec<String> = read.chain(socket).flat_map(|(over, said)| held(over, said)).collect();
+        let evidence: Vec<String> = read.chain(socket).flat_map(|(over, said)| held(over, said, visit.late)).collect();
         if evidence.is_empty() {
             return None;
         }
@@ -104,7 +104,7 @@ fn trickles(said: &Said) -> usize {
 }
 
 /// What tells that something gathers, of one reading.
-fn held(over: &str, said: &Said) -> Vec<String> {
+fn held(over: &str, said: &Said, late: Duration) -> Vec<String> {
     let mut evidence = Vec::new();
     let pauses: Vec<_> = said.pauses.iter().filter(|pause| pause.after >= BUFFER_BYTES).collect();
     if let Some(longest) = pauses.iter().max_by_key(|pause| pause.length) {
@@ -119,7 +119,9 @@ fn held(over: &str, said: &Said) -> Vec<String> {
     for clump in said.clumps().iter().skip(1) {
         let stamps: Vec<f64> = said.events[clump.clone()].iter().filter_map(|event| event.stamp).collect();
         let ends = stamps.iter().fold((f64::MAX, f64::MIN), |(low, high), at| (low.min(*at), high.max(*at)));
-        if stamps.len() >= 2 && ends.1 - ends.0 >= APART {
+        // Twice as far apart as this program itself was late.
+        let apart = APART.max(2.0 * late.as_secs_f64());
+        if stamps.len() >= 2 && ends.1 - ends.0 >= apart {
             let apart = Duration::from_secs_f64((ends.1 - ends.0).min(1e6));
             evidence.push(format!(
                 "{over}: {} came together whose own time stamps are {} apart",

@@ -40,6 +40,7 @@ impl Namespace {
             let runtime = Builder::new_current_thread().enable_all().build();
             runtime.map_err(|source| LinkError::of("start a runtime", source))?.block_on(async {
                 routes::loopback_up().await?;
+                routes::make_room(index, DEVICE_QUEUE).await?;
                 to(index).await
             })?;
             Ok((Self(held), device))
@@ -109,7 +110,7 @@ fn device(address: Ipv4Addr) -> Result<(File, u32), LinkError> {
         .ipv4(address, PREFIX, None)
         .mtu(MTU)
         .with(|builder| {
-            builder.offload(false).tx_queue_len(DEVICE_QUEUE);
+            builder.offload(false);
         })
         .build_sync();
     let device = made.map_err(|source| LinkError::of("make a TUN device (/dev/net/tun)", source))?;

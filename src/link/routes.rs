@@ -1,7 +1,8 @@
-//! Routes within a thread's network namespace, told to the kernel by netlink.
+//! Routes and devices within a thread's network namespace, told to the kernel by netlink.
 
 use std::net::Ipv4Addr;
 
+use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::RouteScope;
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange};
 use rtnetlink::packet_route::{AddressFamily, IpProtocol};
@@ -20,6 +21,13 @@ const LOCAL: u8 = 255;
 pub(super) async fn loopback_up() -> Result<(), LinkError> {
     let up = LinkUnspec::new_with_index(LOOPBACK).up().build();
     handle()?.link().set(up).execute().await.map_err(failed("bring loopback up in a network namespace"))
+}
+
+/// Lets so many packets wait in a device. By netlink: asked for by `ioctl`, the kernel wants root's own rights for it.
+pub(super) async fn make_room(device: u32, packets: u32) -> Result<(), LinkError> {
+    let mut room = LinkUnspec::new_with_index(device).build();
+    room.attributes.push(LinkAttribute::TxQueueLen(packets));
+    handle()?.link().set(room).execute().await.map_err(failed("make room in a TUN device"))
 }
 
 /// Sends what is for 127.0.0.1 over this device, but for what goes to or comes from the port `own` of TCP.

@@ -1,5 +1,6 @@
 //! Trials over a link, run as a person starts them.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -178,6 +179,41 @@ fn a_link_that_can_not_be_is_refused_with_its_line() {
         let said = String::from_utf8_lossy(&ran.stderr);
         assert_eq!(ran.status.code(), Some(2), "{said}");
         assert!(said.contains(says), "no `{says}` in: {said}");
+    }
+}
+
+/// Nobody's user and group (Linux's own default for who has none: `/proc/sys/kernel/overflowuid`).
+const NOBODY: u32 = 65534;
+
+#[test]
+fn an_ordinary_user_has_a_link_or_is_told_what_it_takes() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can start a program as somebody else");
+        return;
+    }
+    let folder = lab("[link]\n");
+    let program = folder.path().join("transport-lab");
+    std::fs::copy(env!("CARGO_BIN_EXE_transport-lab"), &program).unwrap();
+    for path in [folder.path(), &folder.path().join("x.toml")] {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let ran = Command::new(&program)
+        .args(["run", "./x.toml", "--json", "--no-calibration", "--out", "out", "--certs", "certs"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let summary: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(ran.status.code(), Some(0), "{said}");
+    let trial = &summary["trials"][0];
+    // Which it is depends on the system: whether users may have namespaces of their own, and /dev/net/tun.
+    if trial["outcome"] != "completed" {
+        assert_eq!(trial["outcome"], "unsupported", "{trial}");
+        let reason = trial["reason"].as_str().unwrap();
+        assert!(reason.contains("this user may not") && reason.contains("run as root"), "{reason}");
     }
 }
 

@@ -175,7 +175,9 @@ mod tests {
             let subs: Vec<u32> = (0..streams).collect();
             let mut rig = RecordedTrial::new();
             rig.usage(UsageAt::Go, 0, 0);
-            subs.iter().for_each(|sub| _ = rig.attach(*sub, 1));
+            for sub in &subs {
+                rig.attach(*sub, 1);
+            }
             rig.census().write(&subs).usage(UsageAt::Census, 0, resident);
             rig.metric(&MEMORY_PER_STREAM).text()
         };

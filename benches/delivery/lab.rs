@@ -54,9 +54,12 @@ impl Lab {
             let mut line = Vec::new();
             while stdout.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 // Ten thousand facts for each event to long polling: to parse them would be the load's CPU time.
-                if line.starts_with(br#"{"type":"saw","kind":"attached""#) {
+                // The time stands before the kind; what follows may be anybody's text.
+                let head = &line[..line.len().min(64)];
+                let says = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
+                if says(br#""kind":"attached""#) {
                     counted.fetch_add(1, Ordering::Relaxed);
-                } else if line.starts_with(br#"{"type":"saw","kind":"detached""#) {
+                } else if says(br#""kind":"detached""#) {
                     counted.fetch_sub(1, Ordering::Relaxed);
                 } else if let Ok(Up::Listening { ports, .. }) = serde_json::from_slice::<Up<ServerFact>>(&line) {
                     let _ = sender.send(ports);

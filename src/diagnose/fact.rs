@@ -6,6 +6,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, VIA
 use serde::Serialize;
 use time::macros::format_description;
 
+use super::check::span;
 use super::reading::{Finish, Reading};
 use super::said::Said;
 use super::visit::{Resumed, StreamKind, Visit};
@@ -217,11 +218,4 @@ fn quiet(visit: &Visit) -> Option<String> {
 
 fn shown(text: &str) -> String {
     visible(text).into_owned()
-}
-
-fn span(time: Duration) -> String {
-    match time.as_millis() {
-        ms @ 0..1000 => format!("{ms} ms"),
-        _ => format!("{:.1} s", time.as_secs_f64()),
-    }
 }

@@ -1,6 +1,6 @@
 //! A diagnosis as a terminal shows it.
 
-use super::check::{Finding, Severity};
+use super::check::{Finding, Severity, count};
 use super::{CutShort, Diagnosis};
 use crate::text::visible;
 
@@ -78,12 +78,12 @@ fn shown(finding: &Finding, width: usize, paint: &impl Fn(&str, &str) -> String)
 /// How it behaved, in a line.
 pub(super) fn conduct(of: &Diagnosis) -> String {
     let conduct = &of.conduct;
-    let plural = |number: u32, word: &str| if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") };
+    let count = |number: u32, word: &str| count(usize::try_from(number).unwrap_or(usize::MAX), word);
     format!(
         "{:.1} s, {} on {}, at most {} a second, as `{}`.",
         f64::from(u32::try_from(of.took).unwrap_or(u32::MAX)) / 1000.0,
-        plural(conduct.requests, "request"),
-        plural(conduct.connections, "connection"),
+        count(conduct.requests, "request"),
+        count(conduct.connections, "connection"),
         conduct.rate,
         conduct.user_agent
     )

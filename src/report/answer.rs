@@ -1,11 +1,11 @@
 //! The answer in a sentence or two, from the groups.
 
 use super::Title;
-use super::table::{client, factors, level_phrase, protocol};
+use super::table::{client, distinct, factors, has_one_transport, level_phrase, protocol, protocol_title};
 use crate::stats::claim::{Reference, short};
 use crate::stats::{Group, Summary};
+use crate::trial::Plan;
 use crate::trial::fact::Outcome;
-use crate::trial::{Plan, Protocol};
 
 /// The value that the run is about: what its first claim compares, or how many streams were open.
 pub(super) fn subject(plan: &Plan) -> Option<Reference> {
@@ -19,12 +19,7 @@ const MOST_VALUES: usize = 4;
 /// What each client did over each protocol; clients that did the same share a sentence.
 pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String {
     let Some(reference) = subject(plan) else { return String::new() };
-    let mut clients: Vec<String> = Vec::new();
-    for group in &summary.groups {
-        if !clients.contains(&client(group)) {
-            clients.push(client(group));
-        }
-    }
+    let clients = distinct(&summary.groups, client);
     let varying = factors(plan, summary);
     let mut sentences: Vec<(Vec<String>, String)> = Vec::new();
     for name in &clients {
@@ -46,12 +41,7 @@ pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String
 fn did(plan: &Plan, groups: &[&Group], reference: Reference, varying: &[String]) -> String {
     let mut values: Vec<(Value, Vec<String>)> = Vec::new();
     let mut others: Vec<(&str, Vec<String>)> = Vec::new();
-    let mut protocols: Vec<String> = Vec::new();
-    for group in groups {
-        if !protocols.contains(&protocol(group)) {
-            protocols.push(protocol(group));
-        }
-    }
+    let protocols = distinct(groups.iter().copied(), protocol);
     let all = protocols.len();
     for name in protocols {
         let here: Vec<&&Group> = groups.iter().filter(|group| protocol(group) == name).collect();
@@ -97,12 +87,7 @@ fn listed_of(over: &[String], all: usize) -> String {
 
 /// What a protocol is called after "over": its HTTP version where all trials have one transport, else its name.
 fn over(plan: &Plan, name: &str) -> String {
-    let mut transports = plan.trials.iter().map(|trial| trial.settings.protocol.transport.as_str());
-    let first = transports.next();
-    match name.parse::<Protocol>() {
-        Ok(protocol) if transports.all(|other| Some(other) == first) => protocol.alpn.title().to_owned(),
-        _ => name.to_owned(),
-    }
+    if has_one_transport(plan) { protocol_title(plan, name) } else { name.to_owned() }
 }
 
 /// A number in words, and between which two it lies.

@@ -5,10 +5,10 @@ use askama::Template;
 use super::answer::answer;
 use super::calibration::CalibrationView;
 use super::fewer::fewer;
-use super::lanes::{Drawings, drawings};
+use super::lanes::{Drawing, Drawings, drawings};
 use super::picture::{Percentiles, Picture, Ratios, Shape, drawn_ratios, percentiles, picture};
 use super::table::{Column, Row, Table, factors, plain};
-use super::timelines::{Timelines, timelines};
+use super::timelines::{Timeline, timelines};
 use super::{Contents, Format, ReportError, Title};
 use crate::stats::claim::short;
 use crate::stats::{ClaimResult, TrialResult, Verdict};
@@ -39,8 +39,8 @@ struct Page<'a> {
     claims: Vec<ClaimView<'a>>,
     /// What is said of the claims that are about trials which this run doesn't have.
     elsewhere: Vec<&'a str>,
-    timelines: Timelines,
-    lanes: Drawings,
+    timelines: Drawings<Timeline>,
+    lanes: Drawings<Drawing>,
     trials: Vec<TrialView>,
     calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
@@ -84,10 +84,7 @@ struct TrialView {
 
 fn html(of: Contents<'_>) -> Result<String, ReportError> {
     let Contents { plan, summary, lanes, machine, calibration, title } = of;
-    let mut tally = std::collections::BTreeMap::new();
-    for trial in &summary.trials {
-        *tally.entry(trial.outcome).or_insert(0_u32) += 1;
-    }
+    let tally = Outcome::counted(summary.trials.iter().map(|trial| trial.outcome));
     let (elsewhere, claims): (Vec<_>, Vec<_>) =
         (1..).zip(plan.claims.iter().zip(&summary.claims)).partition(|(_, (_, result))| result.is_about_nothing_here());
     let both = [Shape::WIDE, Shape::NARROW];

@@ -130,10 +130,7 @@ mod tests {
         let mut summary = summarise(&plan, &observations);
         summary.claims[0].verdict = verdict;
         summary.claims[0].says = "Six <b>are held.".to_owned();
-        let mut outcomes = BTreeMap::new();
-        for trial in &summary.trials {
-            *outcomes.entry(trial.outcome).or_default() += 1;
-        }
+        let outcomes = Outcome::counted(summary.trials.iter().map(|trial| trial.outcome));
         IndexedRun {
             name: name.to_owned(),
             report: Some(format!("{name}/report.html")),

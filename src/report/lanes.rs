@@ -21,19 +21,29 @@ const MOST_STREAMS: usize = 128;
 const COLOURS: usize = 8;
 
 /// The drawing's width, and where its time begins and ends.
-const WIDTH: f64 = 360.0;
-const LEFT: f64 = 44.0;
+pub(super) const WIDTH: f64 = 360.0;
+pub(super) const LEFT: f64 = 44.0;
 const RIGHT: f64 = 310.0;
 /// How high a lane is at least, and what lies between two.
 const LEAST: f64 = 11.0;
 const GAP: f64 = 5.0;
 
-/// All drawings of a run.
-#[derive(Debug, Default)]
-pub(super) struct Drawings {
-    pub(super) drawings: Vec<Drawing>,
+/// What is drawn of a run's combinations, a drawing each.
+#[derive(Debug)]
+pub(super) struct Drawings<T> {
+    pub(super) drawings: Vec<T>,
     /// How many combinations were not drawn.
     pub(super) left_out: usize,
+}
+
+impl<T> Drawings<T> {
+    /// Draws as many of these as a page has room for.
+    pub(super) fn new(lanes: &[&TrialLanes], draw: impl FnMut(&TrialLanes) -> T) -> Self {
+        Self {
+            drawings: lanes.iter().copied().take(MOST_DRAWINGS).map(draw).collect(),
+            left_out: lanes.len().saturating_sub(MOST_DRAWINGS),
+        }
+    }
 }
 
 /// One combination.
@@ -89,11 +99,8 @@ pub(super) struct Path {
     pub(super) lines: String,
 }
 
-pub(super) fn drawings(lanes: &[TrialLanes], factors: &[String], title: Title<'_>) -> Drawings {
-    Drawings {
-        drawings: lanes.iter().take(MOST_DRAWINGS).map(|lanes| drawing(lanes, factors, title)).collect(),
-        left_out: lanes.len().saturating_sub(MOST_DRAWINGS),
-    }
+pub(super) fn drawings(lanes: &[TrialLanes], factors: &[String], title: Title<'_>) -> Drawings<Drawing> {
+    Drawings::new(&lanes.iter().collect::<Vec<_>>(), |lanes| drawing(lanes, factors, title))
 }
 
 fn drawing(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Drawing {
@@ -251,7 +258,7 @@ mod tests {
     use crate::stats::rig::RecordedTrial;
     use crate::trial::Alpn;
 
-    fn drawn(rigs: &[RecordedTrial]) -> Drawings {
+    fn drawn(rigs: &[RecordedTrial]) -> Drawings<Drawing> {
         let (plan, observations) = RecordedTrial::plan(rigs, Vec::new());
         drawings(&stats::lanes(&plan, &observations, &|_| Vec::new()), &[], &str::to_owned)
     }

@@ -14,7 +14,7 @@ use self::axis::{Scale, Tick};
 use self::mark::Mark;
 use super::Title;
 use super::answer::subject;
-use super::table::{client, factors, level_phrase, outcomes, protocol, protocol_title};
+use super::table::{client, distinct, factors, level_phrase, outcomes, protocol, protocol_title};
 use crate::stats::claim::Reference;
 use crate::stats::{Group, GroupEntry, Summary, number};
 use crate::trial::Plan;
@@ -170,12 +170,7 @@ pub(super) fn picture(plan: &Plan, summary: &Summary, title: Title<'_>, shape: S
     let shape = shape.for_names_of(longest);
     let scale = Scale::new(shape, mark::room(plan, &reference, most));
     let drawing = Drawing { plan, summary, title, reference, shape, scale, varying };
-    let mut names: Vec<String> = Vec::new();
-    for group in &shown {
-        if !names.contains(&protocol(group)) {
-            names.push(protocol(group));
-        }
-    }
+    let names = distinct(shown.iter().copied(), protocol);
     let mut y = 4.0;
     let mut panels = Vec::new();
     for name in &names {

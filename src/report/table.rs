@@ -129,12 +129,28 @@ pub(super) fn protocol(group: &Group) -> String {
     group.levels.get("protocol").map(plain).unwrap_or_default()
 }
 
+/// What each of these groups is called so, once, in their order: by [`client`], by [`protocol`].
+pub(super) fn distinct<'a>(groups: impl IntoIterator<Item = &'a Group>, name: fn(&Group) -> String) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in groups.into_iter().map(name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Whether all trials have one transport, so that its name says nothing.
+pub(super) fn has_one_transport(plan: &Plan) -> bool {
+    let mut transports = plan.trials.iter().map(|trial| trial.settings.protocol.transport.as_str());
+    let first = transports.next();
+    transports.all(|other| Some(other) == first)
+}
+
 /// What a protocol is called in a sentence: its HTTP version where all trials have one transport.
 pub(super) fn protocol_title(plan: &Plan, name: &str) -> String {
-    let transports: std::collections::BTreeSet<&str> =
-        plan.trials.iter().map(|trial| trial.settings.protocol.transport.as_str()).collect();
     match name.parse::<Protocol>() {
-        Ok(protocol) if transports.len() <= 1 => protocol.alpn.title().to_owned(),
+        Ok(protocol) if has_one_transport(plan) => protocol.alpn.title().to_owned(),
         Ok(protocol) => format!("{} on {}", protocol.transport, protocol.alpn.title()),
         Err(_) => name.to_owned(),
     }

@@ -265,10 +265,7 @@ pub(super) const fn colour(verdict: Verdict) -> Color {
 
 /// `10 completed, 2 unsupported`.
 pub(super) fn outcome_counts(summary: &Summary) -> String {
-    let mut outcomes = std::collections::BTreeMap::new();
-    for trial in &summary.trials {
-        *outcomes.entry(trial.outcome).or_insert(0_u32) += 1;
-    }
+    let outcomes = Outcome::counted(summary.trials.iter().map(|trial| trial.outcome));
     outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect::<Vec<_>>().join(", ")
 }
 

@@ -4,26 +4,15 @@
 use std::fmt::Write as _;
 
 use super::Title;
-use super::lanes::{name, seconds, tenth};
+use super::lanes::{Drawings, LEFT, WIDTH, name, seconds, tenth};
 use crate::stats::number;
 use crate::stats::{LaneFault, TrialLanes};
 
-/// How many combinations are drawn.
-const MOST_DRAWINGS: usize = 48;
-const WIDTH: f64 = 360.0;
-const LEFT: f64 = 44.0;
 const RIGHT: f64 = 350.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 92.0;
 /// How wide a band is at least, to be seen.
 const LEAST_BAND: f64 = 2.0;
-
-/// All drawings of a run.
-#[derive(Debug, Default)]
-pub(super) struct Timelines {
-    pub(super) drawings: Vec<Timeline>,
-    pub(super) left_out: usize,
-}
 
 /// One combination.
 #[derive(Debug)]
@@ -57,12 +46,9 @@ pub(super) struct Band {
     pub(super) leftwards: bool,
 }
 
-pub(super) fn timelines(lanes: &[TrialLanes], factors: &[String], title: Title<'_>) -> Timelines {
+pub(super) fn timelines(lanes: &[TrialLanes], factors: &[String], title: Title<'_>) -> Drawings<Timeline> {
     let with: Vec<&TrialLanes> = lanes.iter().filter(|lanes| !lanes.faults.is_empty()).collect();
-    Timelines {
-        drawings: with.iter().take(MOST_DRAWINGS).map(|lanes| timeline(lanes, factors, title)).collect(),
-        left_out: with.len().saturating_sub(MOST_DRAWINGS),
-    }
+    Drawings::new(&with, |lanes| timeline(lanes, factors, title))
 }
 
 fn timeline(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Timeline {

@@ -1,6 +1,5 @@
 //! All runs of a folder at a glance: the page that `report --index` writes and `serve` shows.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
@@ -76,10 +75,7 @@ fn findings(folder: &Path) -> Option<RunFindings> {
     }
     let text = read(&folder.join(SUMMARY))?;
     let Kept { experiment, trials, claims } = serde_json::from_slice(&text).ok()?;
-    let mut outcomes = BTreeMap::new();
-    for trial in trials {
-        *outcomes.entry(trial.outcome).or_default() += 1;
-    }
+    let outcomes = Outcome::counted(trials.into_iter().map(|trial| trial.outcome));
     Some(RunFindings { experiment, outcomes, asked: asked(folder), claims })
 }
 

@@ -153,10 +153,11 @@ fn one_client(
         combinations.iter().map(|(_, data)| repeats::decide(data, comparison, reference.metric.unit)).collect();
     let verdicts: Vec<Verdict> = decisions.iter().map(|decision| decision.verdict).collect();
     let any = combinations.iter().flat_map(|(_, data)| data).any(|datum| datum.range.is_some());
+    let alike: Vec<&TrialResult> = combinations.iter().map(|(trial, _)| *trial).collect();
     // Combinations with the same numbers share them: `100 (sse/h2, sse/h3)`.
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
     for (trial, data) in &combinations {
-        let (numbers, levels) = (numbers(data), select::differing(trial, &combinations));
+        let (numbers, levels) = (numbers(data), select::differing(trial, &alike));
         match parts.iter_mut().find(|(other, _)| *other == numbers) {
             Some((_, all)) => all.push(levels),
             None => parts.push((numbers, vec![levels])),
@@ -171,7 +172,7 @@ fn one_client(
     let mut evidence = if any { phrase(claim, reference, &parts) } else { format!("gave {parts}") };
     for (decision, (trial, _)) in decisions.into_iter().zip(&combinations) {
         let Some(note) = decision.note else { continue };
-        let levels = select::differing(trial, &combinations);
+        let levels = select::differing(trial, &alike);
         let of = if levels.is_empty() { String::new() } else { format!("{levels}: ") };
         evidence = format!("{evidence}; {of}{note}");
     }

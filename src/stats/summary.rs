@@ -92,10 +92,7 @@ fn groups(trials: &[TrialResult]) -> Vec<Group> {
 }
 
 fn group(trials: &[&TrialResult]) -> Group {
-    let mut outcomes = BTreeMap::new();
-    for trial in trials {
-        *outcomes.entry(trial.outcome).or_default() += 1;
-    }
+    let outcomes = Outcome::counted(trials.iter().map(|trial| trial.outcome));
     let completed: Vec<&TrialResult> =
         trials.iter().copied().filter(|trial| trial.outcome == Outcome::Completed).collect();
     let metrics = metric::ALL

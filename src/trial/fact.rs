@@ -256,4 +256,13 @@ impl Outcome {
             Self::Failed => "failed",
         }
     }
+
+    /// How many of these there are of each.
+    pub fn counted(outcomes: impl IntoIterator<Item = Self>) -> BTreeMap<Self, u32> {
+        let mut counts = BTreeMap::new();
+        for outcome in outcomes {
+            *counts.entry(outcome).or_default() += 1;
+        }
+        counts
+    }
 }

@@ -136,12 +136,12 @@ pub(super) fn all(visit: &Visit) -> Vec<Finding> {
 }
 
 /// A number and what it counts.
-fn count(number: usize, word: &str) -> String {
+pub(super) fn count(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 /// A time as people read it.
-fn span(time: std::time::Duration) -> String {
+pub(super) fn span(time: std::time::Duration) -> String {
     match time.as_millis() {
         ms @ 0..1000 => format!("{ms} ms"),
         _ => format!("{:.1} s", time.as_secs_f64()),

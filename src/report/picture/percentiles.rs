@@ -6,7 +6,7 @@ use super::log::LogScale;
 use super::{GAP, HEAD, MOST_BARS, RowName, Shape, THICK, label};
 use crate::report::Title;
 use crate::report::answer::subject;
-use crate::report::table::{factors, protocol, protocol_title};
+use crate::report::table::{distinct, factors, protocol, protocol_title};
 use crate::stats::claim::Reference;
 use crate::stats::{Entry, Group, Summary, number};
 use crate::trial::Plan;
@@ -95,12 +95,7 @@ pub(in crate::report) fn percentiles(
     let [right, text_x] = shape.right_of(rows.iter().map(|row| row.text.as_str()));
     let values = rows.iter().flat_map(|row| &row.values).flat_map(|(values, middle)| values.iter().chain(middle));
     let scale = LogScale::new(shape.left, right, values.copied())?;
-    let mut names: Vec<String> = Vec::new();
-    for row in rows {
-        if !names.contains(&protocol(row.group)) {
-            names.push(protocol(row.group));
-        }
-    }
+    let names = distinct(rows.iter().map(|row| row.group), protocol);
     let mut y = 4.0;
     let mut panels = Vec::new();
     for name in names {

@@ -53,8 +53,9 @@ pub fn ratios(plan: &Plan, summary: &Summary) -> Vec<Ratio> {
             let values: Vec<f64> =
                 ranges.map(|[low, high]| f64::midpoint(low, high)).filter(|value| value.is_finite()).collect();
             let Some(median) = median(values.iter().copied()) else { continue };
-            let own = combinations.iter().filter(|(other, _)| select::client(other) == select::client(trial));
-            let own: Vec<(&TrialResult, Vec<super::Datum>)> = own.map(|(other, _)| (*other, Vec::new())).collect();
+            let trials = combinations.iter().map(|(other, _)| *other);
+            let own: Vec<&TrialResult> =
+                trials.filter(|other| select::client(other) == select::client(trial)).collect();
             ratios.push(Ratio {
                 claim: at,
                 client: select::client(trial),

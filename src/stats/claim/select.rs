@@ -122,8 +122,8 @@ fn twelve_digits(ratio: f64) -> f64 {
 }
 
 /// The levels in which a trial differs from others of these: `sse/h1`.
-pub(super) fn differing(trial: &TrialResult, others: &[(&TrialResult, Vec<Datum>)]) -> String {
-    let differs = |factor: &String, level: &Value| others.iter().any(|(o, _)| o.levels.get(factor) != Some(level));
+pub(super) fn differing(trial: &TrialResult, others: &[&TrialResult]) -> String {
+    let differs = |factor: &String, level: &Value| others.iter().any(|o| o.levels.get(factor) != Some(level));
     let levels = trial.levels.iter().filter(|(factor, level)| differs(factor, level));
     let text = |(factor, level): (&String, &Value)| match level {
         Value::String(text) if factor == "protocol" => text.clone(),

@@ -208,7 +208,7 @@ fn number_view(change: &NumberChange, of: String) -> NumberView {
         values: [value(first), value(second)],
         difference: difference.unwrap_or_else(|| "–".to_owned()),
         intervals: change.intervals.missing().map_or(change.intervals.words(), |_| ""),
-        counted: !matches!(unit.as_str(), "ms" | "µs" | "B"),
+        counted: number::is_counted(unit),
         apart: change.intervals.are_apart(),
         limited: change.values.iter().any(|value| value.entry.machine_limited.is_some()),
     }

@@ -261,7 +261,7 @@ fn without(group: &Group) -> String {
 fn named(reference: &Reference) -> String {
     let name = reference.name().replace(['-', '.'], " ");
     match reference.metric.unit {
-        unit @ ("ms" | "µs" | "B") => format!("{name} ({unit})"),
+        unit if number::is_written(unit) => format!("{name} ({unit})"),
         _ => name,
     }
 }

@@ -228,7 +228,7 @@ fn columns(references: &[Reference]) -> Vec<Column> {
 }
 
 fn column(reference: &Reference, again: bool) -> Column {
-    let unit = if matches!(reference.metric.unit, "ms" | "µs" | "B") { reference.metric.unit } else { "" };
+    let unit = if number::is_written(reference.metric.unit) { reference.metric.unit } else { "" };
     Column {
         head: reference.name().replace(['-', '.'], " "),
         unit,

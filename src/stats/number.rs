@@ -21,10 +21,17 @@ pub fn plain(value: f64) -> String {
 
 /// The number with its unit where the unit is a measure; what is counted is named by its metric.
 pub fn with_unit(value: f64, unit: &str) -> String {
-    match unit {
-        "ms" | "µs" | "B" => format!("{}\u{a0}{unit}", plain(value)),
-        _ => plain(value),
-    }
+    if is_written(unit) { format!("{}\u{a0}{unit}", plain(value)) } else { plain(value) }
+}
+
+/// Whether a unit is written behind its number; others are named by their metric.
+pub fn is_written(unit: &str) -> bool {
+    matches!(unit, "ms" | "µs" | "B")
+}
+
+/// Whether what has this unit is counted, and so has no scatter of its own. The rest is measured.
+pub fn is_counted(unit: &str) -> bool {
+    matches!(unit, "streams" | "connections" | "events" | "packets" | "draft")
 }
 
 /// A share in a hundred with as many decimals as it takes to tell 93.75 from 96.88: `75 %`, `93.75 %`.

@@ -1,6 +1,7 @@
 //! What a claim compares with: its metric, its comparison, and quantities in the metric's unit.
 
 use crate::stats::metric::{self, Metric};
+use crate::stats::number;
 use crate::stats::result::Entry;
 use crate::trial::Claim;
 use crate::trial::claim::Quantity;
@@ -197,11 +198,7 @@ impl ClaimComparison {
 fn convert(quantity: &Quantity, unit: &'static str, metric: &str) -> Result<f64, ClaimError> {
     let metric = || metric.to_owned();
     match (quantity, unit) {
-        (Quantity::Number(value), "" | "streams" | "connections" | "events" | "packets" | "round trips" | "draft")
-            if value.is_finite() =>
-        {
-            Ok(*value)
-        }
+        (Quantity::Number(value), unit) if value.is_finite() && !number::is_written(unit) => Ok(*value),
         (&Quantity::Number(value), "ms" | "µs") => {
             Err(ClaimError::NoUnit { metric: metric(), value, example: "50ms" })
         }

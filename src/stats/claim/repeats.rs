@@ -24,7 +24,7 @@ impl Decision {
 ///
 /// Where all say the same, that is it. What is counted has no scatter of its own: where the claim allows for none
 /// (`equals`, `at-most`, `at-least`), one repeat that contradicts it refutes it, however many agree; beside a range
-/// (`within`) a mixture decides nothing. What is measured (`unit` is that of a measure) scatters, and the claim is about
+/// (`within`) a mixture decides nothing. What is measured scatters, and the claim is about
 /// its median: that decides if its interval of 95 % lies on one side, which takes six repeats at least; else it is said
 /// how many repeats it would take.
 pub(super) fn decide(data: &[Datum], comparison: &ClaimComparison, unit: &str) -> Decision {
@@ -36,7 +36,7 @@ pub(super) fn decide(data: &[Datum], comparison: &ClaimComparison, unit: &str) -
         return Decision::plain(verdict(first));
     }
     let ranges: Vec<[f64; 2]> = data.iter().filter_map(|datum| datum.range).collect();
-    if !matches!(unit, "ms" | "µs" | "B") {
+    if number::is_counted(unit) {
         let contradicted = !comparison.is_tolerant() && decided.contains(&Some(false));
         return Decision::plain(if contradicted { Verdict::Refuted } else { Verdict::Inconclusive });
     }
@@ -137,6 +137,14 @@ mod tests {
         let known = |value: f64| Datum { range: Some([value, value]), text: String::new() };
         let beside = |value| decide(&[unknown.clone(), known(value)], &ClaimComparison::Equals(0.0), "events").verdict;
         assert_eq!([beside(3.0), beside(0.0)], [Verdict::Refuted, Verdict::Inconclusive]);
+    }
+
+    #[test]
+    fn round_trips_are_measured_and_one_that_is_late_refutes_nothing() {
+        let values = [2.1, 2.2, 2.2, 2.1, 2.2, 2.4];
+        let (verdict, note) = decided(&values, 0.0, ClaimComparison::AtMost(2.3), "round trips");
+        assert_eq!(verdict, Verdict::Inconclusive, "six hold the median between 2.1 and 2.4");
+        assert!(note.ends_with("repeats would tell, and there were 6"), "{note}");
     }
 
     #[test]

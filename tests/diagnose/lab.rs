@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
@@ -18,8 +18,7 @@ use tempfile::TempDir;
 use transport_lab::trial::Alpn;
 use transport_lab::wire::dial::{ClientConnection, Target};
 
-/// How long anything that must happen is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::until::until;
 
 /// The program with these arguments.
 pub(crate) fn program(arguments: &[&str]) -> Command {
@@ -94,16 +93,6 @@ impl Ran {
         }
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);
         self
-    }
-}
-
-/// Waits for a condition.
-#[track_caller]
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

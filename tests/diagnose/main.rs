@@ -12,6 +12,8 @@ mod protocols;
 mod rigged;
 mod said;
 mod sockets;
+#[path = "../until/mod.rs"]
+mod until;
 
 /// Whose test it is that finds it, and that doesn't, nobody can tell but a reader; that there is one, anybody can.
 #[test]

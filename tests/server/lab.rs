@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,8 +20,7 @@ use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMess
 use transport_lab::trial::settings::FaultKind;
 use transport_lab::trial::{Alpn, ServerFact, Settings};
 
-/// How long anything that must happen is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::until::{PATIENCE, until};
 
 pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_transport-lab"))
@@ -31,16 +29,6 @@ pub(crate) fn program() -> Command {
 /// Every transport whose readers begin with a GET.
 pub(crate) fn transports_by_get() -> impl Iterator<Item = &'static Transport> {
     transport::ALL.iter().copied().filter(|row| row.opens == Opens::Request)
-}
-
-/// Waits for a condition.
-#[track_caller]
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// The lines that a process writes, read as they come, so that it never waits for us.

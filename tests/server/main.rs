@@ -21,6 +21,8 @@ mod raw;
 mod stream;
 mod streaming;
 mod stuck;
+#[path = "../until/mod.rs"]
+mod until;
 mod websocket;
 mod websocket_frames;
 mod websocket_opening;

@@ -177,13 +177,19 @@ async fn lateness(window: Duration) -> Duration {
     worst
 }
 
+/// A connection for another request beside what waits or goes on at this one: on HTTP/1.1 it takes one of its own.
+async fn beside(aim: &Aim, guest: &Guest, busy: &Dialled) -> Result<Option<Dialled>, DialError> {
+    match busy.alpn {
+        Alpn::H2 => Ok(None),
+        alpn => Dialled::connect(aim, guest, alpn).await.map(Some),
+    }
+}
+
 /// The stream as a browser asks for it; `None`: it isn't compressed for that.
 async fn as_browsers(aim: &Aim, guest: &Guest, best: Option<&Dialled>, window: Duration) -> Option<Reading> {
-    let own = match best? {
-        shared if shared.alpn == Alpn::H2 => None,
-        dialled => Some(Dialled::connect(aim, guest, dialled.alpn).await.ok()?),
-    };
-    let dialled = own.as_ref().or(best)?;
+    let best = best?;
+    let own = beside(aim, guest, best).await.ok()?;
+    let dialled = own.as_ref().unwrap_or(best);
     let asked = timeout(window, dialled.ask(aim, guest, Method::GET, &wants(Coding::Browsers))).await;
     let answer = asked.ok()?.ok()?;
     let coding = answer.field(&http::header::CONTENT_ENCODING)?;
@@ -219,12 +225,9 @@ fn not_a_stream(guest: &Guest, reading: &Reading) -> DiagnoseError {
 /// Nothing came: is there anybody, and what would it be?
 async fn silent(visit: &mut Visit, guest: &Guest, connections: &[Dialled]) -> Result<(), DiagnoseError> {
     let waited = visit.silences.first().map_or(Duration::ZERO, |silence| silence.waited);
-    // On HTTP/1.1 a connection that waits for an answer takes no further request.
-    let own = match connections.first() {
-        Some(best) if best.alpn == Alpn::H1 => Some(Dialled::connect(&visit.aim, guest, Alpn::H1).await?),
-        _ => None,
-    };
-    let Some(dialled) = own.as_ref().or(connections.first()) else { return Ok(()) };
+    let Some(best) = connections.first() else { return Ok(()) };
+    let own = beside(&visit.aim, guest, best).await?;
+    let dialled = own.as_ref().unwrap_or(best);
     let asked = timeout(HEAD_TIMEOUT, dialled.ask(&visit.aim, guest, Method::HEAD, &wants(Coding::Identity))).await;
     let Ok(Ok(answer)) = asked else { return Err(DiagnoseError::Silent { waited }) };
     let kind = kind::of_head(&answer.head);
@@ -261,10 +264,7 @@ async fn resume(visit: &Visit, guest: &Guest, best: &Dialled) -> Result<Option<R
     };
     let mut fields = wants(Coding::Identity);
     fields.push((LAST_EVENT_ID, value));
-    let own = match best.alpn {
-        Alpn::H2 => None,
-        alpn => Some(Dialled::connect(&visit.aim, guest, alpn).await?),
-    };
+    let own = beside(&visit.aim, guest, best).await?;
     let format = kind::format(visit.kind);
     let has_event = |pieces: &[super::reading::Piece]| !Said::read(format, pieces).events.is_empty();
     let heard = listen(own.as_ref().unwrap_or(best), &visit.aim, guest, &fields, ANSWER_TIMEOUT, has_event).await;

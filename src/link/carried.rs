@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Recording;
+
 /// How many numbers of dropped packets are kept, the first of each way.
 const MAX_DROPPED: usize = 4096;
 
@@ -47,6 +49,8 @@ pub struct LinkReport {
     pub late_median: Option<u64>,
     /// At most.
     pub late_most: Option<u64>,
+    /// The packets themselves, where they were to be kept.
+    pub recording: Option<Recording>,
 }
 
 impl LinkReport {

@@ -20,7 +20,7 @@ use thread_priority::{
 };
 
 use super::carried::Lag;
-use super::{Carried, Fate, LinkError, LinkReport, MTU, Pipeline, Snapshot};
+use super::{Carried, Fate, LinkError, LinkReport, MTU, Pipeline, Recording, Snapshot, Way};
 
 /// How many packets are taken from one device before the other has its turn.
 const BATCH: usize = 64;
@@ -79,7 +79,14 @@ struct Held {
 
 impl Forwarder {
     /// Between the devices of the client and the server, until the pipe is closed. `wanted` are instants to note.
-    pub(super) fn new(devices: [File; 2], pipelines: [Pipeline; 2], ended: PipeReader, wanted: Receiver<u64>) -> Self {
+    /// `record`: whether what comes is kept.
+    pub(super) fn new(
+        devices: [File; 2],
+        pipelines: [Pipeline; 2],
+        ended: PipeReader,
+        wanted: Receiver<u64>,
+        record: bool,
+    ) -> Self {
         let lanes = pipelines.map(|pipeline| Lane {
             pipeline,
             held: BinaryHeap::new(),
@@ -87,7 +94,9 @@ impl Forwarder {
             spare: Vec::new(),
             carried: Carried::default(),
         });
-        let (marks, report, late) = (VecDeque::new(), LinkReport::default(), Lag::default());
+        let recording = record.then(Recording::default);
+        let report = LinkReport { recording, ..LinkReport::default() };
+        let (marks, late) = (VecDeque::new(), Lag::default());
         Self { devices, lanes, ended, wanted, marks, report, late, rested: 0 }
     }
 
@@ -131,21 +140,28 @@ impl Forwarder {
             let (lane, report) = (&mut self.lanes[way], &mut self.report);
             let packet = &mut buffer[..bytes];
             lane.carried.came(bytes);
+            if let Some(recording) = &mut report.recording {
+                recording.came(now, if way == 0 { Way::Up } else { Way::Down }, packet);
+            }
             let mut fates = [None; 2];
             let number = lane.pipeline.take(packet, now, &mut |fate| {
                 if let Some(free) = fates.iter_mut().find(|slot| slot.is_none()) {
                     *free = Some(fate);
                 }
             });
-            for fate in fates.into_iter().flatten() {
-                let dropped = match fate {
-                    Fate::Arrives(at) => (!lane.hold(packet, at)).then_some(FULL),
-                    Fate::Dropped(by) => Some(by),
-                };
-                if let Some(by) = dropped {
+            for fate in fates.iter_mut().flatten() {
+                if let Fate::Arrives(at) = *fate
+                    && !lane.hold(packet, at)
+                {
+                    *fate = Fate::Dropped(FULL);
+                }
+                if let Fate::Dropped(by) = *fate {
                     lane.carried.dropped(by);
                     report.note_dropped(way, number);
                 }
+            }
+            if let Some(recording) = &mut report.recording {
+                recording.became(number, fates);
             }
         }
         Ok(true)

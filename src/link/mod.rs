@@ -13,6 +13,7 @@ mod forwarder;
 mod impairment;
 mod namespace;
 mod pipeline;
+mod recording;
 mod routes;
 
 use std::io::PipeWriter;
@@ -25,6 +26,7 @@ pub use conditions::Conditions;
 pub use impairment::names;
 pub use namespace::{Namespace, gain_rights};
 pub use pipeline::{Fate, Pipeline};
+pub use recording::{RecordedPacket, Recording};
 
 use forwarder::Forwarder;
 
@@ -109,12 +111,27 @@ impl Link {
     /// Loopback (127.0.0.1, and so `localhost`) is the server's at both ends: what the client asks of it goes over the link.
     /// Browsers let no other address have that name. But at the port `own` of TCP it is the client's own, unimpaired.
     pub fn start(up: &Conditions, down: &Conditions, seed: u64, own: Option<u16>) -> Result<Self, LinkError> {
+        Self::bring_up(up, down, seed, own, false)
+    }
+
+    /// The same, which also keeps the packets and gives them back with its report.
+    pub fn start_recorded(up: &Conditions, down: &Conditions, seed: u64, own: Option<u16>) -> Result<Self, LinkError> {
+        Self::bring_up(up, down, seed, own, true)
+    }
+
+    fn bring_up(
+        up: &Conditions,
+        down: &Conditions,
+        seed: u64,
+        own: Option<u16>,
+        record: bool,
+    ) -> Result<Self, LinkError> {
         let (server, of_server) = Namespace::with_device(SERVER, |_| async { Ok(()) })?;
         let (client, of_client) = Namespace::with_device(CLIENT, |device| routes::loopback_over(device, own))?;
         let (ended, stop) = std::io::pipe().map_err(|source| LinkError::of("open a pipe", source))?;
         let (marks, wanted) = mpsc::channel();
         let pipelines = [Pipeline::new(up, Way::Up, seed), Pipeline::new(down, Way::Down, seed)];
-        let forwarder = Forwarder::new([of_client, of_server], pipelines, ended, wanted);
+        let forwarder = Forwarder::new([of_client, of_server], pipelines, ended, wanted, record);
         let carrying = std::thread::Builder::new()
             .name("link".to_owned())
             .spawn(move || forwarder.run())

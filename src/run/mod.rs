@@ -13,6 +13,7 @@ mod participant;
 pub mod results;
 mod router;
 mod runner;
+mod said;
 mod trial;
 
 use std::path::PathBuf;

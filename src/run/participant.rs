@@ -1,39 +1,34 @@
 //! One end of a trial while it runs: its process, and the contract with it.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::said::{Budget, ContractError, ReadLine, line, of_client, of_server};
 use crate::browser::{BrowserProcess, describe};
 use crate::control::PageCarrier;
 use crate::link::Namespace;
-use crate::trial::observation::Observable;
-use crate::trial::{ClientFact, Down, Fact, LabFact, ServerFact, Up};
+use crate::trial::{Down, Fact, ServerFact, Up};
 
 /// Lines that wait to be taken; the child's writing thread waits while it is full.
 const WAITING: usize = 4096;
-/// How long a line may be, in bytes: the receipts of one subscription are one line.
-const MAX_LINE: u64 = 64 * 1024 * 1024;
-/// How many lines a program may say in a trial: it keeps its receipts together.
-const MAX_LINES: u64 = 1 << 18;
-/// How much it may say in a trial, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
 /// How much of what it prints is kept, in bytes.
 const MAX_LOG: u64 = 16 * 1024 * 1024;
-/// How much of a line is shown that can't be used, in bytes.
-const SHOWN: usize = 200;
 /// How long a process may take to exit once its input is closed, before it is killed.
 const EXIT: Duration = Duration::from_secs(2);
 
+/// Names the file that secrets of TLS go to (draft-ietf-tls-keylogfile).
+const KEY_LOG: &str = "SSLKEYLOGFILE";
 /// How long after its page a browser may go.
 const AFTER_PAGE: Duration = Duration::from_millis(500);
 
@@ -71,18 +66,6 @@ enum Lifetime {
     Visitor,
 }
 
-/// Why what an end of the trial said can't be used, as the rest of a sentence about that end. Lines are quoted.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ContractError {
-    #[error("said a line that is not of the trial contract ({why}): {line}")]
-    Line { why: serde_json::Error, line: String },
-    /// A client told what only another end can have seen.
-    #[error("said a fact that is not a client's to say; see clients/README.md: {line}")]
-    Fact { line: String },
-    #[error("said more than {MAX_LINES} lines or {MAX_BYTES} bytes: keep receipts together")]
-    TooMuch,
-}
-
 /// What comes from an end of the trial.
 #[derive(Debug)]
 pub(super) enum ParticipantMessage {
@@ -96,20 +79,23 @@ pub(super) enum ParticipantMessage {
 
 impl Participant {
     /// Starts a server of the lab's own, which speaks the contract on its standard input and output; what it prints on
-    /// its standard error goes to `log`.
-    pub(super) fn server(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), place, Budget { lines: u64::MAX, bytes: u64::MAX }, of_server)
+    /// its standard error goes to `log`, and the secrets of its TLS to the file `keys`, where there is to be one.
+    pub(super) fn server(argv: &[String], log: File, place: Place<'_>, keys: Option<&Path>) -> std::io::Result<Self> {
+        let mut command = command(argv)?;
+        if let Some(keys) = keys {
+            command.env(KEY_LOG, keys);
+        }
+        Self::start(command, log.into(), place, Budget::UNBOUNDED, of_server)
     }
 
     /// The same with a client of the lab's own.
     pub(super) fn client(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), place, Budget { lines: u64::MAX, bytes: u64::MAX }, of_client)
+        Self::start(command(argv)?, log.into(), place, Budget::UNBOUNDED, of_client)
     }
 
     /// The same with a client that isn't the lab's: what it may say and print has an end.
     pub(super) fn program(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        let mut end =
-            Self::start(argv, Stdio::piped(), place, Budget { lines: MAX_LINES, bytes: MAX_BYTES }, of_client)?;
+        let mut end = Self::start(command(argv)?, Stdio::piped(), place, Budget::OF_PROGRAM, of_client)?;
         if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
         }
@@ -117,16 +103,13 @@ impl Participant {
     }
 
     fn start(
-        argv: &[String],
+        mut command: Command,
         log: Stdio,
         place: Place<'_>,
         mut budget: Budget,
         read: ReadLine,
     ) -> std::io::Result<Self> {
-        let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
         command
-            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -305,6 +288,13 @@ impl Participant {
 /// Where a process is started: in a network namespace, or where the lab is.
 pub(super) type Place<'a> = Option<&'a Namespace>;
 
+fn command(argv: &[String]) -> std::io::Result<Command> {
+    let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
 /// Starts a process there.
 pub(super) fn spawn(command: &mut Command, place: Place<'_>) -> std::io::Result<Child> {
     let Some(namespace) = place else { return command.spawn() };
@@ -315,68 +305,6 @@ pub(super) fn spawn(command: &mut Command, place: Place<'_>) -> std::io::Result<
         command.spawn()
     });
     started.unwrap_or_else(|error| Err(std::io::Error::other(error)))
-}
-
-/// What a process may still say.
-#[derive(Debug)]
-struct Budget {
-    lines: u64,
-    bytes: u64,
-}
-
-/// The next line; `None` at the end.
-async fn line(
-    reader: &mut (impl AsyncBufRead + Unpin),
-    budget: &mut Budget,
-    read_line: ReadLine,
-) -> Option<Result<Up<Fact>, ContractError>> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let mut bounded = (&mut *reader).take(MAX_LINE);
-        let read = bounded.read_until(b'\n', &mut line).await.ok()?;
-        if read == 0 {
-            return None;
-        }
-        let left = budget.lines.checked_sub(1).zip(budget.bytes.checked_sub(read as u64));
-        let Some((lines, bytes)) = left else {
-            return Some(Err(ContractError::TooMuch));
-        };
-        *budget = Budget { lines, bytes };
-        if !line.trim_ascii().is_empty() {
-            return Some(read_line(&line));
-        }
-    }
-}
-
-/// Reads a line of one end.
-type ReadLine = fn(&[u8]) -> Result<Up<Fact>, ContractError>;
-
-fn of_server(line: &[u8]) -> Result<Up<Fact>, ContractError> {
-    serde_json::from_slice::<Up<ServerFact>>(line).map(Up::of_any).map_err(|error| garbled(line, error))
-}
-
-fn of_client(line: &[u8]) -> Result<Up<Fact>, ContractError> {
-    match serde_json::from_slice::<Up<ClientFact>>(line) {
-        Ok(said) => Ok(said.of_any()),
-        Err(_) if is_said::<ServerFact>(line) || is_said::<LabFact>(line) => {
-            Err(ContractError::Fact { line: quoted(line) })
-        }
-        Err(error) => Err(garbled(line, error)),
-    }
-}
-
-fn is_said<F: Observable>(line: &[u8]) -> bool {
-    serde_json::from_slice::<Up<F>>(line).is_ok()
-}
-
-fn garbled(line: &[u8], why: serde_json::Error) -> ContractError {
-    ContractError::Line { why, line: quoted(line) }
-}
-
-/// The first [`SHOWN`] bytes of a line in quotation marks, with what a terminal would obey escaped.
-pub(super) fn quoted(line: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line)).trim_end())
 }
 
 /// Writes what a program prints to a file, as far as there is room, and reads the rest for nobody.

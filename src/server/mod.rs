@@ -210,7 +210,10 @@ impl Server {
     }
 
     fn tls(&mut self, alpn: Alpn) -> Result<Arc<rustls::ServerConfig>, WireError> {
-        Ok(Arc::new(tls::server_showing(&self.showing()?, &[alpn])?))
+        let mut config = tls::server_showing(&self.showing()?, &[alpn])?;
+        // Into the file that SSLKEYLOGFILE names, and nowhere where it isn't set (draft-ietf-tls-keylogfile).
+        config.key_log = Arc::new(rustls::KeyLogFile::new());
+        Ok(Arc::new(config))
     }
 
     async fn listen_tcp(

@@ -1,6 +1,7 @@
 //! The link of a trial that has one: brought up before its ends, taken down after them, and told of.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
@@ -16,9 +17,10 @@ impl TrialRunner<'_> {
         let Some(settings) = &self.planned.settings.link else { return Ok(()) };
         let [up, down] = settings.ways().map(|way| conditions(&way));
         let (seed, port) = (self.planned.seed, self.lab.control.port());
+        let start = if settings.trace { Link::start_recorded } else { Link::start };
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
-            let link = Link::start(&up, &down, seed, Some(port))?;
+            let link = start(&up, &down, seed, Some(port))?;
             let socket = link.client.within(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
             Ok((link, socket))
         });
@@ -35,6 +37,12 @@ impl TrialRunner<'_> {
             Err(error) => return failed(format!("the link could not be brought up: {}", chain(&error))),
         }
         Ok(())
+    }
+
+    /// Where the server's secrets go, where packets are to be decrypted.
+    pub(super) fn keys(&self, folder: &Path) -> Option<PathBuf> {
+        let traced = self.planned.settings.link.as_ref().is_some_and(|link| link.trace);
+        traced.then(|| folder.join("tls-secrets.log"))
     }
 
     /// Has it note what it carries from one part of the timeline to the next.

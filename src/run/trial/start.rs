@@ -36,7 +36,8 @@ impl TrialRunner<'_> {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
         let place = self.link.as_ref().map(|link| &link.server);
-        let server = match Participant::server(&argv, log(folder, "server.log")?, place) {
+        let keys = self.keys(folder);
+        let server = match Participant::server(&argv, log(folder, "server.log")?, place, keys.as_deref()) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
         };

@@ -52,6 +52,9 @@ pub struct LinkSettings {
     /// For how long.
     #[schemars(extend("x-least" = DELAYS[0], "x-most" = DELAYS[1]))]
     pub reorder_by: Span,
+    /// Whether packets are kept while the trial runs and decrypted afterwards, to tell which of them carried which event:
+    /// what `hol-delay` and `own-loss-delay` need. It takes the lab some memory, and time once the trial is over.
+    pub trace: bool,
     /// What is otherwise from the client to the server.
     pub up: WaySettings,
     /// What is otherwise from the server to the client.
@@ -112,6 +115,7 @@ impl WaySettings {
             queue: self.queue.unwrap_or(both.queue),
             reorder: self.reorder.unwrap_or(both.reorder),
             reorder_by: self.reorder_by.unwrap_or(both.reorder_by),
+            trace: both.trace,
             up: Self::default(),
             down: Self::default(),
         }
@@ -132,6 +136,7 @@ impl Default for LinkSettings {
             queue: Size::from_bytes(256 * 1024),
             reorder: Percent::default(),
             reorder_by: Span::from_millis(5),
+            trace: false,
             up: WaySettings::default(),
             down: WaySettings::default(),
         }

@@ -27,6 +27,7 @@
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
 //! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
+//! | [`dissect`] | recorded packets to the events that they carry |
 //! | [`experiment`] | a file to a plan |
 //! | [`run`] | a plan to results |
 //! | [`diagnose`] | anybody's stream to findings |
@@ -44,6 +45,7 @@ pub mod cli;
 pub mod client;
 pub mod control;
 pub mod diagnose;
+pub mod dissect;
 pub mod experiment;
 pub mod feed;
 pub mod link;

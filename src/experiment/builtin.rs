@@ -16,6 +16,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("duplex", include_str!("../../experiments/duplex.toml")),
     ("echo-latency", include_str!("../../experiments/echo-latency.toml")),
     ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),
+    ("head-of-line", include_str!("../../experiments/head-of-line.toml")),
     ("header-overhead", include_str!("../../experiments/header-overhead.toml")),
     ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),
     ("ramp-or-burst", include_str!("../../experiments/ramp-or-burst.toml")),

@@ -5,6 +5,7 @@ mod faults;
 mod finish;
 mod link;
 mod start;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::trial::fact::UsageAt;
 use crate::trial::pace::{PacedThread, Woken};
 use crate::trial::schedule;
-use crate::trial::settings::{Direction, Workload};
+use crate::trial::settings::{Direction, EventFeeds, Workload};
 use crate::wire::Sink;
 
 /// How long before the first event is due what the server used is read, in nanoseconds: reading takes some time.
@@ -40,6 +40,7 @@ impl Publisher {
             dues.push((workload.census_nanos(), workload.events.count, true));
             dues.retain(|due| go + due.0 >= since);
             let size = workload.events.size.bytes();
+            let whose = workload.events.feeds;
             let first = dues.first().map_or(0, |due| due.0);
             if pace.sleep_until((go + first).saturating_sub(BEFORE)) == Woken::Stopped {
                 return;
@@ -53,7 +54,11 @@ impl Publisher {
                     Woken::Hurried if !census => continue,
                     Woken::Hurried => scheduled = monotonic_nanos(),
                 }
-                for feed in &feeds {
+                let (from, step) = match whose {
+                    EventFeeds::InTurn if !census => (event as usize % feeds.len().max(1), feeds.len().max(1)),
+                    EventFeeds::InTurn | EventFeeds::All => (0, 1),
+                };
+                for feed in feeds.iter().skip(from).step_by(step) {
                     let data = |seq| payload::text(seed, seq, size);
                     let t = monotonic_nanos();
                     let published = feed.publish_with("message", data, unix_micros(), census);

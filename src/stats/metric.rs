@@ -7,6 +7,7 @@ mod link;
 mod recovery;
 mod streams;
 mod timing;
+mod trace;
 mod usage;
 
 use super::record::Record;
@@ -69,6 +70,9 @@ pub static ALL: &[&Metric] = &[
     &link::WIRE_BYTES_PER_EVENT,
     &link::PACKETS_PER_EVENT,
     &link::PACKETS_DROPPED,
+    &trace::HOL_DELAY,
+    &trace::OWN_LOSS_DELAY,
+    &trace::EVENT_PACKETS_DROPPED,
 ];
 
 /// The metric of this name.

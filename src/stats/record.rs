@@ -4,7 +4,7 @@ mod life;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::trial::fact::{Outcome, UsageAt};
+use crate::trial::fact::{EventPacket, Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
@@ -57,6 +57,12 @@ pub(super) struct Record<'a> {
     pub(super) carried: [Option<LinkTotal>; 4],
     /// How many packets it dropped, from its beginning to its end.
     pub(super) link_dropped: Option<u64>,
+    /// The packets that carried each event the first time that it was sent, by its id, where the link was traced.
+    pub(super) on_link: HashMap<&'a str, &'a [EventPacket]>,
+    /// Whether it was.
+    pub(super) traced: bool,
+    /// How long a packet to the client is under way at least, in nanoseconds.
+    pub(super) link_delay_down: u64,
     /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
     pub(super) link_round_trip: Option<u64>,
     /// How much of the processor was idle meanwhile, in percent.
@@ -169,6 +175,7 @@ impl<'a> Record<'a> {
         let polled = planned.promises.exchanges == Exchanges::Periodic;
         let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
         let mut record = Self { identical, polled, link_round_trip, direction: workload.direction, ..Self::default() };
+        record.link_delay_down = planned.settings.link.as_ref().map_or(0, |link| link.ways()[1].delay.nanos());
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -280,6 +287,10 @@ impl<'a> Record<'a> {
             LabFact::LinkEnded { up, down, .. } => {
                 self.link_dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
             }
+            LabFact::EventOnLink { id, packets, .. } => {
+                self.on_link.entry(id).or_insert(packets);
+            }
+            LabFact::LinkTraced { .. } => self.traced = true,
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));

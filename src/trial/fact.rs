@@ -202,6 +202,13 @@ pub enum LabFact {
         late_median: Option<u64>,
         late_most: Option<u64>,
     },
+    /// An event was found in what the server sent over a link that is traced: on which connection (from 0, in the order in
+    /// which they began), and in which packets to the client, in their order. `t` is when the first of them came to the
+    /// link.
+    EventOnLink { id: String, conn: u64, packets: Vec<EventPacket> },
+    /// A link that is traced was searched for events: how many packets were kept, how many more came for which there was no
+    /// room, and how many records and QUIC packets of the server's could not be decrypted.
+    LinkTraced { packets: u64, missed: u64, opaque: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
@@ -216,6 +223,24 @@ pub struct WayCarried {
     pub packets: u64,
     pub bytes: u64,
     pub dropped: BTreeMap<String, u64>,
+}
+
+/// A packet that carried an event, or a part of it. Times are nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct EventPacket {
+    /// Which of its way, from 0.
+    pub number: u64,
+    /// When it came to the link.
+    pub came: u64,
+    /// When it was to leave it; null: it was dropped.
+    pub arrives: Option<u64>,
+    /// What dropped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
+    /// Whether an earlier packet had carried the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// When the server's use was read, or the link's.

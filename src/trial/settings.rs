@@ -24,7 +24,7 @@ pub use link::{LinkRate, LinkSettings, WaySettings};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
+    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
     Urls, Visibility, Workload,
 };
 

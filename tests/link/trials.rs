@@ -17,7 +17,7 @@ const HEAD: &str = "question = 'Is it true?'\ntimeout = '2min'\n[workload]\nprob
                     events = { count = 50, rate = '100/s' }\n";
 
 /// The same for those who take long to begin.
-const SLOW: &str = "question = 'Is it true?'\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '6s'\n\
+pub(crate) const SLOW: &str = "question = 'Is it true?'\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '6s'\n\
                     events = { count = 500, rate = '100/s' }\n";
 
 /// A folder with an experiment `x.toml` that begins so.
@@ -41,11 +41,11 @@ fn command(folder: &Path) -> Command {
 }
 
 /// Runs it to its end; gives the summary and the journal.
-fn run(more: &str) -> (Value, Vec<Value>) {
+pub(crate) fn run(more: &str) -> (Value, Vec<Value>) {
     run_from(HEAD, more)
 }
 
-fn run_from(head: &str, more: &str) -> (Value, Vec<Value>) {
+pub(crate) fn run_from(head: &str, more: &str) -> (Value, Vec<Value>) {
     let folder = lab_from(head, more);
     let ran = command(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
@@ -61,7 +61,7 @@ fn journal(folder: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn metric(trial: &Value, name: &str) -> f64 {
+pub(crate) fn metric(trial: &Value, name: &str) -> f64 {
     let entry = &trial["metrics"][name];
     entry["median"].as_f64().unwrap_or_else(|| panic!("no {name}: {entry}"))
 }

@@ -31,8 +31,12 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// The rooms beside the stairs: what they may know is all listed, and only `experiment`, `run` and `cli` know them.
-const BESIDE: [(&str, &[&str]); 3] =
-    [("stats", &["trial", "units"]), ("report", &["stats", "text", "trial", "units"]), ("link", &["units"])];
+const BESIDE: [(&str, &[&str]); 4] = [
+    ("stats", &["trial", "units"]),
+    ("report", &["stats", "text", "trial", "units"]),
+    ("link", &["units"]),
+    ("dissect", &[]),
+];
 
 /// Whether one room may know another.
 fn may_know(room: &str, other: &str) -> bool {

@@ -71,7 +71,14 @@ impl TrialRunner<'_> {
         let (udp_dropped, report) = taken.await.unwrap_or((None, Err(LinkError::Panicked)));
         self.link_udp_dropped = udp_dropped;
         match report {
-            Ok(report) => self.note_carried(report).map(|()| None),
+            Ok(mut report) => {
+                let recording = report.recording.take();
+                self.note_carried(report)?;
+                if let Some(recording) = recording {
+                    self.note_trace(recording).await?;
+                }
+                Ok(None)
+            }
             Err(error) => Ok(Some(format!("the link broke: {}", chain(&error)))),
         }
     }

@@ -235,7 +235,7 @@ pub enum Visibility {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Events {
-    /// How many events before the census, to each feed.
+    /// How many events before the census.
     #[schemars(range(min = 0, max = 100_000))]
     pub count: u32,
     /// How often.
@@ -245,11 +245,14 @@ pub struct Events {
     pub size: Size,
     /// How they are spread.
     pub arrival: Arrival,
+    /// Which feeds each goes to. The census goes to all.
+    pub feeds: EventFeeds,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { count: 3, rate: Rate::per_second(1.0), size: Size::from_bytes(100), arrival: Arrival::Periodic }
+        let (rate, size) = (Rate::per_second(1.0), Size::from_bytes(100));
+        Self { count: 3, rate, size, arrival: Arrival::Periodic, feeds: EventFeeds::All }
     }
 }
 
@@ -265,4 +268,14 @@ pub enum Arrival {
     Pairs,
     /// All at once.
     Burst,
+}
+
+/// Which feeds an event goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventFeeds {
+    /// Every one.
+    All,
+    /// One: event k to feed k modulo their number, so that readers of several feeds have events of their own.
+    InTurn,
 }

@@ -1,0 +1,82 @@
+//! What one end sent on one stream, and in which packets.
+
+use std::ops::Range;
+
+use super::Carrier;
+
+/// Bytes in order, and who carried them.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    pub(super) connection: usize,
+    pub(super) bytes: Vec<u8>,
+    chunks: Vec<Chunk>,
+}
+
+/// A part that came in one piece.
+#[derive(Debug)]
+struct Chunk {
+    range: Range<usize>,
+    carrier: Carrier,
+}
+
+impl Stream {
+    pub(super) fn of(connection: usize) -> Self {
+        Self { connection, ..Self::default() }
+    }
+
+    /// Takes a part that was sent in this packet; `false`: something before it is missing. Whoever sends, sends in order
+    /// and again what was lost, so nothing is missing where all was recorded.
+    pub(super) fn take(&mut self, offset: usize, part: &[u8], packet: usize) -> bool {
+        let Some(known) = self.bytes.len().checked_sub(offset) else { return false };
+        let range = offset..offset + part.len();
+        if range.is_empty() {
+            return true;
+        }
+        let again = part.len() <= known;
+        if !again {
+            self.bytes.extend_from_slice(&part[known..]);
+        }
+        self.chunks.push(Chunk { range, carrier: Carrier { packet, again } });
+        true
+    }
+
+    /// Takes what comes next, for those who have it in order.
+    pub(super) fn push(&mut self, part: &[u8], carriers: &[Carrier]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(part);
+        let range = start..self.bytes.len();
+        self.chunks.extend(carriers.iter().map(|carrier| Chunk { range: range.clone(), carrier: *carrier }));
+    }
+
+    /// The packets that carried something of a part, in order, each once.
+    pub(super) fn carriers(&self, part: &Range<usize>) -> Vec<Carrier> {
+        let overlaps = |chunk: &&Chunk| chunk.range.start < part.end && part.start < chunk.range.end;
+        let mut carriers: Vec<_> = self.chunks.iter().filter(overlaps).map(|chunk| chunk.carrier).collect();
+        // What a packet carried for the first time counts, whatever it repeats beside.
+        carriers.sort_by_key(|carrier| (carrier.packet, carrier.again));
+        carriers.dedup_by_key(|carrier| carrier.packet);
+        carriers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_again_is_told_from_what_is_new() {
+        let mut stream = Stream::of(0);
+        assert!(stream.take(0, b"abc", 1));
+        assert!(stream.take(3, b"def", 2));
+        assert!(stream.take(0, b"abc", 3));
+        assert!(stream.take(3, b"defghi", 4));
+        assert!(!stream.take(10, b"k", 5), "j is missing");
+        assert_eq!(stream.bytes, b"abcdefghi");
+        let carried = |part: Range<usize>| {
+            stream.carriers(&part).iter().map(|carrier| (carrier.packet, carrier.again)).collect::<Vec<_>>()
+        };
+        assert_eq!(carried(0..2), [(1, false), (3, true)]);
+        assert_eq!(carried(2..4), [(1, false), (2, false), (3, true), (4, false)]);
+        assert_eq!(carried(8..9), [(4, false)]);
+    }
+}

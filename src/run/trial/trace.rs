@@ -1,0 +1,92 @@
+//! What a link that was traced carried: the recording, decrypted, told as facts.
+
+use std::path::Path;
+
+use super::super::RunError;
+use super::TrialRunner;
+use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, Secrets, dissect};
+use crate::feed::{EventId, payload};
+use crate::link::{Fate, RecordedPacket, Recording, Way};
+use crate::trial::fact::EventPacket;
+use crate::trial::settings::Direction;
+use crate::trial::{Fact, LabFact, Observation, ServerFact};
+
+impl TrialRunner<'_> {
+    /// Tells which packets carried which event. The secrets that it takes are gone afterwards.
+    pub(super) async fn note_trace(&mut self, recording: Recording) -> Result<(), RunError> {
+        let folder = self.lab.trial_folder(self.planned.trial)?;
+        let Some(keys) = self.keys(&folder) else { return Ok(()) };
+        let events = self.known_events();
+        let traced = tokio::task::spawn_blocking(move || {
+            let facts = trace(&recording, &secrets(&keys), &events);
+            // They open nothing any more that isn't here.
+            let _ = std::fs::remove_file(&keys);
+            facts
+        });
+        for observation in traced.await.unwrap_or_default() {
+            self.record(observation)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that the server published. What clients published has other data, which is not known here.
+    fn known_events(&self) -> KnownEvents {
+        let (settings, seed) = (&self.planned.settings, self.planned.seed);
+        let size = settings.workload.events.size.bytes();
+        let published = self.observations.iter().filter_map(|line| match &line.observation.fact {
+            Fact::Server(ServerFact::Published { id, .. }) => {
+                let seq = id.parse::<EventId>().ok()?.seq;
+                Some((id.clone(), payload::text(seed, seq, size)))
+            }
+            _ => None,
+        });
+        match settings.workload.direction {
+            Direction::Down => published.collect(),
+            Direction::Up | Direction::Echo => KnownEvents::default(),
+        }
+    }
+}
+
+/// A server that said nothing has no secrets.
+fn secrets(keys: &Path) -> Secrets {
+    Secrets::read(&std::fs::read_to_string(keys).unwrap_or_default())
+}
+
+fn trace(recording: &Recording, secrets: &Secrets, events: &KnownEvents) -> Vec<Observation<Fact>> {
+    let recorded: Vec<RecordedPacket<'_>> = recording.packets().collect();
+    let packets: Vec<_> = recorded
+        .iter()
+        .map(|packet| DissectedPacket { from_server: packet.way == Way::Down, bytes: packet.bytes })
+        .collect();
+    let Dissection { occurrences, opaque } = dissect(&packets, secrets, events);
+    let told = |Carrier { packet, again }: &Carrier| event_packet(&recorded[*packet], *again);
+    let mut facts: Vec<_> = occurrences
+        .iter()
+        .filter_map(|occurrence| {
+            let first = occurrence.packets.first()?;
+            let packets = occurrence.packets.iter().map(told).collect();
+            let (id, conn) = (events.id(occurrence.event).to_owned(), occurrence.connection as u64);
+            let fact = LabFact::EventOnLink { id, conn, packets };
+            Some(Observation::at(recorded[first.packet].at, fact.into()))
+        })
+        .collect();
+    let (packets, missed) = (recorded.len() as u64, recording.missed);
+    facts.push(Observation::now(LabFact::LinkTraced { packets, missed, opaque }.into()));
+    facts
+}
+
+fn event_packet(packet: &RecordedPacket<'_>, again: bool) -> EventPacket {
+    let fates = || packet.fates.iter().flatten();
+    // Of two that the link made of one, whichever comes first.
+    let arrives = fates().filter_map(|fate| match fate {
+        Fate::Arrives(at) => Some(*at),
+        Fate::Dropped(_) => None,
+    });
+    let arrives = arrives.min();
+    let dropped = fates().find_map(|fate| match fate {
+        Fate::Dropped(by) => Some((*by).to_owned()),
+        Fate::Arrives(_) => None,
+    });
+    let dropped = dropped.filter(|_| arrives.is_none());
+    EventPacket { number: packet.number, came: packet.at, arrives, dropped, again }
+}

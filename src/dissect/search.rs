@@ -1,7 +1,6 @@
 //! Events in what a server sent: by their ids, and by their data, which is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use memchr::memmem;
 
@@ -41,19 +40,19 @@ impl KnownEvents {
 /// Every event that is whole on a stream, in its order.
 pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<Occurrence> {
     let bytes = &stream.bytes;
-    let mut found: Vec<(Range<usize>, usize)> = Vec::new();
+    // By where each ends: of two ids before the same data it is the nearer one's.
+    let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for beginning in known.beginnings() {
         for start in memmem::find_iter(bytes, beginning) {
             let digits = bytes[start + beginning.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let after = start + beginning.len() + digits;
             let id = std::str::from_utf8(&bytes[start..after]).unwrap_or_default();
             let Some(&event) = known.places.get(id) else { continue };
-            found.extend(end(bytes, after, &known.events[event].1).map(|end| (start..end, event)));
+            found.extend(end(bytes, after, &known.events[event].1).map(|end| (end, (start, event))));
         }
     }
-    found.sort_by_key(|(part, _)| part.start);
-    let occurrence = |(part, event): (Range<usize>, usize)| {
-        let packets = stream.carriers(&part);
+    let occurrence = |(end, (start, event)): (usize, (usize, usize))| {
+        let packets = stream.carriers(&(start..end));
         Occurrence { event, connection: stream.connection, packets }
     };
     found.into_iter().map(occurrence).collect()

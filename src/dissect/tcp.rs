@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use etherparse::TcpSlice;
 
 use super::Secrets;
-use super::protection::{Opener, SUITES, Suite, TLS};
+use super::protection::{SUITES, Suite, TLS, TrafficKeys};
 use super::secrets::{SERVER_HANDSHAKE, SERVER_TRAFFIC};
 use super::stream::Stream;
 
@@ -19,7 +19,7 @@ const RANDOM: std::ops::Range<usize> = 11..43;
 
 /// Every connection, in the order in which they began.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(super) struct TcpConnections {
     all: Vec<Connection>,
     /// The one that a client's port has now.
     by_port: BTreeMap<u16, usize>,
@@ -39,7 +39,7 @@ struct Half {
     sent: Stream,
 }
 
-impl Connections {
+impl TcpConnections {
     /// Takes a segment. Its connection's number is told when it begins.
     pub(super) fn take(
         &mut self,
@@ -89,13 +89,13 @@ impl Connection {
     fn decrypt(&self, secrets: &Secrets) -> (Stream, u64) {
         let sent = &self.server.sent;
         let mut plain = Stream::of(sent.connection);
-        let mut openers = self.openers(secrets);
+        let mut keys = self.keys(secrets);
         let (mut start, mut opaque) = (0, 0);
         while let Some(header) = sent.bytes.get(start..start + RECORD_HEADER) {
             let end = start + RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
             let Some(sealed) = sent.bytes.get(start + RECORD_HEADER..end) else { break };
             if header[0] == APPLICATION_DATA {
-                match openers.as_mut().and_then(|openers| openers.open(header, sealed)) {
+                match keys.as_mut().and_then(|keys| keys.open(header, sealed)) {
                     Some((APPLICATION_DATA, data)) => plain.push(&data, &sent.carriers(&(start..end))),
                     Some(_) => {}
                     None => opaque += 1,
@@ -106,11 +106,11 @@ impl Connection {
         (plain, opaque)
     }
 
-    fn openers(&self, secrets: &Secrets) -> Option<Openers> {
+    fn keys(&self, secrets: &Secrets) -> Option<ServerKeys> {
         let random = self.client.sent.bytes.get(RANDOM)?;
         let suite = suite(&self.server.sent.bytes)?;
-        let opener = |label| Opener::new(suite, &TLS, secrets.of(random, label)?);
-        Some(Openers { handshake: opener(SERVER_HANDSHAKE)?, read: 0, traffic: opener(SERVER_TRAFFIC)?, came: 0 })
+        let under = |label| TrafficKeys::new(suite, &TLS, secrets.of(random, label)?);
+        Some(ServerKeys { handshake: under(SERVER_HANDSHAKE)?, read: 0, traffic: under(SERVER_TRAFFIC)?, came: 0 })
     }
 }
 
@@ -126,14 +126,14 @@ fn suite(sent: &[u8]) -> Option<&'static Suite> {
 
 /// What opens a server's records: under one key until its handshake ends, then under another. Each counts its own.
 #[derive(Debug)]
-struct Openers {
-    handshake: Opener,
+struct ServerKeys {
+    handshake: TrafficKeys,
     read: u64,
-    traffic: Opener,
+    traffic: TrafficKeys,
     came: u64,
 }
 
-impl Openers {
+impl ServerKeys {
     /// The type of what a record holds, and that.
     fn open(&mut self, header: &[u8], sealed: &[u8]) -> Option<(u8, Vec<u8>)> {
         let mut inner = if let Some(inner) = self.traffic.open(self.came, header, sealed) {

@@ -1,14 +1,16 @@
 //! One trial's observations, sorted into what the formulas ask for.
 
 mod life;
+mod link;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::trial::fact::{EventPacket, Outcome, UsageAt};
+use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
+pub(super) use link::{LinkRecord, LinkTotal};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
@@ -52,19 +54,8 @@ pub(super) struct Record<'a> {
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
     /// The server's use before `go`, at T, at the end, and just before the first event was due.
     pub(super) usage: [Option<Usage>; 4],
-    /// What the link had carried, both ways together, before `go`, at T, at the end, and just before the first event was
-    /// due.
-    pub(super) carried: [Option<LinkTotal>; 4],
-    /// How many packets it dropped, from its beginning to its end.
-    pub(super) link_dropped: Option<u64>,
-    /// The packets that carried each event the first time that it was sent, by its id, where the link was traced.
-    pub(super) on_link: HashMap<&'a str, &'a [EventPacket]>,
-    /// Whether it was.
-    pub(super) traced: bool,
-    /// How long a packet to the client is under way at least, in nanoseconds.
-    pub(super) link_delay_down: u64,
-    /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
-    pub(super) link_round_trip: Option<u64>,
+    /// What is known of the link.
+    pub(super) link: LinkRecord<'a>,
     /// How much of the processor was idle meanwhile, in percent.
     pub(super) idle: Option<f64>,
     /// How many UDP datagrams the kernel dropped meanwhile.
@@ -159,23 +150,14 @@ pub(super) struct Usage {
     pub(super) bytes: u64,
 }
 
-/// What a link had carried, both ways together.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LinkTotal {
-    pub(super) packets: u64,
-    /// Their bytes, IP headers included.
-    pub(super) bytes: u64,
-}
-
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
     pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
         let polled = planned.promises.exchanges == Exchanges::Periodic;
-        let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
-        let mut record = Self { identical, polled, link_round_trip, direction: workload.direction, ..Self::default() };
-        record.link_delay_down = planned.settings.link.as_ref().map_or(0, |link| link.ways()[1].delay.nanos());
+        let link = LinkRecord::of(planned.settings.link.as_ref());
+        let mut record = Self { identical, polled, link, direction: workload.direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -280,17 +262,10 @@ impl<'a> Record<'a> {
         match fact {
             LabFact::Machine { idle, udp_dropped } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             LabFact::Recorded { late } => self.recorded_late = late,
-            LabFact::LinkCarried { at, up, down } => {
-                let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
-                self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
-            }
-            LabFact::LinkEnded { up, down, .. } => {
-                self.link_dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
-            }
-            LabFact::EventOnLink { id, packets, .. } => {
-                self.on_link.entry(id).or_insert(packets);
-            }
-            LabFact::LinkTraced { .. } => self.traced = true,
+            LabFact::LinkCarried { .. }
+            | LabFact::LinkEnded { .. }
+            | LabFact::EventOnLink { .. }
+            | LabFact::LinkTraced { .. } => self.link.take(fact),
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));

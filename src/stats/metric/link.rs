@@ -34,7 +34,7 @@ pub(super) static PACKETS_DROPPED: Metric = Metric {
     unit: "packets",
     definition: "Packets that the link dropped, both ways, from the trial's beginning to its end.",
     phrase: "had {} packets dropped",
-    compute: |record| match record.link_dropped {
+    compute: |record| match record.link.dropped {
         Some(packets) => Sample::Values(vec![packets as f64]),
         None => Sample::absent(NO_LINK),
     },
@@ -60,7 +60,7 @@ const NO_LINK: &str = "the trial had no link";
 const LEAST_ROUND_TRIP: u64 = 20_000_000;
 
 fn per_event(record: &Record<'_>, count: fn(&LinkTotal) -> u64) -> Sample {
-    let at = |at: UsageAt| record.carried[at as usize].as_ref().map(count);
+    let at = |at: UsageAt| record.link.carried[at as usize].as_ref().map(count);
     let (Some(first), Some(end)) = (at(UsageAt::First), at(UsageAt::End)) else { return Sample::absent(NO_LINK) };
     match delivery::received(record) {
         0 => Sample::absent("no event was received"),
@@ -69,7 +69,7 @@ fn per_event(record: &Record<'_>, count: fn(&LinkTotal) -> u64) -> Sample {
 }
 
 fn round_trips(record: &Record<'_>) -> Sample {
-    let Some(round_trip) = record.link_round_trip else { return Sample::absent(NO_LINK) };
+    let Some(round_trip) = record.link.round_trip else { return Sample::absent(NO_LINK) };
     if round_trip < LEAST_ROUND_TRIP {
         return Sample::absent("a round trip over the link takes less than 20 ms");
     }

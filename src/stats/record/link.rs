@@ -1,0 +1,56 @@
+//! What is known of a trial's link.
+
+use std::collections::HashMap;
+
+use crate::trial::LabFact;
+use crate::trial::fact::EventPacket;
+use crate::trial::settings::LinkSettings;
+
+/// A link's conditions, and what was observed on it. There may be none.
+#[derive(Debug, Default)]
+pub(in crate::stats) struct LinkRecord<'a> {
+    /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
+    pub(in crate::stats) round_trip: Option<u64>,
+    /// How long a packet to the client is under way at least, in nanoseconds.
+    pub(in crate::stats) delay_down: u64,
+    /// What it had carried, both ways together, before `go`, at T, at the end, and just before the first event was due.
+    pub(in crate::stats) carried: [Option<LinkTotal>; 4],
+    /// How many packets it dropped, from its beginning to its end.
+    pub(in crate::stats) dropped: Option<u64>,
+    /// The packets that carried each event the first time that it was sent, by its id, where the link was traced.
+    pub(in crate::stats) events: HashMap<&'a str, &'a [EventPacket]>,
+    /// Whether it was.
+    pub(in crate::stats) traced: bool,
+}
+
+/// What a link had carried, both ways together.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::stats) struct LinkTotal {
+    pub(in crate::stats) packets: u64,
+    /// Their bytes, IP headers included.
+    pub(in crate::stats) bytes: u64,
+}
+
+impl<'a> LinkRecord<'a> {
+    pub(super) fn of(settings: Option<&LinkSettings>) -> Self {
+        let round_trip = settings.map(|link| link.round_trip().nanos());
+        let delay_down = settings.map_or(0, |link| link.ways()[1].delay.nanos());
+        Self { round_trip, delay_down, ..Self::default() }
+    }
+
+    /// Takes a fact about the link; others say nothing of it.
+    pub(super) fn take(&mut self, fact: &'a LabFact) {
+        match fact {
+            LabFact::LinkCarried { at, up, down } => {
+                let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
+                self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
+            }
+            LabFact::LinkEnded { up, down, .. } => {
+                self.dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
+            }
+            LabFact::EventOnLink { id, packets, .. } => _ = self.events.entry(id).or_insert(packets),
+            LabFact::LinkTraced { .. } => self.traced = true,
+            _ => {}
+        }
+    }
+}

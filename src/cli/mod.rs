@@ -28,11 +28,12 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
 
 pub use args::{
-    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, RunArgs, ServeArgs,
+    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, ServeArgs,
 };
 pub use diagnose::DiagnoseArgs;
 pub use listing::{ListArgs, Listing};
 pub use new::NewArgs;
+pub use run::RunArgs;
 
 use crate::browser;
 use crate::certs::CertsError;

@@ -111,8 +111,7 @@ mod tests {
         let stream = [0x0e, 0x04, 0x44, 0x00, 0x02, b'h', b'i'];
         let datagram = [0x30, b'l', b'a', b's', b't'];
         let packet = [&ack[..], &[0x00, 0x01], &stream, &datagram].concat();
-        let expected =
-            [Content::Stream { id: 4, offset: 1024, data: b"hi" }, Content::Datagram(b"last")];
+        let expected = [Content::Stream { id: 4, offset: 1024, data: b"hi" }, Content::Datagram(b"last")];
         assert_eq!(contents(&packet).unwrap(), expected);
     }
 

@@ -1,5 +1,6 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod capture;
 mod facts;
 mod faults;
 mod finish;

@@ -36,6 +36,13 @@ pub struct Metric {
     pub(super) compute: fn(&Record<'_>) -> Sample,
 }
 
+impl Metric {
+    /// Whether it says how long something took, or how much of the processor.
+    pub(super) fn is_a_time(&self) -> bool {
+        matches!(self.unit, "ms" | "µs")
+    }
+}
+
 /// Every metric, in the order of tables.
 pub static ALL: &[&Metric] = &[
     &streams::REQUESTED,

@@ -1,14 +1,18 @@
 //! One trial's observations, sorted into what the formulas ask for.
 
 mod life;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::fact::{EventPacket, Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
-use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
+use crate::trial::{ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
+pub(super) use seen::{
+    Begun, Census, LinkTotal, Publication, Receipt, RecordedConnection, RecordedSubscription, Sent, Usage,
+};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
@@ -61,6 +65,8 @@ pub(super) struct Record<'a> {
     pub(super) on_link: HashMap<&'a str, &'a [EventPacket]>,
     /// Whether it was.
     pub(super) traced: bool,
+    /// Whether what it carried was written to a file, with all that takes of the machine meanwhile.
+    pub(super) captured: bool,
     /// How long a packet to the client is under way at least, in nanoseconds.
     pub(super) link_delay_down: u64,
     /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
@@ -87,84 +93,6 @@ pub(super) struct Record<'a> {
     pub(super) polled: bool,
     /// How it ended, and why.
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
-}
-
-/// One receipt of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Receipt<'a> {
-    pub(super) t: u64,
-    pub(super) id: &'a str,
-}
-
-/// An event that a client published.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
-    /// When it was sent.
-    pub(super) t: u64,
-    pub(super) sub: u32,
-    /// When it was due.
-    pub(super) scheduled: u64,
-}
-
-/// A connection to the server.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordedConnection {
-    /// The requests it carried; `None` until it ended.
-    pub(super) requests: Option<u64>,
-}
-
-/// A subscription on a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordedSubscription<'a> {
-    pub(super) t: u64,
-    pub(super) until: Option<u64>,
-    pub(super) conn: u64,
-    pub(super) stream: u64,
-    pub(super) alpn: Alpn,
-    pub(super) sub: Option<u32>,
-    pub(super) feed: &'a str,
-}
-
-/// A subscription's beginning.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Begun<'a> {
-    pub(super) t: u64,
-    pub(super) feed: &'a str,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Publication<'a> {
-    pub(super) t: u64,
-    pub(super) feed: &'a str,
-    pub(super) event: u32,
-    pub(super) scheduled: u64,
-    /// The subscription that sent it; `None`: the server's own.
-    pub(super) by: Option<u32>,
-}
-
-/// A feed's census event.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Census<'a> {
-    pub(super) t: u64,
-    pub(super) id: &'a str,
-}
-
-/// What the server's process had used.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
-    /// Microseconds of CPU.
-    pub(super) cpu: u64,
-    pub(super) resident: u64,
-    /// Bytes sent and received.
-    pub(super) bytes: u64,
-}
-
-/// What a link had carried, both ways together.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LinkTotal {
-    pub(super) packets: u64,
-    /// Their bytes, IP headers included.
-    pub(super) bytes: u64,
 }
 
 impl<'a> Record<'a> {
@@ -291,6 +219,7 @@ impl<'a> Record<'a> {
                 self.on_link.entry(id).or_insert(packets);
             }
             LabFact::LinkTraced { .. } => self.traced = true,
+            LabFact::Captured { .. } => self.captured = true,
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));

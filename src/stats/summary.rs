@@ -62,7 +62,8 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
 }
 
 /// Lateness of the publisher above a tenth of what counts from its schedule is the machine's, not the subject's; so is
-/// what waits for datagrams that the kernel threw away, where these carry the protocol. How idle the machine was is
+/// what waits for datagrams that the kernel threw away, where these carry the protocol, and every time while packets were
+/// captured, which takes time itself. How idle the machine was is
 /// told with it: who is busy is late.
 fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
     let median = entry.median?;
@@ -74,6 +75,7 @@ fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, r
             number::with_unit(median, &entry.unit)
         ),
         Some(dropped @ 1..) => format!("the kernel dropped {dropped} UDP datagrams"),
+        _ if record.captured && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
         _ => return None,
     };
     let idle = record.idle.map(|idle| format!(", with {} % of the processor idle", number::plain(idle)));

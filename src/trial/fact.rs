@@ -209,6 +209,10 @@ pub enum LabFact {
     /// A link that is traced was searched for events: how many packets were kept, how many more came for which there was no
     /// room, and how many records and QUIC packets of the server's could not be decrypted.
     LinkTraced { packets: u64, missed: u64, opaque: u64 },
+    /// All packets that came to the link were written to a file in the trial's folder, with the secrets that decrypt them:
+    /// how many, and their bytes, IP headers included. `missed` more came when there was no room for them in memory. Times
+    /// there are these here plus `wall` microseconds, and so since 1970.
+    Captured { file: String, packets: u64, bytes: u64, missed: u64, wall: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
@@ -238,6 +242,9 @@ pub struct EventPacket {
     /// What dropped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<String>,
+    /// How long it had to wait on the way, by what made it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits: BTreeMap<String, u64>,
     /// Whether an earlier packet had carried the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,

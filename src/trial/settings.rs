@@ -24,8 +24,8 @@ pub use link::{LinkRate, LinkSettings, WaySettings};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
-    Urls, Visibility, Workload,
+    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, StuckDirection,
+    StuckOn, Urls, Visibility, Workload,
 };
 
 /// The least and the most that a trial may take beyond its timeline.

@@ -40,9 +40,9 @@ fn every_event_of_every_protocol_is_found_in_the_packets_that_carried_it() {
     if !can_link() {
         return;
     }
-    let protocols = transport::ALL.iter().flat_map(|transport| {
-        transport.alpns.iter().map(|alpn| format!("'{}/{}'", transport.name, alpn.name()))
-    });
+    let protocols = transport::ALL
+        .iter()
+        .flat_map(|transport| transport.alpns.iter().map(|alpn| format!("'{}/{}'", transport.name, alpn.name())));
     let protocols: Vec<_> = protocols.collect();
     let (summary, journal) = run(&format!(
         "drain = '1s'\n[factors]\nprotocol = [{}]\n[link]\ndelay = '5ms'\ntrace = true\n",

@@ -1,9 +1,11 @@
 //! What a link that was traced carried: the recording, decrypted, told as facts.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::RunError;
 use super::TrialRunner;
+use super::capture::KEYS;
 use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, Secrets, dissect};
 use crate::feed::{EventId, payload};
 use crate::link::{Fate, RecordedPacket, Recording, Way};
@@ -12,17 +14,11 @@ use crate::trial::settings::Direction;
 use crate::trial::{Fact, LabFact, Observation, ServerFact};
 
 impl TrialRunner<'_> {
-    /// Tells which packets carried which event. The secrets that it takes are gone afterwards.
-    pub(super) async fn note_trace(&mut self, recording: Recording) -> Result<(), RunError> {
-        let folder = self.lab.trial_folder(self.planned.trial)?;
-        let Some(keys) = self.keys(&folder) else { return Ok(()) };
+    /// Tells which packets carried which event.
+    pub(super) async fn note_trace(&mut self, recording: Arc<Recording>) -> Result<(), RunError> {
+        let keys = self.lab.trial_folder(self.planned.trial)?.join(KEYS);
         let events = self.known_events();
-        let traced = tokio::task::spawn_blocking(move || {
-            let facts = trace(&recording, &secrets(&keys), &events);
-            // They open nothing any more that isn't here.
-            let _ = std::fs::remove_file(&keys);
-            facts
-        });
+        let traced = tokio::task::spawn_blocking(move || trace(&recording, &secrets(&keys), &events));
         for observation in traced.await.unwrap_or_default() {
             self.record(observation)?;
         }
@@ -88,5 +84,6 @@ fn event_packet(packet: &RecordedPacket<'_>, again: bool) -> EventPacket {
         Fate::Arrives(_) => None,
     });
     let dropped = dropped.filter(|_| arrives.is_none());
-    EventPacket { number: packet.number, came: packet.at, arrives, dropped, again }
+    let waits = packet.waits.iter().map(|wait| (wait.by.to_owned(), wait.nanos)).collect();
+    EventPacket { number: packet.number, came: packet.at, arrives, dropped, waits, again }
 }

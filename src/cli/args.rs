@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::diagnose::DiagnoseArgs;
+use super::explain::ExplainArgs;
 use super::listing::ListArgs;
 use super::new::NewArgs;
 use super::run::RunArgs;
@@ -69,6 +70,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Say what changed between two runs.
     Compare(CompareArgs),
+    /// Tell one event's life: when it was due, what became of it on the way, and when it was received.
+    Explain(ExplainArgs),
     /// Print the manual page, or write those of all commands to a folder.
     #[command(after_help = "\
 Examples:

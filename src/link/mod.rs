@@ -10,6 +10,7 @@
 mod capture;
 mod carried;
 mod conditions;
+mod flow;
 mod forwarder;
 mod impairment;
 mod namespace;
@@ -25,6 +26,7 @@ use std::thread::JoinHandle;
 pub use capture::{Capture, write_capture};
 pub use carried::{Carried, LinkReport, Snapshot};
 pub use conditions::Conditions;
+pub use flow::{Flow, FlowTransport, Outside};
 pub use impairment::names;
 pub use namespace::{Namespace, gain_rights};
 pub use pipeline::{Fate, Pipeline, Wait};

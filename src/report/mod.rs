@@ -8,6 +8,7 @@ mod answer;
 mod calibration;
 mod compare;
 mod csv;
+mod explain;
 mod fewer;
 mod format;
 mod html;
@@ -22,6 +23,7 @@ mod timelines;
 
 pub use calibration::calibrated;
 pub use compare::{compare_html, compare_terminal};
+pub use explain::{life_html, life_terminal};
 pub use format::{CSV, Contents, FORMATS, Format, JSON, TERMINAL, json};
 pub use html::FORMAT as HTML;
 pub use index::{IndexedRun, RunFindings, index};

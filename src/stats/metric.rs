@@ -9,6 +9,7 @@ mod streams;
 mod timing;
 mod trace;
 mod usage;
+mod wire;
 
 use super::record::Record;
 use super::sample::Sample;
@@ -80,6 +81,10 @@ pub static ALL: &[&Metric] = &[
     &trace::HOL_DELAY,
     &trace::OWN_LOSS_DELAY,
     &trace::EVENT_PACKETS_DROPPED,
+    &wire::HANDSHAKE_BYTES,
+    &wire::IDLE_BYTES,
+    &wire::OVERHEAD_PER_EVENT,
+    &wire::ACKNOWLEDGEMENTS_PER_EVENT,
 ];
 
 /// The metric of this name.

@@ -5,7 +5,8 @@ mod seen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::trial::fact::{EventPacket, Outcome, UsageAt};
+use crate::trial::fact::{EventPacket, Outcome, UsageAt, WayParts};
+use crate::trial::phase::{Phase, Phases};
 use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
@@ -65,6 +66,12 @@ pub(super) struct Record<'a> {
     pub(super) on_link: HashMap<&'a str, &'a [EventPacket]>,
     /// Whether it was.
     pub(super) traced: bool,
+    /// What was put on it in each part of the timeline, up and down, where its packets were kept.
+    pub(super) parts: BTreeMap<Phase, [WayParts; 2]>,
+    /// For how long no event had been due for a while, in nanoseconds.
+    pub(super) idle_nanos: u64,
+    /// The bytes of each flow before the first event was due.
+    pub(super) handshakes: Vec<u64>,
     /// Whether what it carried was written to a file, with all that takes of the machine meanwhile.
     pub(super) captured: bool,
     /// How long a packet to the client is under way at least, in nanoseconds.
@@ -103,6 +110,7 @@ impl<'a> Record<'a> {
         let polled = planned.promises.exchanges == Exchanges::Periodic;
         let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
         let mut record = Self { identical, polled, link_round_trip, direction: workload.direction, ..Self::default() };
+        record.idle_nanos = Phases::of(&planned.settings, planned.seed).idle();
         record.link_delay_down = planned.settings.link.as_ref().map_or(0, |link| link.ways()[1].delay.nanos());
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
@@ -219,6 +227,14 @@ impl<'a> Record<'a> {
                 self.on_link.entry(id).or_insert(packets);
             }
             LabFact::LinkTraced { .. } => self.traced = true,
+            LabFact::LinkFlow { phase, up, down, .. } => {
+                let parts = self.parts.entry(*phase).or_default();
+                parts[0] += *up;
+                parts[1] += *down;
+                if *phase == Phase::Handshake {
+                    self.handshakes.push(up.bytes + down.bytes);
+                }
+            }
             LabFact::Captured { .. } => self.captured = true,
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);

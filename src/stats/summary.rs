@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::metric::{self, Metric};
 use super::record::Record;
-use super::result::{Entry, Group, GroupEntry, Summary, TrialResult};
+use super::result::{Entry, Group, GroupEntry, PhaseParts, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
 use super::{claim, number};
 use crate::trial::fact::Outcome;
@@ -57,6 +57,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         publisher_lateness: lateness,
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
+        on_link: record.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
         metrics,
     }
 }

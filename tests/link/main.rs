@@ -1,5 +1,6 @@
 //! The link, with real sockets in real namespaces: what is injected is what is seen, and nothing stays behind.
 
+mod captures;
 mod carries;
 mod trace;
 mod trials;

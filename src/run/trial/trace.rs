@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::super::RunError;
 use super::TrialRunner;
 use super::capture::KEYS;
+use super::flows::flows;
 use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, Secrets, dissect};
 use crate::feed::{EventId, payload};
 use crate::link::{Fate, RecordedPacket, Recording, Way};
 use crate::trial::fact::EventPacket;
+use crate::trial::phase::Phases;
 use crate::trial::settings::Direction;
 use crate::trial::{Fact, LabFact, Observation, ServerFact};
 
@@ -18,7 +20,13 @@ impl TrialRunner<'_> {
     pub(super) async fn note_trace(&mut self, recording: Arc<Recording>) -> Result<(), RunError> {
         let keys = self.lab.trial_folder(self.planned.trial)?.join(KEYS);
         let events = self.known_events();
-        let traced = tokio::task::spawn_blocking(move || trace(&recording, &secrets(&keys), &events));
+        let (phases, go) = (Phases::of(&self.planned.settings, self.planned.seed), self.go);
+        let traced = tokio::task::spawn_blocking(move || {
+            let mut facts = trace(&recording, &secrets(&keys), &events);
+            let flows = flows(&recording, &phases, go, &|_| None);
+            facts.extend(flows.into_iter().map(|fact| Observation::now(fact.into())));
+            facts
+        });
         for observation in traced.await.unwrap_or_default() {
             self.record(observation)?;
         }

@@ -30,6 +30,8 @@ pub(super) struct Connections<'s> {
 #[derive(Debug)]
 struct Connection {
     number: usize,
+    /// What the server goes by: what the client called it at first, and what it calls itself.
+    ids: BTreeSet<Vec<u8>>,
     /// How long the id is that the client goes by: packets with short headers don't say.
     id_length: usize,
     keys: Option<Keys>,
@@ -52,10 +54,11 @@ impl fmt::Debug for Keys {
 }
 
 /// What a long header says.
-struct LongHeader {
+struct LongHeader<'p> {
     is_initial: bool,
-    /// How long the receiver's id is.
-    id_length: usize,
+    /// The ids of the receiver and of the sender.
+    destination: &'p [u8],
+    source: &'p [u8],
     /// Where its packet ends; `None`: with the datagram.
     end: Option<usize>,
 }
@@ -87,15 +90,15 @@ impl<'s> Connections<'s> {
             let known = self.by_port.get(&client).map(|index| &mut self.all[*index]);
             if from_server {
                 if let Some(connection) = known {
-                    connection.id_length = header.id_length;
+                    connection.id_length = header.destination.len();
+                    connection.ids.insert(header.source.to_vec());
                 }
             } else if header.is_initial
-                && known.is_none_or(|connection| connection.keys.is_some())
+                && known.is_none_or(|connection| !connection.ids.contains(header.destination))
                 && let Some(number) = number.take()
             {
                 self.by_port.insert(client, self.all.len());
-                let (streams, datagrams) = (BTreeMap::new(), Vec::new());
-                self.all.push(Connection { number: number(), id_length: 0, keys: None, streams, datagrams });
+                self.all.push(Connection::new(number(), header.destination));
             }
             let Some(end) = header.end else { return };
             rest = rest.get(end..).unwrap_or_default();
@@ -138,6 +141,11 @@ impl<'s> Connections<'s> {
 }
 
 impl Connection {
+    fn new(number: usize, id: &[u8]) -> Self {
+        let (ids, streams, datagrams) = ([id.to_vec()].into(), BTreeMap::new(), Vec::new());
+        Self { number, ids, id_length: 0, keys: None, streams, datagrams }
+    }
+
     /// Opens a packet with a short header (RFC 9000 section 17.3.1) and takes what it carries.
     fn open(&mut self, place: usize, packet: &[u8]) -> Option<()> {
         let keys = self.keys.as_mut()?;
@@ -198,7 +206,7 @@ fn whole_number(said: u64, length: usize, expected: u64) -> u64 {
 }
 
 /// Reads a long header (RFC 9000 section 17.2); `None`: it isn't one of version 1 or 2.
-fn long_header(packet: &[u8]) -> Option<LongHeader> {
+fn long_header(packet: &[u8]) -> Option<LongHeader<'_>> {
     let mut rest = Rest(packet);
     let first = *rest.bytes(1)?.first()?;
     let version = u32::from_be_bytes(rest.bytes(4)?.try_into().ok()?);
@@ -210,21 +218,20 @@ fn long_header(packet: &[u8]) -> Option<LongHeader> {
     };
     let mut id = || {
         let length = usize::from(*rest.bytes(1)?.first()?);
-        rest.bytes(length).map(<[u8]>::len)
+        rest.bytes(length)
     };
-    let id_length = id()?;
-    id()?;
+    let (destination, source) = (id()?, id()?);
     let is_initial = kind == 0;
     // A Retry has neither a length nor another packet behind it.
     if kind == 3 {
-        return Some(LongHeader { is_initial, id_length, end: None });
+        return Some(LongHeader { is_initial, destination, source, end: None });
     }
     if is_initial {
         rest.sized()?;
     }
     let length = usize::try_from(rest.number()?).ok()?;
     let end = Some(packet.len() - rest.0.len() + length);
-    Some(LongHeader { is_initial, id_length, end })
+    Some(LongHeader { is_initial, destination, source, end })
 }
 
 #[cfg(test)]
@@ -245,7 +252,7 @@ mod tests {
         let initial = [&[0xc0, 0, 0, 0, 1, 2, 9, 9, 1, 7, 3, 1, 2, 3, 4][..], &[0; 9]].concat();
         let header = long_header(&initial).unwrap();
         assert!(header.is_initial);
-        assert_eq!((header.id_length, header.end), (2, Some(19)));
+        assert_eq!((header.destination, header.source, header.end), (&[9, 9][..], &[7][..], Some(19)));
         assert!(long_header(&[0xc0, 0, 0, 0, 9, 0, 0]).is_none());
     }
 }

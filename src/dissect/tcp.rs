@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use etherparse::TcpSlice;
 
-use super::Secrets;
+use super::contents::Contents;
 use super::protection::{Opener, SUITES, Suite, TLS};
-use super::secrets::{SERVER_HANDSHAKE, SERVER_TRAFFIC};
+use super::secrets::ENDS;
 use super::stream::Stream;
+use super::{CLIENT, SERVER, Secrets};
 
 /// Bytes before what a record holds: its type, a version, its length.
 const RECORD_HEADER: usize = 5;
@@ -27,8 +28,8 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Connection {
-    server: Half,
-    client: Half,
+    /// What the client sent, and the server.
+    halves: [Half; 2],
 }
 
 /// What one end sent.
@@ -54,11 +55,11 @@ impl Connections {
         if began {
             self.by_port.insert(client, self.all.len());
             let mut connection = Connection::default();
-            connection.server.sent = Stream::of(number());
+            connection.halves[SERVER].sent = Stream::of(number());
             self.all.push(connection);
         }
         let Some(connection) = self.by_port.get(&client).and_then(|index| self.all.get_mut(*index)) else { return };
-        let half = if from_server { &mut connection.server } else { &mut connection.client };
+        let half = &mut connection.halves[usize::from(from_server)];
         if segment.syn() {
             half.first.get_or_insert(sequence.wrapping_add(1));
             return;
@@ -70,14 +71,14 @@ impl Connections {
     /// Whether a SYN is that of the port's connection, sent once more.
     fn is_of_newest(&self, client: u16, sequence: u32) -> bool {
         let newest = self.by_port.get(&client).map(|index| &self.all[*index]);
-        newest.is_some_and(|newest| newest.client.first == Some(sequence.wrapping_add(1)))
+        newest.is_some_and(|newest| newest.halves[CLIENT].first == Some(sequence.wrapping_add(1)))
     }
 
-    /// What each server sent within TLS, and how many of its records could not be decrypted.
-    pub(super) fn decrypt(&self, secrets: &Secrets) -> (Vec<Stream>, u64) {
+    /// What each client or server sent within TLS, and how many of its records could not be decrypted.
+    pub(super) fn decrypt(&self, secrets: &Secrets, end: usize, contents: &mut Contents) -> (Vec<Stream>, u64) {
         let mut opaque = 0;
         let streams = self.all.iter().map(|connection| {
-            let (stream, missed) = connection.decrypt(secrets);
+            let (stream, missed) = connection.decrypt(secrets, end, contents);
             opaque += missed;
             stream
         });
@@ -86,31 +87,47 @@ impl Connections {
 }
 
 impl Connection {
-    fn decrypt(&self, secrets: &Secrets) -> (Stream, u64) {
-        let sent = &self.server.sent;
+    fn decrypt(&self, secrets: &Secrets, whose: usize, contents: &mut Contents) -> (Stream, u64) {
+        let sent = &self.halves[whose].sent;
         let mut plain = Stream::of(sent.connection);
-        let mut openers = self.openers(secrets);
+        let mut openers = self.openers(secrets, whose);
         let (mut start, mut opaque) = (0, 0);
         while let Some(header) = sent.bytes.get(start..start + RECORD_HEADER) {
             let end = start + RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
             let Some(sealed) = sent.bytes.get(start + RECORD_HEADER..end) else { break };
-            if header[0] == APPLICATION_DATA {
-                match openers.as_mut().and_then(|openers| openers.open(header, sealed)) {
-                    Some((APPLICATION_DATA, data)) => plain.push(&data, &sent.carriers(&(start..end))),
-                    Some(_) => {}
-                    None => opaque += 1,
+            let opened = match header[0] {
+                APPLICATION_DATA => openers.as_mut().and_then(|openers| openers.open(header, sealed)),
+                kind => Some((kind, Vec::new())),
+            };
+            for (_, packet) in sent.held(start..end) {
+                match opened {
+                    Some(_) => _ = contents.known(packet),
+                    None => contents.opaque(packet),
                 }
+            }
+            match opened {
+                Some((APPLICATION_DATA, data)) => {
+                    // What is sealed is as long as it was, and what proves that it is whole comes behind it.
+                    let body = start + RECORD_HEADER;
+                    let held = sent.held(body..body + data.len());
+                    let held: Vec<_> = held.map(|(of, packet)| (of.start - body..of.end - body, packet)).collect();
+                    held.iter().for_each(|(of, packet)| contents.known(*packet).application += of.len());
+                    plain.push(&data, &sent.carriers(&(start..end)), held.into_iter());
+                }
+                Some(_) => {}
+                None => opaque += 1,
             }
             start = end;
         }
         (plain, opaque)
     }
 
-    fn openers(&self, secrets: &Secrets) -> Option<Openers> {
-        let random = self.client.sent.bytes.get(RANDOM)?;
-        let suite = suite(&self.server.sent.bytes)?;
+    fn openers(&self, secrets: &Secrets, whose: usize) -> Option<Openers> {
+        let random = self.halves[CLIENT].sent.bytes.get(RANDOM)?;
+        let suite = suite(&self.halves[SERVER].sent.bytes)?;
         let opener = |label| Opener::new(suite, &TLS, secrets.of(random, label)?);
-        Some(Openers { handshake: opener(SERVER_HANDSHAKE)?, read: 0, traffic: opener(SERVER_TRAFFIC)?, came: 0 })
+        let labels = &ENDS[whose];
+        Some(Openers { handshake: opener(labels.handshake)?, read: 0, traffic: opener(labels.traffic)?, came: 0 })
     }
 }
 
@@ -124,7 +141,7 @@ fn suite(sent: &[u8]) -> Option<&'static Suite> {
     SUITES.iter().find(|suite| suite.number == u16::from_be_bytes(*number))
 }
 
-/// What opens a server's records: under one key until its handshake ends, then under another. Each counts its own.
+/// What opens one end's records: under one key until its handshake ends, then under another. Each counts its own.
 #[derive(Debug)]
 struct Openers {
     handshake: Opener,

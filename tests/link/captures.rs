@@ -70,8 +70,10 @@ impl CapturedRun {
         let captured = self.facts(trial, "captured").next().unwrap();
         for way in ["up", "down"] {
             let lengths = fields(&capture, &format!("frame.interface_name == \"{way}\""), "frame.len");
-            let bytes: u64 = lengths.iter().map(|length| length.parse::<u64>().unwrap()).sum();
-            assert_eq!((lengths.len() as u64, bytes), (number(&ended[way]["packets"]), number(&ended[way]["bytes"])));
+            assert_eq!(
+                (lengths.len() as u64, total(&lengths)),
+                (number(&ended[way]["packets"]), number(&ended[way]["bytes"]))
+            );
             let dropped: u64 = ended[way]["dropped"].as_object().unwrap().values().map(number).sum();
             let marked = format!("frame.interface_name == \"{way}\" && frame.comment contains \"dropped by loss\"");
             let numbers: Vec<String> = fields(&capture, &marked, "frame.comment");
@@ -99,7 +101,38 @@ impl CapturedRun {
         assert!(received.len() > 10, "{levels}: {received:?}");
         let unseen: Vec<&&str> = received.iter().filter(|id| !text.contains(**id)).collect();
         assert!(unseen.is_empty(), "{levels}: tshark doesn't see {unseen:?}");
+        self.tells_what_bytes_were(trial, &capture, received.len() as u64);
     }
+
+    /// What packets were for is told of all of them, and adds up to what tshark counts.
+    fn tells_what_bytes_were(&self, trial: &Value, capture: &Path, received: u64) {
+        let levels = &trial["levels"];
+        let flows: Vec<&Value> = self.facts(trial, "link-flow").collect();
+        let sum = |way: &str, part: &str| flows.iter().map(|flow| number(&flow[way][part])).sum::<u64>();
+        for way in ["up", "down"] {
+            let named = ["headers", "acknowledgements", "protection", "framing", "payload", "unknown"];
+            assert_eq!(named.map(|part| sum(way, part)).iter().sum::<u64>(), sum(way, "bytes"), "{levels}");
+            assert_eq!(sum(way, "unknown"), 0, "{levels}: what {way} carried was decrypted");
+            let sent = format!("frame.interface_name == \"{way}\" && !icmp");
+            let lengths = fields(capture, &sent, "frame.len");
+            assert_eq!((lengths.len() as u64, total(&lengths)), (sum(way, "packets"), sum(way, "bytes")), "{levels}");
+            let bare = "tcp.len == 0 && tcp.flags.syn == 0 && tcp.flags.fin == 0 && tcp.flags.reset == 0";
+            let bare = total(&fields(capture, &format!("{sent} && {bare}"), "frame.len"));
+            if flows[0]["over"] == "tcp" {
+                assert_eq!(sum(way, "acknowledgements"), bare, "{levels}");
+            }
+        }
+        // What is lost may be sent twice.
+        let data = 100 * received;
+        let dropped = trial["metrics"]["packets-dropped"]["median"].as_f64().unwrap() > 0.0;
+        let payload = sum("down", "payload");
+        assert!(payload == data || dropped && payload > data, "{levels}: {payload} of {data}");
+        assert_eq!(sum("up", "payload"), 0);
+    }
+}
+
+fn total(lengths: &[String]) -> u64 {
+    lengths.iter().map(|length| length.parse::<u64>().unwrap()).sum()
 }
 
 /// The folder of the only run there.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::dissect::PacketContent;
 use crate::link::{Flow, Outside, Recording};
 use crate::trial::LabFact;
 use crate::trial::fact::WayParts;
@@ -10,29 +11,18 @@ use crate::trial::phase::{Phase, Phases};
 /// How many flows are told apart; those that begin later are told of as one, of port 0.
 const MAX_FLOWS: usize = 1024;
 
-/// What is known of a packet's content.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Inside {
-    /// How many bytes of its content are the application's, decrypted.
-    pub(super) application: usize,
-    /// How many of those are data of events.
-    pub(super) payload: usize,
-    /// Whether it does nothing but acknowledge.
-    pub(super) acknowledges: bool,
-}
-
 /// A fact for each flow and each part of the timeline in which it sent something. `go` is the timeline's 0 (`None`: it
-/// never came), `inside` what is known of the packet at this place; `None`: it can't be told.
+/// never came), `contents` what is known of each packet's content.
 pub(super) fn flows(
     recording: &Recording,
     phases: &Phases,
     go: Option<u64>,
-    inside: &dyn Fn(usize) -> Option<Inside>,
+    contents: &[Option<PacketContent>],
 ) -> Vec<LabFact> {
     let mut order: Vec<Flow> = Vec::new();
     let mut parts: BTreeMap<(usize, Phase), [WayParts; 2]> = BTreeMap::new();
     let mut places: BTreeMap<Flow, usize> = BTreeMap::new();
-    for (place, packet) in recording.packets().enumerate() {
+    for (packet, content) in recording.packets().zip(contents) {
         let Some(outside) = Outside::of(packet.bytes, packet.way) else { continue };
         let flow = *places.entry(outside.flow).or_insert_with(|| {
             if order.len() == MAX_FLOWS {
@@ -43,7 +33,7 @@ pub(super) fn flows(
         });
         let phase = go.and_then(|go| packet.at.checked_sub(go)).map_or(Phase::Handshake, |after| phases.at(after));
         let of = &mut parts.entry((flow, phase)).or_default()[packet.way as usize];
-        add(of, &outside, inside(place));
+        add(of, &outside, *content);
     }
     let fact = |((flow, phase), [up, down]): ((usize, Phase), [WayParts; 2])| {
         let (over, client, server) =
@@ -53,18 +43,18 @@ pub(super) fn flows(
     parts.into_iter().map(fact).collect()
 }
 
-fn add(parts: &mut WayParts, outside: &Outside, inside: Option<Inside>) {
+fn add(parts: &mut WayParts, outside: &Outside, content: Option<PacketContent>) {
     let &Outside { headers, carries, acknowledges, .. } = outside;
     let bytes = |bytes: usize| bytes as u64;
     parts.packets += 1;
     parts.bytes += bytes(headers + carries);
-    if acknowledges || inside.is_some_and(|inside| inside.acknowledges) {
+    if acknowledges || content.is_some_and(|content| content.acknowledges) {
         parts.acknowledgements += bytes(headers + carries);
         return;
     }
     parts.headers += bytes(headers);
-    match inside {
-        Some(Inside { application, payload, .. }) => {
+    match content {
+        Some(PacketContent { application, payload, .. }) => {
             parts.protection += bytes(carries.saturating_sub(application));
             parts.framing += bytes(application.min(carries).saturating_sub(payload));
             parts.payload += bytes(payload.min(application).min(carries));

@@ -7,7 +7,7 @@ use super::super::RunError;
 use super::TrialRunner;
 use super::capture::KEYS;
 use super::flows::flows;
-use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, Secrets, dissect};
+use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, PacketContent, Secrets, dissect};
 use crate::feed::{EventId, payload};
 use crate::link::{Fate, RecordedPacket, Recording, Way};
 use crate::trial::fact::EventPacket;
@@ -22,8 +22,8 @@ impl TrialRunner<'_> {
         let events = self.known_events();
         let (phases, go) = (Phases::of(&self.planned.settings, self.planned.seed), self.go);
         let traced = tokio::task::spawn_blocking(move || {
-            let mut facts = trace(&recording, &secrets(&keys), &events);
-            let flows = flows(&recording, &phases, go, &|_| None);
+            let (mut facts, contents) = trace(&recording, &secrets(&keys), &events);
+            let flows = flows(&recording, &phases, go, &contents);
             facts.extend(flows.into_iter().map(|fact| Observation::now(fact.into())));
             facts
         });
@@ -56,13 +56,18 @@ fn secrets(keys: &Path) -> Secrets {
     Secrets::read(&std::fs::read_to_string(keys).unwrap_or_default())
 }
 
-fn trace(recording: &Recording, secrets: &Secrets, events: &KnownEvents) -> Vec<Observation<Fact>> {
+/// What was found, and what each packet carries.
+fn trace(
+    recording: &Recording,
+    secrets: &Secrets,
+    events: &KnownEvents,
+) -> (Vec<Observation<Fact>>, Vec<Option<PacketContent>>) {
     let recorded: Vec<RecordedPacket<'_>> = recording.packets().collect();
     let packets: Vec<_> = recorded
         .iter()
         .map(|packet| DissectedPacket { from_server: packet.way == Way::Down, bytes: packet.bytes })
         .collect();
-    let Dissection { occurrences, opaque } = dissect(&packets, secrets, events);
+    let Dissection { occurrences, opaque, contents } = dissect(&packets, secrets, events);
     let told = |Carrier { packet, again }: &Carrier| event_packet(&recorded[*packet], *again);
     let mut facts: Vec<_> = occurrences
         .iter()
@@ -76,7 +81,7 @@ fn trace(recording: &Recording, secrets: &Secrets, events: &KnownEvents) -> Vec<
         .collect();
     let (packets, missed) = (recorded.len() as u64, recording.missed);
     facts.push(Observation::now(LabFact::LinkTraced { packets, missed, opaque }.into()));
-    facts
+    (facts, contents)
 }
 
 fn event_packet(packet: &RecordedPacket<'_>, again: bool) -> EventPacket {

@@ -13,7 +13,7 @@ pub struct PacketContent {
 
 /// One entry per packet.
 #[derive(Debug)]
-pub(super) struct Contents(Vec<Entry>);
+pub(super) struct PacketContents(Vec<Entry>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
@@ -22,7 +22,7 @@ struct Entry {
     is_opaque: bool,
 }
 
-impl Contents {
+impl PacketContents {
     pub(super) fn of(packets: usize) -> Self {
         Self(vec![Entry::default(); packets])
     }

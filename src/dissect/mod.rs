@@ -17,7 +17,7 @@ pub use contents::PacketContent;
 pub use search::KnownEvents;
 pub use secrets::Secrets;
 
-use contents::Contents;
+use contents::PacketContents;
 use etherparse::{SlicedPacket, TransportSlice};
 
 /// The places of both ends, where there is something of each.
@@ -66,7 +66,7 @@ pub struct Dissection {
 pub fn dissect(packets: &[DissectedPacket<'_>], secrets: &Secrets, events: &KnownEvents) -> Dissection {
     let mut tcp = tcp::Connections::default();
     let mut quic = quic::Connections::new(secrets);
-    let (mut connections, mut contents) = (0, Contents::of(packets.len()));
+    let (mut connections, mut contents) = (0, PacketContents::of(packets.len()));
     for (place, packet) in packets.iter().enumerate() {
         let Ok(sliced) = SlicedPacket::from_ip(packet.bytes) else { continue };
         let client = |source, destination| if packet.from_server { destination } else { source };

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ring::aead::quic::HeaderProtectionKey;
 
-use super::contents::Contents;
+use super::contents::PacketContents;
 use super::frames::{Content, Rest, contents, only_acknowledges};
 use super::protection::{Opener, QUIC, SUITES, header_key};
 use super::secrets::ENDS;
@@ -96,7 +96,7 @@ impl<'s> Connections<'s> {
         client: u16,
         datagram: &[u8],
         number: impl FnOnce() -> usize,
-        told: &mut Contents,
+        told: &mut PacketContents,
     ) {
         let (mut rest, mut number) = (datagram, Some(number));
         while let Some(first) = rest.first() {

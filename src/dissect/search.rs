@@ -40,7 +40,7 @@ impl KnownEvents {
 
 /// An event that is whole on a stream.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundEvent {
     event: usize,
     /// From its id to what ends it.
     part: Range<usize>,
@@ -48,7 +48,7 @@ pub(super) struct Found {
     pub(super) data: Range<usize>,
 }
 
-impl Found {
+impl FoundEvent {
     pub(super) fn occurrence(&self, stream: &Stream) -> Occurrence {
         let packets = stream.carriers(&self.part);
         Occurrence { event: self.event, connection: stream.connection, packets }
@@ -56,9 +56,9 @@ impl Found {
 }
 
 /// Every event that is whole on a stream, in its order.
-pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<Found> {
+pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<FoundEvent> {
     let bytes = &stream.bytes;
-    let mut found: Vec<Found> = Vec::new();
+    let mut found: Vec<FoundEvent> = Vec::new();
     for beginning in known.beginnings() {
         for start in memmem::find_iter(bytes, beginning) {
             let digits = bytes[start + beginning.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -66,7 +66,7 @@ pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<Found> {
             let id = std::str::from_utf8(&bytes[start..after]).unwrap_or_default();
             let Some(&event) = known.places.get(id) else { continue };
             let whole = data(bytes, after, &known.events[event].1);
-            found.extend(whole.map(|(data, end)| Found { event, part: start..end, data }));
+            found.extend(whole.map(|(data, end)| FoundEvent { event, part: start..end, data }));
         }
     }
     found.sort_by_key(|found| found.part.start);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use etherparse::TcpSlice;
 
-use super::contents::Contents;
+use super::contents::PacketContents;
 use super::protection::{Opener, SUITES, Suite, TLS};
 use super::secrets::ENDS;
 use super::stream::Stream;
@@ -75,7 +75,7 @@ impl Connections {
     }
 
     /// What each client or server sent within TLS, and how many of its records could not be decrypted.
-    pub(super) fn decrypt(&self, secrets: &Secrets, end: usize, contents: &mut Contents) -> (Vec<Stream>, u64) {
+    pub(super) fn decrypt(&self, secrets: &Secrets, end: usize, contents: &mut PacketContents) -> (Vec<Stream>, u64) {
         let mut opaque = 0;
         let streams = self.all.iter().map(|connection| {
             let (stream, missed) = connection.decrypt(secrets, end, contents);
@@ -87,7 +87,7 @@ impl Connections {
 }
 
 impl Connection {
-    fn decrypt(&self, secrets: &Secrets, whose: usize, contents: &mut Contents) -> (Stream, u64) {
+    fn decrypt(&self, secrets: &Secrets, whose: usize, contents: &mut PacketContents) -> (Stream, u64) {
         let sent = &self.halves[whose].sent;
         let mut plain = Stream::of(sent.connection);
         let mut openers = self.openers(secrets, whose);

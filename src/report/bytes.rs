@@ -6,7 +6,7 @@ use super::lanes::{WIDTH, name, tenth};
 use crate::stats::number;
 use crate::stats::{PhaseParts, Summary, TrialResult};
 use crate::trial::fact::WayParts;
-use crate::trial::phase::Phase;
+use crate::trial::phase::TrialPhase;
 
 /// Where bars begin, and where the longest ends.
 const LEFT: f64 = 62.0;
@@ -35,7 +35,7 @@ pub(super) static PARTS: [PartRow; 6] = [
 
 /// A bar: the phase that it is of, what stands before it, and what its bytes are divided by (`None`: there is no bar).
 struct BarRow {
-    phase: Phase,
+    phase: TrialPhase,
     label: &'static str,
     /// The same in a sentence, behind the number.
     words: &'static str,
@@ -43,15 +43,15 @@ struct BarRow {
 }
 
 static BARS: [BarRow; 3] = [
-    BarRow { phase: Phase::Handshake, label: "beginning", words: "to begin", share: |_, _| Some(1.0) },
+    BarRow { phase: TrialPhase::Handshake, label: "beginning", words: "to begin", share: |_, _| Some(1.0) },
     BarRow {
-        phase: Phase::Events,
+        phase: TrialPhase::Events,
         label: "event",
         words: "for an event",
         share: |trial, _| metric(trial, "events-received").filter(|events| *events > 0.0).map(|events| 1.0 / events),
     },
     BarRow {
-        phase: Phase::Idle,
+        phase: TrialPhase::Idle,
         label: "idle min.",
         words: "in an idle minute",
         share: |trial, bytes| metric(trial, "idle-bytes-per-minute").filter(|_| bytes > 0).map(|of| of / bytes as f64),
@@ -158,7 +158,7 @@ mod tests {
         rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
         let way =
             |bytes, payload| WayParts { packets: 1, bytes, headers: bytes - payload, payload, ..WayParts::default() };
-        for (phase, payload) in [(Phase::Handshake, 0), (Phase::Events, payload)] {
+        for (phase, payload) in [(TrialPhase::Handshake, 0), (TrialPhase::Events, payload)] {
             let (up, down) = (way(40, 0), way(100 + payload, payload));
             rig.fact(LabFact::LinkFlow { over: "tcp".to_owned(), client: 1, server: 2, phase, up, down });
         }

@@ -148,3 +148,114 @@ fn unknown(planned: &PlannedTrial, journal: &[&JournalLine], on_link: bool) -> V
     };
     vec![says.to_owned()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::{MS, RecordedTrial};
+    use crate::trial::fact::{EventPacket, Outcome};
+    use crate::trial::settings::LinkSettings;
+
+    fn told(rig: &RecordedTrial, request: &LifeRequest) -> Result<EventLife, LifeError> {
+        let mut rig = rig.clone();
+        rig.end(Outcome::Completed, None);
+        let (plan, journal) = RecordedTrial::plan(&[rig], Vec::new());
+        explain(&plan, &journal, request)
+    }
+
+    fn lines(life: &EventLife) -> Vec<String> {
+        life.steps.iter().map(|step| format!("{} {} {}", step.at, step.place.word(), step.what)).collect()
+    }
+
+    fn packet(number: u64, came: u64, arrives: Option<u64>, again: bool) -> EventPacket {
+        let dropped = arrives.is_none().then(|| "loss".to_owned());
+        let waits = arrives.map(|at| ("delay".to_owned(), at - came)).into_iter().collect();
+        EventPacket { number, came, arrives, dropped, waits, again }
+    }
+
+    #[test]
+    fn the_slowest_event_is_told_of_with_what_became_of_its_packets() {
+        let mut rig = RecordedTrial::new();
+        rig.planned.settings.link = Some(LinkSettings::default());
+        rig.attach(0, 1).open(0).publish(0).receive_at(0, 0, 5_000_000).publish(1);
+        let due = rig.now();
+        let id = "k3f0-2".to_owned();
+        let packets = vec![packet(7, due + MS, None, false), packet(9, due + 20 * MS, Some(due + 45 * MS), true)];
+        rig.fact(LabFact::EventOnLink { id, conn: 0, packets });
+        rig.receive_at(0, 1, 46_000_000);
+        rig.fact(LabFact::LinkTraced { packets: 20, missed: 0, opaque: 0 });
+        let life = told(&rig, &LifeRequest::default()).unwrap();
+        assert_eq!((life.event.as_str(), life.sub, life.received), ("k3f0-2", 0, Some(46.0)));
+        assert_eq!(life.which, "the slowest of 2, whose median took 25.5\u{a0}ms");
+        let expected = [
+            "0 schedule due",
+            "0 server published: in the feed's log",
+            "1 link packet 7 comes to the link and is dropped by loss",
+            "20 link packet 9, sent again comes to the link, 25.000 ms long (delay 25.000 ms)",
+            "45 link packet 9 arrives",
+            "46 client received",
+        ];
+        assert_eq!(lines(&life), expected);
+        assert_eq!(life.unknown, [""; 0]);
+    }
+
+    #[test]
+    fn what_was_lost_before_it_on_its_connection_and_came_after_it_is_what_it_waited_for() {
+        let mut rig = RecordedTrial::new();
+        rig.planned.settings.link = Some(LinkSettings::default());
+        rig.attach(0, 1).open(0).publish(0);
+        let due = rig.now();
+        rig.publish(1);
+        let first = vec![packet(3, due, None, false), packet(6, due + 30 * MS, Some(due + 40 * MS), true)];
+        let second = vec![packet(4, due + MS, Some(due + 11 * MS), false)];
+        rig.fact(LabFact::EventOnLink { id: "k3f0-1".to_owned(), conn: 0, packets: first });
+        rig.fact(LabFact::EventOnLink { id: "k3f0-2".to_owned(), conn: 0, packets: second });
+        rig.receive_at(0, 0, 40_000_000).receive_at(0, 1, 41_000_000);
+        let request = LifeRequest { event: Some("k3f0-2".to_owned()), ..LifeRequest::default() };
+        let told = lines(&told(&rig, &request).unwrap());
+        let waited = "30 link packet 6, which carried k3f0-1 before it, sent again comes to the link";
+        assert!(told.iter().any(|line| line.starts_with(waited)), "{told:?}");
+        assert!(told.iter().any(|line| line.contains("packet 3") && line.ends_with("dropped by loss")), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_with_what_would_tell() {
+        let mut rig = RecordedTrial::new();
+        rig.clock(300_000).attach(0, 1).open(0).publish(0).receive_at(0, 0, 5_000_000);
+        let life = told(&rig, &LifeRequest::default()).unwrap();
+        assert!(life.unknown[0].contains("went over loopback"), "{:?}", life.unknown);
+        assert_eq!(life.steps.last().unwrap().uncertainty, Some(0.3), "a page's clock");
+        rig.planned.settings.link = Some(LinkSettings::default());
+        assert!(told(&rig, &LifeRequest::default()).unwrap().unknown[0].contains("`run --capture`"));
+        rig.fact(LabFact::LinkTraced { packets: 20, missed: 0, opaque: 1 });
+        assert!(told(&rig, &LifeRequest::default()).unwrap().unknown[0].contains("could not be decrypted"));
+    }
+
+    #[test]
+    fn an_event_that_never_came_has_a_life_too() {
+        let mut rig = RecordedTrial::new();
+        rig.attach(0, 1).open(0).publish(0);
+        let life = told(&rig, &LifeRequest::default()).unwrap();
+        assert_eq!((life.received, life.which.as_str()), (None, "the first one: none was received"));
+        assert_eq!(lines(&life), ["0 schedule due", "0 server published: in the feed's log"]);
+    }
+
+    #[test]
+    fn who_asks_for_what_is_not_there_is_told_what_is() {
+        let mut rig = RecordedTrial::new();
+        rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
+        rig.planned.settings.workload.subscribers = 1;
+        let refused = |request: LifeRequest| told(&rig, &request).unwrap_err().to_string();
+        let of = LifeRequest::default;
+        assert_eq!(refused(LifeRequest { trial: Some(3), ..of() }), "no trial 3 in this run; it has 7 alone");
+        assert_eq!(
+            refused(LifeRequest { event: Some("k3-9".to_owned()), ..of() }),
+            "no event k3-9 was published in trial 7; there are k3f0-1 to k3f0-2"
+        );
+        let sub = refused(LifeRequest { sub: Some(1), ..of() });
+        assert_eq!(sub, "trial 7 has no subscription 1: it has 1, numbered from 0");
+        let (plan, journal) =
+            RecordedTrial::plan(&[rig.clone(), RecordedTrial::of(8, 0, "native", crate::trial::Alpn::H1)], Vec::new());
+        assert!(explain(&plan, &journal, &of()).unwrap_err().to_string().contains("this run has 7 to 8"));
+    }
+}

@@ -6,7 +6,7 @@ mod seen;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::fact::{EventPacket, Outcome, UsageAt, WayParts};
-use crate::trial::phase::{Phase, Phases};
+use crate::trial::phase::{Phases, TrialPhase};
 use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
@@ -67,7 +67,7 @@ pub(super) struct Record<'a> {
     /// Whether it was.
     pub(super) traced: bool,
     /// What was put on it in each part of the timeline, up and down, where its packets were kept.
-    pub(super) parts: BTreeMap<Phase, [WayParts; 2]>,
+    pub(super) parts: BTreeMap<TrialPhase, [WayParts; 2]>,
     /// For how long no event had been due for a while, in nanoseconds.
     pub(super) idle_nanos: u64,
     /// The bytes of each flow before the first event was due.
@@ -231,7 +231,7 @@ impl<'a> Record<'a> {
                 let parts = self.parts.entry(*phase).or_default();
                 parts[0] += *up;
                 parts[1] += *down;
-                if *phase == Phase::Handshake {
+                if *phase == TrialPhase::Handshake {
                     self.handshakes.push(up.bytes + down.bytes);
                 }
             }

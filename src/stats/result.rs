@@ -9,7 +9,7 @@ use super::number;
 use crate::trial::Levels;
 use crate::trial::claim::ClaimSource;
 use crate::trial::fact::{Outcome, WayParts};
-use crate::trial::phase::Phase;
+use crate::trial::phase::TrialPhase;
 
 /// A run's summary: `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,7 +74,7 @@ pub struct TrialResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PhaseParts {
-    pub phase: Phase,
+    pub phase: TrialPhase,
     pub up: WayParts,
     pub down: WayParts,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::phase::Phase;
+use super::phase::TrialPhase;
 use super::{Alpn, Dialect, Dialects};
 
 /// What was observed, and who says so.
@@ -212,7 +212,7 @@ pub enum LabFact {
     LinkTraced { packets: u64, missed: u64, opaque: u64 },
     /// What one flow put on a link whose packets were kept, in one part of the timeline: from the client (`up`) and to it
     /// (`down`). A flow is what is sent over TCP or UDP between two ports; `others` are all that began after the first 1024.
-    LinkFlow { over: String, client: u16, server: u16, phase: Phase, up: WayParts, down: WayParts },
+    LinkFlow { over: String, client: u16, server: u16, phase: TrialPhase, up: WayParts, down: WayParts },
     /// All packets that came to the link were written to a file in the trial's folder, with the secrets that decrypt them:
     /// how many, and their bytes, IP headers included. `missed` more came when there was no room for them in memory. Times
     /// there are these here plus `wall` microseconds, and so since 1970.

@@ -8,7 +8,7 @@ use super::{Settings, schedule};
 /// What a packet of a trial is for, by when it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Phase {
+pub enum TrialPhase {
     /// Before the first event was due: connections and subscriptions are opened.
     Handshake,
     /// An event was due a moment ago.
@@ -19,7 +19,7 @@ pub enum Phase {
     Closing,
 }
 
-impl Phase {
+impl TrialPhase {
     /// All of them, in their order.
     pub const ALL: [Self; 4] = [Self::Handshake, Self::Events, Self::Idle, Self::Closing];
 
@@ -70,13 +70,13 @@ impl Phases {
     }
 
     /// Which part it is, so long after `go`; before that nothing but handshakes is sent.
-    pub fn at(&self, after: u64) -> Phase {
+    pub fn at(&self, after: u64) -> TrialPhase {
         let begun = self.busy.partition_point(|(from, _)| *from <= after);
         match begun.checked_sub(1).map(|last| self.busy[last].1) {
-            None => Phase::Handshake,
-            Some(_) if after >= self.end => Phase::Closing,
-            Some(until) if after < until => Phase::Events,
-            Some(_) => Phase::Idle,
+            None => TrialPhase::Handshake,
+            Some(_) if after >= self.end => TrialPhase::Closing,
+            Some(until) if after < until => TrialPhase::Events,
+            Some(_) => TrialPhase::Idle,
         }
     }
 
@@ -110,10 +110,10 @@ mod tests {
         // Due at 1, 1.5 and 2 s, and the census at 30 s.
         let phases = Phases::of(&settings(), 1);
         let at = |seconds: f64| phases.at(Span::from_millis((seconds * 1000.0) as u64).nanos());
-        assert_eq!([0.0, 0.999].map(at), [Phase::Handshake; 2]);
-        assert_eq!([1.0, 1.7, 2.999, 30.0, 30.5].map(at), [Phase::Events; 5]);
-        assert_eq!([3.0, 29.0, 31.0, 34.9].map(at), [Phase::Idle; 4]);
-        assert_eq!([35.0, 99.0].map(at), [Phase::Closing; 2]);
+        assert_eq!([0.0, 0.999].map(at), [TrialPhase::Handshake; 2]);
+        assert_eq!([1.0, 1.7, 2.999, 30.0, 30.5].map(at), [TrialPhase::Events; 5]);
+        assert_eq!([3.0, 29.0, 31.0, 34.9].map(at), [TrialPhase::Idle; 4]);
+        assert_eq!([35.0, 99.0].map(at), [TrialPhase::Closing; 2]);
         assert_eq!(phases.idle(), (27 + 4) * SECOND);
     }
 
@@ -122,6 +122,6 @@ mod tests {
         let mut settings = settings();
         settings.link = Some(LinkSettings { delay: Span::from_millis(500), ..LinkSettings::default() });
         let phases = Phases::of(&settings, 1);
-        assert_eq!([phases.at(5 * SECOND), phases.at(6 * SECOND)], [Phase::Events, Phase::Idle]);
+        assert_eq!([phases.at(5 * SECOND), phases.at(6 * SECOND)], [TrialPhase::Events, TrialPhase::Idle]);
     }
 }

@@ -2,6 +2,7 @@
 
 mod captures;
 mod carries;
+mod lives;
 mod trace;
 mod trials;
 

@@ -6,7 +6,7 @@ use crate::dissect::PacketContent;
 use crate::link::{Flow, Outside, Recording};
 use crate::trial::LabFact;
 use crate::trial::fact::WayParts;
-use crate::trial::phase::{Phase, Phases};
+use crate::trial::phase::{Phases, TrialPhase};
 
 /// How many flows are told apart; those that begin later are told of as one, of port 0.
 const MAX_FLOWS: usize = 1024;
@@ -20,7 +20,7 @@ pub(super) fn flows(
     contents: &[Option<PacketContent>],
 ) -> Vec<LabFact> {
     let mut order: Vec<Flow> = Vec::new();
-    let mut parts: BTreeMap<(usize, Phase), [WayParts; 2]> = BTreeMap::new();
+    let mut parts: BTreeMap<(usize, TrialPhase), [WayParts; 2]> = BTreeMap::new();
     let mut places: BTreeMap<Flow, usize> = BTreeMap::new();
     for (packet, content) in recording.packets().zip(contents) {
         let Some(outside) = Outside::of(packet.bytes, packet.way) else { continue };
@@ -31,11 +31,11 @@ pub(super) fn flows(
             order.push(outside.flow);
             order.len() - 1
         });
-        let phase = go.and_then(|go| packet.at.checked_sub(go)).map_or(Phase::Handshake, |after| phases.at(after));
+        let phase = go.and_then(|go| packet.at.checked_sub(go)).map_or(TrialPhase::Handshake, |after| phases.at(after));
         let of = &mut parts.entry((flow, phase)).or_default()[packet.way as usize];
         add(of, &outside, *content);
     }
-    let fact = |((flow, phase), [up, down]): ((usize, Phase), [WayParts; 2])| {
+    let fact = |((flow, phase), [up, down]): ((usize, TrialPhase), [WayParts; 2])| {
         let (over, client, server) =
             order.get(flow).map_or(("others", 0, 0), |flow: &Flow| (flow.over.word(), flow.client, flow.server));
         LabFact::LinkFlow { over: over.to_owned(), client, server, phase, up, down }

@@ -3,7 +3,7 @@
 use super::{Metric, PLAIN, Sample, delivery};
 use crate::stats::record::Record;
 use crate::trial::fact::WayParts;
-use crate::trial::phase::Phase;
+use crate::trial::phase::TrialPhase;
 
 /// Per flow, bytes of IP packets, headers included, both ways, before the first event was due: connecting, TLS, asking.
 pub(super) static HANDSHAKE_BYTES: Metric = Metric {
@@ -56,7 +56,7 @@ const NOT_KEPT: &str = "the packets of the trial were not kept; `run --capture` 
 /// How long nothing is due at least, in nanoseconds.
 const LEAST_IDLE: u64 = 10_000_000_000;
 
-fn both(record: &Record<'_>, phase: Phase) -> Option<WayParts> {
+fn both(record: &Record<'_>, phase: TrialPhase) -> Option<WayParts> {
     let parts = record.parts.get(&phase)?;
     let mut sum = parts[0];
     sum += parts[1];
@@ -64,7 +64,7 @@ fn both(record: &Record<'_>, phase: Phase) -> Option<WayParts> {
 }
 
 fn per_event(record: &Record<'_>, count: fn(&WayParts) -> u64) -> Sample {
-    let Some(parts) = both(record, Phase::Events) else { return Sample::absent(NOT_KEPT) };
+    let Some(parts) = both(record, TrialPhase::Events) else { return Sample::absent(NOT_KEPT) };
     if parts.unknown > 0 {
         return Sample::absent("some of what was sent could not be decrypted");
     }
@@ -81,7 +81,7 @@ fn idle(record: &Record<'_>) -> Sample {
     if record.idle_nanos < LEAST_IDLE {
         return Sample::absent("nothing was due for less than ten seconds");
     }
-    let bytes = both(record, Phase::Idle).unwrap_or_default().bytes;
+    let bytes = both(record, TrialPhase::Idle).unwrap_or_default().bytes;
     Sample::Values(vec![bytes as f64 * 6e10 / record.idle_nanos as f64])
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use crate::trial::LabFact;
     use crate::units::Span;
 
-    fn flow(phase: Phase, client: u16, up: WayParts, down: WayParts) -> LabFact {
+    fn flow(phase: TrialPhase, client: u16, up: WayParts, down: WayParts) -> LabFact {
         LabFact::LinkFlow { over: "tcp".to_owned(), client, server: 443, phase, up, down }
     }
 
@@ -104,13 +104,13 @@ mod tests {
     fn each_flow_begins_with_so_many_bytes() {
         let mut rig = RecordedTrial::new();
         assert_eq!(rig.metric(&HANDSHAKE_BYTES).absent.as_deref(), Some(NOT_KEPT));
-        rig.fact(flow(Phase::Handshake, 1, parts(100), parts(400))).fact(flow(
-            Phase::Handshake,
+        rig.fact(flow(TrialPhase::Handshake, 1, parts(100), parts(400))).fact(flow(
+            TrialPhase::Handshake,
             2,
             parts(60),
             parts(40),
         ));
-        rig.fact(flow(Phase::Events, 1, parts(1000), parts(1000)));
+        rig.fact(flow(TrialPhase::Events, 1, parts(1000), parts(1000)));
         let entry = rig.metric(&HANDSHAKE_BYTES);
         assert_eq!((entry.n, entry.min, entry.max), (2, Some(100.0), Some(500.0)));
     }
@@ -120,17 +120,17 @@ mod tests {
         let mut rig = RecordedTrial::new();
         rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
         let down = WayParts { payload: 200, framing: 60, acknowledgements: 80, ..parts(540) };
-        rig.fact(flow(Phase::Events, 1, parts(100), down));
+        rig.fact(flow(TrialPhase::Events, 1, parts(100), down));
         assert_eq!(rig.metric(&OVERHEAD_PER_EVENT).median, Some(220.0));
         assert_eq!(rig.metric(&ACKNOWLEDGEMENTS_PER_EVENT).median, Some(40.0));
-        rig.fact(flow(Phase::Events, 2, WayParts { unknown: 1, ..parts(41) }, parts(40)));
+        rig.fact(flow(TrialPhase::Events, 2, WayParts { unknown: 1, ..parts(41) }, parts(40)));
         assert!(rig.metric(&OVERHEAD_PER_EVENT).absent.unwrap().contains("decrypted"));
     }
 
     #[test]
     fn what_an_idle_connection_sends_is_counted_for_a_minute() {
         let mut rig = RecordedTrial::new();
-        rig.fact(flow(Phase::Idle, 1, parts(100), parts(200)));
+        rig.fact(flow(TrialPhase::Idle, 1, parts(100), parts(200)));
         assert!(rig.metric(&IDLE_BYTES).absent.unwrap().contains("less than ten seconds"));
         // One event at the beginning, and the census at 21 s: of these the 20 s between are idle.
         let workload = &mut rig.planned.settings.workload;

@@ -1,7 +1,6 @@
 //! Events in what a server sent: by their ids, and by their data, which is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use memchr::memmem;
 
@@ -58,7 +57,8 @@ impl FoundEvent {
 /// Every event that is whole on a stream, in its order.
 pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<FoundEvent> {
     let bytes = &stream.bytes;
-    let mut found: Vec<FoundEvent> = Vec::new();
+    // By where each ends: of two ids before the same data it is the nearer one's.
+    let mut found: BTreeMap<usize, FoundEvent> = BTreeMap::new();
     for beginning in known.beginnings() {
         for start in memmem::find_iter(bytes, beginning) {
             let digits = bytes[start + beginning.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -66,11 +66,10 @@ pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<FoundEvent>
             let id = std::str::from_utf8(&bytes[start..after]).unwrap_or_default();
             let Some(&event) = known.places.get(id) else { continue };
             let whole = data(bytes, after, &known.events[event].1);
-            found.extend(whole.map(|(data, end)| FoundEvent { event, part: start..end, data }));
+            found.extend(whole.map(|(data, end)| (end, FoundEvent { event, part: start..end, data })));
         }
     }
-    found.sort_by_key(|found| found.part.start);
-    found
+    found.into_values().collect()
 }
 
 /// The data of the event whose id ends there, and where all of it ends: its data comes soon after, as it is or as a string of JSON, and then what

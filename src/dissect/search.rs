@@ -72,8 +72,8 @@ pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<FoundEvent>
     found.into_values().collect()
 }
 
-/// The data of the event whose id ends there, and where all of it ends: its data comes soon after, as it is or as a string of JSON, and then what
-/// ends it, a brace or line feeds. `None`: what is there is no whole event.
+/// The data of the event whose id ends there, and where all of it ends: its data comes soon after, as it is or as a string
+/// of JSON, and then what ends it, a brace or line feeds. `None`: what is there is no whole event.
 fn data(bytes: &[u8], after: usize, data: &str) -> Option<(Range<usize>, usize)> {
     let near = |from: usize| bytes.get(from..bytes.len().min(from + NEAR)).unwrap_or_default();
     // The check and the number at the beginning of data are the same however it is written.

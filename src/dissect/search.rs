@@ -1,6 +1,7 @@
 //! Events in what a server sent: by their ids, and by their data, which is known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use memchr::memmem;
 

@@ -141,6 +141,9 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
             print(&results, args.csv.as_deref(), out)
         };
         wanted(printed)?;
+        if args.capture && !args.json {
+            wanted(tell_captures(&results, out))?;
+        }
         if args.open
             && let Err(error) = open::that_detached(results.report())
         {
@@ -174,6 +177,12 @@ pub(super) fn print(results: &Results, csv: Option<&Path>, out: &mut dyn Write) 
         writeln!(out, "Table: {}", visible(&path.display().to_string()))?;
     }
     Ok(())
+}
+
+/// Says where captures are, and what to beware of.
+fn tell_captures(results: &Results, out: &mut dyn Write) -> Result<(), CliError> {
+    let files = results.folder.join("trials").join("*").join("trial.pcapng").display().to_string();
+    Ok(writeln!(out, "Captures: {}, with the secrets that decrypt them", visible(&files))?)
 }
 
 /// What standard output can show.

@@ -101,6 +101,9 @@ fn comment(packet: &RecordedPacket<'_>) -> String {
             Fate::Dropped(by) => write!(text, "{and} dropped by {by}"),
         };
     }
+    if packet.corrupted {
+        text.push_str(", corrupted");
+    }
     let waits: Vec<String> =
         packet.waits.iter().map(|wait| format!("{} {:.3} ms", wait.by, wait.nanos as f64 / 1e6)).collect();
     if waits.is_empty() { text } else { format!("{text} ({})", waits.join(", ")) }
@@ -119,7 +122,7 @@ mod tests {
         for (number, &(way, fates)) in (0..).zip(packets) {
             recording.came(AT + number, way, &[0x45; 41]);
             let waits = [Wait { by: "delay", nanos: 25_003_000 }];
-            recording.became(number, fates, waits.into_iter().filter(|_| number == 0));
+            recording.became(number, fates, waits.into_iter().filter(|_| number == 0), &[0x45; 41]);
         }
         recording
     }

@@ -161,7 +161,7 @@ impl Forwarder {
                 }
             }
             if let Some(recording) = &mut report.recording {
-                recording.became(number, fates, lane.pipeline.waits());
+                recording.became(number, fates, lane.pipeline.waits(), packet);
             }
         }
         Ok(true)

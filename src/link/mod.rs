@@ -3,9 +3,10 @@
 //! Each end has a network namespace with a TUN device in it, and one thread carries IP packets from either device to the
 //! other. Impairments are pure: a packet and the time in, a treatment out.
 //!
-//! Enters: the conditions of both ways, a seed. Leaves: a place to start each end in, and what was carried. What must
-//! never happen here: a packet that is treated and not counted, an impairment that reads a clock, or a device or a
-//! namespace that outlives this process. Namespaces have no names: they go with the last that is in them or holds them.
+//! Enters: the conditions of both ways, a seed. Leaves: a place to start each end in, what was carried, and where that is
+//! wanted the packets, and a capture of them. What must never happen here: a packet that is treated and not counted, an
+//! impairment that reads a clock, or a device or a namespace that outlives this process. Namespaces have no names: they go
+//! with the last that is in them or holds them.
 
 mod capture;
 mod carried;

@@ -22,6 +22,8 @@ pub struct RecordedPacket<'r> {
     pub fates: [Option<Fate>; 2],
     /// What it had to wait for on the way, and how long, in the order in which it met it; of two, the second.
     pub waits: &'r [Wait],
+    /// Whether what arrives is not what came.
+    pub corrupted: bool,
     /// All of it, IP header included, before anything befell it.
     pub bytes: &'r [u8],
 }
@@ -44,6 +46,7 @@ struct Entry {
     fates: [Option<Fate>; 2],
     waits: [Wait; WAITS],
     waited: usize,
+    corrupted: bool,
     piece: usize,
     start: usize,
     length: usize,
@@ -67,15 +70,24 @@ impl Recording {
         last.extend_from_slice(packet);
         self.bytes += length + size_of::<Entry>();
         let waits = [Wait { by: "", nanos: 0 }; WAITS];
-        self.entries.push(Entry { at, way, number: 0, fates: [None; 2], waits, waited: 0, piece, start, length });
+        let (fates, waited, corrupted) = ([None; 2], 0, false);
+        self.entries.push(Entry { at, way, number: 0, fates, waits, waited, corrupted, piece, start, length });
     }
 
-    /// Notes the number and the fate of the packet that came last, if it was kept, and what it has to wait for.
-    pub(super) fn became(&mut self, number: u64, fates: [Option<Fate>; 2], waits: impl Iterator<Item = Wait>) {
+    /// Notes the number and the fate of the packet that came last, if it was kept, what it has to wait for, and what became
+    /// of its bytes.
+    pub(super) fn became(
+        &mut self,
+        number: u64,
+        fates: [Option<Fate>; 2],
+        waits: impl Iterator<Item = Wait>,
+        packet: &[u8],
+    ) {
         if self.missed == 0
             && let Some(last) = self.entries.last_mut()
         {
             (last.number, last.fates) = (number, fates);
+            last.corrupted = self.pieces[last.piece][last.start..] != *packet;
             for (slot, wait) in last.waits.iter_mut().zip(waits) {
                 *slot = wait;
                 last.waited += 1;
@@ -96,9 +108,9 @@ impl Recording {
     /// The packets, in the order in which they came.
     pub fn packets(&self) -> impl Iterator<Item = RecordedPacket<'_>> {
         self.entries.iter().map(|entry| {
-            let Entry { at, way, number, fates, piece, start, length, .. } = *entry;
+            let Entry { at, way, number, fates, corrupted, piece, start, length, .. } = *entry;
             let (waits, bytes) = (&entry.waits[..entry.waited], &self.pieces[piece][start..start + length]);
-            RecordedPacket { at, way, number, fates, waits, bytes }
+            RecordedPacket { at, way, number, fates, waits, corrupted, bytes }
         })
     }
 }
@@ -114,13 +126,16 @@ mod tests {
         for (k, packet) in (0..).zip(&packets) {
             recording.came(10 * k, Way::Down, packet);
             let waits = [Wait { by: "rate", nanos: 2 }, Wait { by: "delay", nanos: 3 }];
-            recording.became(k, [Some(Fate::Arrives(10 * k + 5)), None], waits.into_iter());
+            let mut arrives = packet.clone();
+            arrives[9] ^= u8::from(k == 1500);
+            recording.became(k, [Some(Fate::Arrives(10 * k + 5)), None], waits.into_iter(), &arrives);
         }
         let kept: Vec<_> = recording.packets().collect();
         assert_eq!(kept.len(), packets.len());
         for (k, (kept, packet)) in (0..).zip(kept.iter().zip(&packets)) {
             assert_eq!((kept.at, kept.number, kept.bytes), (10 * k, k, packet.as_slice()));
             assert_eq!(kept.fates, [Some(Fate::Arrives(10 * k + 5)), None]);
+            assert_eq!(kept.corrupted, k == 1500);
             assert_eq!(kept.waits.iter().map(|wait| wait.nanos).collect::<Vec<_>>(), [2, 3]);
         }
         assert_eq!(recording.missed, 0);

@@ -122,11 +122,11 @@ impl CapturedRun {
                 assert_eq!(sum(way, "acknowledgements"), bare, "{levels}");
             }
         }
-        // What is lost may be sent twice.
-        let data = 100 * received;
-        let dropped = trial["metrics"]["packets-dropped"]["median"].as_f64().unwrap() > 0.0;
-        let payload = sum("down", "payload");
-        assert!(payload == data || dropped && payload > data, "{levels}: {payload} of {data}");
+        // What is lost is sent twice, or taken for lost on a busy machine.
+        let again = |fact: &Value| fact["packets"].as_array().unwrap().iter().any(|packet| packet["again"] == true);
+        let again = self.facts(trial, "event-on-link").any(again);
+        let (payload, data) = (sum("down", "payload"), 100 * received);
+        assert!(payload == data || again && payload > data, "{levels}: {payload} of {data}");
         assert_eq!(sum("up", "payload"), 0);
     }
 }

@@ -35,6 +35,7 @@ nodejs             node
 npm                npm
 iproute2           ss
 procps             ps
+tshark             tshark
 "
 
 say() { echo "install.sh: $*"; }

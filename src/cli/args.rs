@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::diagnose::DiagnoseArgs;
+use super::explain::ExplainArgs;
 use super::listing::ListArgs;
 use super::new::NewArgs;
+use super::run::RunArgs;
 use super::{complete, places};
 use crate::admission::{Origin, OriginError};
 use crate::experiment::Overrides;
@@ -68,6 +70,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Say what changed between two runs.
     Compare(CompareArgs),
+    /// Tell one event's life: when it was due, what became of it on the way, and when it was received.
+    Explain(ExplainArgs),
     /// Print the manual page, or write those of all commands to a folder.
     #[command(after_help = "\
 Examples:
@@ -108,54 +112,6 @@ impl From<&ChangeArgs> for Overrides {
         let ChangeArgs { client, set, repeats, seed, full } = args.clone();
         Self { clients: client, set, repeats, seed, full }
     }
-}
-
-/// `run`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = "\
-Examples:
-  transport-lab run
-  transport-lab run six-vs-hundred --client chromium,firefox --repeats 10
-  transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
-  transport-lab run --set workload.hold=5s --open
-  transport-lab run --client exec:clients/aioquic_client.py --allow-exec --set protocol=sse/h3
-  transport-lab run --csv numbers.csv
-  transport-lab run --json --strict > summary.json")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
-pub struct RunArgs {
-    /// Names (see `list experiments`) or paths of experiment files.
-    #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred", add = ArgValueCandidates::new(complete::experiments))]
-    pub experiments: Vec<String>,
-    /// Where the results go, a new folder for each run.
-    #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
-    pub out: PathBuf,
-    /// Where the lab's certificates are.
-    #[arg(long, value_name = "DIR", env = places::CERTS, default_value_os_t = places::certs())]
-    pub certs: PathBuf,
-    /// Exit with 1 when a claim is refuted.
-    #[arg(long)]
-    pub strict: bool,
-    /// Print the summary alone, as JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
-    /// Leave out the two short trials that tell what differences are noise here.
-    #[arg(long)]
-    pub no_calibration: bool,
-    /// Open the report in a browser when it is done.
-    #[arg(long)]
-    pub open: bool,
-    /// Allow clients that are programs of your own (`exec:PATH`): they run with all your rights.
-    #[arg(long)]
-    pub allow_exec: bool,
-    /// Make one end lie, to see that the lab notices.
-    #[arg(long, value_name = "WORD", value_enum)]
-    pub rig: Option<Rig>,
-    /// What changes the experiments.
-    #[command(flatten)]
-    pub change: ChangeArgs,
 }
 
 /// `serve`.

@@ -9,6 +9,7 @@ mod check;
 mod compare;
 mod complete;
 mod diagnose;
+mod explain;
 mod expose;
 mod list;
 mod listing;
@@ -28,11 +29,13 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
 
 pub use args::{
-    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, RunArgs, ServeArgs,
+    CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, ServeArgs,
 };
 pub use diagnose::DiagnoseArgs;
+pub use explain::ExplainArgs;
 pub use listing::{ListArgs, Listing};
 pub use new::NewArgs;
+pub use run::RunArgs;
 
 use crate::browser;
 use crate::certs::CertsError;
@@ -172,6 +175,7 @@ impl CliError {
                 RunError::NoRun { .. }
                 | RunError::Damaged { .. }
                 | RunError::Bounds { .. }
+                | RunError::Life(_)
                 | RunError::Journal(JournalError::Line { .. } | JournalError::Version { .. }),
             ) => Exit::Usage,
             Self::Diagnose(error) if error.is_usage() => Exit::Usage,
@@ -203,6 +207,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Certs(args) => certs::certs(args, out),
         Command::Report(args) => report::report(args, out),
         Command::Compare(args) => compare::compare(args, out),
+        Command::Explain(args) => explain::explain(args, out),
         Command::Man { dir } => manual(dir.as_deref(), out),
         Command::Child(args) => child_of_the_lab(*args),
     }

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{CliError, Exit, RunArgs, signals, wanted, write_file};
+use super::{ChangeArgs, CliError, Exit, complete, places, signals, wanted, write_file};
 use crate::client;
 use crate::experiment::{Experiment, ExperimentError, Overrides, plan};
 use crate::link;
@@ -21,7 +23,61 @@ use crate::run::{Progress, Ran, RunOptions, run as run_plan};
 use crate::stats::Verdict;
 use crate::text::visible;
 use crate::trial::fact::Outcome;
+use crate::trial::rig::Rig;
 use crate::trial::{Plan, PlannedTrial};
+
+/// `run`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  transport-lab run
+  transport-lab run six-vs-hundred --client chromium,firefox --repeats 10
+  transport-lab run --set server.max-concurrent-streams=10,100,unset --set protocol=sse/h2
+  transport-lab run --set workload.hold=5s --open
+  transport-lab run --client exec:clients/aioquic_client.py --allow-exec --set protocol=sse/h3
+  transport-lab run --csv numbers.csv
+  transport-lab run --json --strict > summary.json
+  sudo transport-lab run setup-cost --client native --capture      for Wireshark")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
+pub struct RunArgs {
+    /// Names (see `list experiments`) or paths of experiment files.
+    #[arg(value_name = "EXPERIMENT", default_value = "six-vs-hundred", add = ArgValueCandidates::new(complete::experiments))]
+    pub experiments: Vec<String>,
+    /// Where the results go, a new folder for each run.
+    #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
+    pub out: PathBuf,
+    /// Where the lab's certificates are.
+    #[arg(long, value_name = "DIR", env = places::CERTS, default_value_os_t = places::certs())]
+    pub certs: PathBuf,
+    /// Exit with 1 when a claim is refuted.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print the summary alone, as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Leave out the two short trials that tell what differences are noise here.
+    #[arg(long)]
+    pub no_calibration: bool,
+    /// Write what each link carried to a file that Wireshark opens decrypted, and what QUIC did as qlog beside it. The
+    /// times of such a run decide no claim.
+    #[arg(long)]
+    pub capture: bool,
+    /// Open the report in a browser when it is done.
+    #[arg(long)]
+    pub open: bool,
+    /// Allow clients that are programs of your own (`exec:PATH`): they run with all your rights.
+    #[arg(long)]
+    pub allow_exec: bool,
+    /// Make one end lie, to see that the lab notices.
+    #[arg(long, value_name = "WORD", value_enum)]
+    pub rig: Option<Rig>,
+    /// What changes the experiments.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
 
 /// The narrowest table that is worth printing, and the width where there is no terminal.
 const WIDTHS: (u16, u16) = (60, 100);
@@ -37,6 +93,9 @@ pub(super) fn load(args: &RunArgs) -> Result<Vec<Experiment>, CliError> {
         }
     }
     errors.extend(experiments.iter().flat_map(|experiment| programs(experiment, args.allow_exec)));
+    if args.capture {
+        errors.extend(experiments.iter().filter_map(without_link));
+    }
     if !errors.is_empty() {
         return Err(CliError::Experiments(errors));
     }
@@ -65,6 +124,7 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
             rig: args.rig,
             allow_exec: args.allow_exec,
             calibration: !args.no_calibration,
+            capture: args.capture,
             interrupt: interrupt.clone(),
         };
         let ran = run_plan(&plan, &experiment.text, options, &mut bar).await;
@@ -81,6 +141,9 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
             print(&results, args.csv.as_deref(), out)
         };
         wanted(printed)?;
+        if args.capture && !args.json {
+            wanted(tell_captures(&results, out))?;
+        }
         if args.open
             && let Err(error) = open::that_detached(results.report())
         {
@@ -116,6 +179,12 @@ pub(super) fn print(results: &Results, csv: Option<&Path>, out: &mut dyn Write) 
     Ok(())
 }
 
+/// Says where captures are, and what to beware of.
+fn tell_captures(results: &Results, out: &mut dyn Write) -> Result<(), CliError> {
+    let files = results.folder.join("trials").join("*").join("trial.pcapng").display().to_string();
+    Ok(writeln!(out, "Captures: {}, with the secrets that decrypt them", visible(&files))?)
+}
+
 /// What standard output can show.
 pub(super) fn look() -> Look {
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
@@ -133,6 +202,14 @@ fn programs(experiment: &Experiment, allowed: bool) -> Vec<ExperimentError> {
         Some(ExperimentError::Invalid { place: format!("client {client}"), says, span: None })
     };
     clients.into_iter().filter_map(wrong).collect()
+}
+
+/// What is wrong with an experiment of which nothing could be captured.
+fn without_link(experiment: &Experiment) -> Option<ExperimentError> {
+    experiment.combinations.iter().find(|settings| settings.link.is_none())?;
+    let says = "`--capture` writes what a link carries, and this has trials without one: add a table [link], be it empty, \
+                or `--set link.delay=0ms`";
+    Some(ExperimentError::Invalid { place: experiment.name.clone(), says: says.to_owned(), span: None })
 }
 
 fn judged(results: &Results, strict: bool) -> Exit {

@@ -49,6 +49,18 @@ pub(super) fn contents(packet: &[u8]) -> Option<Vec<Content<'_>>> {
     Some(contents)
 }
 
+/// Whether a packet does nothing but acknowledge: it has frames of ACK and PADDING alone, and so is not acknowledged itself
+/// (RFC 9000 section 13.2.1).
+pub(super) fn only_acknowledges(packet: &[u8]) -> bool {
+    let mut rest = FrameReader(packet);
+    while let Some(kind) = rest.0.first() {
+        if !matches!(kind, 0x00 | 0x02 | 0x03) || frame(&mut rest, &mut Vec::new()).is_none() {
+            return false;
+        }
+    }
+    true
+}
+
 /// Takes one frame (RFC 9000 section 19); what is passed over has no content.
 fn frame<'p>(rest: &mut FrameReader<'p>, contents: &mut Vec<Content<'p>>) -> Option<()> {
     let kind = rest.number()?;
@@ -113,6 +125,14 @@ mod tests {
         let packet = [&ack[..], &[0x00, 0x01], &stream, &datagram].concat();
         let expected = [Content::Stream { id: 4, offset: 1024, data: b"hi" }, Content::Datagram(b"last")];
         assert_eq!(contents(&packet).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_only_acknowledges_has_nothing_that_is_to_be_acknowledged() {
+        let ack = [0x02, 0x40, 0x80, 0x05, 0x01, 0x00, 0x02, 0x03];
+        assert!(only_acknowledges(&ack) && only_acknowledges(&[&ack[..], &[0, 0]].concat()));
+        assert!(!only_acknowledges(&[&ack[..], &[0x01]].concat()), "a PING");
+        assert!(!only_acknowledges(&ack[..5]), "cut short");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! which packets carried each event. What must never happen here: a guess. What can't be decrypted or isn't found whole
 //! is counted as that.
 
+mod contents;
 mod frames;
 mod protection;
 mod quic;
@@ -12,10 +13,16 @@ mod secrets;
 mod stream;
 mod tcp;
 
+pub use contents::PacketContent;
 pub use search::KnownEvents;
 pub use secrets::Secrets;
 
+use contents::PacketContents;
 use etherparse::{SlicedPacket, TransportSlice};
+
+/// The places of both ends, where there is something of each.
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
 
 /// A packet as its sender sent it, IP header included.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +58,15 @@ pub struct Dissection {
     pub occurrences: Vec<Occurrence>,
     /// How many of the server's records and QUIC packets could not be decrypted.
     pub opaque: u64,
+    /// What each packet carries, in the order of packets; `None`: what isn't decrypted, or neither TCP's nor UDP's.
+    pub contents: Vec<Option<PacketContent>>,
 }
 
 /// Finds what the server's packets carry.
 pub fn dissect(packets: &[DissectedPacket<'_>], secrets: &Secrets, events: &KnownEvents) -> Dissection {
     let mut tcp = tcp::TcpConnections::default();
     let mut quic = quic::QuicConnections::new(secrets);
-    let mut connections = 0;
+    let (mut connections, mut contents) = (0, PacketContents::of(packets.len()));
     for (place, packet) in packets.iter().enumerate() {
         let Ok(sliced) = SlicedPacket::from_ip(packet.bytes) else { continue };
         let client = |source, destination| if packet.from_server { destination } else { source };
@@ -72,14 +81,23 @@ pub fn dissect(packets: &[DissectedPacket<'_>], secrets: &Secrets, events: &Know
             }
             Some(TransportSlice::Udp(datagram)) => {
                 let client = client(datagram.source_port(), datagram.destination_port());
-                quic.take(place, packet.from_server, client, datagram.payload(), number);
+                quic.take(place, packet.from_server, client, datagram.payload(), number, &mut contents);
             }
             _ => {}
         }
     }
-    let (decrypted, broken) = tcp.decrypt(secrets);
-    let streams = decrypted.iter().chain(quic.streams());
-    let mut occurrences: Vec<_> = streams.flat_map(|stream| search::events_of(stream, events)).collect();
+    let (decrypted, broken) = tcp.decrypt(secrets, SERVER, &mut contents);
+    // What clients send is counted, and not looked into.
+    tcp.decrypt(secrets, CLIENT, &mut contents);
+    let mut occurrences = Vec::new();
+    for stream in decrypted.iter().chain(quic.streams()) {
+        for found in search::events_of(stream, events) {
+            for (bytes, packet) in stream.held(found.data.clone()) {
+                contents.known(packet).payload += bytes.len();
+            }
+            occurrences.push(found.occurrence(stream));
+        }
+    }
     occurrences.sort_by_key(|occurrence| (occurrence.connection, occurrence.packets.first().map(|it| it.packet)));
-    Dissection { occurrences, opaque: broken + quic.opaque }
+    Dissection { occurrences, opaque: broken + quic.opaque, contents: contents.told() }
 }

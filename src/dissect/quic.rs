@@ -5,10 +5,12 @@ use std::fmt;
 
 use ring::aead::quic::HeaderProtectionKey;
 
-use super::frames::{Content, FrameReader, contents};
+use super::contents::PacketContents;
+use super::frames::{Content, FrameReader, contents, only_acknowledges};
 use super::protection::{QUIC, SUITES, TrafficKeys, header_key};
-use super::secrets::{SERVER_TRAFFIC, Secrets};
+use super::secrets::ENDS;
 use super::stream::Stream;
+use super::{CLIENT, SERVER, Secrets};
 
 /// How many bytes are looked at to take off what protects a header, and how far behind its number's beginning.
 const SAMPLE: usize = 16;
@@ -32,11 +34,26 @@ struct Connection {
     number: usize,
     /// What the server goes by: what the client called it at first, and what it calls itself.
     ids: BTreeSet<Vec<u8>>,
-    /// How long the id is that the client goes by: packets with short headers don't say.
-    id_length: usize,
-    keys: Option<Keys>,
+    /// What the client sends, and the server.
+    ends: [End; 2],
+    /// What the server sent.
     streams: BTreeMap<u64, Stream>,
     datagrams: Vec<Stream>,
+}
+
+/// What one end sends.
+#[derive(Debug, Default)]
+struct End {
+    /// How long the id is that the other goes by: packets with short headers don't say.
+    id_length: usize,
+    keys: Option<Keys>,
+}
+
+/// A packet that was opened.
+struct OpenedPacket {
+    /// How many bytes it carries for the other end's user.
+    application: usize,
+    acknowledges: bool,
 }
 
 /// What opens packets with short headers.
@@ -56,6 +73,8 @@ impl fmt::Debug for Keys {
 /// What a long header says.
 struct LongHeader<'p> {
     is_initial: bool,
+    /// Whether it is one of 0-RTT, under keys that are not known here.
+    is_early: bool,
     /// The ids of the receiver and of the sender.
     destination: &'p [u8],
     source: &'p [u8],
@@ -77,20 +96,35 @@ impl<'s> QuicConnections<'s> {
         client: u16,
         datagram: &[u8],
         number: impl FnOnce() -> usize,
+        told: &mut PacketContents,
     ) {
         let (mut rest, mut number) = (datagram, Some(number));
         while let Some(first) = rest.first() {
             if first & 0x80 == 0 {
-                if from_server && !self.short(place, client, rest) {
-                    self.opaque += 1;
+                match self.short(place, usize::from(from_server), client, rest) {
+                    Some(opened) => {
+                        let content = told.known(place);
+                        content.application += opened.application;
+                        content.acknowledges = opened.acknowledges && rest.len() == datagram.len();
+                    }
+                    None => {
+                        told.opaque(place);
+                        self.opaque += u64::from(from_server);
+                    }
                 }
                 return;
             }
-            let Some(header) = long_header(rest) else { return };
+            let Some(header) = long_header(rest) else { return told.opaque(place) };
+            if header.is_early {
+                told.opaque(place);
+            }
+            // A handshake's: there is nothing for anybody's user in it.
+            told.known(place);
             let known = self.by_port.get(&client).map(|index| &mut self.all[*index]);
             if from_server {
                 if let Some(connection) = known {
-                    connection.id_length = header.destination.len();
+                    connection.ends[SERVER].id_length = header.destination.len();
+                    connection.ends[CLIENT].id_length = header.source.len();
                     connection.ids.insert(header.source.to_vec());
                 }
             } else if header.is_initial
@@ -105,33 +139,34 @@ impl<'s> QuicConnections<'s> {
         }
     }
 
-    /// Takes a packet with a short header; `false`: it could not be decrypted, or isn't what is known here.
-    fn short(&mut self, place: usize, client: u16, packet: &[u8]) -> bool {
+    /// Takes a packet with a short header; `None`: it could not be decrypted, or isn't what is known here.
+    fn short(&mut self, place: usize, end: usize, client: u16, packet: &[u8]) -> Option<OpenedPacket> {
         let Some(index) = self.by_port.get(&client).copied() else {
             // The client came to have another port: whoever's keys fit.
-            let Some(index) = self.all.iter_mut().position(|it| it.open(place, packet).is_some()) else { return false };
+            let mut all = self.all.iter_mut().enumerate();
+            let (index, opened) = all.find_map(|(index, it)| Some((index, it.open(place, end, packet)?)))?;
             self.by_port.insert(client, index);
-            return true;
+            return Some(opened);
         };
         let connection = &mut self.all[index];
-        if connection.keys.is_some() {
-            return connection.open(place, packet).is_some();
+        if connection.ends[end].keys.is_some() {
+            return connection.open(place, end, packet);
         }
-        for secret in self.secrets.all(SERVER_TRAFFIC) {
+        for secret in self.secrets.all(ENDS[end].traffic) {
             if self.taken.contains(secret) {
                 continue;
             }
             for suite in &SUITES {
                 let keys = header_key(suite, secret).zip(TrafficKeys::new(suite, &QUIC, secret));
-                connection.keys = keys.map(|(header, traffic)| Keys { header, traffic, expected: 0 });
-                if connection.open(place, packet).is_some() {
+                connection.ends[end].keys = keys.map(|(header, traffic)| Keys { header, traffic, expected: 0 });
+                if let Some(opened) = connection.open(place, end, packet) {
                     self.taken.insert(secret);
-                    return true;
+                    return Some(opened);
                 }
             }
         }
-        connection.keys = None;
-        false
+        connection.ends[end].keys = None;
+        None
     }
 
     /// What the servers sent, each datagram by itself.
@@ -143,13 +178,14 @@ impl<'s> QuicConnections<'s> {
 impl Connection {
     fn new(number: usize, id: &[u8]) -> Self {
         let (ids, streams, datagrams) = ([id.to_vec()].into(), BTreeMap::new(), Vec::new());
-        Self { number, ids, id_length: 0, keys: None, streams, datagrams }
+        Self { number, ids, ends: Default::default(), streams, datagrams }
     }
 
     /// Opens a packet with a short header (RFC 9000 section 17.3.1) and takes what it carries.
-    fn open(&mut self, place: usize, packet: &[u8]) -> Option<()> {
-        let keys = self.keys.as_mut()?;
-        let number_at = 1 + self.id_length;
+    fn open(&mut self, place: usize, end: usize, packet: &[u8]) -> Option<OpenedPacket> {
+        let End { id_length, keys } = &mut self.ends[end];
+        let keys = keys.as_mut()?;
+        let number_at = 1 + *id_length;
         let sample = packet.get(number_at + SAMPLE_AT..number_at + SAMPLE_AT + SAMPLE)?;
         let mask = keys.header.new_mask(sample).ok()?;
         let first = packet[0] ^ mask[0] & 0x1f;
@@ -171,7 +207,13 @@ impl Connection {
             opened
         };
         keys.expected = keys.expected.max(number + 1);
+        let mut application = 0;
         for content in contents(&opened)? {
+            let (Content::Stream { data, .. } | Content::Datagram(data)) = content;
+            application += data.len();
+            if end == CLIENT {
+                continue;
+            }
             match content {
                 Content::Stream { id, offset, data } => {
                     let connection = self.number;
@@ -187,7 +229,7 @@ impl Connection {
                 }
             }
         }
-        Some(())
+        Some(OpenedPacket { application, acknowledges: only_acknowledges(&opened) })
     }
 }
 
@@ -220,17 +262,17 @@ fn long_header(packet: &[u8]) -> Option<LongHeader<'_>> {
         rest.bytes(length)
     };
     let (destination, source) = (id()?, id()?);
-    let is_initial = kind == 0;
+    let (is_initial, is_early) = (kind == 0, kind == 1);
     // A Retry has neither a length nor another packet behind it.
     if kind == 3 {
-        return Some(LongHeader { is_initial, destination, source, end: None });
+        return Some(LongHeader { is_initial, is_early, destination, source, end: None });
     }
     if is_initial {
         rest.sized()?;
     }
     let length = usize::try_from(rest.number()?).ok()?;
     let end = Some(packet.len() - rest.0.len() + length);
-    Some(LongHeader { is_initial, destination, source, end })
+    Some(LongHeader { is_initial, is_early, destination, source, end })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Events in what a server sent: by their ids, and by their data, which is known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -37,30 +38,44 @@ impl KnownEvents {
     }
 }
 
+/// An event that is whole on a stream.
+#[derive(Debug)]
+pub(super) struct FoundEvent {
+    event: usize,
+    /// From its id to what ends it.
+    part: Range<usize>,
+    /// Its data.
+    pub(super) data: Range<usize>,
+}
+
+impl FoundEvent {
+    pub(super) fn occurrence(&self, stream: &Stream) -> Occurrence {
+        let packets = stream.carriers(&self.part);
+        Occurrence { event: self.event, connection: stream.connection, packets }
+    }
+}
+
 /// Every event that is whole on a stream, in its order.
-pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<Occurrence> {
+pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<FoundEvent> {
     let bytes = &stream.bytes;
     // By where each ends: of two ids before the same data it is the nearer one's.
-    let mut found: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    let mut found: BTreeMap<usize, FoundEvent> = BTreeMap::new();
     for beginning in known.beginnings() {
         for start in memmem::find_iter(bytes, beginning) {
             let digits = bytes[start + beginning.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let after = start + beginning.len() + digits;
             let id = std::str::from_utf8(&bytes[start..after]).unwrap_or_default();
             let Some(&event) = known.places.get(id) else { continue };
-            found.extend(end(bytes, after, &known.events[event].1).map(|end| (end, (start, event))));
+            let whole = data(bytes, after, &known.events[event].1);
+            found.extend(whole.map(|(data, end)| (end, FoundEvent { event, part: start..end, data })));
         }
     }
-    let occurrence = |(end, (start, event)): (usize, (usize, usize))| {
-        let packets = stream.carriers(&(start..end));
-        Occurrence { event, connection: stream.connection, packets }
-    };
-    found.into_iter().map(occurrence).collect()
+    found.into_values().collect()
 }
 
-/// Where the event ends whose id ends there: its data comes soon after, as it is or as a string of JSON, and then what
-/// ends it, a brace or line feeds. `None`: what is there is no whole event.
-fn end(bytes: &[u8], after: usize, data: &str) -> Option<usize> {
+/// The data of the event whose id ends there, and where all of it ends: its data comes soon after, as it is or as a string
+/// of JSON, and then what ends it, a brace or line feeds. `None`: what is there is no whole event.
+fn data(bytes: &[u8], after: usize, data: &str) -> Option<(Range<usize>, usize)> {
     let near = |from: usize| bytes.get(from..bytes.len().min(from + NEAR)).unwrap_or_default();
     // The check and the number at the beginning of data are the same however it is written.
     let beginning = data.match_indices(' ').nth(1).map_or(data.len(), |(at, _)| at);
@@ -71,7 +86,7 @@ fn end(bytes: &[u8], after: usize, data: &str) -> Option<usize> {
     let data_end = data_at + form.len();
     let closing = near(data_end).iter().position(|byte| matches!(byte, b'}' | b'\n'));
     let end = closing.map_or(data_end, |at| data_end + at + 1);
-    Some(end + bytes[end..].iter().take_while(|byte| **byte == b'\n').count())
+    Some((data_at..data_end, end + bytes[end..].iter().take_while(|byte| **byte == b'\n').count()))
 }
 
 #[cfg(test)]
@@ -93,7 +108,9 @@ mod tests {
             stream.take(place, &[byte], place);
         }
         let found = events_of(&stream, &events);
-        let parts = found.iter().map(|it| {
+        let data: Vec<&str> = found.iter().map(|found| &written[found.data.clone()]).collect();
+        assert_eq!(data, ["0badcafe 1 one \\\"quoted\\\"", "0badcafe 11 eleven"]);
+        let parts = found.iter().map(|found| found.occurrence(&stream)).map(|it| {
             let places = || it.packets.iter().map(|carrier| carrier.packet);
             (it.event, it.connection, &written[places().min().unwrap()..=places().max().unwrap()])
         });
@@ -108,6 +125,6 @@ mod tests {
     fn an_event_that_is_not_whole_is_none() {
         let mut stream = Stream::of(0);
         stream.take(0, b"id: k3f9x2-1\ndata: 0badcafe 1 hal", 0);
-        assert_eq!(events_of(&stream, &known(&[(1, "half")])), []);
+        assert!(events_of(&stream, &known(&[(1, "half")])).is_empty());
     }
 }

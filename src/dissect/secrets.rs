@@ -4,9 +4,20 @@ use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-/// The server's and the client's first secret for application data, and those of their handshake.
-pub(super) const SERVER_TRAFFIC: &str = "SERVER_TRAFFIC_SECRET_0";
-pub(super) const SERVER_HANDSHAKE: &str = "SERVER_HANDSHAKE_TRAFFIC_SECRET";
+/// What one end's secrets are called.
+#[derive(Debug)]
+pub(super) struct EndLabels {
+    /// Its first for application data.
+    pub(super) traffic: &'static str,
+    /// That of its handshake.
+    pub(super) handshake: &'static str,
+}
+
+/// The client's and the server's.
+pub(super) static ENDS: [EndLabels; 2] = [
+    EndLabels { traffic: "CLIENT_TRAFFIC_SECRET_0", handshake: "CLIENT_HANDSHAKE_TRAFFIC_SECRET" },
+    EndLabels { traffic: "SERVER_TRAFFIC_SECRET_0", handshake: "SERVER_HANDSHAKE_TRAFFIC_SECRET" },
+];
 
 /// The secrets of connections, by the random bytes that each client began with.
 #[derive(Debug, Clone, Default)]
@@ -48,11 +59,13 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_in_a_key_log_is_passed_over() {
-        let text = format!("# a comment\n\n{SERVER_TRAFFIC} 0aFF 0102\n{SERVER_HANDSHAKE} 0aff 03\nhalf a line\n");
+        let [EndLabels { traffic: theirs, .. }, EndLabels { traffic, handshake }] = ENDS;
+        let text = format!("# a comment\n\n{traffic} 0aFF 0102\n{handshake} 0aff 03\nhalf a line\n");
         let secrets = Secrets::read(&text);
-        assert_eq!(secrets.of(&[0x0a, 0xff], SERVER_TRAFFIC), Some(&[1, 2][..]));
-        assert_eq!(secrets.of(&[0x0a, 0xff], SERVER_HANDSHAKE), Some(&[3][..]));
-        assert_eq!(secrets.of(&[0x0a], SERVER_TRAFFIC), None);
-        assert_eq!(secrets.all(SERVER_TRAFFIC).count(), 1);
+        assert_eq!(secrets.of(&[0x0a, 0xff], traffic), Some(&[1, 2][..]));
+        assert_eq!(secrets.of(&[0x0a, 0xff], handshake), Some(&[3][..]));
+        assert_eq!(secrets.of(&[0x0a, 0xff], theirs), None);
+        assert_eq!(secrets.of(&[0x0a], traffic), None);
+        assert_eq!(secrets.all(traffic).count(), 1);
     }
 }

@@ -10,6 +10,8 @@ pub(super) struct Stream {
     pub(super) connection: usize,
     pub(super) bytes: Vec<u8>,
     chunks: Vec<Chunk>,
+    /// Which bytes each packet had in it, whether or not others were needed to decrypt them.
+    held: Vec<(Range<usize>, usize)>,
 }
 
 /// A part that came in one piece.
@@ -36,16 +38,31 @@ impl Stream {
         if !again {
             self.bytes.extend_from_slice(&part[known..]);
         }
+        self.held.push((range.clone(), packet));
         self.chunks.push(Chunk { range, carrier: Carrier { packet, again } });
         true
     }
 
-    /// Takes what comes next, for those who have it in order.
-    pub(super) fn push(&mut self, part: &[u8], carriers: &[Carrier]) {
+    /// Takes what comes next, for those who have it in order. `held` is which bytes of it each packet had in it.
+    pub(super) fn push(
+        &mut self,
+        part: &[u8],
+        carriers: &[Carrier],
+        held: impl Iterator<Item = (Range<usize>, usize)>,
+    ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(part);
         let range = start..self.bytes.len();
+        self.held.extend(held.map(|(of, packet)| (start + of.start..start + of.end, packet)));
         self.chunks.extend(carriers.iter().map(|carrier| Chunk { range: range.clone(), carrier: *carrier }));
+    }
+
+    /// Which bytes of a part each packet had in it; one that was sent again is there again.
+    pub(super) fn held(&self, part: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
+        self.held.iter().filter_map(move |(range, packet)| {
+            let (start, end) = (range.start.max(part.start), range.end.min(part.end));
+            (start < end).then_some((start..end, *packet))
+        })
     }
 
     /// The packets that carried something of a part, in order, each once.
@@ -78,5 +95,7 @@ mod tests {
         assert_eq!(carried(0..2), [(1, false), (3, true)]);
         assert_eq!(carried(2..4), [(1, false), (2, false), (3, true), (4, false)]);
         assert_eq!(carried(8..9), [(4, false)]);
+        let held: Vec<_> = stream.held(2..4).collect();
+        assert_eq!(held, [(2..3, 1), (3..4, 2), (2..3, 3), (3..4, 4)]);
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use etherparse::TcpSlice;
 
-use super::Secrets;
+use super::contents::PacketContents;
 use super::protection::{SUITES, Suite, TLS, TrafficKeys};
-use super::secrets::{SERVER_HANDSHAKE, SERVER_TRAFFIC};
+use super::secrets::ENDS;
 use super::stream::Stream;
+use super::{CLIENT, SERVER, Secrets};
 
 /// Bytes before what a record holds: its type, a version, its length.
 const RECORD_HEADER: usize = 5;
@@ -27,8 +28,8 @@ pub(super) struct TcpConnections {
 
 #[derive(Debug, Default)]
 struct Connection {
-    server: Half,
-    client: Half,
+    /// What the client sent, and the server.
+    halves: [Half; 2],
 }
 
 /// What one end sent.
@@ -54,11 +55,11 @@ impl TcpConnections {
         if began {
             self.by_port.insert(client, self.all.len());
             let mut connection = Connection::default();
-            connection.server.sent = Stream::of(number());
+            connection.halves[SERVER].sent = Stream::of(number());
             self.all.push(connection);
         }
         let Some(connection) = self.by_port.get(&client).and_then(|index| self.all.get_mut(*index)) else { return };
-        let half = if from_server { &mut connection.server } else { &mut connection.client };
+        let half = &mut connection.halves[usize::from(from_server)];
         if segment.syn() {
             half.first.get_or_insert(sequence.wrapping_add(1));
             return;
@@ -70,14 +71,14 @@ impl TcpConnections {
     /// Whether a SYN is that of the port's connection, sent once more.
     fn is_of_newest(&self, client: u16, sequence: u32) -> bool {
         let newest = self.by_port.get(&client).map(|index| &self.all[*index]);
-        newest.is_some_and(|newest| newest.client.first == Some(sequence.wrapping_add(1)))
+        newest.is_some_and(|newest| newest.halves[CLIENT].first == Some(sequence.wrapping_add(1)))
     }
 
-    /// What each server sent within TLS, and how many of its records could not be decrypted.
-    pub(super) fn decrypt(&self, secrets: &Secrets) -> (Vec<Stream>, u64) {
+    /// What each client or server sent within TLS, and how many of its records could not be decrypted.
+    pub(super) fn decrypt(&self, secrets: &Secrets, end: usize, contents: &mut PacketContents) -> (Vec<Stream>, u64) {
         let mut opaque = 0;
         let streams = self.all.iter().map(|connection| {
-            let (stream, missed) = connection.decrypt(secrets);
+            let (stream, missed) = connection.decrypt(secrets, end, contents);
             opaque += missed;
             stream
         });
@@ -86,31 +87,47 @@ impl TcpConnections {
 }
 
 impl Connection {
-    fn decrypt(&self, secrets: &Secrets) -> (Stream, u64) {
-        let sent = &self.server.sent;
+    fn decrypt(&self, secrets: &Secrets, whose: usize, contents: &mut PacketContents) -> (Stream, u64) {
+        let sent = &self.halves[whose].sent;
         let mut plain = Stream::of(sent.connection);
-        let mut keys = self.keys(secrets);
+        let mut keys = self.keys(secrets, whose);
         let (mut start, mut opaque) = (0, 0);
         while let Some(header) = sent.bytes.get(start..start + RECORD_HEADER) {
             let end = start + RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
             let Some(sealed) = sent.bytes.get(start + RECORD_HEADER..end) else { break };
-            if header[0] == APPLICATION_DATA {
-                match keys.as_mut().and_then(|keys| keys.open(header, sealed)) {
-                    Some((APPLICATION_DATA, data)) => plain.push(&data, &sent.carriers(&(start..end))),
-                    Some(_) => {}
-                    None => opaque += 1,
+            let opened = match header[0] {
+                APPLICATION_DATA => keys.as_mut().and_then(|keys| keys.open(header, sealed)),
+                kind => Some((kind, Vec::new())),
+            };
+            for (_, packet) in sent.held(start..end) {
+                match opened {
+                    Some(_) => _ = contents.known(packet),
+                    None => contents.opaque(packet),
                 }
+            }
+            match opened {
+                Some((APPLICATION_DATA, data)) => {
+                    // What is sealed is as long as it was, and what proves that it is whole comes behind it.
+                    let body = start + RECORD_HEADER;
+                    let held = sent.held(body..body + data.len());
+                    let held: Vec<_> = held.map(|(of, packet)| (of.start - body..of.end - body, packet)).collect();
+                    held.iter().for_each(|(of, packet)| contents.known(*packet).application += of.len());
+                    plain.push(&data, &sent.carriers(&(start..end)), held.into_iter());
+                }
+                Some(_) => {}
+                None => opaque += 1,
             }
             start = end;
         }
         (plain, opaque)
     }
 
-    fn keys(&self, secrets: &Secrets) -> Option<ServerKeys> {
-        let random = self.client.sent.bytes.get(RANDOM)?;
-        let suite = suite(&self.server.sent.bytes)?;
+    fn keys(&self, secrets: &Secrets, whose: usize) -> Option<EndKeys> {
+        let random = self.halves[CLIENT].sent.bytes.get(RANDOM)?;
+        let suite = suite(&self.halves[SERVER].sent.bytes)?;
         let under = |label| TrafficKeys::new(suite, &TLS, secrets.of(random, label)?);
-        Some(ServerKeys { handshake: under(SERVER_HANDSHAKE)?, read: 0, traffic: under(SERVER_TRAFFIC)?, came: 0 })
+        let labels = &ENDS[whose];
+        Some(EndKeys { handshake: under(labels.handshake)?, read: 0, traffic: under(labels.traffic)?, came: 0 })
     }
 }
 
@@ -124,16 +141,16 @@ fn suite(sent: &[u8]) -> Option<&'static Suite> {
     SUITES.iter().find(|suite| suite.number == u16::from_be_bytes(*number))
 }
 
-/// What opens a server's records: under one key until its handshake ends, then under another. Each counts its own.
+/// What opens one end's records: under one key until its handshake ends, then under another. Each counts its own.
 #[derive(Debug)]
-struct ServerKeys {
+struct EndKeys {
     handshake: TrafficKeys,
     read: u64,
     traffic: TrafficKeys,
     came: u64,
 }
 
-impl ServerKeys {
+impl EndKeys {
     /// The type of what a record holds, and that.
     fn open(&mut self, header: &[u8], sealed: &[u8]) -> Option<(u8, Vec<u8>)> {
         let mut inner = if let Some(inner) = self.traffic.open(self.came, header, sealed) {

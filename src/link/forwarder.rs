@@ -141,7 +141,7 @@ impl Forwarder {
             let packet = &mut buffer[..bytes];
             lane.carried.came(bytes);
             if let Some(recording) = &mut report.recording {
-                recording.came(now, if way == 0 { Way::Up } else { Way::Down }, packet);
+                recording.came(now, Way::ALL[way], packet);
             }
             let mut fates = [None; 2];
             let number = lane.pipeline.take(packet, now, &mut |fate| {
@@ -161,7 +161,7 @@ impl Forwarder {
                 }
             }
             if let Some(recording) = &mut report.recording {
-                recording.became(number, fates);
+                recording.became(number, fates, lane.pipeline.waits(), packet);
             }
         }
         Ok(true)
@@ -182,6 +182,9 @@ impl Forwarder {
                 // No memory, or nobody there to take it.
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
                     lane.carried.dropped(REFUSED);
+                    if let Some(recording) = &mut self.report.recording {
+                        recording.refused(Way::ALL[way], held.order - 1, held.at, REFUSED);
+                    }
                 }
                 Err(source) => return Err(LinkError::of("write to a TUN device", source)),
             }

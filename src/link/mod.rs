@@ -3,12 +3,15 @@
 //! Each end has a network namespace with a TUN device in it, and one thread carries IP packets from either device to the
 //! other. Impairments are pure: a packet and the time in, a treatment out.
 //!
-//! Enters: the conditions of both ways, a seed. Leaves: a place to start each end in, and what was carried. What must
-//! never happen here: a packet that is treated and not counted, an impairment that reads a clock, or a device or a
-//! namespace that outlives this process. Namespaces have no names: they go with the last that is in them or holds them.
+//! Enters: the conditions of both ways, a seed. Leaves: a place to start each end in, what was carried, and where that is
+//! wanted the packets, and a capture of them. What must never happen here: a packet that is treated and not counted, an
+//! impairment that reads a clock, or a device or a namespace that outlives this process. Namespaces have no names: they go
+//! with the last that is in them or holds them.
 
+mod capture;
 mod carried;
 mod conditions;
+mod flow;
 mod forwarder;
 mod impairment;
 mod namespace;
@@ -21,11 +24,13 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+pub use capture::{Capture, write_capture};
 pub use carried::{Carried, LinkReport, Snapshot};
 pub use conditions::Conditions;
+pub use flow::{Flow, FlowTransport, Outside};
 pub use impairment::names;
 pub use namespace::{Namespace, gain_rights};
-pub use pipeline::{Fate, Pipeline};
+pub use pipeline::{Fate, Pipeline, Wait};
 pub use recording::{RecordedPacket, Recording};
 
 use forwarder::Forwarder;
@@ -46,6 +51,27 @@ pub enum Way {
     Up = 0,
     /// From the server to the client.
     Down = 1,
+}
+
+impl Way {
+    /// Both, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Up, Self::Down];
+
+    /// The word of files and tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    /// The same for those who see it first.
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Up => "from the client to the server",
+            Self::Down => "from the server to the client",
+        }
+    }
 }
 
 /// Why there is no link, or no more of it.

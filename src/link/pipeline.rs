@@ -21,9 +21,18 @@ pub enum Fate {
 /// The nodes of one way, in their order.
 #[derive(Debug)]
 pub struct Pipeline {
-    nodes: Vec<(&'static str, Box<dyn Node>)>,
+    nodes: Vec<Placed>,
     /// How many packets have come.
     came: u64,
+}
+
+/// A node in its place.
+#[derive(Debug)]
+struct Placed {
+    name: &'static str,
+    node: Box<dyn Node>,
+    /// How long the last packet was to wait here, in nanoseconds; of two that it became, the second.
+    waits: u64,
 }
 
 impl Pipeline {
@@ -33,7 +42,7 @@ impl Pipeline {
         let nodes = impairment::ALL.iter().zip(0..).filter_map(|(impairment, place): (_, u64)| {
             let own = seed ^ (place << 1 | way as u64) << SEED_BITS;
             let node = (impairment.node)(conditions, SmallRng::seed_from_u64(own))?;
-            Some((impairment.name, node))
+            Some(Placed { name: impairment.name, node, waits: 0 })
         });
         Self { nodes: nodes.collect(), came: 0 }
     }
@@ -43,14 +52,33 @@ impl Pipeline {
     pub fn take(&mut self, bytes: &mut [u8], now: u64, tell: &mut dyn FnMut(Fate)) -> u64 {
         let number = self.came;
         self.came += 1;
+        self.nodes.iter_mut().for_each(|placed| placed.waits = 0);
         go_on(&mut self.nodes, &mut Packet { number, bytes }, now, tell);
         number
     }
+
+    /// What the packet that was taken last has to wait for, and for how many nanoseconds each.
+    pub fn waits(&self) -> impl Iterator<Item = Wait> {
+        let waiting = self.nodes.iter().filter(|placed| placed.waits > 0);
+        waiting.map(|placed| Wait { by: placed.name, nanos: placed.waits })
+    }
 }
 
-fn go_on(nodes: &mut [(&'static str, Box<dyn Node>)], packet: &mut Packet<'_>, now: u64, tell: &mut dyn FnMut(Fate)) {
-    let Some(((name, node), rest)) = nodes.split_first_mut() else { return tell(Fate::Arrives(now)) };
-    match node.treat(packet, now) {
+/// What made a packet wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// The impairment's name.
+    pub by: &'static str,
+    pub nanos: u64,
+}
+
+fn go_on(nodes: &mut [Placed], packet: &mut Packet<'_>, now: u64, tell: &mut dyn FnMut(Fate)) {
+    let Some((Placed { name, node, waits }, rest)) = nodes.split_first_mut() else { return tell(Fate::Arrives(now)) };
+    let treatment = node.treat(packet, now);
+    if let Treatment::Leaves(at) | Treatment::LeavesTwice(at) = treatment {
+        *waits = at.saturating_sub(now);
+    }
+    match treatment {
         Treatment::Leaves(at) => go_on(rest, packet, at, tell),
         Treatment::LeavesTwice(at) => {
             go_on(rest, packet, at, tell);

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::answer::answer;
+use super::bytes::{BytesDrawing, PARTS, PartRow, bytes};
 use super::calibration::CalibrationView;
 use super::fewer::fewer;
 use super::lanes::{Drawing, Drawings, drawings};
@@ -40,6 +41,8 @@ struct Page<'a> {
     /// What is said of the claims that are about trials which this run doesn't have.
     elsewhere: Vec<&'a str>,
     timelines: Drawings<Timeline>,
+    bytes: Vec<BytesDrawing>,
+    more_bytes: usize,
     lanes: Drawings<Drawing>,
     trials: Vec<TrialView>,
     calibration: Option<CalibrationView>,
@@ -88,6 +91,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
     let (elsewhere, claims): (Vec<_>, Vec<_>) =
         (1..).zip(plan.claims.iter().zip(&summary.claims)).partition(|(_, (_, result))| result.is_about_nothing_here());
     let both = [Shape::WIDE, Shape::NARROW];
+    let (bytes, more_bytes) = bytes(summary, &factors(plan, summary), title);
     let page = Page {
         experiment: &plan.experiment,
         question: &plan.question,
@@ -104,6 +108,8 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         elsewhere: elsewhere.into_iter().map(|(_, (claim, _))| claim.says.as_str()).collect(),
         trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
         timelines: timelines(lanes, &factors(plan, summary), title),
+        bytes,
+        more_bytes,
         lanes: drawings(lanes, &factors(plan, summary), title),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
@@ -124,6 +130,11 @@ impl Page<'_> {
 
     fn rows(&self) -> &[Row] {
         &self.table.rows
+    }
+
+    /// What a legend of bytes has.
+    fn parts(&self) -> &'static [PartRow] {
+        &PARTS
     }
 
     fn has_other_levels(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::stats::TrialLanes;
 use crate::stats::claim::short;
 use crate::stats::lanes::{ConnectionLane, LaneStream};
 use crate::stats::number;
+use crate::trial::Levels;
 
 /// How many combinations are drawn.
 const MOST_DRAWINGS: usize = 48;
@@ -117,7 +118,7 @@ fn drawing(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Drawing {
     let others = of.kinds.len().saturating_sub(own);
     let others = (others > 0).then(|| Key { colour: own, name: format!("{others} others") });
     Drawing {
-        name: name(of, factors, title),
+        name: name(&of.levels, of.client_version.as_deref(), factors, title),
         words: words(of),
         trial: of.trial,
         width: WIDTH,
@@ -179,10 +180,10 @@ pub(super) fn seconds(ms: f64) -> String {
 }
 
 /// `Chromium 156.0 · sse/h2 · max concurrent streams 50`.
-pub(super) fn name(of: &TrialLanes, factors: &[String], title: Title<'_>) -> String {
-    let level = |factor: &str| of.levels.get(factor).map(plain).unwrap_or_default();
-    let version = of.client_version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
-    let others = factors.iter().filter_map(|factor| level_phrase(factor, of.levels.get(factor)?, factors));
+pub(super) fn name(levels: &Levels, version: Option<&str>, factors: &[String], title: Title<'_>) -> String {
+    let level = |factor: &str| levels.get(factor).map(plain).unwrap_or_default();
+    let version = version.map(|version| format!(" {}", short(version))).unwrap_or_default();
+    let others = factors.iter().filter_map(|factor| level_phrase(factor, levels.get(factor)?, factors));
     let who = format!("{}{version}", title(&level("client")));
     [who, level("protocol")].into_iter().chain(others).collect::<Vec<_>>().join(" · ")
 }

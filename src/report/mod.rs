@@ -5,9 +5,11 @@
 //! order, a page that loads anything, a print.
 
 mod answer;
+mod bytes;
 mod calibration;
 mod compare;
 mod csv;
+mod explain;
 mod fewer;
 mod format;
 mod html;
@@ -22,6 +24,7 @@ mod timelines;
 
 pub use calibration::calibrated;
 pub use compare::{compare_html, compare_terminal};
+pub use explain::{life_html, life_terminal};
 pub use format::{CSV, Contents, FORMATS, Format, JSON, TERMINAL, json};
 pub use html::FORMAT as HTML;
 pub use index::{IndexedRun, RunFindings, index};

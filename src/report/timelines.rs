@@ -68,7 +68,7 @@ fn timeline(of: &TrialLanes, factors: &[String], title: Title<'_>) -> Timeline {
         }
     };
     Timeline {
-        name: name(of, factors, title),
+        name: name(&of.levels, of.client_version.as_deref(), factors, title),
         words: words(of),
         trial: of.trial,
         width: WIDTH,

@@ -36,6 +36,8 @@ pub(super) struct Lab {
     pub(super) rig: Option<Rig>,
     /// Whether programs of `exec:` may be run.
     pub(super) allow_exec: bool,
+    /// Whether what links carry is written to files.
+    pub(super) capture: bool,
     /// Clients looked for so far: asking a browser for its version takes a while.
     pub(super) found: HashMap<&'static str, Result<Found, Unsupported>>,
 }

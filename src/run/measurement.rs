@@ -134,6 +134,7 @@ impl MeasurementService {
             folder: folder.clone(),
             rig: None,
             allow_exec: false,
+            capture: false,
             found: HashMap::new(),
         };
         let closing = carrier.closing.clone();

@@ -23,6 +23,7 @@ pub use lab::NOT_ALLOWED;
 pub use runner::{Progress, Ran, RunOptions, locate, loopback, run};
 
 use crate::experiment::validate::PlanError;
+use crate::stats::explain::LifeError;
 
 /// Why a run, or what is read of one, came to nothing: the lab's own trouble, not a trial's.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum RunError {
         /// Where runs are.
         out: PathBuf,
     },
+    /// There is no such event in it.
+    #[error(transparent)]
+    Life(#[from] LifeError),
     /// This program can't find itself, and so can't start its children.
     #[error("could not find this program's own file")]
     Program(#[source] std::io::Error),

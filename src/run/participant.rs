@@ -1,7 +1,7 @@
 //! One end of a trial while it runs: its process, and the contract with it.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -27,8 +27,6 @@ const MAX_LOG: u64 = 16 * 1024 * 1024;
 /// How long a process may take to exit once its input is closed, before it is killed.
 const EXIT: Duration = Duration::from_secs(2);
 
-/// Names the file that secrets of TLS go to (draft-ietf-tls-keylogfile).
-const KEY_LOG: &str = "SSLKEYLOGFILE";
 /// How long after its page a browser may go.
 const AFTER_PAGE: Duration = Duration::from_millis(500);
 
@@ -79,18 +77,28 @@ pub(super) enum ParticipantMessage {
 
 impl Participant {
     /// Starts a server of the lab's own, which speaks the contract on its standard input and output; what it prints on
-    /// its standard error goes to `log`, and the secrets of its TLS to the file `keys`, where there is to be one.
-    pub(super) fn server(argv: &[String], log: File, place: Place<'_>, keys: Option<&Path>) -> std::io::Result<Self> {
+    /// its standard error goes to `log`. `environment` is what it finds there besides.
+    pub(super) fn server(
+        argv: &[String],
+        log: File,
+        place: Place<'_>,
+        environment: Environment,
+    ) -> std::io::Result<Self> {
         let mut command = command(argv)?;
-        if let Some(keys) = keys {
-            command.env(KEY_LOG, keys);
-        }
+        command.envs(environment);
         Self::start(command, log.into(), place, Budget::UNBOUNDED, of_server)
     }
 
     /// The same with a client of the lab's own.
-    pub(super) fn client(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        Self::start(command(argv)?, log.into(), place, Budget::UNBOUNDED, of_client)
+    pub(super) fn client(
+        argv: &[String],
+        log: File,
+        place: Place<'_>,
+        environment: Environment,
+    ) -> std::io::Result<Self> {
+        let mut command = command(argv)?;
+        command.envs(environment);
+        Self::start(command, log.into(), place, Budget::UNBOUNDED, of_client)
     }
 
     /// The same with a client that isn't the lab's: what it may say and print has an end.
@@ -287,6 +295,9 @@ impl Participant {
 
 /// Where a process is started: in a network namespace, or where the lab is.
 pub(super) type Place<'a> = Option<&'a Namespace>;
+
+/// Variables of a process, beside those that the lab has.
+pub(super) type Environment = Vec<(&'static str, PathBuf)>;
 
 fn command(argv: &[String]) -> std::io::Result<Command> {
     let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;

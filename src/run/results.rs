@@ -11,6 +11,7 @@ use super::{RunError, calibrate};
 use crate::client;
 use crate::experiment::{assign, plan, validate};
 use crate::report::{self, Contents, Look, Machine};
+use crate::stats::explain::{EventLife, LifeRequest};
 use crate::stats::{self, Calibration, Summary, TrialLanes};
 use crate::trial::journal::{self, Readback};
 use crate::trial::kept::{self, MACHINE, PLAN};
@@ -101,10 +102,20 @@ pub fn load(folder: &Path) -> Result<Results, RunError> {
     compute(folder).map(|(results, _)| results)
 }
 
-fn compute(folder: &Path) -> Result<(Results, Vec<JournalLine>), RunError> {
+/// Tells one event's life, and leaves the run's folder as it is.
+pub fn explain(folder: &Path, request: &LifeRequest) -> Result<EventLife, RunError> {
+    Ok(stats::explain::explain(&planned(folder)?, &journal::read(&folder.join(JOURNAL))?.lines, request)?)
+}
+
+fn planned(folder: &Path) -> Result<Plan, RunError> {
     let mut plan: Plan = read(&folder.join(PLAN))?;
     plan::bring_up_to_date(&mut plan);
     validate::check_plan(&plan).map_err(|source| RunError::Bounds { path: folder.join(PLAN), source })?;
+    Ok(plan)
+}
+
+fn compute(folder: &Path) -> Result<(Results, Vec<JournalLine>), RunError> {
+    let plan = planned(folder)?;
     let machine: Machine = read(&folder.join(MACHINE))?;
     let Readback { lines, cut_short } = journal::read(&folder.join(JOURNAL))?;
     let summary = stats::summarise(&plan, &lines);

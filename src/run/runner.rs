@@ -34,6 +34,8 @@ pub struct RunOptions {
     pub allow_exec: bool,
     /// Whether two trials that differ in nothing come first.
     pub calibration: bool,
+    /// Whether what links carry is written to files.
+    pub capture: bool,
     /// Becomes true when the run should end early.
     pub interrupt: watch::Receiver<bool>,
 }
@@ -93,6 +95,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         folder: folder.clone(),
         rig: options.rig,
         allow_exec: options.allow_exec,
+        capture: options.capture,
         found: HashMap::new(),
     };
     let mut interrupted = false;

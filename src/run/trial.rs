@@ -1,8 +1,10 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod capture;
 mod facts;
 mod faults;
 mod finish;
+mod flows;
 mod link;
 mod start;
 mod trace;
@@ -77,6 +79,8 @@ pub(super) struct TrialRunner<'a> {
     answering: Option<JoinSet<()>>,
     /// UDP datagrams that the kernel dropped at its two ends, once it is down.
     link_udp_dropped: Option<u64>,
+    /// The timeline's 0, once it was said.
+    go: Option<u64>,
     /// When it notes what it carried, in nanoseconds, and what that is for.
     link_marks: Vec<(u64, UsageAt)>,
     /// Facts that came from the server and from the client.
@@ -129,6 +133,7 @@ impl<'a> TrialRunner<'a> {
             link: None,
             answering: None,
             link_udp_dropped: None,
+            go: None,
             link_marks: Vec::new(),
             came: [0; 2],
             done: [false; 2],
@@ -215,6 +220,7 @@ impl<'a> TrialRunner<'a> {
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
         let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
         self.possible.begin(go);
+        self.go = Some(go);
         self.mark_link(go);
         for end in [&self.server, &self.client].into_iter().flatten() {
             end.order(Down::Go { at: go }).await;

@@ -252,7 +252,7 @@ impl Server {
             if alpn == Alpn::Quic {
                 let endpoint = quic::endpoint(socket, &options)?;
                 self.endpoints.push((endpoint.clone(), 0));
-                self.tasks.spawn(quic::serve(endpoint, handler, sink));
+                self.tasks.spawn(quic::serve(endpoint, options.clone(), handler, sink));
             } else {
                 let endpoint = h3::endpoint(socket, &options)?;
                 // H3_NO_ERROR (RFC 9114 section 8.1).

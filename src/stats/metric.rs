@@ -9,6 +9,7 @@ mod streams;
 mod timing;
 mod trace;
 mod usage;
+mod wire;
 
 use super::record::Record;
 use super::sample::Sample;
@@ -34,6 +35,13 @@ pub struct Metric {
     /// Whether it is a time on the network, and so longer where the kernel drops datagrams that carry the protocol.
     pub(super) on_network: bool,
     pub(super) compute: fn(&Record<'_>) -> Sample,
+}
+
+impl Metric {
+    /// Whether it says how long something took, or how much of the processor.
+    pub(super) fn is_a_time(&self) -> bool {
+        matches!(self.unit, "ms" | "µs")
+    }
 }
 
 /// Every metric, in the order of tables.
@@ -73,6 +81,10 @@ pub static ALL: &[&Metric] = &[
     &trace::HOL_DELAY,
     &trace::OWN_LOSS_DELAY,
     &trace::EVENT_PACKETS_DROPPED,
+    &wire::HANDSHAKE_BYTES,
+    &wire::IDLE_BYTES,
+    &wire::OVERHEAD_PER_EVENT,
+    &wire::ACKNOWLEDGEMENTS_PER_EVENT,
 ];
 
 /// The metric of this name.

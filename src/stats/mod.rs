@@ -7,6 +7,7 @@
 pub mod calibration;
 pub mod claim;
 pub mod compare;
+pub mod explain;
 pub mod judge;
 pub mod lanes;
 pub mod metric;
@@ -24,7 +25,7 @@ pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
-pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, Summary, TrialResult, Verdict};
+pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, Summary, TrialResult, Verdict};
 pub use summary::summarise;
 
 /// The names of all metrics, in the order of tables.

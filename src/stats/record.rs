@@ -2,15 +2,17 @@
 
 mod life;
 mod link;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
-use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
+use crate::trial::{ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
 pub(super) use link::{LinkRecord, LinkTotal};
+pub(super) use seen::{Begun, Census, Publication, Receipt, RecordedConnection, RecordedSubscription, Sent, Usage};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
@@ -80,83 +82,13 @@ pub(super) struct Record<'a> {
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
 }
 
-/// One receipt of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Receipt<'a> {
-    pub(super) t: u64,
-    pub(super) id: &'a str,
-}
-
-/// An event that a client published.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
-    /// When it was sent.
-    pub(super) t: u64,
-    pub(super) sub: u32,
-    /// When it was due.
-    pub(super) scheduled: u64,
-}
-
-/// A connection to the server.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordedConnection {
-    /// The requests it carried; `None` until it ended.
-    pub(super) requests: Option<u64>,
-}
-
-/// A subscription on a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordedSubscription<'a> {
-    pub(super) t: u64,
-    pub(super) until: Option<u64>,
-    pub(super) conn: u64,
-    pub(super) stream: u64,
-    pub(super) alpn: Alpn,
-    pub(super) sub: Option<u32>,
-    pub(super) feed: &'a str,
-}
-
-/// A subscription's beginning.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Begun<'a> {
-    pub(super) t: u64,
-    pub(super) feed: &'a str,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Publication<'a> {
-    pub(super) t: u64,
-    pub(super) feed: &'a str,
-    pub(super) event: u32,
-    pub(super) scheduled: u64,
-    /// The subscription that sent it; `None`: the server's own.
-    pub(super) by: Option<u32>,
-}
-
-/// A feed's census event.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Census<'a> {
-    pub(super) t: u64,
-    pub(super) id: &'a str,
-}
-
-/// What the server's process had used.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
-    /// Microseconds of CPU.
-    pub(super) cpu: u64,
-    pub(super) resident: u64,
-    /// Bytes sent and received.
-    pub(super) bytes: u64,
-}
-
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
     pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
         let polled = planned.promises.exchanges == Exchanges::Periodic;
-        let link = LinkRecord::of(planned.settings.link.as_ref());
+        let link = LinkRecord::of(planned);
         let mut record = Self { identical, polled, link, direction: workload.direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
@@ -265,7 +197,9 @@ impl<'a> Record<'a> {
             LabFact::LinkCarried { .. }
             | LabFact::LinkEnded { .. }
             | LabFact::EventOnLink { .. }
-            | LabFact::LinkTraced { .. } => self.link.take(fact),
+            | LabFact::LinkTraced { .. }
+            | LabFact::LinkFlow { .. }
+            | LabFact::Captured { .. } => self.link.take(fact),
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::number;
 use crate::trial::Levels;
 use crate::trial::claim::ClaimSource;
-use crate::trial::fact::Outcome;
+use crate::trial::fact::{Outcome, WayParts};
+use crate::trial::phase::TrialPhase;
 
 /// A run's summary: `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,8 +63,20 @@ pub struct TrialResult {
     /// How many UDP datagrams the kernel dropped meanwhile, whoever they were for; where it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_dropped: Option<u64>,
+    /// What was put on the link in each part of the timeline, where its packets were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_link: Vec<PhaseParts>,
     /// Every metric, by name.
     pub metrics: BTreeMap<String, Entry>,
+}
+
+/// What was put on a link in one part of the timeline: from the client and to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PhaseParts {
+    pub phase: TrialPhase,
+    pub up: WayParts,
+    pub down: WayParts,
 }
 
 /// What the repeats of one combination say together.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::metric::{self, Metric};
 use super::record::Record;
-use super::result::{Entry, Group, GroupEntry, Summary, TrialResult};
+use super::result::{Entry, Group, GroupEntry, PhaseParts, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
 use super::{claim, number};
 use crate::trial::fact::Outcome;
@@ -57,12 +57,14 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         publisher_lateness: lateness,
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
+        on_link: record.link.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
         metrics,
     }
 }
 
 /// Lateness of the publisher above a tenth of what counts from its schedule is the machine's, not the subject's; so is
-/// what waits for datagrams that the kernel threw away, where these carry the protocol. How idle the machine was is
+/// what waits for datagrams that the kernel threw away, where these carry the protocol, and every time while packets were
+/// captured, which takes time itself. How idle the machine was is
 /// told with it: who is busy is late.
 fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
     let median = entry.median?;
@@ -74,6 +76,7 @@ fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, r
             number::with_unit(median, &entry.unit)
         ),
         Some(dropped @ 1..) => format!("the kernel dropped {dropped} UDP datagrams"),
+        _ if record.link.captured && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
         _ => return None,
     };
     let idle = record.idle.map(|idle| format!(", with {} % of the processor idle", number::plain(idle)));

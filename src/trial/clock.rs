@@ -18,6 +18,12 @@ pub fn unix_micros() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(0))
 }
 
+/// How many microseconds the wall clock is ahead of `CLOCK_MONOTONIC`: what is to be added to this one's times for those
+/// since 1970.
+pub fn wall_micros() -> u64 {
+    unix_micros().saturating_sub(monotonic_nanos() / 1000)
+}
+
 /// Sleeps until `at` of `CLOCK_MONOTONIC`; returns at once when that has passed.
 pub async fn sleep_until(at: u64) {
     let now = monotonic_nanos();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::phase::TrialPhase;
 use super::{Alpn, Dialect, Dialects};
 
 /// What was observed, and who says so.
@@ -209,6 +210,13 @@ pub enum LabFact {
     /// A link that is traced was searched for events: how many packets were kept, how many more came for which there was no
     /// room, and how many records and QUIC packets of the server's could not be decrypted.
     LinkTraced { packets: u64, missed: u64, opaque: u64 },
+    /// What one flow put on a link whose packets were kept, in one part of the timeline: from the client (`up`) and to it
+    /// (`down`). A flow is what is sent over TCP or UDP between two ports; `others` are all that began after the first 1024.
+    LinkFlow { over: String, client: u16, server: u16, phase: TrialPhase, up: WayParts, down: WayParts },
+    /// All packets that came to the link were written to a file in the trial's folder, with the secrets that decrypt them:
+    /// how many, and their bytes, IP headers included. `missed` more came when there was no room for them in memory. Times
+    /// there are these here plus `wall` microseconds, and so since 1970.
+    Captured { file: String, packets: u64, bytes: u64, missed: u64, wall: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
@@ -225,6 +233,39 @@ pub struct WayCarried {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// What was put on a link one way, dropped packets included: their bytes are those of all that follow together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct WayParts {
+    pub packets: u64,
+    pub bytes: u64,
+    /// Headers of IP, TCP and UDP, but for what follows.
+    pub headers: u64,
+    /// Packets that do nothing but acknowledge, all of them.
+    pub acknowledgements: u64,
+    /// What TLS and QUIC need: handshakes, records' and packets' headers, tags, frames that carry nothing.
+    pub protection: u64,
+    /// What is in them and is no event's data: HTTP's fields and frames, and what encodes events.
+    pub framing: u64,
+    /// Events' data.
+    pub payload: u64,
+    /// What could not be decrypted, and so not be told apart.
+    pub unknown: u64,
+}
+
+impl std::ops::AddAssign for WayParts {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.headers += other.headers;
+        self.acknowledgements += other.acknowledgements;
+        self.protection += other.protection;
+        self.framing += other.framing;
+        self.payload += other.payload;
+        self.unknown += other.unknown;
+    }
+}
+
 /// A packet that carried an event, or a part of it. Times are nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -238,6 +279,9 @@ pub struct EventPacket {
     /// What dropped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<String>,
+    /// How long it had to wait on the way, by what made it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits: BTreeMap<String, u64>,
     /// Whether an earlier packet had carried the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,

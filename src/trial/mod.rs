@@ -15,6 +15,7 @@ pub mod lanes;
 pub mod ledger;
 pub mod observation;
 pub mod pace;
+pub mod phase;
 pub mod plan;
 pub mod promises;
 pub mod protocol;

@@ -1,6 +1,8 @@
 //! The link, with real sockets in real namespaces: what is injected is what is seen, and nothing stays behind.
 
+mod captures;
 mod carries;
+mod lives;
 mod trace;
 mod trials;
 

@@ -229,3 +229,18 @@ fn never_more_comes_out_than_went_in_but_for_duplicates() {
         assert!(!dropped(&fates(&bursts, seed, &packets), "burst-loss").is_empty());
     }
 }
+
+#[test]
+fn a_packet_tells_what_it_waits_for_and_how_long() {
+    let rate = Some(BitRate::per_second(8_000_000));
+    let conditions = Conditions { rate, delay: Span::from_millis(5), ..Conditions::default() };
+    let mut pipeline = Pipeline::new(&conditions, Way::Up, 1);
+    let mut waits = |at| {
+        pipeline.take(&mut [0; 1000], at, &mut |_| {});
+        pipeline.waits().map(|wait| (wait.by, wait.nanos / MS)).collect::<Vec<_>>()
+    };
+    // 8,000 bits take 1 ms, and the second has to wait for the first.
+    assert_eq!(waits(0), [("rate", 1), ("delay", 5)]);
+    assert_eq!(waits(0), [("rate", 2), ("delay", 5)]);
+    assert_eq!(waits(10 * MS), [("rate", 1), ("delay", 5)]);
+}

@@ -1,7 +1,7 @@
 //! The link of a trial that has one: brought up before its ends, taken down after them, and told of.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
@@ -17,7 +17,7 @@ impl TrialRunner<'_> {
         let Some(settings) = &self.planned.settings.link else { return Ok(()) };
         let [up, down] = settings.ways().map(|way| conditions(&way));
         let (seed, port) = (self.planned.seed, self.lab.control.port());
-        let start = if settings.trace { Link::start_recorded } else { Link::start };
+        let start = if self.traces() { Link::start_recorded } else { Link::start };
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
             let link = start(&up, &down, seed, Some(port))?;
@@ -37,12 +37,6 @@ impl TrialRunner<'_> {
             Err(error) => return failed(format!("the link could not be brought up: {}", chain(&error))),
         }
         Ok(())
-    }
-
-    /// Where the server's secrets go, where packets are to be decrypted.
-    pub(super) fn keys(&self, folder: &Path) -> Option<PathBuf> {
-        let traced = self.planned.settings.link.as_ref().is_some_and(|link| link.trace);
-        traced.then(|| folder.join("tls-secrets.log"))
     }
 
     /// Has it note what it carries from one part of the timeline to the next.
@@ -70,17 +64,22 @@ impl TrialRunner<'_> {
         });
         let (udp_dropped, report) = taken.await.unwrap_or((None, Err(LinkError::Panicked)));
         self.link_udp_dropped = udp_dropped;
-        match report {
+        let broken = match report {
             Ok(mut report) => {
                 let recording = report.recording.take();
                 self.note_carried(report)?;
-                if let Some(recording) = recording {
-                    self.note_trace(recording).await?;
+                match recording.map(Arc::new) {
+                    Some(recording) => {
+                        self.note_trace(Arc::clone(&recording)).await?;
+                        self.write_capture(recording).await?
+                    }
+                    None => None,
                 }
-                Ok(None)
             }
-            Err(error) => Ok(Some(format!("the link broke: {}", chain(&error)))),
-        }
+            Err(error) => Some(format!("the link broke: {}", chain(&error))),
+        };
+        self.forget_keys()?;
+        Ok(broken)
     }
 
     fn note_carried(&mut self, mut report: LinkReport) -> Result<(), RunError> {

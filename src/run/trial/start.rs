@@ -36,8 +36,9 @@ impl TrialRunner<'_> {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
         let place = self.link.as_ref().map(|link| &link.server);
-        let keys = self.keys(folder);
-        let server = match Participant::server(&argv, log(folder, "server.log")?, place, keys.as_deref()) {
+        let keys = self.keys(folder).or_else(|error| failed(format!("no file for the secrets of TLS: {error}")))?;
+        let environment = keys.into_iter().chain(self.qlog(folder)).collect();
+        let server = match Participant::server(&argv, log(folder, "server.log")?, place, environment) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
         };
@@ -112,7 +113,7 @@ impl TrialRunner<'_> {
         };
         let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;
         loop {
-            let client = self.launch(row, found, &mut context, message.clone(), log(folder, "client.log")?).await?;
+            let client = self.launch(row, found, &mut context, message.clone(), folder).await?;
             may_be_stuck &= client.is_page();
             let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
             self.started(Which::Client, client, known.clone())?;
@@ -142,16 +143,18 @@ impl TrialRunner<'_> {
         found: &Found,
         context: &mut LaunchContext<'_>,
         message: Box<TrialMessage>,
-        log: File,
+        folder: &Path,
     ) -> Result<Participant, EarlyEnd> {
         let place = self.link.as_ref().map(|link| &link.client);
+        let log = log(folder, "client.log")?;
+        let environment = self.qlog(folder).into_iter().collect();
         // A process needs no page; its command is the same for any address.
         Ok(match (row.command)(found, context) {
             Launch::Process(mut argv) => {
                 if self.lab.rig == Some(Rig::Capped) {
                     argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
                 }
-                match Participant::client(&argv, log, place) {
+                match Participant::client(&argv, log, place, environment) {
                     Ok(client) => {
                         client.order(Down::Trial(message)).await;
                         client

@@ -1,26 +1,30 @@
 //! What a link that was traced carried: the recording, decrypted, told as facts.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::super::RunError;
 use super::TrialRunner;
-use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, Secrets, dissect};
+use super::capture::KEYS;
+use super::flows::flows;
+use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, PacketContent, Secrets, dissect};
 use crate::feed::{EventId, payload};
 use crate::link::{Fate, RecordedPacket, Recording, Way};
 use crate::trial::fact::EventPacket;
+use crate::trial::phase::Phases;
 use crate::trial::settings::Direction;
 use crate::trial::{Fact, LabFact, Observation, ServerFact};
 
 impl TrialRunner<'_> {
-    /// Tells which packets carried which event. The secrets that it takes are gone afterwards.
-    pub(super) async fn note_trace(&mut self, recording: Recording) -> Result<(), RunError> {
-        let folder = self.lab.trial_folder(self.planned.trial)?;
-        let Some(keys) = self.keys(&folder) else { return Ok(()) };
+    /// Tells which packets carried which event.
+    pub(super) async fn note_trace(&mut self, recording: Arc<Recording>) -> Result<(), RunError> {
+        let keys = self.lab.trial_folder(self.planned.trial)?.join(KEYS);
         let events = self.known_events();
+        let (phases, go) = (Phases::of(&self.planned.settings, self.planned.seed), self.go);
         let traced = tokio::task::spawn_blocking(move || {
-            let facts = trace(&recording, &secrets(&keys), &events);
-            // They open nothing any more that isn't here.
-            let _ = std::fs::remove_file(&keys);
+            let (mut facts, contents) = trace(&recording, &secrets(&keys), &events);
+            let flows = flows(&recording, &phases, go, &contents);
+            facts.extend(flows.into_iter().map(|fact| Observation::now(fact.into())));
             facts
         });
         for observation in traced.await.unwrap_or_default() {
@@ -52,13 +56,18 @@ fn secrets(keys: &Path) -> Secrets {
     Secrets::read(&std::fs::read_to_string(keys).unwrap_or_default())
 }
 
-fn trace(recording: &Recording, secrets: &Secrets, events: &KnownEvents) -> Vec<Observation<Fact>> {
+/// What was found, and what each packet carries.
+fn trace(
+    recording: &Recording,
+    secrets: &Secrets,
+    events: &KnownEvents,
+) -> (Vec<Observation<Fact>>, Vec<Option<PacketContent>>) {
     let recorded: Vec<RecordedPacket<'_>> = recording.packets().collect();
     let packets: Vec<_> = recorded
         .iter()
         .map(|packet| DissectedPacket { from_server: packet.way == Way::Down, bytes: packet.bytes })
         .collect();
-    let Dissection { occurrences, opaque } = dissect(&packets, secrets, events);
+    let Dissection { occurrences, opaque, contents } = dissect(&packets, secrets, events);
     let told = |Carrier { packet, again }: &Carrier| event_packet(&recorded[*packet], *again);
     let mut facts: Vec<_> = occurrences
         .iter()
@@ -72,7 +81,7 @@ fn trace(recording: &Recording, secrets: &Secrets, events: &KnownEvents) -> Vec<
         .collect();
     let (packets, missed) = (recorded.len() as u64, recording.missed);
     facts.push(Observation::now(LabFact::LinkTraced { packets, missed, opaque }.into()));
-    facts
+    (facts, contents)
 }
 
 fn event_packet(packet: &RecordedPacket<'_>, again: bool) -> EventPacket {
@@ -88,5 +97,6 @@ fn event_packet(packet: &RecordedPacket<'_>, again: bool) -> EventPacket {
         Fate::Arrives(_) => None,
     });
     let dropped = dropped.filter(|_| arrives.is_none());
-    EventPacket { number: packet.number, came: packet.at, arrives, dropped, again }
+    let waits = packet.waits.iter().map(|wait| (wait.by.to_owned(), wait.nanos)).collect();
+    EventPacket { number: packet.number, came: packet.at, arrives, dropped, waits, again }
 }

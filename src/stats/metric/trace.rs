@@ -100,7 +100,8 @@ mod tests {
     use crate::units::Span;
 
     fn packet(number: u64, came: u64, arrives: Option<u64>, again: bool) -> EventPacket {
-        EventPacket { number, came, arrives, dropped: arrives.is_none().then(|| "loss".to_owned()), again }
+        let dropped = arrives.is_none().then(|| "loss".to_owned());
+        EventPacket { number, came, arrives, dropped, waits: BTreeMap::new(), again }
     }
 
     /// An event that waits for another, and one that is lost at first, over 20 ms one way.

@@ -1,10 +1,10 @@
 //! What is known of a trial's link.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::trial::LabFact;
-use crate::trial::fact::EventPacket;
-use crate::trial::settings::LinkSettings;
+use crate::trial::fact::{EventPacket, WayParts};
+use crate::trial::phase::{Phases, TrialPhase};
+use crate::trial::{LabFact, PlannedTrial};
 
 /// A link's conditions, and what was observed on it. There may be none.
 #[derive(Debug, Default)]
@@ -21,6 +21,14 @@ pub(in crate::stats) struct LinkRecord<'a> {
     pub(in crate::stats) events: HashMap<&'a str, &'a [EventPacket]>,
     /// Whether it was.
     pub(in crate::stats) traced: bool,
+    /// What was put on it in each part of the timeline, up and down, where its packets were kept.
+    pub(in crate::stats) parts: BTreeMap<TrialPhase, [WayParts; 2]>,
+    /// For how long no event had been due for a while, in nanoseconds.
+    pub(in crate::stats) idle: u64,
+    /// The bytes of each flow before the first event was due.
+    pub(in crate::stats) handshakes: Vec<u64>,
+    /// Whether what it carried was written to a file, with all that takes of the machine meanwhile.
+    pub(in crate::stats) captured: bool,
 }
 
 /// What a link had carried, both ways together.
@@ -32,10 +40,12 @@ pub(in crate::stats) struct LinkTotal {
 }
 
 impl<'a> LinkRecord<'a> {
-    pub(super) fn of(settings: Option<&LinkSettings>) -> Self {
+    pub(super) fn of(planned: &PlannedTrial) -> Self {
+        let settings = planned.settings.link.as_ref();
+        let idle = Phases::of(&planned.settings, planned.seed).idle();
         let round_trip = settings.map(|link| link.round_trip().nanos());
         let delay_down = settings.map_or(0, |link| link.ways()[1].delay.nanos());
-        Self { round_trip, delay_down, ..Self::default() }
+        Self { round_trip, delay_down, idle, ..Self::default() }
     }
 
     /// Takes a fact about the link; others say nothing of it.
@@ -50,6 +60,15 @@ impl<'a> LinkRecord<'a> {
             }
             LabFact::EventOnLink { id, packets, .. } => _ = self.events.entry(id).or_insert(packets),
             LabFact::LinkTraced { .. } => self.traced = true,
+            LabFact::LinkFlow { phase, up, down, .. } => {
+                let parts = self.parts.entry(*phase).or_default();
+                parts[0] += *up;
+                parts[1] += *down;
+                if *phase == TrialPhase::Handshake {
+                    self.handshakes.push(up.bytes + down.bytes);
+                }
+            }
+            LabFact::Captured { .. } => self.captured = true,
             _ => {}
         }
     }

@@ -47,7 +47,7 @@ use crate::wire::h3::sessions::Sessions;
 use crate::wire::h3::stream_start::StreamRouter;
 use crate::wire::parting::told;
 pub use crate::wire::quic::endpoint::QuicOptions;
-use crate::wire::quic::endpoint::{accept, bind};
+use crate::wire::quic::endpoint::{EachConnection, accept, bind};
 use crate::wire::{
     Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResponseBody, Sink, WireError, date,
     rest, upgrade,
@@ -73,6 +73,11 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// An endpoint on this socket, listening.
 pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
+    bind(socket, options, transport)
+}
+
+/// The limits of each connection.
+fn transport(options: &QuicOptions) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
@@ -84,7 +89,7 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
         .keep_alive_interval(Some(KEEP_ALIVE));
-    bind(socket, options, transport)
+    transport
 }
 
 /// Serves connections until it is dropped, which closes them all; or until `stop` says so: then each is told that no
@@ -103,7 +108,8 @@ pub async fn serve<H: Handler>(
         sink: sink.clone(),
         stop: stop.clone(),
     };
-    accept(&endpoint, &sink, stop, move |quic| connection(quic, serving.clone())).await;
+    let each = EachConnection::of(&endpoint, options, transport);
+    accept(&endpoint, each, &sink, stop, move |quic| connection(quic, serving.clone())).await;
 }
 
 /// What connections have in common.

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, Connecting, Connection, ConnectionError, Endpoint, Incoming, ServerConfig, TransportConfig};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::trial::{Alpn, Dialects, ServerFact};
 use crate::wire::dial::target::Target;
 use crate::wire::parting::told;
+use crate::wire::quic::qlog;
 use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
 
 /// How an endpoint serves.
@@ -45,11 +47,58 @@ const INCOMING_BYTES: u64 = 16 * 1024;
 /// a second later.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// Makes the limits of a connection.
+type Transport = fn(&QuicOptions) -> TransportConfig;
+
+fn configured(options: &QuicOptions, transport: Transport) -> Result<ServerConfig, NoInitialCipherSuite> {
+    let crypto = QuicServerConfig::try_from(Arc::clone(&options.tls))?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport(options)))
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
+    Ok(config)
+}
+
+/// What each connection of an endpoint has for itself: a file of what it does, where there is to be one.
+#[derive(Debug)]
+pub(in crate::wire) struct EachConnection(Option<Logged>);
+
+#[derive(Debug)]
+struct Logged {
+    folder: PathBuf,
+    config: ServerConfig,
+    options: QuicOptions,
+    transport: Transport,
+}
+
+impl EachConnection {
+    /// For an endpoint of these options and limits.
+    pub(in crate::wire) fn of(endpoint: &Endpoint, options: QuicOptions, transport: Transport) -> Self {
+        let logged = qlog::folder().zip(configured(&options, transport).ok());
+        Self(logged.map(|(folder, config)| {
+            // One key for the tokens of all its connections.
+            endpoint.set_server_config(Some(config.clone()));
+            Logged { folder, config, options, transport }
+        }))
+    }
+
+    fn accept(&self, incoming: Incoming) -> Result<Connecting, ConnectionError> {
+        let Some(Logged { folder, config, options, transport }) = &self.0 else { return incoming.accept() };
+        let mut transport = transport(options);
+        transport.qlog_stream(qlog::stream(folder, "server"));
+        let mut config = config.clone();
+        config.transport_config(Arc::new(transport));
+        incoming.accept_with(Arc::new(config))
+    }
+}
+
 /// An endpoint on this socket, listening, with these limits for each connection.
 pub(in crate::wire) fn bind(
     socket: UdpSocket,
     options: &QuicOptions,
-    transport: TransportConfig,
+    transport: Transport,
 ) -> Result<Endpoint, WireError> {
     // The kernel gives as much of it as `net.core.rmem_max` allows; with less it is served too.
     if let Err(error) = setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER) {
@@ -57,14 +106,7 @@ pub(in crate::wire) fn bind(
     }
     let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let listen = |source: std::io::Error| WireError::Listen { address, source };
-    let crypto =
-        QuicServerConfig::try_from(Arc::clone(&options.tls)).map_err(|error| listen(std::io::Error::other(error)))?;
-    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config
-        .transport_config(Arc::new(transport))
-        .max_incoming(MAX_INCOMING)
-        .incoming_buffer_size(INCOMING_BYTES)
-        .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
+    let config = configured(options, transport).map_err(|error| listen(std::io::Error::other(error)))?;
     Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
 }
 
@@ -74,8 +116,9 @@ pub(in crate::wire) async fn connect(
     target: &Target,
     alpn: Alpn,
     ca: &CertificateDer<'static>,
-    transport: TransportConfig,
+    mut transport: TransportConfig,
 ) -> Result<(quinn::Connection, Endpoint), WireError> {
+    transport.qlog_stream(qlog::folder().and_then(|folder| qlog::stream(&folder, "client")));
     let address = target.address()?;
     let local = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -98,6 +141,7 @@ pub(in crate::wire) async fn connect(
 /// which costs nothing here; and there are [`MAX_HANDSHAKES`] at most. Both are counted, like one connection too many.
 pub(in crate::wire) async fn accept<F>(
     endpoint: &Endpoint,
+    each: EachConnection,
     sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
     serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
@@ -132,9 +176,10 @@ pub(in crate::wire) async fn accept<F>(
             continue;
         };
         let serve = serve.clone();
+        let accepted = each.accept(incoming);
         connections.spawn(async move {
             let served = async {
-                let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?)).await??;
+                let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, accepted?)).await??;
                 drop(permit);
                 serve(quic).await
             };

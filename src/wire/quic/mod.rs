@@ -7,6 +7,7 @@
 //! are the session's.
 
 pub(in crate::wire) mod endpoint;
+pub(in crate::wire) mod qlog;
 pub mod reset;
 pub mod session;
 
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::trial::{Alpn, ServerFact};
-use crate::wire::quic::endpoint::{QuicOptions, accept, bind};
+use crate::wire::quic::endpoint::{EachConnection, QuicOptions, accept, bind};
 use crate::wire::quic::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
 use crate::wire::{
     Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, Session, Sink, WireError, refusal, token,
@@ -62,6 +63,11 @@ pub(in crate::wire) struct FirstLineAnswer {
 
 /// An endpoint on this socket, listening.
 pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
+    bind(socket, options, transport)
+}
+
+/// The limits of each connection.
+fn transport(options: &QuicOptions) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
@@ -73,17 +79,18 @@ pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, Wi
         .datagram_send_buffer_size(DATAGRAM_BYTES)
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
         .keep_alive_interval(Some(KEEP_ALIVE));
-    bind(socket, options, transport)
+    transport
 }
 
-/// Serves connections until it is dropped, which closes them all.
-pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink<ServerFact>) {
+/// Serves connections until it is dropped, which closes them all. The options are those of the endpoint.
+pub async fn serve<H: Handler>(endpoint: Endpoint, options: QuicOptions, handler: H, sink: Sink<ServerFact>) {
     let bounds = Arc::new(["session-streams", "session-datagrams"].map(Bound::new));
     // Its end is the session's, which its user is told by the code: nothing more is to be said before.
     let (_never, stop) = watch::channel(false);
     let facts = sink.clone();
     let serve = move |quic| connection(quic, handler.clone(), facts.clone(), Arc::clone(&bounds));
-    accept(&endpoint, &sink, stop, serve).await;
+    let each = EachConnection::of(&endpoint, options, transport);
+    accept(&endpoint, each, &sink, stop, serve).await;
 }
 
 async fn connection<H: Handler>(

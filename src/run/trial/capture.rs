@@ -1,0 +1,95 @@
+//! The capture of a trial: what its link carried, and the secrets that decrypt it, in a file for Wireshark.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::RunError;
+use super::TrialRunner;
+use crate::link::{Capture, Recording, write_capture};
+use crate::trial::LabFact;
+use crate::trial::clock::wall_micros;
+
+/// The file's name in the trial's folder.
+const CAPTURE: &str = "trial.pcapng";
+/// Where the server's secrets go until they are in it.
+pub(super) const KEYS: &str = "tls-secrets.log";
+/// Names the file that secrets of TLS go to (draft-ietf-tls-keylogfile).
+const KEY_LOG: &str = "SSLKEYLOGFILE";
+/// Names the folder that qlog goes to.
+const QLOG: &str = "QLOGDIR";
+
+/// A variable of an end's environment.
+type Variable = (&'static str, PathBuf);
+
+impl TrialRunner<'_> {
+    /// Whether packets are kept and decrypted.
+    pub(super) fn traces(&self) -> bool {
+        self.planned.settings.link.as_ref().is_some_and(|link| link.trace || self.lab.capture)
+    }
+
+    /// Where the server's secrets go, where packets are to be decrypted: a file that nobody else may read.
+    pub(super) fn keys(&self, folder: &Path) -> io::Result<Option<Variable>> {
+        let keys = self.traces().then(|| folder.join(KEYS));
+        keys.map(|path| private(&path).map(|_| (KEY_LOG, path))).transpose()
+    }
+
+    /// Where what QUIC does goes, where it is to be told.
+    pub(super) fn qlog(&self, folder: &Path) -> Option<Variable> {
+        (self.traces() && self.lab.capture).then(|| (QLOG, folder.to_owned()))
+    }
+
+    /// Removes them: whoever has them can decrypt what was sent.
+    pub(super) fn forget_keys(&self) -> Result<(), RunError> {
+        if !self.traces() {
+            return Ok(());
+        }
+        let path = self.lab.trial_folder(self.planned.trial)?.join(KEYS);
+        match std::fs::remove_file(&path) {
+            // There was no server.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.map_err(|source| RunError::Folder { operation: "remove", path, source }),
+        }
+    }
+
+    /// Writes the capture, where there is to be one. Gives back why it couldn't be: what was observed stays, and of half a
+    /// file nothing, as the disk may be full and what follows is to have room.
+    pub(super) async fn write_capture(&mut self, recording: Arc<Recording>) -> Result<Option<String>, RunError> {
+        if !self.lab.capture {
+            return Ok(None);
+        }
+        let folder = self.lab.trial_folder(self.planned.trial)?;
+        let (path, wall, missed) = (folder.join(CAPTURE), wall_micros(), recording.missed);
+        let run = self.lab.folder.file_name().unwrap_or_default().display();
+        let comment = format!("{run}, trial {}", self.planned.trial);
+        let written = tokio::task::spawn_blocking(move || {
+            let secrets = match std::fs::read(folder.join(KEYS)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                read => read?,
+            };
+            let capture = Capture { recording: &recording, secrets: &secrets, wall: wall * 1000, comment: &comment };
+            let written = private(&path).and_then(|file| write_capture(&capture, BufWriter::new(file)));
+            if written.is_err() {
+                let _ = std::fs::remove_file(&path);
+            }
+            let bytes = recording.packets().map(|packet| packet.bytes.len() as u64).sum();
+            written.map(|()| (recording.packets().count() as u64, bytes))
+        });
+        match written.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok((packets, bytes)) => {
+                self.note(LabFact::Captured { file: CAPTURE.to_owned(), packets, bytes, missed, wall })?;
+                Ok(None)
+            }
+            Err(error) => {
+                Ok(Some(format!("the capture could not be written ({error}); all else that was observed is kept")))
+            }
+        }
+    }
+}
+
+/// A new file that only its owner may read: it holds secrets.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}

@@ -53,6 +53,7 @@ pub static ALL: &[&Metric] = &[
     &link::ROUND_TRIPS,
     &delivery::RECEIVED,
     &delivery::LOST,
+    &delivery::TOLD_GONE,
     &delivery::DUPLICATED,
     &delivery::REORDERED,
     &delivery::BUFFERED,
@@ -62,6 +63,9 @@ pub static ALL: &[&Metric] = &[
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
     &recovery::NEVER_BACK,
+    &recovery::CLIENT_NOTICES,
+    &recovery::SERVER_NOTICES,
+    &recovery::CLIENT_UNAWARE,
     &usage::CPU_PER_EVENT,
     &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,
@@ -69,6 +73,7 @@ pub static ALL: &[&Metric] = &[
     &link::WIRE_BYTES_PER_EVENT,
     &link::PACKETS_PER_EVENT,
     &link::PACKETS_DROPPED,
+    &link::PACKETS_TOLD,
 ];
 
 /// The metric of this name.

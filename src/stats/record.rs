@@ -57,6 +57,12 @@ pub(super) struct Record<'a> {
     pub(super) carried: [Option<LinkTotal>; 4],
     /// How many packets it dropped, from its beginning to its end.
     pub(super) link_dropped: Option<u64>,
+    /// To how many of their senders it said so.
+    pub(super) link_told: Option<u64>,
+    /// How late it handed packets on, at the median, in nanoseconds.
+    pub(super) link_late: Option<u64>,
+    /// How many events servers said to clients that they will never get.
+    pub(super) told_gone: u64,
     /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
     pub(super) link_round_trip: Option<u64>,
     /// How much of the processor was idle meanwhile, in percent.
@@ -233,8 +239,8 @@ impl<'a> Record<'a> {
             ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),
             ClientFact::BesideAnswered { actor, .. } => self.beside_answered.entry(*actor).or_default().push(t),
             ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
-            // What was missed is counted from what came.
-            ClientFact::Gap { .. } => {}
+            // What was missed is counted from what came; this is what was said of it. Of an unknown number there is one.
+            ClientFact::Gap { missed, .. } => self.told_gone += missed.unwrap_or(1),
         }
     }
 
@@ -277,8 +283,10 @@ impl<'a> Record<'a> {
                 let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
                 self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
             }
-            LabFact::LinkEnded { up, down, .. } => {
+            LabFact::LinkEnded { up, down, late_median, .. } => {
                 self.link_dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
+                self.link_told = Some(up.told + down.told);
+                self.link_late = *late_median;
             }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);

@@ -209,13 +209,15 @@ pub enum LabFact {
 }
 
 /// What a link carried one way: packets and bytes that were sent, IP headers included, and how many packets of them did
-/// not arrive, by what dropped them.
+/// not arrive, by what dropped them; to how many of their senders the link itself said so (ICMP, or an RST of TCP).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct WayCarried {
     pub packets: u64,
     pub bytes: u64,
     pub dropped: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub told: u64,
 }
 
 /// When the server's use was read, or the link's.

@@ -1,6 +1,7 @@
 //! The link, with real sockets in real namespaces: what is injected is what is seen, and nothing stays behind.
 
 mod carries;
+mod disturbances;
 mod trials;
 
 use transport_lab::link::{Conditions, Link};

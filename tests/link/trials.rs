@@ -171,6 +171,19 @@ fn a_link_that_can_not_be_is_refused_with_its_line() {
         ("[link]\nrate = '0 bit/s'\n", "x.toml:8: `link.rate` can't be 0 bit/s: write 1 kbit/s to 100 Gbit/s"),
         ("[link]\nrate = 'fast'\n", "x.toml:8: `link.rate`: `fast` is not a bit rate; write it like \"10 Mbit/s\""),
         ("[link]\ndelay = '-1ms'\n", "x.toml:8: `link.delay`: `-1ms` is not a length of time"),
+        ("[link]\nmtu = '575 B'\n", "x.toml:8: `link.mtu` can't be 575 B: write 576 B to 1500 B"),
+        ("[link]\nup.mtu = '9000 B'\n", "x.toml:8: `link.up.mtu` can't be 9000 B: write 576 B to 1500 B"),
+        ("[link]\nmtu = 1400\n", "x.toml:8: `link.mtu` can't be integer `1400`"),
+        ("[link]\nblock = 'tcp'\n", "x.toml:8: `tcp` is not a level of `link.block`"),
+        (
+            "[link]\npreset = 'satelite'\n",
+            "x.toml:8: `satelite` is not a level of `link.preset`; did you mean `satellite`?",
+        ),
+        (
+            "[link]\npreset = 'lte'\n",
+            "x.toml:8: `lte` is not a level of `link.preset`; write `none`, `4g`, `3g`, `satellite`, `hotel-wifi` or \
+             `transatlantic`",
+        ),
         ("[link]\ndelays = '1ms'\n", "x.toml:8: unknown setting `delays` in [link]; did you mean `delay`?"),
         ("[factors]\n'link.delay' = ['0ms', '20s']\n", "x.toml:8: `link.delay` can't be 20s: write 0s to 10s"),
     ] {

@@ -2,12 +2,14 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use etherparse::ip_number;
+
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
-use crate::link::{Carried, Conditions, Link, LinkError, LinkReport, Namespace};
+use crate::link::{Carried, Conditions, Disturbance, Link, LinkError, LinkReport, MTU, Namespace};
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
-use crate::trial::settings::{LinkRate, LinkSettings};
+use crate::trial::settings::{Blocked, LinkFault, LinkRate, LinkSettings};
 use crate::trial::{LabFact, Observation, schedule};
 
 impl TrialRunner<'_> {
@@ -51,6 +53,31 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// Has something happen on it.
+    pub(super) fn begin_on_link(&mut self, fault: LinkFault) -> Result<(), EarlyEnd> {
+        let Some(link) = &mut self.link else { return failed("there is no link that anything could happen on") };
+        match fault {
+            LinkFault::Blackout => link.disturb(Disturbance::Blackout),
+            LinkFault::NatRebind => link.disturb(Disturbance::NatRebind),
+            LinkFault::NatReset => link.disturb(Disturbance::NatReset),
+            LinkFault::Reset => link.disturb(Disturbance::Reset),
+            // The kernel has done that within a few milliseconds; until then nothing else is due.
+            LinkFault::InterfaceChange => {
+                return link
+                    .move_client()
+                    .or_else(|error| failed(format!("the client could not be moved: {}", chain(&error))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what lasts.
+    pub(super) fn end_on_link(&self, fault: LinkFault) {
+        if let (LinkFault::Blackout, Some(link)) = (fault, &self.link) {
+            link.disturb(Disturbance::BlackoutOver);
+        }
+    }
+
     /// Takes it down once nobody is on it, and notes what it carried. Gives back why it didn't hold.
     pub(super) async fn take_link_down(&mut self) -> Result<Option<String>, RunError> {
         self.answering = None;
@@ -84,17 +111,39 @@ impl TrialRunner<'_> {
 }
 
 fn conditions(settings: &LinkSettings) -> Conditions {
-    let LinkSettings { delay, jitter, loss, corrupt, duplicate, queue, reorder, reorder_by, .. } = *settings;
+    let LinkSettings { mtu_silent, delay, jitter, loss, corrupt, duplicate, queue, reorder, reorder_by, .. } =
+        *settings;
+    let block = match settings.block {
+        Blocked::None => None,
+        Blocked::Udp => Some(ip_number::UDP),
+    };
+    // What the devices take is no condition.
+    let mtu = u16::try_from(settings.mtu.bytes()).ok().filter(|mtu| *mtu < MTU);
     let rate = match settings.rate {
         LinkRate::Unlimited => None,
         LinkRate::Limited(rate) => Some(rate),
     };
     let burst = Some(settings.burst).filter(|burst| *burst > 0);
     let drop = settings.drop.clone();
-    Conditions { drop, loss, burst, corrupt, duplicate, rate, queue, delay, jitter, reorder, reorder_by }
+    Conditions {
+        block,
+        mtu,
+        mtu_silent,
+        drop,
+        loss,
+        burst,
+        corrupt,
+        duplicate,
+        rate,
+        queue,
+        delay,
+        jitter,
+        reorder,
+        reorder_by,
+    }
 }
 
 fn told(carried: &Carried) -> WayCarried {
     let dropped = carried.dropped.iter().map(|(by, packets)| ((*by).to_owned(), *packets)).collect();
-    WayCarried { packets: carried.packets, bytes: carried.bytes, dropped }
+    WayCarried { packets: carried.packets, bytes: carried.bytes, dropped, told: carried.told }
 }

@@ -9,6 +9,7 @@
 
 mod carried;
 mod conditions;
+mod echo;
 mod forwarder;
 mod impairment;
 mod middlebox;

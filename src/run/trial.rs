@@ -3,7 +3,7 @@
 mod facts;
 mod faults;
 mod finish;
-mod link;
+pub(super) mod link;
 mod start;
 
 use std::collections::BTreeMap;

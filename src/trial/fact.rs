@@ -202,6 +202,9 @@ pub enum LabFact {
         late_median: Option<u64>,
         late_most: Option<u64>,
     },
+    /// Words were sent over a link that was to delay nothing and back, before a run's trials: how long each took, in
+    /// nanoseconds.
+    LinkTried { took: Vec<u64> },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

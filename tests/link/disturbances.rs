@@ -222,7 +222,8 @@ fn a_kernel_that_is_told_how_long_a_packet_may_be_sends_shorter_ones() {
     let report = link.finish().unwrap();
     let down = &report.marks.last().unwrap().down;
     assert!(down.told >= 1 && down.told == down.dropped["mtu"], "{down:?}");
-    assert!(down.bytes / down.packets <= 1000, "{down:?}");
+    // Those that were dropped were longer, and no longer than the device takes.
+    assert!(down.bytes - 1500 * down.told <= 1000 * (down.packets - down.told), "{down:?}");
 }
 
 #[test]

@@ -9,14 +9,17 @@ use super::{EarlyEnd, TrialRunner, failed};
 use crate::link::{Carried, Conditions, Disturbance, Link, LinkError, LinkReport, MTU, Namespace};
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
-use crate::trial::settings::{Blocked, LinkFault, LinkRate, LinkSettings};
+use crate::trial::rig::Rig;
+use crate::trial::settings::{Blocked, Fault, FaultAct, LinkFault, LinkRate, LinkSettings};
 use crate::trial::{LabFact, Observation, schedule};
+use crate::units::Span;
 
 impl TrialRunner<'_> {
     /// Brings the link up, where there is to be one.
     pub(super) async fn bring_link_up(&mut self) -> Result<(), EarlyEnd> {
         let Some(settings) = &self.planned.settings.link else { return Ok(()) };
-        let [up, down] = settings.ways().map(|way| conditions(&way));
+        let hidden = hidden(self.lab.rig);
+        let [up, down] = settings.ways().map(|way| conditions(&LinkSettings { delay: way.delay + hidden, ..way }));
         let (seed, port) = (self.planned.seed, self.lab.control.port());
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
@@ -27,7 +30,10 @@ impl TrialRunner<'_> {
         match brought.await.unwrap_or(Err(LinkError::Panicked)) {
             Ok((link, socket)) => {
                 self.link = Some(link);
-                let answering = socket.and_then(|socket| self.lab.control.answer_at(socket));
+                // A browser whose address changes ends every connection of HTTP/2 that it has, but no answer of HTTP/1.1.
+                let moves = |fault: &Fault| fault.kind.row().act == FaultAct::OnLink(LinkFault::InterfaceChange);
+                let by_http1 = self.planned.settings.fault.iter().any(moves);
+                let answering = socket.and_then(|socket| self.lab.control.answer_at(socket, by_http1));
                 let says = |error| format!("the control origin can't be had at the client's end of the link: {error}");
                 self.answering = Some(answering.or_else(|error| failed(says(error)))?);
             }
@@ -108,6 +114,11 @@ impl TrialRunner<'_> {
         let (late_median, late_most) = (report.late_median, report.late_most);
         self.note(LabFact::LinkEnded { up, down, up_dropped, down_dropped, late_median, late_most })
     }
+}
+
+/// How much longer each packet is under way than anybody is told.
+pub(in crate::run) const fn hidden(rig: Option<Rig>) -> Span {
+    Span::from_millis(if matches!(rig, Some(Rig::SlowLink)) { 5 } else { 0 })
 }
 
 fn conditions(settings: &LinkSettings) -> Conditions {

@@ -58,6 +58,8 @@ pub(super) struct Record<'a> {
     pub(super) usage: [Option<Usage>; 4],
     /// What is known of the link.
     pub(super) link: LinkRecord<'a>,
+    /// How many events servers said to clients that they will never get.
+    pub(super) told_gone: u64,
     /// How much of the processor was idle meanwhile, in percent.
     pub(super) idle: Option<f64>,
     /// How many UDP datagrams the kernel dropped meanwhile.
@@ -154,8 +156,8 @@ impl<'a> Record<'a> {
             ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),
             ClientFact::BesideAnswered { actor, .. } => self.beside_answered.entry(*actor).or_default().push(t),
             ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
-            // What was missed is counted from what came.
-            ClientFact::Gap { .. } => {}
+            // What was missed is counted from what came; this is what was said of it. Of an unknown number there is one.
+            ClientFact::Gap { missed, .. } => self.told_gone += missed.unwrap_or(1),
         }
     }
 
@@ -210,7 +212,7 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } | LabFact::LinkTried { .. } => {}
         }
     }
 

@@ -19,10 +19,10 @@ use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, Opening, StuckDirection, StuckOn, Workload};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Alpn, Down, Role, SubscriptionPlan, TrialMessage, Up};
+use crate::trial::{Alpn, ClientFact, Down, Role, SubscriptionPlan, TrialMessage, Up};
 use crate::units::Size;
 use crate::wire::dial::{Target, Windows};
-use crate::wire::{Pool, Sink, WireError};
+use crate::wire::{Pool, Sink, WireError, versions};
 use probe::{Probe, ProbeKind};
 use sending::Sender;
 use subscription::SubscriptionTask;
@@ -69,7 +69,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     };
     let connections = |shared| {
         let pool = Pool::new(role.protocol.alpn, ca.clone(), shared).asking(ping);
-        Arc::new(pool.with_windows(windows(&settings.workload)))
+        Arc::new(pool.with_windows(windows(&settings.workload)).with_stack(settings.stack))
     };
     let pool = connections(shared);
     let stuck_on = match settings.workload.stuck_on {
@@ -140,6 +140,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     // Each task tells its receipts, and only then lets go of its connection.
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    if let Some(stack) = pool.stack() {
+        sink.record(ClientFact::Stack { stack: stack.clone(), versions: versions() });
+    }
     drop((pool, stuck_on));
     thread.finish(output);
     Ok(())

@@ -8,7 +8,7 @@ use super::RunError;
 use super::lab::Lab;
 use super::trial::TrialRunner;
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
+use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client};
 use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -44,6 +44,7 @@ fn settings() -> Settings {
         timeout: Span::from_secs(5),
         workload,
         server: ServerSettings::default(),
+        stack: StackSettings::default(),
         link: None,
         reconnect: Reconnect::default(),
         expect: Expect::default(),

@@ -71,7 +71,8 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         transports: Arc::new(Configuration::read(&settings.transports)?),
         rig,
         sink: sink.clone(),
-    });
+    })
+    .with_stack(settings.stack);
     if settings.workload.stuck_direction == StuckDirection::Up {
         server.leave_unread();
     }

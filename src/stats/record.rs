@@ -233,8 +233,8 @@ impl<'a> Record<'a> {
             ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),
             ClientFact::BesideAnswered { actor, .. } => self.beside_answered.entry(*actor).or_default().push(t),
             ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
-            // What was missed is counted from what came.
-            ClientFact::Gap { .. } => {}
+            // What was missed is counted from what came; stacks are read elsewhere.
+            ClientFact::Gap { .. } | ClientFact::Stack { .. } => {}
         }
     }
 
@@ -265,7 +265,8 @@ impl<'a> Record<'a> {
                 self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
-            ServerFact::Attached { .. } | ServerFact::Detached { .. } | ServerFact::BoundReached { .. } => {}
+            ServerFact::Attached { .. } | ServerFact::Detached { .. } => {}
+            ServerFact::Stack { .. } | ServerFact::BoundReached { .. } => {}
         }
     }
 
@@ -290,7 +291,8 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Started { .. } | LabFact::Exited { .. } => {}
+            LabFact::Network { .. } | LabFact::Journal { .. } => {}
         }
     }
 

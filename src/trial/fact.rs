@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
 
 /// What was observed, and who says so.
@@ -75,6 +76,8 @@ pub enum ClientFact {
     BesideSent { actor: u32 },
     /// It was answered: a status, `loaded`, `open`, or an error, which is an answer too (a refused WebSocket).
     BesideAnswered { actor: u32, how: String },
+    /// What carries its subscriptions, of its first connection, and the versions of what speaks there.
+    Stack { stack: Stack, versions: Versions },
     /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
     /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).
     Clock { page: u64, uncertainty: u64, step: u64, visibility: String, isolated: bool },
@@ -95,6 +98,7 @@ impl ClientFact {
             | Self::ProbeAnswered { .. }
             | Self::BesideSent { .. }
             | Self::BesideAnswered { .. }
+            | Self::Stack { .. }
             | Self::Clock { .. } => None,
         }
     }
@@ -108,6 +112,8 @@ pub enum ServerFact {
     Connected { conn: u64, alpn: Alpn },
     /// It ended, after this many requests.
     Disconnected { conn: u64, requests: u64 },
+    /// What carries connections on this ALPN, of the first, and the versions of what speaks here.
+    Stack { alpn: Alpn, stack: Stack, versions: Versions },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
     /// is the server's own number for it, for URLs that say nothing.
     Attached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
@@ -164,7 +170,7 @@ impl ServerFact {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
             Self::Written { stream, .. } => *stream += first,
-            Self::Published { .. } | Self::BoundReached { .. } | Self::Usage { .. } => {}
+            Self::Stack { .. } | Self::Published { .. } | Self::BoundReached { .. } | Self::Usage { .. } => {}
         }
         self
     }
@@ -178,6 +184,8 @@ pub enum LabFact {
     Journal { version: u32 },
     /// A process was started. A program that only says its version itself is told of again when it has.
     Started { role: String, pid: u32, version: Option<String> },
+    /// What the kernel's TCP does by itself in the client's network: a browser says nothing of its own connections.
+    Network { stack: TcpStack },
     /// A fault was injected.
     Fault { fault: String },
     /// It is over.

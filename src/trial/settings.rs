@@ -7,6 +7,7 @@ mod fault;
 mod link;
 mod reconnect;
 mod server;
+mod stack;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use fault::{Fault, FaultAct, FaultKind, FaultRow};
 pub use link::{LinkRate, LinkSettings, WaySettings};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
+pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
     Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
     Urls, Visibility, Workload,
@@ -51,6 +53,9 @@ pub struct Settings {
     /// The server under test.
     #[serde(default)]
     pub server: ServerSettings,
+    /// How TCP and QUIC are set up at both ends.
+    #[serde(default)]
+    pub stack: StackSettings,
     /// The link between client and server; without it they are on loopback.
     #[serde(default)]
     #[schemars(with = "LinkSettings")]

@@ -1,24 +1,29 @@
 //! The link of a trial that has one: brought up before its ends, taken down after them, and told of.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
 use crate::link::{Carried, Conditions, Link, LinkError, LinkReport, Namespace};
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
-use crate::trial::settings::{LinkRate, LinkSettings};
+use crate::trial::settings::{LinkRate, LinkSettings, StackSettings};
 use crate::trial::{LabFact, Observation, schedule};
+use crate::wire;
 
 impl TrialRunner<'_> {
     /// Brings the link up, where there is to be one.
     pub(super) async fn bring_link_up(&mut self) -> Result<(), EarlyEnd> {
         let Some(settings) = &self.planned.settings.link else { return Ok(()) };
         let [up, down] = settings.ways().map(|way| conditions(&way));
-        let (seed, port) = (self.planned.seed, self.lab.control.port());
+        let (seed, port, stack) = (self.planned.seed, self.lab.control.port(), self.planned.settings.stack);
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
             let link = Link::start(&up, &down, seed, Some(port))?;
+            for end in [&link.server, &link.client] {
+                end.within(|| set_up(stack))?;
+            }
             let socket = link.client.within(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
             Ok((link, socket))
         });
@@ -35,6 +40,18 @@ impl TrialRunner<'_> {
             Err(error) => return failed(format!("the link could not be brought up: {}", chain(&error))),
         }
         Ok(())
+    }
+
+    /// Notes what TCP does by itself where the client is.
+    pub(super) fn note_network(&mut self) -> Result<(), EarlyEnd> {
+        let stack = match &self.link {
+            Some(link) => link.client.within(wire::of_network),
+            None => Ok(wire::of_network()),
+        };
+        match stack {
+            Ok(stack) => Ok(self.note(LabFact::Network { stack })?),
+            Err(error) => failed(format!("the client's end of the link can't be entered: {}", chain(&error))),
+        }
     }
 
     /// Has it note what it carries from one part of the timeline to the next.
@@ -80,6 +97,18 @@ impl TrialRunner<'_> {
         let [up_dropped, down_dropped] = report.dropped;
         let (late_median, late_most) = (report.late_median, report.late_most);
         self.note(LabFact::LinkEnded { up, down, up_dropped, down_dropped, late_median, late_most })
+    }
+}
+
+/// Sets TCP up for all that is in this thread's network, and asks nothing of whoever is: a browser has it too. What the
+/// kernel doesn't let be set stays as it is, and is found so.
+fn set_up(stack: StackSettings) {
+    let congestion = stack.congestion().map(|congestion| ("tcp_congestion_control", congestion.name()));
+    let idle = stack.is_parity().then_some(("tcp_slow_start_after_idle", "0"));
+    for (name, value) in congestion.into_iter().chain(idle) {
+        if let Err(error) = std::fs::write(Path::new("/proc/sys/net/ipv4").join(name), value) {
+            tracing::warn!(%error, name, value, "TCP on the link keeps what it has");
+        }
     }
 }
 

@@ -12,18 +12,18 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Stack};
 use crate::wire::dial::http3::{H3Connection, H3Response};
 use crate::wire::dial::raw_quic::QuicConnection;
 use crate::wire::dial::target::Use;
 pub use crate::wire::dial::target::{Target, Windows};
-use crate::wire::{Session, WireError, tls};
+use crate::wire::{Session, WireError, stack, tls};
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -53,25 +53,28 @@ impl Drop for ConnectionTask {
 impl ClientConnection {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
-        Self::connect_for(target, alpn, ca, Use { shared: true, ..Use::default() }).await
+        let connected = Self::connect_for(target, alpn, ca, Use { shared: true, ..Use::default() }).await;
+        connected.map(|(connection, _)| connection)
     }
 
-    /// The same, to be used so.
+    /// The same, to be used so; and what was found of what carries it.
     pub(in crate::wire) async fn connect_for(
         target: &Target,
         alpn: Alpn,
         ca: &CertificateDer<'static>,
         usage: Use,
-    ) -> Result<Self, WireError> {
-        let kind = match alpn {
+    ) -> Result<(Self, Stack), WireError> {
+        let (kind, stack) = match alpn {
             Alpn::H1 => {
-                let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
-                let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
+                let (stream, stack) = tls_stream(target, alpn, ca, usage).await?;
+                let mut http1 = hyper::client::conn::http1::Builder::new();
+                let handshake = http1.max_buf_size(64 * 1024).handshake(TokioIo::new(stream));
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
-                Kind::H1 { sender, driver: ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle()) }
+                let driver = ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle());
+                (Kind::H1 { sender, driver }, stack)
             }
             Alpn::H2 => {
-                let stream = tls_stream(target, alpn, ca).await?;
+                let (stream, stack) = tls_stream(target, alpn, ca, usage).await?;
                 let handshake = h2::client::Builder::new()
                     .initial_window_size(usage.windows.stream)
                     .initial_connection_window_size(usage.windows.connection)
@@ -79,12 +82,19 @@ impl ClientConnection {
                     .handshake(stream);
                 let (sender, mut connection) = handshake.await.map_err(|error| target.failed(error))?;
                 let pings = Arc::new(Mutex::new(connection.ping_pong()));
-                Kind::H2 { sender, driver: Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle())), pings }
+                let driver = Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle()));
+                (Kind::H2 { sender, driver, pings }, stack)
             }
-            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, usage).await?),
-            Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, usage).await?),
+            Alpn::H3 => {
+                let (connection, stack) = H3Connection::connect(target, ca, usage).await?;
+                (Kind::H3(connection), stack)
+            }
+            Alpn::Quic => {
+                let (connection, stack) = QuicConnection::connect(target, ca, usage).await?;
+                (Kind::Quic(connection), stack)
+            }
         };
-        Ok(Self { target: target.clone(), kind })
+        Ok((Self { target: target.clone(), kind }, stack))
     }
 
     /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time, nor on raw QUIC,
@@ -255,15 +265,30 @@ async fn tls_stream(
     target: &Target,
     alpn: Alpn,
     ca: &CertificateDer<'static>,
-) -> Result<TlsStream<TcpStream>, WireError> {
-    let addresses = target.addresses()?;
-    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(error))?;
-    stream.set_nodelay(true).map_err(|error| target.failed(error))?;
+    usage: Use,
+) -> Result<(TlsStream<TcpStream>, Stack), WireError> {
+    let stream = tcp_stream(target, usage).await.map_err(|error| target.failed(error))?;
+    let found = Stack::Tcp(stack::tcp(&stream));
     let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
     let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
     // A server without ALPN would leave this open to guesses.
     match tls.get_ref().1.alpn_protocol() {
-        Some(chosen) if chosen == alpn.wire() => Ok(tls),
+        Some(chosen) if chosen == alpn.wire() => Ok((tls, found)),
         _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
     }
+}
+
+/// A connection to the first of the server's addresses that has anybody.
+async fn tcp_stream(target: &Target, usage: Use) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
+    let mut failed = None;
+    for address in target.addresses()? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_nodelay(true)?;
+        stack::choose_congestion(&socket, usage.stack);
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.map_or_else(|| "it has no address".into(), Into::into))
 }

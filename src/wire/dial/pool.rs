@@ -1,12 +1,14 @@
 //! Connections to give out: one per host and port, or a new one each time.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 
-use crate::trial::Alpn;
+use crate::trial::settings::StackSettings;
+use crate::trial::{Alpn, Stack};
 use crate::wire::WireError;
 use crate::wire::dial::ClientConnection;
 use crate::wire::dial::target::{Target, Use, Windows};
@@ -20,6 +22,7 @@ pub struct Pool {
     shared: bool,
     usage: Use,
     open: Mutex<HashMap<Target, ClientConnection>>,
+    found: OnceLock<Stack>,
 }
 
 impl Pool {
@@ -27,7 +30,14 @@ impl Pool {
     /// HTTP/1.1 and raw QUIC can't.
     pub fn new(alpn: Alpn, ca: CertificateDer<'static>, shared: bool) -> Self {
         let shared = shared && matches!(alpn, Alpn::H2 | Alpn::H3);
-        Self { alpn, ca, shared, usage: Use { shared, ..Use::default() }, open: Mutex::default() }
+        Self {
+            alpn,
+            ca,
+            shared,
+            usage: Use { shared, ..Use::default() },
+            open: Mutex::default(),
+            found: OnceLock::new(),
+        }
     }
 
     /// The same, but a QUIC connection that was silent for so long is asked whether its peer is still there.
@@ -35,6 +45,18 @@ impl Pool {
     pub fn asking(mut self, ask: Option<Duration>) -> Self {
         self.usage.ask = ask;
         self
+    }
+
+    /// The same, but TCP and QUIC are set up so.
+    #[must_use]
+    pub fn with_stack(mut self, stack: StackSettings) -> Self {
+        self.usage.stack = stack;
+        self
+    }
+
+    /// What was found of what carries the first connection; `None` while there was none.
+    pub fn stack(&self) -> Option<&Stack> {
+        self.found.get()
     }
 
     /// The same, but a server may send so much ahead.
@@ -64,6 +86,8 @@ impl Pool {
 
     /// A connection that nobody shares.
     pub async fn connect_new(&self, target: &Target) -> Result<ClientConnection, WireError> {
-        ClientConnection::connect_for(target, self.alpn, &self.ca, self.usage).await
+        let (connection, stack) = ClientConnection::connect_for(target, self.alpn, &self.ca, self.usage).await?;
+        let _ = self.found.set(stack);
+        Ok(connection)
     }
 }

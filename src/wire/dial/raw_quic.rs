@@ -1,11 +1,11 @@
 //! Sessions on raw QUIC, client side.
 
-use quinn::{Endpoint, TransportConfig, VarInt};
+use quinn::{Endpoint, VarInt};
 use rustls::pki_types::CertificateDer;
 
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Stack};
 use crate::wire::dial::target::{Target, Use};
-use crate::wire::quic::endpoint;
+use crate::wire::quic::endpoint::{self, Connected};
 use crate::wire::quic::session::Prefixes;
 use crate::wire::quic::{FirstLineAnswer, drive, read_line};
 use crate::wire::{Session, WireError};
@@ -29,19 +29,17 @@ impl QuicConnection {
     pub(in crate::wire) async fn connect(
         target: &Target,
         ca: &CertificateDer<'static>,
-        Use { windows, ask, .. }: Use,
-    ) -> Result<Self, WireError> {
-        let mut transport = TransportConfig::default();
+        usage: Use,
+    ) -> Result<(Self, Stack), WireError> {
+        let setup = usage.quic();
+        let mut transport = setup.transport();
         transport
-            .stream_receive_window(windows.stream.into())
-            .receive_window(windows.connection.into())
             .max_concurrent_uni_streams(UNI_STREAMS.into())
             .max_concurrent_bidi_streams(BIDI_STREAMS.into())
             .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
-            .datagram_send_buffer_size(DATAGRAMS_OUT)
-            .keep_alive_interval(ask);
-        let (quic, endpoint) = endpoint::connect(target, Alpn::Quic, ca, transport).await?;
-        Ok(Self { quic, endpoint })
+            .datagram_send_buffer_size(DATAGRAMS_OUT);
+        let Connected { quic, stack, endpoint } = endpoint::connect(target, Alpn::Quic, ca, setup, transport).await?;
+        Ok((Self { quic, endpoint }, stack))
     }
 
     /// Whether it can still become a session.

@@ -34,7 +34,6 @@ use h3::error::Code;
 use h3::quic::StreamId;
 use http::Method;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Endpoint, TransportConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -46,8 +45,9 @@ use crate::wire::h3::frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use crate::wire::h3::sessions::Sessions;
 use crate::wire::h3::stream_start::StreamRouter;
 use crate::wire::parting::told;
-pub use crate::wire::quic::endpoint::QuicOptions;
+pub use crate::wire::quic::endpoint::{QuicListener, QuicOptions};
 use crate::wire::quic::endpoint::{accept, bind};
+use crate::wire::stack::QuicSetup;
 use crate::wire::{
     Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResponseBody, Sink, WireError, date,
     rest, upgrade,
@@ -72,25 +72,28 @@ const FAREWELL: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// An endpoint on this socket, listening.
-pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
-    let mut transport = TransportConfig::default();
+pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<QuicListener, WireError> {
+    let setup = QuicSetup {
+        idle_timeout: IDLE_TIMEOUT,
+        keep_alive: Some(KEEP_ALIVE),
+        send_window: SEND_WINDOW,
+        stream_window: STREAM_WINDOW,
+        receive_window: CONNECTION_WINDOW,
+        stack: options.stack,
+    };
+    let mut transport = setup.transport();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
         .max_concurrent_uni_streams(UNI_STREAMS.into())
-        .send_window(SEND_WINDOW)
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
-        .datagram_send_buffer_size(DATAGRAM_BUFFER)
-        .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
-        .keep_alive_interval(Some(KEEP_ALIVE));
-    bind(socket, options, transport)
+        .datagram_send_buffer_size(DATAGRAM_BUFFER);
+    bind(socket, options, Alpn::H3, setup, transport)
 }
 
 /// Serves connections until it is dropped, which closes them all; or until `stop` says so: then each is told that no
 /// further request is answered, and closed. The options are those of the endpoint.
 pub async fn serve<H: Handler>(
-    endpoint: Endpoint,
+    listener: QuicListener,
     options: QuicOptions,
     handler: H,
     sink: Sink<ServerFact>,
@@ -103,7 +106,7 @@ pub async fn serve<H: Handler>(
         sink: sink.clone(),
         stop: stop.clone(),
     };
-    accept(&endpoint, &sink, stop, move |quic| connection(quic, serving.clone())).await;
+    accept(listener, &sink, stop, move |quic| connection(quic, serving.clone())).await;
 }
 
 /// What connections have in common.

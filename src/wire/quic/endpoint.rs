@@ -7,15 +7,17 @@ use std::sync::Arc;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::trial::{Alpn, Dialects, ServerFact};
+use crate::trial::settings::StackSettings;
+use crate::trial::{Alpn, Dialects, ServerFact, Stack};
 use crate::wire::dial::target::Target;
 use crate::wire::parting::told;
+use crate::wire::stack::{QuicSetup, UdpBuffers, versions};
 use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
 
 /// How an endpoint serves.
@@ -31,6 +33,17 @@ pub struct QuicOptions {
     pub reset_key: ResetKey,
     /// Counts what is sent and received.
     pub traffic: Traffic,
+    /// How QUIC is set up.
+    pub stack: StackSettings,
+}
+
+/// An endpoint that listens, and what is told of its first connection.
+#[derive(Debug)]
+pub struct QuicListener {
+    pub endpoint: Endpoint,
+    alpn: Alpn,
+    setup: QuicSetup,
+    buffers: UdpBuffers,
 }
 
 /// How many handshakes may be under way before the next clients have to show that they are where they say that they are.
@@ -45,16 +58,20 @@ const INCOMING_BYTES: u64 = 16 * 1024;
 /// a second later.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// An endpoint on this socket, listening, with these limits for each connection.
+/// An endpoint on this socket, listening for this ALPN, with these limits for each connection.
 pub(in crate::wire) fn bind(
     socket: UdpSocket,
     options: &QuicOptions,
+    alpn: Alpn,
+    setup: QuicSetup,
     transport: TransportConfig,
-) -> Result<Endpoint, WireError> {
+) -> Result<QuicListener, WireError> {
     // The kernel gives as much of it as `net.core.rmem_max` allows; with less it is served too.
     if let Err(error) = setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER) {
         tracing::debug!(%error, "a UDP socket keeps its receive buffer");
     }
+    setup.make_room(&socket);
+    let buffers = UdpBuffers::of(&socket);
     let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let listen = |source: std::io::Error| WireError::Listen { address, source };
     let crypto =
@@ -65,17 +82,27 @@ pub(in crate::wire) fn bind(
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
-    Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
+    let runtime = options.traffic.runtime();
+    let endpoint = Endpoint::new(options.reset_key.endpoint(), Some(config), socket, runtime).map_err(listen)?;
+    Ok(QuicListener { endpoint, alpn, setup, buffers })
 }
 
-/// A connection to a server that speaks this ALPN under a certificate of this CA, and the endpoint whose task sends
-/// and receives for it.
+/// A connection to a server, what was found of it, and the endpoint whose task sends and receives for it.
+#[derive(Debug)]
+pub(in crate::wire) struct Connected {
+    pub(in crate::wire) quic: Connection,
+    pub(in crate::wire) stack: Stack,
+    pub(in crate::wire) endpoint: Endpoint,
+}
+
+/// A connection to a server that speaks this ALPN under a certificate of this CA.
 pub(in crate::wire) async fn connect(
     target: &Target,
     alpn: Alpn,
     ca: &CertificateDer<'static>,
+    setup: QuicSetup,
     transport: TransportConfig,
-) -> Result<(quinn::Connection, Endpoint), WireError> {
+) -> Result<Connected, WireError> {
     let address = target.address()?;
     let local = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -85,10 +112,15 @@ pub(in crate::wire) async fn connect(
     let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(error))?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
-    let endpoint = Endpoint::client(local).map_err(|error| target.failed(error))?;
+    let socket = UdpSocket::bind(local).map_err(|error| target.failed(error))?;
+    setup.make_room(&socket);
+    let buffers = UdpBuffers::of(&socket);
+    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime));
+    let endpoint = endpoint.map_err(|error| target.failed(error))?;
     let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(error))?;
     let quic = connecting.await.map_err(|error| target.failed(error))?;
-    Ok((quic, endpoint))
+    let stack = Stack::Quic(setup.found(&quic, buffers));
+    Ok(Connected { quic, stack, endpoint })
 }
 
 /// Serves each connection until this is dropped, which ends them all, or until `stop` says so, when each ends by itself.
@@ -97,13 +129,15 @@ pub(in crate::wire) async fn connect(
 /// handshakes under way the next have to show first that they receive what is sent to them (RFC 9000 section 8.1.2),
 /// which costs nothing here; and there are [`MAX_HANDSHAKES`] at most. Both are counted, like one connection too many.
 pub(in crate::wire) async fn accept<F>(
-    endpoint: &Endpoint,
+    listener: QuicListener,
     sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
     serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
 ) where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
+    let QuicListener { endpoint, alpn, setup, buffers } = listener;
+    let mut first = true;
     let mut connections = JoinSet::new();
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let [refused, retried, crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::of_floods);
@@ -131,11 +165,16 @@ pub(in crate::wire) async fn accept<F>(
             crowded.reached(sink);
             continue;
         };
-        let serve = serve.clone();
+        let (serve, sink) = (serve.clone(), sink.clone());
+        let first = std::mem::take(&mut first);
         connections.spawn(async move {
             let served = async {
                 let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?)).await??;
                 drop(permit);
+                if first {
+                    let stack = Stack::Quic(setup.found(&quic, buffers));
+                    sink.record(ServerFact::Stack { alpn, stack, versions: versions() });
+                }
                 serve(quic).await
             };
             if let Err(error) = served.await {

@@ -17,14 +17,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{ConnectionError, RecvStream, SendStream, VarInt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::trial::{Alpn, ServerFact};
-use crate::wire::quic::endpoint::{QuicOptions, accept, bind};
+use crate::wire::quic::endpoint::{QuicListener, QuicOptions, accept, bind};
 use crate::wire::quic::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
+use crate::wire::stack::QuicSetup;
 use crate::wire::{
     Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, Session, Sink, WireError, refusal, token,
 };
@@ -61,29 +62,32 @@ pub(in crate::wire) struct FirstLineAnswer {
 }
 
 /// An endpoint on this socket, listening.
-pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
-    let mut transport = TransportConfig::default();
+pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<QuicListener, WireError> {
+    let setup = QuicSetup {
+        idle_timeout: IDLE_TIMEOUT,
+        keep_alive: Some(KEEP_ALIVE),
+        send_window: SEND_WINDOW,
+        stream_window: STREAM_WINDOW,
+        receive_window: CONNECTION_WINDOW,
+        stack: options.stack,
+    };
+    let mut transport = setup.transport();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
         .max_concurrent_uni_streams(UNI_STREAMS.into())
-        .send_window(SEND_WINDOW)
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
-        .datagram_send_buffer_size(DATAGRAM_BYTES)
-        .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
-        .keep_alive_interval(Some(KEEP_ALIVE));
-    bind(socket, options, transport)
+        .datagram_send_buffer_size(DATAGRAM_BYTES);
+    bind(socket, options, Alpn::Quic, setup, transport)
 }
 
 /// Serves connections until it is dropped, which closes them all.
-pub async fn serve<H: Handler>(endpoint: Endpoint, handler: H, sink: Sink<ServerFact>) {
+pub async fn serve<H: Handler>(listener: QuicListener, handler: H, sink: Sink<ServerFact>) {
     let bounds = Arc::new(["session-streams", "session-datagrams"].map(Bound::new));
     // Its end is the session's, which its user is told by the code: nothing more is to be said before.
     let (_never, stop) = watch::channel(false);
     let facts = sink.clone();
     let serve = move |quic| connection(quic, handler.clone(), facts.clone(), Arc::clone(&bounds));
-    accept(&endpoint, &sink, stop, serve).await;
+    accept(listener, &sink, stop, serve).await;
 }
 
 async fn connection<H: Handler>(

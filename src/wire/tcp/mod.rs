@@ -22,7 +22,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::trial::{Alpn, ServerFact};
+use crate::trial::settings::StackSettings;
+use crate::trial::{Alpn, ServerFact, Stack};
 use crate::wire::exchange::BodyError;
 use crate::wire::malformed;
 use crate::wire::parting::{self, Lent};
@@ -32,7 +33,7 @@ use crate::wire::tcp::streams::ConnectionStreams;
 use crate::wire::upgrade::{self, Tunnels, UpgradeRequest};
 use crate::wire::{
     BODY_TIMEOUT, Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES,
-    MAX_CONNECTIONS, MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
+    MAX_CONNECTIONS, MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, stack, tls, traffic::Counted,
 };
 
 /// What a HTTP/1.1 connection may buffer in either direction, in bytes.
@@ -54,6 +55,8 @@ pub struct TcpOptions {
     pub alt_svc: Option<http::HeaderValue>,
     /// Counts what is sent and received.
     pub traffic: Traffic,
+    /// How TCP is set up.
+    pub stack: StackSettings,
 }
 
 /// Serves connections until it is to stop, and then closes them all; dropped, it drops them.
@@ -65,6 +68,8 @@ pub async fn serve<H: Handler>(
     mut stop: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
+    stack::choose_congestion(&listener, options.stack);
+    let mut first = true;
     let mut connections = JoinSet::new();
     let mut stops = HashMap::new();
     let refused = Bound::new("connections");
@@ -94,8 +99,9 @@ pub async fn serve<H: Handler>(
         let (acceptor, options, handler, facts) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
         let (sink, calmed) = (sink.clone(), Arc::clone(&calmed));
         let (stops_it, stop) = oneshot::channel();
+        let first = std::mem::take(&mut first);
         let task = connections.spawn(async move {
-            if let Err(error) = connection(stream, acceptor, options, handler, facts, stop).await {
+            if let Err(error) = connection(stream, first, acceptor, options, handler, facts, stop).await {
                 tracing::debug!(%error, "a connection ended");
                 if is_calm_wanted(&*error) {
                     calmed.reached(&sink);
@@ -114,9 +120,10 @@ pub async fn serve<H: Handler>(
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// One connection, from its handshake to the end of both sides.
+/// One connection, from its handshake to the end of both sides. Of the first, what carries it is told.
 async fn connection<H: Handler>(
     stream: TcpStream,
+    first: bool,
     acceptor: TlsAcceptor,
     options: TcpOptions,
     handler: H,
@@ -126,6 +133,7 @@ async fn connection<H: Handler>(
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
+    let found = first.then(|| Stack::Tcp(stack::tcp(&stream)));
     let stream = options.traffic.counted(stream);
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
@@ -135,6 +143,9 @@ async fn connection<H: Handler>(
     let mut last_words = &[][..];
     let ended = match alpn {
         Ok(alpn) => {
+            if let Some(stack) = found {
+                sink.record(ServerFact::Stack { alpn, stack, versions: stack::versions() });
+            }
             let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
             Box::pin(talk(tls, connection, options, handler, stop, &mut last_words)).await
         }

@@ -109,7 +109,7 @@ impl FactRouter {
                     }
                 }
             }
-            ServerFact::WebtransportDialect { conn, .. } => {
+            ServerFact::WebtransportDialect { conn, .. } | ServerFact::Handshake { conn, .. } => {
                 for measurement in measurements.values().filter(|measurement| measurement.told.contains(&conn)) {
                     measurement.facts.send(observation.clone());
                 }

@@ -90,6 +90,8 @@ pub struct Server {
     tcp: JoinSet<()>,
     stop: watch::Sender<bool>,
     stack: StackSettings,
+    /// Whether it takes early data.
+    early_data: bool,
 }
 
 impl Server {
@@ -118,6 +120,7 @@ impl Server {
             h3: JoinSet::new(),
             stop: watch::Sender::new(false),
             stack: StackSettings::default(),
+            early_data: false,
         }
     }
 
@@ -126,6 +129,12 @@ impl Server {
     pub fn with_stack(mut self, stack: StackSettings) -> Self {
         self.stack = stack;
         self
+    }
+
+    /// Takes early data of what is safe to be said twice (RFC 8470), on all that is listened at from now on: what a
+    /// trial wants.
+    pub fn take_early_data(&mut self) {
+        self.early_data = true;
     }
 
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
@@ -219,7 +228,11 @@ impl Server {
     }
 
     fn tls(&mut self, alpn: Alpn) -> Result<Arc<rustls::ServerConfig>, WireError> {
-        Ok(Arc::new(tls::server_showing(&self.showing()?, &[alpn])?))
+        let mut config = tls::server_showing(&self.showing()?, &[alpn])?;
+        if self.early_data {
+            tls::take_early_data(&mut config, alpn);
+        }
+        Ok(Arc::new(config))
     }
 
     async fn listen_tcp(
@@ -253,8 +266,8 @@ impl Server {
         let reset_key = ResetKey::of(self.options.certs.key().secret_der());
         let traffic = self.traffic.clone();
         let dialects = self.options.transports.dialects();
-        let (tls, stack) = (self.tls(alpn)?, self.stack);
-        let options = QuicOptions { tls, max_concurrent_streams, dialects, reset_key, traffic, stack };
+        let (tls, stack, half_rtt) = (self.tls(alpn)?, self.stack, self.options.settings.half_rtt);
+        let options = QuicOptions { tls, max_concurrent_streams, dialects, reset_key, traffic, stack, half_rtt };
         for socket in sockets {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
             if alpn == Alpn::Quic {

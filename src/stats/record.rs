@@ -266,7 +266,7 @@ impl<'a> Record<'a> {
             }
             // Another trial's, or for people who read journals.
             ServerFact::Attached { .. } | ServerFact::Detached { .. } => {}
-            ServerFact::Stack { .. } | ServerFact::BoundReached { .. } => {}
+            ServerFact::Stack { .. } | ServerFact::Handshake { .. } | ServerFact::BoundReached { .. } => {}
         }
     }
 

@@ -108,10 +108,13 @@ impl ClientFact {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum ServerFact {
-    /// A connection was accepted and its TLS handshake finished.
+    /// A connection was accepted and its TLS handshake finished; on QUIC, where it is a connection before that, the
+    /// client's first flight was answered.
     Connected { conn: u64, alpn: Alpn },
     /// It ended, after this many requests.
     Disconnected { conn: u64, requests: u64 },
+    /// The client of a connection was known from before. Of QUIC it is told where early data was taken.
+    Handshake { conn: u64, handshake: Handshake },
     /// What carries connections on this ALPN, of the first, and the versions of what speaks here.
     Stack { alpn: Alpn, stack: Stack, versions: Versions },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
@@ -163,9 +166,10 @@ impl ServerFact {
     pub fn in_life(mut self, life: u32) -> Self {
         let first = u64::from(life) << LIFE_BITS;
         match &mut self {
-            Self::Connected { conn, .. } | Self::Disconnected { conn, .. } | Self::WebtransportDialect { conn, .. } => {
-                *conn += first;
-            }
+            Self::Connected { conn, .. }
+            | Self::Disconnected { conn, .. }
+            | Self::Handshake { conn, .. }
+            | Self::WebtransportDialect { conn, .. } => *conn += first,
             Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
@@ -224,6 +228,16 @@ pub struct WayCarried {
     pub packets: u64,
     pub bytes: u64,
     pub dropped: BTreeMap<String, u64>,
+}
+
+/// How a server came to know a client again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handshake {
+    /// By a ticket (RFC 8446 section 2.2).
+    Resumed,
+    /// By a ticket, and what it said before the handshake ended was taken (RFC 8446 section 2.3).
+    Early,
 }
 
 /// When the server's use was read, or the link's.

@@ -26,8 +26,8 @@ pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
-    Urls, Visibility, Workload,
+    Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, Prepare, StuckDirection,
+    StuckOn, Urls, Visibility, Workload,
 };
 
 /// The least and the most that a trial may take beyond its timeline.

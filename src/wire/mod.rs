@@ -8,6 +8,7 @@ pub mod connection;
 mod date;
 pub mod descriptors;
 pub mod dial;
+pub(crate) mod early;
 pub mod exchange;
 pub mod h3;
 pub mod listen;

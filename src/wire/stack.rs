@@ -152,10 +152,10 @@ impl QuicSetup {
     }
 
     /// Makes room in a UDP socket, where both are to be alike: as much as TCP's has. The kernel gives what it allows
-    /// (`net.core.rmem_max`).
+    /// (`net.core.rmem_max`), and doubles what it is asked for (socket(7)).
     pub(super) fn make_room(self, socket: &impl AsFd) {
         if self.stack.is_parity() {
-            let bytes = usize::try_from(SEND_BUFFER).unwrap_or(usize::MAX);
+            let bytes = usize::try_from(SEND_BUFFER / 2).unwrap_or(usize::MAX);
             for made in [setsockopt(socket, RcvBuf, &bytes), setsockopt(socket, SndBuf, &bytes)] {
                 if let Err(error) = made {
                     tracing::debug!(%error, "a UDP socket keeps its buffer");

@@ -160,6 +160,7 @@ async fn both_ends(folder: &Path, sink: Sink<ServerFact>) -> (tokio::task::JoinH
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
             stack: StackSettings::default(),
+            half_rtt: true,
         },
     )
     .unwrap();

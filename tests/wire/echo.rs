@@ -90,6 +90,7 @@ impl Echo {
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
             stack: StackSettings::default(),
+            half_rtt: true,
         };
         let endpoint = endpoint(socket, &options).unwrap();
         let (sender, seen) = watch::channel(Seen::default());

@@ -107,7 +107,7 @@ fn set_up(stack: StackSettings) {
     let idle = stack.is_parity().then_some(("tcp_slow_start_after_idle", "0"));
     for (name, value) in congestion.into_iter().chain(idle) {
         if let Err(error) = std::fs::write(Path::new("/proc/sys/net/ipv4").join(name), value) {
-            tracing::warn!(%error, name, value, "TCP on the link keeps what it has");
+            tracing::debug!(%error, name, value, "TCP on the link keeps what it has");
         }
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct StackSettings {
     /// Whether what is compared is as people get it, or as alike as it can be made.
     pub profile: StackProfile,
-    /// The congestion control of TCP and of QUIC. A browser's TCP has it on a link, where the network is its own.
+    /// The congestion control of TCP and of QUIC. A browser's own TCP, which sends requests, has it on a link alone, and
+    /// there if the system lets everybody choose it (`net.ipv4.tcp_allowed_congestion_control`).
     pub congestion: CongestionChoice,
 }
 

@@ -8,11 +8,10 @@ use h3::ConnectionState;
 use h3::client::{RequestStream, SendRequest};
 use http::response::Parts;
 use quinn::{Endpoint, SendStream, VarInt};
-use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::trial::{Alpn, Dialect, Dialects, Stack};
+use crate::trial::{Dialect, Dialects, Stack};
 use crate::wire::dial::target::{Target, Use};
 use crate::wire::h3::adapter::{BidiStream, Opener, QuicAdapter};
 use crate::wire::h3::codec::qpack;
@@ -77,7 +76,7 @@ impl Drop for Owner {
 impl H3Connection {
     pub(in crate::wire) async fn connect(
         target: &Target,
-        ca: &CertificateDer<'static>,
+        tls: Arc<rustls::ClientConfig>,
         usage: Use,
     ) -> Result<(Self, Stack), WireError> {
         let streams = if usage.shared { SERVER_STREAMS } else { SERVER_STREAMS_OF_ONE };
@@ -88,7 +87,7 @@ impl H3Connection {
             .max_concurrent_bidi_streams(streams.into())
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER);
-        let Connected { quic, stack, endpoint } = endpoint::connect(target, Alpn::H3, ca, setup, transport).await?;
+        let Connected { quic, stack, endpoint } = endpoint::connect(target, tls, usage.early, setup, transport).await?;
         let sessions = Sessions::of_client();
         let router = StreamRouter::of_client(quic.clone(), Arc::clone(&sessions));
         let mut builder = h3::client::builder();

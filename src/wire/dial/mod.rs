@@ -4,6 +4,7 @@ pub(in crate::wire) mod http3;
 pub mod pool;
 pub(in crate::wire) mod raw_quic;
 pub(in crate::wire) mod target;
+mod tickets;
 pub(in crate::wire) mod tunnel;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::wire::dial::http3::{H3Connection, H3Response};
 use crate::wire::dial::raw_quic::QuicConnection;
 use crate::wire::dial::target::Use;
 pub use crate::wire::dial::target::{Target, Windows};
+pub use crate::wire::dial::tickets::TICKETS_OF_ONE;
 use crate::wire::{Session, WireError, stack, tls};
 
 /// A connection to a server.
@@ -53,7 +55,8 @@ impl Drop for ConnectionTask {
 impl ClientConnection {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
-        let connected = Self::connect_for(target, alpn, ca, Use { shared: true, ..Use::default() }).await;
+        let tls = Arc::new(tls::client(ca.clone(), alpn)?);
+        let connected = Self::connect_for(target, alpn, tls, Use { shared: true, ..Use::default() }).await;
         connected.map(|(connection, _)| connection)
     }
 
@@ -61,12 +64,12 @@ impl ClientConnection {
     pub(in crate::wire) async fn connect_for(
         target: &Target,
         alpn: Alpn,
-        ca: &CertificateDer<'static>,
+        tls: Arc<rustls::ClientConfig>,
         usage: Use,
     ) -> Result<(Self, Stack), WireError> {
         let (kind, stack) = match alpn {
             Alpn::H1 => {
-                let (stream, stack) = tls_stream(target, alpn, ca, usage).await?;
+                let (stream, stack) = tls_stream(target, alpn, tls, usage).await?;
                 let mut http1 = hyper::client::conn::http1::Builder::new();
                 let handshake = http1.max_buf_size(64 * 1024).handshake(TokioIo::new(stream));
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
@@ -74,7 +77,7 @@ impl ClientConnection {
                 (Kind::H1 { sender, driver }, stack)
             }
             Alpn::H2 => {
-                let (stream, stack) = tls_stream(target, alpn, ca, usage).await?;
+                let (stream, stack) = tls_stream(target, alpn, tls, usage).await?;
                 let handshake = h2::client::Builder::new()
                     .initial_window_size(usage.windows.stream)
                     .initial_connection_window_size(usage.windows.connection)
@@ -86,11 +89,11 @@ impl ClientConnection {
                 (Kind::H2 { sender, driver, pings }, stack)
             }
             Alpn::H3 => {
-                let (connection, stack) = H3Connection::connect(target, ca, usage).await?;
+                let (connection, stack) = H3Connection::connect(target, tls, usage).await?;
                 (Kind::H3(connection), stack)
             }
             Alpn::Quic => {
-                let (connection, stack) = QuicConnection::connect(target, ca, usage).await?;
+                let (connection, stack) = QuicConnection::connect(target, tls, usage).await?;
                 (Kind::Quic(connection), stack)
             }
         };
@@ -264,16 +267,18 @@ impl Response {
 async fn tls_stream(
     target: &Target,
     alpn: Alpn,
-    ca: &CertificateDer<'static>,
+    tls: Arc<rustls::ClientConfig>,
     usage: Use,
 ) -> Result<(TlsStream<TcpStream>, Stack), WireError> {
     let stream = tcp_stream(target, usage).await.map_err(|error| target.failed(error))?;
     let found = Stack::Tcp(stack::tcp(&stream));
-    let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
+    let connector = TlsConnector::from(tls).early_data(usage.early);
     let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
     // A server without ALPN would leave this open to guesses.
     match tls.get_ref().1.alpn_protocol() {
         Some(chosen) if chosen == alpn.wire() => Ok((tls, found)),
+        // It hasn't answered yet; what it speaks is what it spoke when it gave the ticket (RFC 8446 section 4.2.10).
+        None if usage.early && tls.get_ref().1.is_handshaking() => Ok((tls, found)),
         _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
     }
 }

@@ -1,9 +1,10 @@
 //! Sessions on raw QUIC, client side.
 
-use quinn::{Endpoint, VarInt};
-use rustls::pki_types::CertificateDer;
+use std::sync::Arc;
 
-use crate::trial::{Alpn, Stack};
+use quinn::{Endpoint, VarInt};
+
+use crate::trial::Stack;
 use crate::wire::dial::target::{Target, Use};
 use crate::wire::quic::endpoint::{self, Connected};
 use crate::wire::quic::session::Prefixes;
@@ -28,7 +29,7 @@ pub(in crate::wire) struct QuicConnection {
 impl QuicConnection {
     pub(in crate::wire) async fn connect(
         target: &Target,
-        ca: &CertificateDer<'static>,
+        tls: Arc<rustls::ClientConfig>,
         usage: Use,
     ) -> Result<(Self, Stack), WireError> {
         let setup = usage.quic();
@@ -38,7 +39,7 @@ impl QuicConnection {
             .max_concurrent_bidi_streams(BIDI_STREAMS.into())
             .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
             .datagram_send_buffer_size(DATAGRAMS_OUT);
-        let Connected { quic, stack, endpoint } = endpoint::connect(target, Alpn::Quic, ca, setup, transport).await?;
+        let Connected { quic, stack, endpoint } = endpoint::connect(target, tls, usage.early, setup, transport).await?;
         Ok((Self { quic, endpoint }, stack))
     }
 
@@ -67,7 +68,10 @@ impl QuicConnection {
         }
         let (session, driver) = Session::new(quic.clone(), Prefixes::default());
         tokio::spawn(async move {
-            drive(quic, (send, recv), driver, |bound| tracing::warn!(bound, "a bound was reached")).await;
+            drive(quic, (send, recv), driver, std::future::ready(()), |bound| {
+                tracing::warn!(bound, "a bound was reached")
+            })
+            .await;
             drop(endpoint);
         });
         Ok((parts, Some(session)))

@@ -40,6 +40,8 @@ pub(in crate::wire) struct Use {
     pub(in crate::wire) windows: Windows,
     /// Where it is QUIC: how long the server may be silent before it is sent a PING.
     pub(in crate::wire) ask: Option<Duration>,
+    /// Whether it is used before the server has answered, where there is a ticket for that.
+    pub(in crate::wire) early: bool,
     /// How TCP and QUIC are set up.
     pub(in crate::wire) stack: StackSettings,
 }

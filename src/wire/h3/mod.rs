@@ -37,7 +37,9 @@ use quinn::crypto::rustls::HandshakeData;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::trial::fact::Handshake;
 use crate::trial::{Alpn, Dialects, ServerFact};
+use crate::wire::early::{self, MaybeReplay};
 use crate::wire::h3::adapter::{QuicAdapter, StopWatcher};
 use crate::wire::h3::connect::ConnectContext;
 use crate::wire::h3::content::{ContentError, Rest, ServerRequestStream, give_up};
@@ -106,7 +108,7 @@ pub async fn serve<H: Handler>(
         sink: sink.clone(),
         stop: stop.clone(),
     };
-    accept(listener, &sink, stop, move |quic| connection(quic, serving.clone())).await;
+    accept(listener, &sink, stop, move |arrival| connection(arrival.quic, serving.clone())).await;
 }
 
 /// What connections have in common.
@@ -128,7 +130,8 @@ async fn connection<H: Handler>(
     if handshake.and_then(|data| data.protocol).as_deref() != Some(Alpn::H3.wire()) {
         return Err("an ALPN other than h3".into());
     }
-    let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
+    let connection =
+        Connection::begin(quic.remote_address().ip(), Alpn::H3, None, MaybeReplay::default(), sink.clone());
     let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink, streams), mpsc::unbounded_channel());
     let router = StreamRouter::of_server(quic.clone(), Arc::clone(&sessions), connects);
     let arrivals = QuicAdapter::new(router, offered);
@@ -220,7 +223,11 @@ async fn request_task<H: Handler>(
         stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
         return Ok(());
     }
-    let mut gone = gone.of(stream.id());
+    let (mut gone, early) = gone.of(stream.id());
+    if early {
+        connection.knew(Handshake::Early);
+    }
+    let taken = early::check(early, &head.method, false);
     if handler.leaves_unread(&head.uri) {
         gone.await;
         return Ok(());
@@ -235,8 +242,14 @@ async fn request_task<H: Handler>(
         }
     };
     // An answer may take minutes, to a long poll: who has gone by then must not be waited for.
+    let answer = async move {
+        match taken {
+            Ok(()) => handler.answer(Exchange::Request(Request { head, body, connection })).await,
+            Err(refused) => refused.response(),
+        }
+    };
     let response = tokio::select! {
-        response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
+        response = Box::pin(answer) => response,
         () = &mut gone => return Ok(()),
         ContentError(code) = rest.discard(&mut stream) => {
             give_up(&mut stream, code);

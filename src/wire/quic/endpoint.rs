@@ -1,5 +1,6 @@
 //! QUIC endpoints, whatever is spoken on them: bound to a socket, accepting connections, dialling one.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
-use rustls::pki_types::CertificateDer;
+use quinn::{
+    ClientConfig, Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,7 +20,7 @@ use crate::trial::{Alpn, Dialects, ServerFact, Stack};
 use crate::wire::dial::target::Target;
 use crate::wire::parting::told;
 use crate::wire::stack::{QuicSetup, UdpBuffers, versions};
-use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
+use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError};
 
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
@@ -35,6 +37,9 @@ pub struct QuicOptions {
     pub traffic: Traffic,
     /// How QUIC is set up.
     pub stack: StackSettings,
+    /// Whether a connection is served before its client has ended the handshake. It is in any case where TLS takes early
+    /// data.
+    pub half_rtt: bool,
 }
 
 /// An endpoint that listens, and what is told of its first connection.
@@ -44,6 +49,8 @@ pub struct QuicListener {
     alpn: Alpn,
     setup: QuicSetup,
     buffers: UdpBuffers,
+    /// Whether connections are served before their handshakes have ended.
+    ahead: bool,
 }
 
 /// How many handshakes may be under way before the next clients have to show that they are where they say that they are.
@@ -84,7 +91,8 @@ pub(in crate::wire) fn bind(
         .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
     let runtime = options.traffic.runtime();
     let endpoint = Endpoint::new(options.reset_key.endpoint(), Some(config), socket, runtime).map_err(listen)?;
-    Ok(QuicListener { endpoint, alpn, setup, buffers })
+    let ahead = options.half_rtt || options.tls.max_early_data_size > 0;
+    Ok(QuicListener { endpoint, alpn, setup, buffers, ahead })
 }
 
 /// A connection to a server, what was found of it, and the endpoint whose task sends and receives for it.
@@ -95,11 +103,11 @@ pub(in crate::wire) struct Connected {
     pub(in crate::wire) endpoint: Endpoint,
 }
 
-/// A connection to a server that speaks this ALPN under a certificate of this CA.
+/// A connection to a server as TLS has it. `early`: with a ticket it is one before the server has answered.
 pub(in crate::wire) async fn connect(
     target: &Target,
-    alpn: Alpn,
-    ca: &CertificateDer<'static>,
+    tls: Arc<rustls::ClientConfig>,
+    early: bool,
     setup: QuicSetup,
     transport: TransportConfig,
 ) -> Result<Connected, WireError> {
@@ -108,8 +116,7 @@ pub(in crate::wire) async fn connect(
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    let crypto = tls::client(ca.clone(), alpn)?;
-    let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(error))?;
+    let crypto = QuicClientConfig::try_from(tls).map_err(|error| target.failed(error))?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
     let socket = UdpSocket::bind(local).map_err(|error| target.failed(error))?;
@@ -118,7 +125,20 @@ pub(in crate::wire) async fn connect(
     let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime));
     let endpoint = endpoint.map_err(|error| target.failed(error))?;
     let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(error))?;
-    let quic = connecting.await.map_err(|error| target.failed(error))?;
+    let began = if early { connecting.into_0rtt() } else { Err(connecting) };
+    let quic = match began {
+        Ok((quic, taken)) => {
+            let lost = quic.clone();
+            tokio::spawn(async move {
+                // What was said on it was not heard, and its streams are gone.
+                if !taken.await {
+                    lost.close(VarInt::from_u32(0), b"the server took no early data");
+                }
+            });
+            quic
+        }
+        Err(connecting) => connecting.await.map_err(|error| target.failed(error))?,
+    };
     let stack = Stack::Quic(setup.found(&quic, buffers));
     Ok(Connected { quic, stack, endpoint })
 }
@@ -132,11 +152,11 @@ pub(in crate::wire) async fn accept<F>(
     listener: QuicListener,
     sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
-    serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+    serve: impl Fn(Arrival) -> F + Clone + Send + Sync + 'static,
 ) where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let QuicListener { endpoint, alpn, setup, buffers } = listener;
+    let QuicListener { endpoint, alpn, setup, buffers, ahead } = listener;
     let mut first = true;
     let mut connections = JoinSet::new();
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
@@ -169,13 +189,21 @@ pub(in crate::wire) async fn accept<F>(
         let first = std::mem::take(&mut first);
         connections.spawn(async move {
             let served = async {
-                let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, incoming.accept()?)).await??;
-                drop(permit);
+                let (arrival, ended) = Box::pin(arrive(incoming, ahead)).await?;
+                let quic = arrival.quic.clone();
+                let ended = async move {
+                    ended.await;
+                    drop(permit);
+                    std::future::pending::<Infallible>().await
+                };
                 if first {
                     let stack = Stack::Quic(setup.found(&quic, buffers));
                     sink.record(ServerFact::Stack { alpn, stack, versions: versions() });
                 }
-                serve(quic).await
+                tokio::select! {
+                    served = serve(arrival) => served,
+                    never = ended => match never {},
+                }
             };
             if let Err(error) = served.await {
                 tracing::debug!(%error, "a QUIC connection ended");
@@ -183,4 +211,63 @@ pub(in crate::wire) async fn accept<F>(
         });
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// A connection that is there to be served.
+#[derive(Debug)]
+pub(in crate::wire) struct Arrival {
+    pub(in crate::wire) quic: Connection,
+    /// Becomes true when its handshake has ended. What is read before may be a replay.
+    pub(in crate::wire) confirmed: watch::Receiver<bool>,
+}
+
+impl Arrival {
+    /// Ends when the handshake has: a connection that is over before that never gets there.
+    pub(in crate::wire) async fn confirmed(mut confirmed: watch::Receiver<bool>) {
+        if confirmed.wait_for(|confirmed| *confirmed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Shakes hands with whoever comes: to the end, or `ahead` of it, once it is known what they speak. Gives back what ends
+/// with the handshake, too; one that takes too long ends its connection.
+async fn arrive(incoming: Incoming, ahead: bool) -> Result<(Arrival, impl Future<Output = ()>), ArrivalError> {
+    let mut connecting = incoming.accept()?;
+    let (confirms, confirmed) = watch::channel(!ahead);
+    let (quic, ending) = if ahead {
+        // A browser's first flight is longer than a datagram: what it speaks may be in the second.
+        drop(tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting.handshake_data()).await??);
+        match connecting.into_0rtt() {
+            Ok((quic, ending)) => (quic, Some(ending)),
+            // A server's always can.
+            Err(connecting) => (tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await??, None),
+        }
+    } else {
+        (tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await??, None)
+    };
+    let ended = {
+        let quic = quic.clone();
+        async move {
+            let in_time = match ending {
+                Some(ending) => tokio::time::timeout(HANDSHAKE_TIMEOUT, ending).await.is_ok(),
+                None => true,
+            };
+            if !in_time {
+                quic.close(VarInt::from_u32(0), b"the handshake took too long");
+            } else if quic.close_reason().is_none() {
+                confirms.send_replace(true);
+            }
+        }
+    };
+    Ok((Arrival { quic, confirmed }, ended))
+}
+
+/// Why nobody came.
+#[derive(Debug, thiserror::Error)]
+enum ArrivalError {
+    #[error("the handshake failed")]
+    Failed(#[from] quinn::ConnectionError),
+    #[error("the handshake took too long")]
+    TooLong(#[from] tokio::time::error::Elapsed),
 }

@@ -1,6 +1,8 @@
 //! HTTP/1.1 and HTTP/2 on TCP and TLS, server side.
 
+mod early_stream;
 pub(in crate::wire) mod half_close;
+pub(in crate::wire) mod stream;
 pub(in crate::wire) mod streams;
 
 use std::collections::HashMap;
@@ -19,16 +21,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::trial::settings::StackSettings;
 use crate::trial::{Alpn, ServerFact, Stack};
+use crate::wire::early;
 use crate::wire::exchange::BodyError;
 use crate::wire::malformed;
 use crate::wire::parting::{self, Lent};
 use crate::wire::rest;
 use crate::wire::tcp::half_close::HalfClose;
+use crate::wire::tcp::stream::ServerStream;
 use crate::wire::tcp::streams::ConnectionStreams;
 use crate::wire::upgrade::{self, Tunnels, UpgradeRequest};
 use crate::wire::{
@@ -67,7 +69,6 @@ pub async fn serve<H: Handler>(
     sink: Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
     stack::choose_congestion(&listener, options.stack);
     let mut first = true;
     let mut connections = JoinSet::new();
@@ -96,12 +97,12 @@ pub async fn serve<H: Handler>(
                 continue;
             }
         };
-        let (acceptor, options, handler, facts) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
+        let (options, handler, facts) = (options.clone(), handler.clone(), sink.clone());
         let (sink, calmed) = (sink.clone(), Arc::clone(&calmed));
         let (stops_it, stop) = oneshot::channel();
         let first = std::mem::take(&mut first);
         let task = connections.spawn(async move {
-            if let Err(error) = connection(stream, first, acceptor, options, handler, facts, stop).await {
+            if let Err(error) = connection(stream, first, options, handler, facts, stop).await {
                 tracing::debug!(%error, "a connection ended");
                 if is_calm_wanted(&*error) {
                     calmed.reached(&sink);
@@ -124,7 +125,6 @@ type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 async fn connection<H: Handler>(
     stream: TcpStream,
     first: bool,
-    acceptor: TlsAcceptor,
     options: TcpOptions,
     handler: H,
     sink: Sink<ServerFact>,
@@ -137,8 +137,10 @@ async fn connection<H: Handler>(
     let stream = options.traffic.counted(stream);
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
-    let tls = Box::new(Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??);
-    let alpn = tls::negotiated(tls.get_ref().1.alpn_protocol(), &options.tls);
+    let accepting = ServerStream::accept(stream, &options.tls);
+    let tls = Box::new(Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting)).await??);
+    let alpn = tls::negotiated(tls.session().alpn_protocol(), &options.tls);
+    let (replay, known) = (tls.replay(), tls.handshake());
     let (tls, mut comes_back) = parting::lend(tls);
     let mut last_words = &[][..];
     let ended = match alpn {
@@ -146,7 +148,8 @@ async fn connection<H: Handler>(
             if let Some(stack) = found {
                 sink.record(ServerFact::Stack { alpn, stack, versions: stack::versions() });
             }
-            let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
+            let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), replay, sink);
+            known.into_iter().for_each(|known| connection.knew(known));
             Box::pin(talk(tls, connection, options, handler, stop, &mut last_words)).await
         }
         Err(reason) => {
@@ -160,7 +163,7 @@ async fn connection<H: Handler>(
     ended
 }
 
-type Tls = Lent<TlsStream<Counted<TcpStream>>>;
+type Tls = Lent<ServerStream<Counted<TcpStream>>>;
 
 /// All that is said on one connection but the last words, which nothing else may come between.
 async fn talk<H: Handler>(
@@ -305,6 +308,9 @@ fn answer<H: Handler>(
     let version = request.version();
     let finish = Finish { is_head: request.method() == http::Method::HEAD, alt_svc: connection.alt_svc.clone() };
     let upgrade = malformed::check(version, request.headers()).and_then(|()| UpgradeRequest::of(&request));
+    let upgrade = upgrade.and_then(|upgrade| {
+        early::check(connection.replay.is(), request.method(), upgrade.is_some()).map(|()| upgrade)
+    });
     Answering(match upgrade {
         Ok(None) if request.body().is_end_stream() => {
             let (head, _) = request.into_parts();

@@ -184,6 +184,7 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
     let shares = matches!(settings.protocol.alpn, Alpn::H2 | Alpn::H3);
     match name {
         "server.max-concurrent-streams" => multiplexed,
+        "server.half-rtt" => settings.protocol.alpn.over_quic(),
         "workload.connections" => is_native(settings) && shares,
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,

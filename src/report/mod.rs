@@ -18,6 +18,7 @@ mod lanes;
 mod machine;
 mod overview;
 mod picture;
+mod stacks;
 mod table;
 mod terminal;
 mod timelines;

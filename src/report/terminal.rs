@@ -12,6 +12,7 @@ use super::table::{NumberCell, Row, Table, client, plain, short_name};
 use super::{Contents, Title};
 use crate::stats::claim::short;
 use crate::stats::number::plural;
+use crate::stats::stack;
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::Plan;
@@ -31,7 +32,10 @@ pub(super) fn terminal(of: Contents<'_>, look: Look) -> String {
     let Contents { plan, summary, title, .. } = of;
     let question = paragraph(&plan.question, look);
     let question = question.lines().map(|line| look.bold(line)).collect::<Vec<_>>().join("\n");
-    let mut text = vec![question, paragraph(&tally(plan, summary, title), look), String::new()];
+    let mut text = vec![question, paragraph(&tally(plan, summary, title), look)];
+    let carried = stack::carried(plan, &summary.trials);
+    text.extend(carried.map(|carried| paragraph(&format!("stack {carried}"), look)));
+    text.push(String::new());
     text.extend(fewer(plan, summary, title).map(|text| format!("{}\n", paragraph(&text, look))));
     text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
     if !summary.claims.is_empty() {
@@ -238,7 +242,8 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
     for claim in here {
         let verdict = look.cell(&format!("{} {}", claim.verdict.sign(), claim.verdict.word()), colour(claim.verdict));
         let place = claim.source.place().to_owned();
-        let said: Vec<String> = [format!("“{}”", claim.says), claim.evidence_by(title), place]
+        let stacks = claim.stacks.clone().unwrap_or_default();
+        let said: Vec<String> = [format!("“{}”", claim.says), claim.evidence_by(title), stacks, place]
             .into_iter()
             .filter(|line| !line.is_empty())
             .collect();

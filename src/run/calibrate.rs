@@ -10,7 +10,7 @@ use super::trial::TrialRunner;
 use super::trial::link::hidden;
 use crate::link::{Conditions, Link, LinkError};
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
+use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client};
 use crate::trial::{JournalLine, LabFact, Levels, Observation, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -48,6 +48,7 @@ fn settings() -> Settings {
         timeout: Span::from_secs(5),
         workload,
         server: ServerSettings::default(),
+        stack: StackSettings::default(),
         link: None,
         reconnect: Reconnect::default(),
         expect: Expect::default(),

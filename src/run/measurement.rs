@@ -33,7 +33,7 @@ use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload};
+use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, StackSettings, Workload};
 use crate::trial::{Down, Observation, PlannedTrial, Role, ServerFact, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
@@ -214,6 +214,7 @@ impl MeasurementService {
                 ..Workload::default()
             },
             server: ServerSettings { max_concurrent_streams: self.max_concurrent_streams, ..ServerSettings::default() },
+            stack: StackSettings::default(),
             link: None,
             reconnect: Reconnect::default(),
             expect: Expect::default(),

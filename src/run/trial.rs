@@ -199,6 +199,7 @@ impl<'a> TrialRunner<'a> {
         let found = self.lab.find(&settings.client, row)?;
 
         self.bring_link_up().await?;
+        self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
         let ports = self.start_server(&folder).await?;
         self.start_client(row, &found, &ports, &folder).await?;

@@ -158,6 +158,8 @@ impl<'a> Record<'a> {
             ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
             // What was missed is counted from what came; this is what was said of it. Of an unknown number there is one.
             ClientFact::Gap { missed, .. } => self.told_gone += missed.unwrap_or(1),
+            // Stacks are read elsewhere.
+            ClientFact::Stack { .. } => {}
         }
     }
 
@@ -188,7 +190,8 @@ impl<'a> Record<'a> {
                 self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
-            ServerFact::Attached { .. } | ServerFact::Detached { .. } | ServerFact::BoundReached { .. } => {}
+            ServerFact::Attached { .. } | ServerFact::Detached { .. } => {}
+            ServerFact::Stack { .. } | ServerFact::Handshake { .. } | ServerFact::BoundReached { .. } => {}
         }
     }
 
@@ -212,7 +215,8 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } | LabFact::LinkTried { .. } => {}
+            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Network { .. } | LabFact::LinkTried { .. } => {}
         }
     }
 

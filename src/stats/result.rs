@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number;
+use super::stack::TrialStack;
 use crate::trial::Levels;
 use crate::trial::claim::ClaimSource;
 use crate::trial::fact::{Outcome, WayParts};
@@ -66,6 +67,9 @@ pub struct TrialResult {
     /// What was put on the link in each part of the timeline, where its packets were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_link: Vec<PhaseParts>,
+    /// What carried it, at both ends; absent where nothing was found of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<TrialStack>,
     /// Every metric, by name.
     pub metrics: BTreeMap<String, Entry>,
 }
@@ -175,6 +179,9 @@ pub struct ClaimResult {
     pub per_client: BTreeMap<String, ClientResult>,
     /// The numbers, in a sentence.
     pub evidence: String,
+    /// Where TCP carried some of the trials that it is about, and QUIC others: the profile, and what did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stacks: Option<String>,
 }
 
 impl Entry {

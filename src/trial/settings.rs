@@ -8,6 +8,7 @@ mod link;
 mod preset;
 mod reconnect;
 mod server;
+mod stack;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -25,9 +26,10 @@ pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
 pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
+pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, StuckDirection,
-    StuckOn, Urls, Visibility, Workload,
+    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, Prepare,
+    StuckDirection, StuckOn, Urls, Visibility, Workload,
 };
 
 /// The least and the most that a trial may take beyond its timeline.
@@ -53,6 +55,9 @@ pub struct Settings {
     /// The server under test.
     #[serde(default)]
     pub server: ServerSettings,
+    /// How TCP and QUIC are set up at both ends.
+    #[serde(default)]
+    pub stack: StackSettings,
     /// The link between client and server; without it they are on loopback.
     #[serde(default)]
     #[schemars(with = "LinkSettings")]

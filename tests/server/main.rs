@@ -3,6 +3,7 @@
 
 mod asking;
 mod door;
+mod early;
 mod endings;
 mod events;
 mod eventsource;

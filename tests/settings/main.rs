@@ -9,6 +9,7 @@ mod hosts;
 mod pace;
 mod page;
 mod polling;
+mod preparing;
 mod refused;
 mod requests;
 mod returning;

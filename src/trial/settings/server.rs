@@ -20,6 +20,9 @@ pub struct ServerSettings {
     pub log: u32,
     /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
     pub certificate: CertificateUse,
+    /// Whether on QUIC the server sends its own streams, HTTP/3's settings among them, together with its part of the
+    /// handshake (0.5-RTT data, RFC 8446 section 2.3), or once its client has ended the handshake.
+    pub half_rtt: bool,
 }
 
 /// Whether all hosts share one certificate.
@@ -39,6 +42,7 @@ impl Default for ServerSettings {
             heartbeat: Heartbeat::Every(Span::from_secs(15)),
             log: 1024,
             certificate: CertificateUse::Shared,
+            half_rtt: true,
         }
     }
 }

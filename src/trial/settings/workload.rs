@@ -37,6 +37,8 @@ pub struct Workload {
     pub connections: Connections,
     /// When the first subscription is asked for.
     pub open: Opening,
+    /// What client and server have of each other before the first subscription is asked for.
+    pub prepare: Prepare,
     /// Whether each subscription has an address of its own.
     pub urls: Urls,
     /// Which host comes first, where there are several.
@@ -89,6 +91,7 @@ impl Default for Workload {
             feeds: 1,
             connections: Connections::Shared,
             open: Opening::Burst,
+            prepare: Prepare::None,
             urls: Urls::Distinct,
             host_order: HostOrder::Forward,
             visibility: Visibility::Visible,
@@ -199,6 +202,22 @@ pub enum Opening {
     /// Once a request to each host and port was answered, before `go`: by then the connection's SETTINGS or
     /// transport parameters have arrived. On HTTP/3 that request uses up one of the streams that they allow.
     AfterSettings,
+}
+
+/// What client and server have of each other before the first subscription is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prepare {
+    /// Nothing.
+    #[default]
+    None,
+    /// A ticket of an earlier connection, which has ended: the next resumes its session (RFC 8446 section 2.2).
+    Ticket,
+    /// The same, and a server that takes early data: what is asked for goes out with the first packet of TLS or QUIC
+    /// (RFC 8446 section 2.3, RFC 9001 section 4.6), where it is safe to be said twice (RFC 8470).
+    Early,
+    /// A connection that has answered a request, as with `workload.open = "after-settings"`.
+    Connection,
 }
 
 /// Whether each subscription has an address of its own.

@@ -57,8 +57,8 @@ pub(super) struct Record<'a> {
     pub(super) carried: [Option<LinkTotal>; 4],
     /// How many packets it dropped, from its beginning to its end.
     pub(super) link_dropped: Option<u64>,
-    /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
-    pub(super) link_round_trip: Option<u64>,
+    /// How long a packet is under way to the server and back, in nanoseconds; `None`: there is no link.
+    pub(super) link_delays: Option<[u64; 2]>,
     /// How much of the processor was idle meanwhile, in percent.
     pub(super) idle: Option<f64>,
     /// How many UDP datagrams the kernel dropped meanwhile.
@@ -77,8 +77,8 @@ pub(super) struct Record<'a> {
     pub(super) client_version: Option<&'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
-    /// Whether a subscription is requests that end at once, so that between two it has no connection.
-    pub(super) polled: bool,
+    /// What a subscription has under way.
+    pub(super) exchanges: Exchanges,
     /// How it ended, and why.
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
 }
@@ -166,9 +166,9 @@ impl<'a> Record<'a> {
     pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
-        let polled = planned.promises.exchanges == Exchanges::Periodic;
-        let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
-        let mut record = Self { identical, polled, link_round_trip, direction: workload.direction, ..Self::default() };
+        let link_delays = planned.settings.link.as_ref().map(|link| link.ways().map(|way| way.delay.nanos()));
+        let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
+        let mut record = Self { identical, exchanges, link_delays, direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

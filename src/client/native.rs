@@ -37,10 +37,11 @@ fn supports(settings: &Settings) -> Result<(), Unsupported> {
     if raw && !settings.beside.is_empty() {
         return Err("raw QUIC has sessions and no requests: nothing can be fetched beside them".into());
     }
-    match settings.beside.iter().find(|beside| beside.kind != BesideKind::Fetch) {
-        Some(_) => Err("the native client has no <img>, no WebSocket and no <iframe>; it can only fetch".into()),
-        None => Ok(()),
+    let fetches = |kind| matches!(kind, BesideKind::Fetch | BesideKind::Download);
+    if settings.beside.iter().all(|beside| fetches(beside.kind)) {
+        return Ok(());
     }
+    Err("the native client has no <img>, no WebSocket and no <iframe>; it can only fetch".into())
 }
 
 /// Whether it can come back as these settings want it; `one_each`: every subscription has a connection of its own.

@@ -18,13 +18,13 @@ use crate::text::chain;
 use crate::transport::{self, Configured};
 use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, StuckDirection, StuckOn, Workload};
+use crate::trial::settings::{Connections, Direction, Heartbeat, StuckDirection, StuckOn, Workload};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, ClientFact, Down, Role, TrialMessage, Up};
 use crate::units::Size;
 use crate::wire::dial::{Target, Windows};
 use crate::wire::{Pool, Sink, versions};
-use probe::{Probe, ProbeKind};
+use probe::{Download, Probe, ProbeKind};
 use sending::Sender;
 use subscription::SubscriptionTask;
 
@@ -102,9 +102,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let ClientRole { subscriptions, stuck, .. } = role;
         if let Some(first) = subscriptions.first() {
             let target = Target { host: first.host.clone(), port: first.port };
-            for (actor, Beside { at, .. }) in (0..).zip(&settings.beside) {
-                let errand =
-                    Probe { target: target.clone(), at: go + at.nanos(), what: ProbeKind::Beside { trial, actor } };
+            for (actor, beside) in (0..).zip(&settings.beside) {
+                let what = ProbeKind::Beside { trial, actor, download: Download::of(beside) };
+                let errand = Probe { target: target.clone(), at: go + beside.at.nanos(), what };
                 tasks.spawn(probe::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
             // Raw QUIC has no requests to probe with.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Experiment;
 use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
-    Beside, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
+    Arrival, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
 };
 use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings, Unsupported};
 use crate::units::{Settable, Span};
@@ -188,6 +188,7 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "workload.connections" => is_native(settings) && shares,
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
+        "workload.events.gap" => settings.workload.events.arrival == Arrival::Pairs,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
         // Only the native client asks.
         "reconnect.ping" => is_native(settings),
@@ -200,10 +201,18 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "workload.open" => !is_native(settings) || shares,
         // One host comes first and has its own certificate whatever is set.
         "workload.host-order" | "server.certificate" => settings.workload.hosts > 1,
-        _ if name.starts_with("beside.") && name.ends_with(".credentials") => {
+        _ if name.starts_with("beside.") => {
             let index = name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
             let actor = index.and_then(|index| settings.beside.get(index));
-            !is_native(settings) && actor.is_some_and(|Beside { kind, .. }| *kind == BesideKind::Fetch)
+            let kind = actor.map(|beside| beside.kind);
+            let downloads = kind == Some(BesideKind::Download);
+            match name.rsplit('.').next() {
+                Some("credentials") => !is_native(settings) && (downloads || kind == Some(BesideKind::Fetch)),
+                Some("bytes") => downloads,
+                // Nothing is neither urgent nor not.
+                Some("urgency") => downloads && actor.is_some_and(|beside| beside.bytes.bytes() > 0),
+                _ => true,
+            }
         }
         _ => {
             let (table, setting) = name.split_once('.').unwrap_or((name, ""));

@@ -7,7 +7,7 @@ use super::{MAX_REPEATS, MAX_TRIALS};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::schema::{self, schema_of};
-use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, Events, HostOrder, LinkSettings, Workload};
+use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, HostOrder, LinkSettings, Workload};
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
 
@@ -138,7 +138,17 @@ fn check_loss(settings: &Settings, transport: &dyn Configured) -> Result<(), Inv
 /// Every event must be due at the census or before.
 fn check_events(settings: &Settings) -> Result<(), Invalid> {
     let workload = &settings.workload;
-    let last = workload.settle.nanos() as f64 + last_arrival_nanos(&workload.events);
+    let events = &workload.events;
+    if events.arrival == Arrival::Pairs && events.gap.nanos() as f64 > 2.0 * events.rate.interval_nanos() {
+        let says = format!(
+            "`workload.events.gap` can't be {}: at {} there is a pair every {:.3} s, and the next would begin before it",
+            events.gap,
+            events.rate,
+            2.0 * events.rate.interval_nanos() / 1e9
+        );
+        return complain("workload.events.gap", says);
+    }
+    let last = workload.settle.nanos() as f64 + last_arrival_nanos(workload);
     let hold = workload.hold.nanos() as f64;
     if last > hold {
         let says = format!(
@@ -184,15 +194,19 @@ fn check_drain(settings: &Settings, transport: &dyn Configured) -> Result<(), In
 }
 
 /// When the last event is due at the latest, in nanoseconds after the first moment that one can be.
-fn last_arrival_nanos(events: &Events) -> f64 {
+fn last_arrival_nanos(workload: &Workload) -> f64 {
+    let events = &workload.events;
     let interval = events.rate.interval_nanos();
-    let count = events.count;
+    let count = workload.event_count();
     match events.arrival {
         _ if count == 0 => 0.0,
         Arrival::Periodic => f64::from(count - 1) * interval,
         Arrival::Poisson => f64::from(count) * interval,
-        // Pairs come at half the rate; the second of a pair is 1 ms after the first.
-        Arrival::Pairs => f64::from((count - 1) / 2) * 2.0 * interval + if count.is_multiple_of(2) { 1e6 } else { 0.0 },
+        // Pairs come at half the rate.
+        Arrival::Pairs => {
+            let gap = if count.is_multiple_of(2) { events.gap.nanos() as f64 } else { 0.0 };
+            f64::from((count - 1) / 2) * 2.0 * interval + gap
+        }
         Arrival::Burst => 0.0,
     }
 }
@@ -327,6 +341,21 @@ mod tests {
         );
         assert!(with("datagrams", "at-most-once", "equal").contains("`expect.counts = \"equal\"` can't be expected"));
         assert_eq!(with("datagrams", "at-most-once", "observe"), "fine");
+    }
+
+    #[test]
+    fn the_second_of_a_pair_comes_before_the_next_pair() {
+        let with = |gap: &str, arrival: &str| {
+            let events = json!({ "rate": "5/s", "gap": gap, "arrival": arrival, "count": "fill" });
+            complaint(json!({ "workload": { "events": events } }))
+        };
+        assert_eq!(with("400ms", "pairs"), "fine");
+        assert_eq!(with("401ms", "periodic"), "fine");
+        assert_eq!(
+            with("401ms", "pairs"),
+            "workload.events.gap: `workload.events.gap` can't be 401ms: at 5/s there is a pair every 0.400 s, and the \
+             next would begin before it"
+        );
     }
 
     #[test]

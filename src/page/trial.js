@@ -223,7 +223,7 @@ async function doBeside(beside, actor) {
   const query = new URLSearchParams({ trial: message.trial, beside: actor });
   const tab = { path: own("tab", { actor }), arrived: new Promise((done) => arrivals.set(actor, done)) };
   outbox.saw({ kind: "beside-sent", t: now(), actor });
-  const how = await act(beside, message.subscriptions[0], query, tab, leaving.signal);
+  const how = await act({ ...beside, bytes: bytes(beside.bytes) }, message.subscriptions[0], query, tab, leaving.signal);
   const t = now();
   if (!stopped) outbox.saw({ kind: "beside-answered", t, actor, how });
 }

@@ -39,7 +39,7 @@ fn settings() -> Settings {
         settle: Span::from_millis(50),
         hold: Span::from_millis(500),
         drain: Span::from_millis(100),
-        events: Events { count: 20, rate: Rate::per_second(50.0), ..Events::default() },
+        events: Events { count: 20.into(), rate: Rate::per_second(50.0), ..Events::default() },
         ..Workload::default()
     };
     Settings {

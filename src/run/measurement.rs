@@ -210,7 +210,7 @@ impl MeasurementService {
                 hold: request.hold,
                 drain: DRAIN,
                 // Due before the shortest hold ends.
-                events: Events { count: 1, ..Events::default() },
+                events: Events { count: 1.into(), ..Events::default() },
                 ..Workload::default()
             },
             server: ServerSettings { max_concurrent_streams: self.max_concurrent_streams, ..ServerSettings::default() },

@@ -4,6 +4,7 @@
 //! never happen here: a request answered whose `Host` or `Origin` was not let in, or a reader that makes
 //! another one wait.
 
+mod bulk;
 pub mod child;
 mod feeds;
 mod pages;

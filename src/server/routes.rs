@@ -9,9 +9,9 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Options;
 use super::feeds::Feeds;
 use super::pages::Pages;
+use super::{Options, bulk};
 use crate::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use crate::feed::{After, Feed};
 use crate::transport::{
@@ -107,6 +107,12 @@ impl Routes {
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(embeddable(response).into())
+            }
+            (Some("bulk"), None, None, None, Exchange::Request(request)) => {
+                only(&request.head.method, GET)?;
+                let asked = query()?.get("bytes").and_then(|text| text.parse().ok());
+                let bytes = asked.filter(|bytes| *bytes <= bulk::MOST).ok_or_else(Error::no_length)?;
+                Ok(embeddable(bulk::response(bytes)).into())
             }
             (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
                 only(&request.head.method, POST)?;
@@ -252,6 +258,11 @@ impl Error {
 
     fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")
+    }
+
+    fn no_length() -> Self {
+        let says = format!("`bytes` is a whole number from 0 to {}, such as 262144", bulk::MOST);
+        Self::new(StatusCode::BAD_REQUEST, says)
     }
 
     fn refused(refusal: &Refusal) -> Self {

@@ -4,6 +4,7 @@ mod beside;
 pub(super) mod delivery;
 mod dialect;
 mod link;
+mod prediction;
 mod recovery;
 mod streams;
 mod timing;
@@ -69,6 +70,7 @@ pub static ALL: &[&Metric] = &[
     &timing::LATENCY,
     &timing::ROUND_TRIP,
     &timing::STALL,
+    &prediction::PREDICTION_ERROR,
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
     &recovery::NEVER_BACK,

@@ -78,8 +78,8 @@ pub(super) struct Record<'a> {
     pub(super) client_version: Option<&'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
-    /// Whether a subscription is requests that end at once, so that between two it has no connection.
-    pub(super) polled: bool,
+    /// What a subscription has under way.
+    pub(super) exchanges: Exchanges,
     /// How it ended, and why.
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
 }
@@ -89,9 +89,9 @@ impl<'a> Record<'a> {
     pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
-        let polled = planned.promises.exchanges == Exchanges::Periodic;
+        let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let link = LinkRecord::of(planned);
-        let mut record = Self { identical, polled, link, direction: workload.direction, ..Self::default() };
+        let mut record = Self { identical, exchanges, link, direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

@@ -189,7 +189,7 @@ fn encode(event: &Event) -> Bytes {
         let _ = writeln!(text, "event: {}", event.name);
     }
     // CR and CRLF end a line too: data that has them arrives with line feeds instead (section 9.2.6).
-    for line in event.data.replace("\r\n", "\n").split(['\n', '\r']) {
+    for line in event.as_text().replace("\r\n", "\n").split(['\n', '\r']) {
         let _ = writeln!(text, "data: {line}");
     }
     text.push('\n');

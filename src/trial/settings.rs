@@ -2,6 +2,7 @@
 //! dotted name (`workload.events.rate`), and every one of them can be a factor.
 
 mod beside;
+mod events;
 mod expect;
 mod fault;
 mod link;
@@ -19,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::Protocol;
 use crate::units::Span;
 
-pub use beside::{Beside, BesideKind, FetchCredentials};
+pub use beside::{Beside, BesideKind, FetchCredentials, MAX_DOWNLOAD};
+pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow, LinkFault};
 pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
@@ -28,8 +30,8 @@ pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, Prepare,
-    StuckDirection, StuckOn, Urls, Visibility, Workload,
+    Connections, Credentials, Direction, HostOrder, Opening, PageOrigin, Prepare, StuckDirection, StuckOn, Urls,
+    Visibility, Workload,
 };
 
 /// The least and the most that a trial may take beyond its timeline.

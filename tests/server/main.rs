@@ -2,6 +2,7 @@
 //! Python's websockets), and against input that nobody should send.
 
 mod asking;
+mod bulk;
 mod door;
 mod early;
 mod endings;

@@ -4,6 +4,7 @@ mod beginning;
 mod certificates;
 mod coming_back;
 mod direction;
+mod download;
 mod hosts;
 #[path = "../pace/mod.rs"]
 mod pace;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Metric, PLAIN, Sample};
 use crate::stats::record::Record;
+use crate::trial::Exchanges;
 
 const NO_CENSUS: &str = "the census was never taken";
 
@@ -97,7 +98,7 @@ fn at_census(record: &Record<'_>, count: fn(&Record<'_>) -> usize) -> Sample {
 
 /// Polls come and go: what happens to be under way at T says nothing of subscriptions.
 fn carried(record: &Record<'_>, count: fn(BTreeMap<u64, usize>) -> usize) -> Sample {
-    if record.polled {
+    if record.exchanges == Exchanges::Periodic {
         return Sample::absent("between two polls no connection carries a subscription");
     }
     if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(loads(record))) }

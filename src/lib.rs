@@ -26,6 +26,7 @@
 //! | [`stats`] | observations to metrics, groups, claims |
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
+//! | [`intermediary`] | what stands between client and server: one file per proxy |
 //! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
 //! | [`experiment`] | a file to a plan |
 //! | [`run`] | a plan to results |
@@ -46,6 +47,7 @@ pub mod control;
 pub mod diagnose;
 pub mod experiment;
 pub mod feed;
+pub mod intermediary;
 pub mod link;
 pub mod page;
 pub mod report;

@@ -3,8 +3,11 @@
 #
 #   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
 #                            with the browsers that are there (exit 0)
-#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own and nginx into
-#                            target; all of it must be there (or exit 1)
+#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own and
+#                            intermediaries into target; all of it must be there (or exit 1)
+#   tools/install.sh intermediaries
+#                            nginx and haproxy, unpacked into target rather than installed: Debian's packages would start
+#                            servers; whatever isn't here already
 #   tools/install.sh bench   nginx with nchan, unpacked into target/nginx rather than installed: Debian's package would
 #                            start a server on port 80
 #
@@ -39,15 +42,23 @@ procps             ps
 
 say() { echo "install.sh: $*"; }
 
+target=${CARGO_TARGET_DIR:-target}
+nginx=$target/nginx
+
 # nginx's libraries are there on any Debian that has curl.
 nginx_unpacked() {
-    nginx=${CARGO_TARGET_DIR:-target}/nginx
     if [ ! -e "$nginx/usr/lib/nginx/modules/ngx_nchan_module.so" ]; then
         say "unpacking nginx with nchan into $nginx"
         mkdir -p "$nginx"
         (cd "$nginx" && apt-get -qq download nginx libnginx-mod-nchan 2>/dev/null &&
             for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done)
     fi
+}
+
+# What stands between a client and the server. A system's own is as good.
+intermediaries() {
+    [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1 || nginx_unpacked
+    [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null 2>&1 || haproxy_unpacked
 }
 
 # It takes its folders to be under /var/lib/nginx, whatever its configuration says, once nchan is loaded.
@@ -60,6 +71,10 @@ nginx_with_nchan() {
 
 case "${1:-}" in
 run) needed=$for_run ;;
+intermediaries)
+    intermediaries
+    exit
+    ;;
 test) needed=$for_run$for_test ;;
 bench)
     if [ "$(id -u)" -eq 0 ]; then nginx_with_nchan env; else nginx_with_nchan 'sudo -n'; fi
@@ -118,12 +133,11 @@ python_packages() {
     fi
 }
 
-# And they diagnose nginx.
-nginx_for_tests() {
+# And they diagnose nginx, and have it and others stand between.
+intermediaries_for_tests() {
     [ "$needed" != "$for_run" ] || return 0
-    [ ! -x /usr/sbin/nginx ] || return 0
-    nginx_unpacked
-    if [ ! -x "$nginx/usr/sbin/nginx" ]; then
+    intermediaries
+    if [ ! -x /usr/sbin/nginx ] && [ ! -x "$nginx/usr/sbin/nginx" ]; then
         say "nginx could not be unpacked into $nginx"
         exit 1
     fi
@@ -146,7 +160,7 @@ wanted=$(missing)
 if [ -z "$wanted" ]; then
     python_packages
     node_packages
-    nginx_for_tests
+    intermediaries_for_tests
     exit 0
 fi
 
@@ -192,4 +206,4 @@ fi
 [ -z "$(missing)" ] || give_up "not everything could be installed"
 python_packages
 node_packages
-nginx_for_tests
+intermediaries_for_tests

@@ -36,6 +36,8 @@ pub enum Listing {
     Transports,
     /// Who can subscribe, with version and path, or why it can't be used here.
     Clients,
+    /// What can stand between client and server, with version and path, or why it can't be used here, and what it speaks.
+    Intermediaries,
     /// Numbers that a claim can be about.
     Metrics,
     /// What can be set for a trial, or vary: with defaults, bounds, and who reads it.

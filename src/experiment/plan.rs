@@ -12,7 +12,7 @@ use crate::trial::settings::{
 };
 use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings, Unsupported};
 use crate::units::{Settable, Span};
-use crate::{client, transport};
+use crate::{client, intermediary, transport};
 
 /// Beside its timeline, what a trial with a browser takes: its start, the page, its end.
 const BROWSER_MILLIS: u64 = 2500;
@@ -78,6 +78,7 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
                     (RFC 9000 section 18.2)"
             .into());
     }
+    intermediary::supports(settings)?;
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
         let alpn = settings.protocol.alpn;
@@ -194,6 +195,7 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
             counts && (is_native(settings) || !transport.browser_reconnects())
         }
+        _ if name.starts_with("between.") => name == "between.intermediary" || settings.between.is_there(),
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
         "workload.open" => !is_native(settings) || shares,

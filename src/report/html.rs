@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::answer::answer;
+use super::between::{BetweenView, between};
 use super::calibration::CalibrationView;
 use super::fewer::fewer;
 use super::lanes::{Drawing, Drawings, drawings};
@@ -42,6 +43,7 @@ struct Page<'a> {
     timelines: Drawings<Timeline>,
     lanes: Drawings<Drawing>,
     trials: Vec<TrialView>,
+    between: Vec<BetweenView>,
     calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
 }
@@ -105,6 +107,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         trials: summary.trials.iter().map(|trial| trial_view(trial, title)).collect(),
         timelines: timelines(lanes, &factors(plan, summary), title),
         lanes: drawings(lanes, &factors(plan, summary), title),
+        between: between(summary),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };

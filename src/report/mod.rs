@@ -5,6 +5,7 @@
 //! order, a page that loads anything, a print.
 
 mod answer;
+mod between;
 mod calibration;
 mod compare;
 mod csv;

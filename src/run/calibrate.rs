@@ -8,7 +8,7 @@ use super::RunError;
 use super::lab::Lab;
 use super::trial::TrialRunner;
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
+use crate::trial::settings::{BetweenSettings, Events, Expect, Reconnect, ServerSettings, Workload, default_client};
 use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -45,6 +45,7 @@ fn settings() -> Settings {
         workload,
         server: ServerSettings::default(),
         link: None,
+        between: BetweenSettings::default(),
         reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),

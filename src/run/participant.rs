@@ -1,36 +1,33 @@
 //! One end of a trial while it runs: its process, and the contract with it.
 
+mod lines;
+
 use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use lines::{Budget, ContractError, ReadLine, line, of_client, of_server};
+
+pub(super) use lines::quoted;
+
 use crate::browser::{BrowserProcess, describe};
 use crate::control::PageCarrier;
 use crate::link::Namespace;
-use crate::trial::observation::Observable;
-use crate::trial::{ClientFact, Down, Fact, LabFact, ServerFact, Up};
+use crate::trial::{Down, Fact, ServerFact, Up};
 
 /// Lines that wait to be taken; the child's writing thread waits while it is full.
 const WAITING: usize = 4096;
-/// How long a line may be, in bytes: the receipts of one subscription are one line.
-const MAX_LINE: u64 = 64 * 1024 * 1024;
-/// How many lines a program may say in a trial: it keeps its receipts together.
-const MAX_LINES: u64 = 1 << 18;
-/// How much it may say in a trial, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
 /// How much of what it prints is kept, in bytes.
 const MAX_LOG: u64 = 16 * 1024 * 1024;
-/// How much of a line is shown that can't be used, in bytes.
-const SHOWN: usize = 200;
 /// How long a process may take to exit once its input is closed, before it is killed.
 const EXIT: Duration = Duration::from_secs(2);
 
@@ -60,6 +57,8 @@ enum Carrier {
         down: mpsc::Sender<Down>,
         up: mpsc::Receiver<Up<ServerFact>>,
     },
+    /// What stands between both ends knows of no trial.
+    Nowhere,
 }
 
 /// What is alive.
@@ -69,18 +68,6 @@ enum Lifetime {
     Browser(BrowserProcess),
     /// Nothing that the lab started: a visitor's browser, a server that goes on after the trial.
     Visitor,
-}
-
-/// Why what an end of the trial said can't be used, as the rest of a sentence about that end. Lines are quoted.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ContractError {
-    #[error("said a line that is not of the trial contract ({why}): {line}")]
-    Line { why: serde_json::Error, line: String },
-    /// A client told what only another end can have seen.
-    #[error("said a fact that is not a client's to say; see clients/README.md: {line}")]
-    Fact { line: String },
-    #[error("said more than {MAX_LINES} lines or {MAX_BYTES} bytes: keep receipts together")]
-    TooMuch,
 }
 
 /// What comes from an end of the trial.
@@ -98,18 +85,17 @@ impl Participant {
     /// Starts a server of the lab's own, which speaks the contract on its standard input and output; what it prints on
     /// its standard error goes to `log`.
     pub(super) fn server(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), place, Budget { lines: u64::MAX, bytes: u64::MAX }, of_server)
+        Self::start(argv, log.into(), place, Budget::ENDLESS, of_server)
     }
 
     /// The same with a client of the lab's own.
     pub(super) fn client(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        Self::start(argv, log.into(), place, Budget { lines: u64::MAX, bytes: u64::MAX }, of_client)
+        Self::start(argv, log.into(), place, Budget::ENDLESS, of_client)
     }
 
     /// The same with a client that isn't the lab's: what it may say and print has an end.
     pub(super) fn program(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        let mut end =
-            Self::start(argv, Stdio::piped(), place, Budget { lines: MAX_LINES, bytes: MAX_BYTES }, of_client)?;
+        let mut end = Self::start(argv, Stdio::piped(), place, Budget::BOUNDED, of_client)?;
         if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
         }
@@ -171,6 +157,11 @@ impl Participant {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(browser), log: None, gone: false }
     }
 
+    /// An intermediary under the same supervisor, which says nothing.
+    pub(super) fn intermediary(process: BrowserProcess) -> Self {
+        Self { carrier: Carrier::Nowhere, life: Lifetime::Browser(process), log: None, gone: false }
+    }
+
     /// A visitor's browser, whose page speaks the contract over the control origin.
     pub(super) fn visitor(carrier: PageCarrier) -> Self {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Visitor, log: None, gone: false }
@@ -199,7 +190,7 @@ impl Participant {
     pub(super) async fn order(&self, order: Down) {
         match &self.carrier {
             Carrier::Stdio { down: Some(down), .. } | Carrier::Within { down, .. } => drop(down.send(order).await),
-            Carrier::Stdio { down: None, .. } => {}
+            Carrier::Stdio { down: None, .. } | Carrier::Nowhere => {}
             Carrier::Page(page) => drop(page.down.send(order).await),
         }
     }
@@ -214,6 +205,7 @@ impl Participant {
                 }
                 Carrier::Within { up, .. } => up.recv().await.map(|said| ParticipantMessage::Said(said.of_any())),
                 Carrier::Page(page) => page.up.recv().await.map(|said| ParticipantMessage::Said(said.of_any())),
+                Carrier::Nowhere => std::future::pending().await,
             }
         };
         match life {
@@ -315,68 +307,6 @@ pub(super) fn spawn(command: &mut Command, place: Place<'_>) -> std::io::Result<
         command.spawn()
     });
     started.unwrap_or_else(|error| Err(std::io::Error::other(error)))
-}
-
-/// What a process may still say.
-#[derive(Debug)]
-struct Budget {
-    lines: u64,
-    bytes: u64,
-}
-
-/// The next line; `None` at the end.
-async fn line(
-    reader: &mut (impl AsyncBufRead + Unpin),
-    budget: &mut Budget,
-    read_line: ReadLine,
-) -> Option<Result<Up<Fact>, ContractError>> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let mut bounded = (&mut *reader).take(MAX_LINE);
-        let read = bounded.read_until(b'\n', &mut line).await.ok()?;
-        if read == 0 {
-            return None;
-        }
-        let left = budget.lines.checked_sub(1).zip(budget.bytes.checked_sub(read as u64));
-        let Some((lines, bytes)) = left else {
-            return Some(Err(ContractError::TooMuch));
-        };
-        *budget = Budget { lines, bytes };
-        if !line.trim_ascii().is_empty() {
-            return Some(read_line(&line));
-        }
-    }
-}
-
-/// Reads a line of one end.
-type ReadLine = fn(&[u8]) -> Result<Up<Fact>, ContractError>;
-
-fn of_server(line: &[u8]) -> Result<Up<Fact>, ContractError> {
-    serde_json::from_slice::<Up<ServerFact>>(line).map(Up::of_any).map_err(|error| garbled(line, error))
-}
-
-fn of_client(line: &[u8]) -> Result<Up<Fact>, ContractError> {
-    match serde_json::from_slice::<Up<ClientFact>>(line) {
-        Ok(said) => Ok(said.of_any()),
-        Err(_) if is_said::<ServerFact>(line) || is_said::<LabFact>(line) => {
-            Err(ContractError::Fact { line: quoted(line) })
-        }
-        Err(error) => Err(garbled(line, error)),
-    }
-}
-
-fn is_said<F: Observable>(line: &[u8]) -> bool {
-    serde_json::from_slice::<Up<F>>(line).is_ok()
-}
-
-fn garbled(line: &[u8], why: serde_json::Error) -> ContractError {
-    ContractError::Line { why, line: quoted(line) }
-}
-
-/// The first [`SHOWN`] bytes of a line in quotation marks, with what a terminal would obey escaped.
-pub(super) fn quoted(line: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line)).trim_end())
 }
 
 /// Writes what a program prints to a file, as far as there is room, and reads the rest for nobody.

@@ -94,6 +94,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         rig: options.rig,
         allow_exec: options.allow_exec,
         found: HashMap::new(),
+        found_between: HashMap::new(),
     };
     let mut interrupted = false;
     if options.calibration {

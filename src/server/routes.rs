@@ -18,8 +18,8 @@ use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
     SubscriptionRequest, Transport,
 };
-use crate::trial::ServerFact;
 use crate::trial::rig::Rig;
+use crate::trial::{Alpn, ServerFact};
 use crate::wire::exchange::BodyError;
 use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
 
@@ -163,6 +163,7 @@ impl Routes {
         let (tag, sub) = (number(query, "trial"), number(query, "sub"));
         let record = SubscriptionRecord {
             connection: Arc::clone(exchange.connection()),
+            http: (exchange.connection().alpn != Alpn::Quic).then_some(exchange.head().version),
             feed: Arc::clone(feed.name()),
             tag,
             sub,

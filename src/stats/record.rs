@@ -71,6 +71,8 @@ pub(super) struct Record<'a> {
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
     pub(super) faults_ended: Vec<u64>,
+    /// Whether the server sees an intermediary's connections, and not the client's.
+    pub(super) is_between: bool,
     /// Who publishes.
     pub(super) direction: Direction,
     /// The client's version.
@@ -115,6 +117,8 @@ pub(super) struct RecordedSubscription<'a> {
     pub(super) conn: u64,
     pub(super) stream: u64,
     pub(super) alpn: Alpn,
+    /// The version of HTTP of its request.
+    pub(super) http: Option<f64>,
     pub(super) sub: Option<u32>,
     pub(super) feed: &'a str,
 }
@@ -168,7 +172,8 @@ impl<'a> Record<'a> {
         let identical = workload.urls == Urls::Identical;
         let polled = planned.promises.exchanges == Exchanges::Periodic;
         let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
-        let mut record = Self { identical, polled, link_round_trip, direction: workload.direction, ..Self::default() };
+        let (is_between, direction) = (planned.settings.between.is_there(), workload.direction);
+        let mut record = Self { identical, polled, link_round_trip, is_between, direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -247,9 +252,9 @@ impl<'a> Record<'a> {
                 self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
             }
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
-            ServerFact::Attached { conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
-                let (conn, stream, alpn, sub) = (*conn, *stream, *alpn, *sub);
-                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, sub, feed });
+            ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed } if *tag == Some(trial) => {
+                let (conn, stream, alpn, http, sub) = (*conn, *stream, *alpn, *http, *sub);
+                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, http, sub, feed });
             }
             ServerFact::Detached { stream, tag, .. } if *tag == Some(trial) => detached.push((t, *stream)),
             ServerFact::Published { feed, id, event, scheduled, census } => {
@@ -290,7 +295,7 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Started { .. } | LabFact::Between { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::settings::IntermediaryConfig;
 use super::{Alpn, Dialect, Dialects};
 
 /// What was observed, and who says so.
@@ -109,8 +110,18 @@ pub enum ServerFact {
     /// It ended, after this many requests.
     Disconnected { conn: u64, requests: u64 },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
-    /// is the server's own number for it, for URLs that say nothing.
-    Attached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// is the server's own number for it, for URLs that say nothing. `http` is the version of HTTP that its request is
+    /// of (1, 1.1, 2 or 3), where it is one.
+    Attached {
+        conn: u64,
+        stream: u64,
+        alpn: Alpn,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        http: Option<f64>,
+        tag: Option<u32>,
+        sub: Option<u32>,
+        feed: Arc<str>,
+    },
     /// It ended.
     Detached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
@@ -202,6 +213,9 @@ pub enum LabFact {
         late_median: Option<u64>,
         late_most: Option<u64>,
     },
+    /// What stands between client and server: which intermediary, what it was told to do, and where that is the lab's
+    /// way of letting events through, what it changes in the first one of the intermediary's documentation.
+    Between { intermediary: String, version: String, config: IntermediaryConfig, changes: Vec<String> },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

@@ -15,7 +15,7 @@ use transport_lab::{client, transport};
 const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
-/// other, nor do `certs` and `wire`, `admission` and `transport`.
+/// other, nor do `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
 const FLOORS: [&[&str]; 11] = [
     &["text", "units"],
     &["feed"],
@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 11] = [
     &["admission", "transport"],
     &["page"],
     &["server", "client", "control"],
-    &["browser"],
+    &["browser", "intermediary"],
     &["experiment"],
     &["run", "diagnose"],
     &["cli"],

@@ -1,0 +1,169 @@
+//! What stands between a trial's ends: found, started once the server listens, and waited for until it listens too.
+
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::participant::{Participant, Place, spawn};
+use super::start::{LISTEN, log};
+use super::{EarlyEnd, TrialRunner, Which, failed};
+use crate::browser::{BrowserError, BrowserProcess};
+use crate::client::Found;
+use crate::experiment::assign;
+use crate::intermediary::{self, Intermediary, Site};
+use crate::text::chain;
+use crate::trial::LabFact;
+use crate::trial::fact::Outcome;
+use crate::trial::settings::IntermediaryConfig;
+use crate::wire::listen;
+
+/// How often an intermediary that starts is asked whether it listens.
+const LOOK: Duration = Duration::from_millis(5);
+/// How much of its last words is told, in bytes.
+const LAST_WORDS: usize = 500;
+/// The name of its log in the trial's folder.
+const LOG: &str = "intermediary.log";
+
+/// What is to stand between: its row, the program, and what it is told to do.
+#[derive(Debug)]
+pub(super) struct FoundIntermediary {
+    row: &'static Intermediary,
+    program: Found,
+    configuration: String,
+}
+
+impl TrialRunner<'_> {
+    /// The intermediary on this machine, where there is to be one, and a port for it: the server has to know which origin
+    /// clients will take it for.
+    pub(super) async fn find_intermediary(&mut self) -> Result<Option<FoundIntermediary>, EarlyEnd> {
+        let between = &self.planned.settings.between;
+        let Some(row) = intermediary::find(&between.intermediary) else { return Ok(None) };
+        let program = self.lab.find_intermediary(row)?;
+        let configuration = match &between.config {
+            IntermediaryConfig::Own(path) => match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => return failed(format!("`between.config`: {} can't be read: {error}", path.display())),
+            },
+            own => row.template.text(own).unwrap_or_default(),
+        };
+        self.intermediary_port = Some(self.free_port().await?);
+        Ok(Some(FoundIntermediary { row, program, configuration }))
+    }
+
+    /// The origins that a page has whose server the intermediary is.
+    pub(super) fn intermediary_origins(&self) -> Vec<String> {
+        let hosts = assign::hosts(&self.planned.settings.workload);
+        let of = |port: u16| hosts.iter().map(move |host| format!("https://{host}:{port}"));
+        self.intermediary_port.into_iter().flat_map(of).collect()
+    }
+
+    /// A port that nobody listens at. None of the programs can be told to find one.
+    async fn free_port(&self) -> Result<u16, EarlyEnd> {
+        let addresses = &self.lab.addresses;
+        let port = if self.planned.settings.protocol.alpn.over_quic() {
+            listen::udp(addresses, 0).map(|(_, port)| port)
+        } else {
+            listen::tcp(addresses, 0).await.map(|(_, port)| port)
+        };
+        port.or_else(|error| failed(format!("there is no port for an intermediary: {}", chain(&error))))
+    }
+
+    /// Starts it before the server that listens there; gives back where clients find it.
+    pub(super) async fn start_intermediary(
+        &mut self,
+        between: FoundIntermediary,
+        origin: &[u16],
+        folder: &Path,
+    ) -> Result<Vec<u16>, EarlyEnd> {
+        let FoundIntermediary { row, program, configuration } = between;
+        let Some(port) = self.intermediary_port else { return failed("an intermediary without a port") };
+        let settings = &self.planned.settings;
+        let addresses = self.addresses();
+        let certs = &self.lab.certs;
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let [certificate, key] = certs.leaf_paths().map(|path| absolute(&path));
+        let site = Site {
+            alpn: settings.protocol.alpn,
+            addresses: &addresses,
+            port,
+            origin: origin.first().copied().unwrap_or(0),
+            origin_alpn: settings.between.origin,
+            certificate,
+            key,
+            ca: absolute(certs.ca_path()),
+            root: nix::unistd::geteuid().is_root(),
+        };
+        let spec = row.launch(&program, &site, &configuration);
+        self.keep(folder, row, spec.files.get(row.file).map_or("", String::as_str))?;
+        let place = self.link.as_ref().map(|link| &link.server);
+        let started =
+            BrowserProcess::start_by(&self.lab.program, &spec, log(folder, LOG)?, |command| spawn(command, place));
+        let process = match started.await {
+            Ok(process) => process,
+            // Its own words on its configuration are among them.
+            Err(BrowserError::Browser(why)) => return failed(format!("{} does not start: {why}", row.title)),
+            Err(error) => return failed(format!("{} does not start: {}", row.title, chain(&error))),
+        };
+        self.note(LabFact::Between {
+            intermediary: row.name.to_owned(),
+            version: program.version.clone(),
+            config: settings.between.config.clone(),
+            changes: match settings.between.config {
+                IntermediaryConfig::Streaming => row.template.changes(),
+                IntermediaryConfig::Default | IntermediaryConfig::Own(_) => Vec::new(),
+            },
+        })?;
+        self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
+        match self.listens(&addresses, port).await {
+            // Whatever it had to say of its end is in its log.
+            Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.gone[Which::Intermediary as usize] => {
+                let said = std::fs::read(folder.join(LOG)).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
+                failed(format!("{why}; {} said: {said}", row.title))
+            }
+            listens => listens.map(|()| vec![port]),
+        }
+    }
+
+    /// Waits until it listens at all addresses.
+    async fn listens(&mut self, addresses: &[IpAddr], port: u16) -> Result<(), EarlyEnd> {
+        let until = self.within(LISTEN);
+        let over_quic = self.planned.settings.protocol.alpn.over_quic();
+        loop {
+            let place = self.link.as_ref().map(|link| &link.server);
+            if addresses.iter().all(|address| is_listened_at(place, SocketAddr::new(*address, port), over_quic)) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > until {
+                return Err(EarlyEnd::Ended(Outcome::TimedOut, "the intermediary did not listen in time".to_owned()));
+            }
+            let Ok(heard) = tokio::time::timeout(LOOK, self.hear()).await else { continue };
+            if let (which, Some(said)) = self.sort(heard)? {
+                self.take(which, said).await?;
+            }
+        }
+    }
+
+    /// Keeps what it was told to do in the trial's folder.
+    fn keep(&self, folder: &Path, row: &Intermediary, text: &str) -> Result<(), super::RunError> {
+        let path = folder.join(row.file);
+        std::fs::write(&path, text).map_err(|source| super::RunError::Folder { operation: "write", path, source })
+    }
+}
+
+/// Whether somebody listens there.
+fn is_listened_at(place: Place<'_>, address: SocketAddr, udp: bool) -> bool {
+    let asked = move || if udp { is_taken_udp(address) } else { TcpStream::connect(address).is_ok() };
+    match place {
+        Some(namespace) => namespace.within(asked).unwrap_or(false),
+        None => asked(),
+    }
+}
+
+/// Whether a datagram finds somebody there: on loopback the kernel says at once when there is nobody (RFC 792, port
+/// unreachable), to whoever sends the next one.
+fn is_taken_udp(address: SocketAddr) -> bool {
+    let from = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let Ok(socket) = UdpSocket::bind(from) else { return false };
+    socket.connect(address).is_ok() && socket.send(&[0]).is_ok() && socket.send(&[0]).is_ok()
+}

@@ -259,7 +259,10 @@ macro_rules! others {
 
 others! {
     advertised_limit_gives_what_is_expected holds "advertised-limit",
+    buffering_gives_what_is_expected holds "buffering",
+    buffering_hint_gives_what_is_expected holds "buffering-hint",
     credential_pools_gives_what_is_expected holds "credential-pools",
+    downgrade_gives_what_is_expected holds "downgrade",
     duplex_gives_what_is_expected holds "duplex",
     echo_latency_gives_what_is_expected holds "echo-latency",
     fan_out_herd_gives_what_is_expected holds "fan-out-herd",

@@ -58,7 +58,7 @@ pub enum Command {
     Diagnose(DiagnoseArgs),
     /// Make or renew the lab's certificates, and print their fingerprints.
     Certs(CertsArgs),
-    /// List what there is: experiments, transports, clients, metrics, settings, and what a run's files say.
+    /// List what there is: experiments, transports, clients, intermediaries, metrics, settings, and what a run's files say.
     List(ListArgs),
     /// Write an experiment file to start from.
     New(NewArgs),

@@ -131,7 +131,7 @@ fn end_group(child: &Child) {
 }
 
 /// The first word that starts with a digit: `156.0.8078.79` of `Chromium 156.0.8078.79 built on Debian`.
-pub(super) fn number(said: &str) -> Option<&str> {
+pub(crate) fn number(said: &str) -> Option<&str> {
     said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
 }
 

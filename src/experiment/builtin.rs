@@ -12,7 +12,10 @@ use super::{ExperimentError, MAX_NAME, suggest};
 /// The embedded files: name and text.
 static BUILT_IN: &[(&str, &str)] = &[
     ("advertised-limit", include_str!("../../experiments/advertised-limit.toml")),
+    ("buffering", include_str!("../../experiments/buffering.toml")),
+    ("buffering-hint", include_str!("../../experiments/buffering-hint.toml")),
     ("credential-pools", include_str!("../../experiments/credential-pools.toml")),
+    ("downgrade", include_str!("../../experiments/downgrade.toml")),
     ("duplex", include_str!("../../experiments/duplex.toml")),
     ("echo-latency", include_str!("../../experiments/echo-latency.toml")),
     ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),

@@ -186,6 +186,9 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
     match name {
         "server.max-concurrent-streams" => multiplexed,
         "workload.connections" => is_native(settings) && shares,
+        // What ends is passed on at its end.
+        "server.buffering-hint" => transport::find(&settings.protocol.transport)
+            .is_some_and(|row| row.opens == Opens::Request && row.exchanges == Exchanges::Persistent),
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,

@@ -3,6 +3,9 @@
 //! Enters: a trial's settings, and where both sides are. Leaves: how to start the intermediary, with all that it is told
 //! to do. What must never happen here: one started, waited for or ended. That is the runner's, once for all of them.
 
+mod caddy;
+mod envoy;
+mod haproxy;
 mod nginx;
 mod supports;
 mod template;
@@ -18,7 +21,8 @@ use crate::client::{Found, LaunchSpec};
 use crate::trial::{Alpn, Unsupported};
 
 /// Every intermediary.
-pub static ALL: &[&Intermediary] = &[&nginx::INTERMEDIARY];
+pub static ALL: &[&Intermediary] =
+    &[&nginx::INTERMEDIARY, &haproxy::INTERMEDIARY, &caddy::INTERMEDIARY, &envoy::INTERMEDIARY];
 
 /// The intermediary of this name.
 pub fn find(name: &str) -> Option<&'static Intermediary> {
@@ -44,8 +48,8 @@ pub struct Intermediary {
     pub file: &'static str,
     /// What else a template's names in braces stand for, beside those of every intermediary ([`Site::filled`]).
     words: fn(&Site<'_>) -> Vec<(&'static str, String)>,
-    /// How it is started, and asked before that whether it takes its configuration. `{profile}` is its folder.
-    command: fn(&Found) -> Commands,
+    /// How it is started. `{profile}` is its folder.
+    command: fn(&Found, &Site<'_>) -> Commands,
 }
 
 /// What an intermediary speaks on one of its sides.
@@ -57,11 +61,11 @@ pub struct Spoken {
     pub websockets: &'static [Alpn],
 }
 
-/// Program and arguments of two commands.
+/// Programs and their arguments.
 #[derive(Debug)]
 struct Commands {
-    /// Says what is wrong with the configuration, and fails.
-    check: Vec<String>,
+    /// What comes first; the last of them says what is wrong with the configuration, and fails.
+    before: Vec<Vec<String>>,
     run: Vec<String>,
 }
 
@@ -111,20 +115,16 @@ impl Site<'_> {
 impl Intermediary {
     /// How to start it here with this configuration, whose names in braces are filled in.
     pub fn launch(&self, found: &Found, site: &Site<'_>, configuration: &str) -> LaunchSpec {
-        let Commands { check, run } = (self.command)(found);
-        let text = site.filled(self, configuration);
-        LaunchSpec {
-            argv: run,
-            before: vec![check],
-            files: [(self.file.to_owned(), text)].into(),
-            ..LaunchSpec::default()
-        }
+        let Commands { before, run } = (self.command)(found, site);
+        let files = [(self.file.to_owned(), site.filled(self, configuration))].into();
+        LaunchSpec { argv: run, before, files, ..LaunchSpec::default() }
     }
 }
 
-/// A command line out of its words.
-fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
-    words.map(str::to_owned).to_vec()
+/// A command line: the program that was found, and its arguments.
+fn command(found: &Found, arguments: &[&str]) -> Vec<String> {
+    let program = found.path.to_string_lossy().into_owned();
+    [program].into_iter().chain(arguments.iter().map(|&word| word.to_owned())).collect()
 }
 
 /// Where `tools/install.sh` has unpacked a program: in the folder that this one was built in.
@@ -176,7 +176,7 @@ mod tests {
                             !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
                         });
                     assert!(left.is_none(), "{}: {left:?} in {text}", row.name);
-                    assert!(text.contains("127.0.0.1:42") && text.contains("41"), "{text}");
+                    assert!(text.contains("127.0.0.1") && text.contains("41") && text.contains("42"), "{text}");
                     assert!(spec.argv.iter().chain(spec.before.iter().flatten()).any(|word| word == "/bin/proxy"));
                 }
             }

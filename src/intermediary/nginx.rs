@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Commands, Intermediary, Site, Spoken, Template, unpacked, version, words};
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
 use crate::client::Found;
 use crate::client::program::{self, AnswersOn};
 use crate::trial::{Alpn, Unsupported};
@@ -16,7 +16,7 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     template: Template(include_str!("nginx.conf")),
     file: "nginx.conf",
     words: fill,
-    command,
+    command: commands,
 };
 
 /// The first that logs where `-e` says.
@@ -47,9 +47,8 @@ fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn command(found: &Found) -> Commands {
-    let program = found.path.to_string_lossy();
+fn commands(found: &Found, _: &Site<'_>) -> Commands {
     let told = ["-e", "stderr", "-p", "{profile}", "-c", "{profile}/nginx.conf", "-g", "daemon off;"];
-    let run = [&[&*program], &told[..]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
-    Commands { check: [run.clone(), words(["-t", "-q"])].concat(), run }
+    let check = [&told[..], &["-t", "-q"]].concat();
+    Commands { before: vec![command(found, &check)], run: command(found, &told) }
 }

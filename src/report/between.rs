@@ -21,12 +21,13 @@ pub(super) fn between(summary: &Summary) -> Vec<BetweenView> {
 impl BetweenView {
     fn of(stood: &StoodBetween) -> Self {
         let StoodBetween { intermediary, version, config, changes } = stood;
-        let (word, says) = match config {
-            IntermediaryConfig::Default => ("default".to_owned(), "what its documentation begins a reverse proxy with"),
-            IntermediaryConfig::Streaming => ("streaming".to_owned(), "the same but for"),
-            IntermediaryConfig::Own(path) => (path.display().to_string(), "a configuration of one\u{2019}s own"),
+        let says = match config {
+            IntermediaryConfig::Default => "what its documentation begins a reverse proxy with",
+            IntermediaryConfig::Streaming if changes.is_empty() => "the same: nothing needs a change",
+            IntermediaryConfig::Streaming => "the same but for",
+            IntermediaryConfig::Own(_) => "a configuration of one\u{2019}s own",
         };
-        let name = format!("{intermediary} {version}, {word}");
+        let name = format!("{intermediary} {version}, {config}");
         Self { name, says: says.to_owned(), changes: changes.clone() }
     }
 }

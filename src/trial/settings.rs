@@ -24,7 +24,7 @@ pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow};
 pub use link::{LinkRate, LinkSettings, WaySettings};
 pub use reconnect::{Jitter, Reconnect};
-pub use server::{CertificateUse, Heartbeat, ServerSettings};
+pub use server::{BufferingHint, CertificateUse, Heartbeat, ServerSettings};
 pub use workload::{
     Arrival, Connections, Credentials, Direction, Events, HostOrder, Opening, PageOrigin, StuckDirection, StuckOn,
     Urls, Visibility, Workload,

@@ -63,7 +63,7 @@ fn nginx_as_its_documentation_begins_gathers_events_and_lets_no_websocket_throug
     let events = "workload.events.count=80";
     behind(&lab, &format!("{OBSERVE}[between]\nintermediary = 'nginx'\n"));
     let more = ["--set", events, "--set", "workload.events.rate=100/s", "--set", "workload.hold=1500ms"];
-    let protocols = ["--set", "protocol=sse/h1,websocket/h1"];
+    let protocols = ["--set", "protocol=sse/h2,websocket/h1"];
     let ran = run(&lab, &[&more[..], &protocols[..]].concat()).exits(0);
     let summary = ran.summary();
     let trials = summary["trials"].as_array().unwrap();
@@ -80,8 +80,8 @@ fn what_nginx_does_not_pass_on_is_unsupported_with_why() {
     let lab = Lab::new();
     behind(&lab, "[between]\nintermediary = 'nginx'\n");
     let ran = run(&lab, &["--set", "protocol=sse/h3,websocket/h2,webtransport/h3"]).exits(0);
-    assert_eq!(ran.outcomes(), ["unsupported"; 3]);
     let summary = ran.summary();
+    assert!(ran.outcomes().iter().all(|outcome| outcome.starts_with("unsupported: ")), "{:?}", ran.outcomes());
     let why = |trial: usize| summary["trials"][trial]["reason"].as_str().unwrap().to_owned();
     assert_eq!(why(0), "nginx speaks HTTP/1.1, HTTP/2 with clients, and not HTTP/3");
     assert_eq!(why(1), "nginx takes no WebSocket from a client on HTTP/2");

@@ -1,5 +1,6 @@
 //! What stands between client and server: `[between]`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -58,13 +59,19 @@ inline_schema!(IntermediaryConfig, |generator| {
     word_or("default", "What its own documentation begins a reverse proxy with.", &streaming)
 });
 
+impl fmt::Display for IntermediaryConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Streaming => f.write_str("streaming"),
+            Self::Own(path) => path.display().fmt(f),
+        }
+    }
+}
+
 impl Serialize for IntermediaryConfig {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Default => serializer.serialize_str("default"),
-            Self::Streaming => serializer.serialize_str("streaming"),
-            Self::Own(path) => path.serialize(serializer),
-        }
+        serializer.collect_str(self)
     }
 }
 

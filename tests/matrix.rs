@@ -268,6 +268,7 @@ others! {
     fan_out_herd_gives_what_is_expected holds "fan-out-herd",
     header_overhead_gives_what_is_expected holds "header-overhead",
     hidden_tab_gives_what_is_expected holds "hidden-tab",
+    idle_cut_gives_what_is_expected holds "idle-cut",
     ramp_or_burst_gives_what_is_expected holds "ramp-or-burst",
     reconnect_gives_what_is_expected holds "reconnect",
     restart_gives_what_is_expected holds "restart",

@@ -21,6 +21,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),
     ("header-overhead", include_str!("../../experiments/header-overhead.toml")),
     ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),
+    ("idle-cut", include_str!("../../experiments/idle-cut.toml")),
     ("ramp-or-burst", include_str!("../../experiments/ramp-or-burst.toml")),
     ("reconnect", include_str!("../../experiments/reconnect.toml")),
     ("restart", include_str!("../../experiments/restart.toml")),

@@ -162,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn what_each_needs_stands_in_the_document_about_it() {
+        let document = include_str!("../../docs/behind-a-proxy.md");
+        for row in ALL {
+            let added = row.template.changes().into_iter().filter_map(|line| Some(line.strip_prefix("+ ")?.to_owned()));
+            // Where the server is, a person writes otherwise.
+            for line in added.filter(|line| !line.contains("{origin")) {
+                assert!(document.contains(&line), "{}: `{line}`", row.name);
+            }
+        }
+    }
+
+    #[test]
     fn nothing_in_braces_is_left_in_a_configuration_but_its_folder() {
         let found = Found { title: "T".to_owned(), path: "/bin/proxy".into(), version: "1".to_owned() };
         let addresses = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];

@@ -3,6 +3,7 @@
 mod beside;
 mod between;
 mod clump;
+mod cut;
 pub(super) mod delivery;
 mod dialect;
 mod link;
@@ -64,6 +65,7 @@ pub static ALL: &[&Metric] = &[
     &timing::ROUND_TRIP,
     &timing::STALL,
     &clump::CLUMP,
+    &cut::CUT_AFTER,
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
     &recovery::NEVER_BACK,

@@ -56,6 +56,61 @@ fn every_transport_that_nginx_passes_on_comes_through_it_once_it_is_told_to_let_
     lab.has_nothing_left();
 }
 
+/// What is to be here; where the test command has unpacked it, its absence is a failure.
+fn is_here(name: &str) -> bool {
+    match (transport_lab::intermediary::find(name).unwrap().find)() {
+        Ok(_) => true,
+        Err(reason) if std::env::var_os("TRANSPORT_LAB_BROWSERS").is_none() => {
+            eprintln!("skipped: {name}: {reason}");
+            false
+        }
+        Err(reason) => panic!("{name} should have been installed: {reason}"),
+    }
+}
+
+#[test]
+fn every_proxy_lets_through_what_its_row_says_and_is_gone_afterwards() {
+    for row in transport_lab::intermediary::ALL.iter().filter(|row| is_here(row.name)) {
+        let lab = Lab::new();
+        behind(&lab, &format!("[between]\nintermediary = '{}'\nconfig = 'streaming'\n", row.name));
+        let alpns = row.with_clients.alpns.iter().map(|alpn| format!("sse/{alpn}"));
+        let protocols = format!("protocol={}", alpns.collect::<Vec<_>>().join(","));
+        let origins: Vec<_> = row.with_origin.alpns.iter().map(|alpn| alpn.name()).collect();
+        let origins = format!("between.origin={}", origins.join(","));
+        let ran = run(&lab, &["--set", &protocols, "--set", &origins, "--set", "workload.drain=2s"]).exits(0);
+        let summary = ran.summary();
+        for trial in summary["trials"].as_array().unwrap() {
+            let levels = &trial["levels"];
+            assert_eq!(trial["outcome"], "completed", "{}: {levels}: {}", row.name, trial["reason"]);
+            let reached = trial["metrics"]["origin-http"]["median"].as_f64().unwrap();
+            let wanted = match levels["between.origin"].as_str().unwrap() {
+                "h1" => 1.1,
+                "h2" => 2.0,
+                _ => 3.0,
+            };
+            assert!((reached - wanted).abs() < f64::EPSILON, "{}: {levels}: {reached}", row.name);
+        }
+        lab.has_nothing_left();
+    }
+}
+
+#[test]
+fn with_a_link_the_proxy_stands_at_the_servers_end_of_it() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: a link takes root's rights");
+        return;
+    }
+    let lab = Lab::new();
+    behind(&lab, "[between]\nintermediary = 'nginx'\nconfig = 'streaming'\n[link]\ndelay = '20ms'\n");
+    let ran = run(&lab, &[]).exits(0);
+    let summary = ran.summary();
+    let metric = |name: &str| summary["trials"][0]["metrics"][name]["median"].as_f64();
+    // TCP, TLS and the request take a round trip of 40 ms each, to the proxy and no further.
+    assert!(metric("time-to-open").unwrap() >= 120.0, "{summary}");
+    assert_eq!((metric("open-streams"), metric("origin-connections")), (Some(3.0), Some(3.0)));
+    lab.has_nothing_left();
+}
+
 #[test]
 fn nginx_as_its_documentation_begins_gathers_events_and_lets_no_websocket_through() {
     let lab = Lab::new();

@@ -1,8 +1,13 @@
 //! What stands between a trial's ends: found, started once the server listens, and waited for until it listens too.
 
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::Instant;
 
 use super::super::participant::{Participant, Place, spawn};
 use super::start::{LISTEN, log};
@@ -17,8 +22,10 @@ use crate::trial::fact::Outcome;
 use crate::trial::settings::IntermediaryConfig;
 use crate::wire::listen;
 
-/// How often an intermediary that starts is asked whether it listens.
+/// How long after nobody was there an intermediary that starts is asked again.
 const LOOK: Duration = Duration::from_millis(5);
+/// How long after it was asked and said nothing.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How much of its last words is told, in bytes.
 const LAST_WORDS: usize = 500;
 /// The name of its log in the trial's folder.
@@ -68,7 +75,7 @@ impl TrialRunner<'_> {
         port.or_else(|error| failed(format!("there is no port for an intermediary: {}", chain(&error))))
     }
 
-    /// Starts it before the server that listens there; gives back where clients find it.
+    /// Starts it before the server that listens there, and waits until it answers; gives back where clients find it.
     pub(super) async fn start_intermediary(
         &mut self,
         between: FoundIntermediary,
@@ -114,34 +121,54 @@ impl TrialRunner<'_> {
             },
         })?;
         self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
-        match self.listens(&addresses, port).await {
+        match self.answers(&addresses, port).await {
             // Whatever it had to say of its end is in its log.
             Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.gone[Which::Intermediary as usize] => {
                 let said = std::fs::read(folder.join(LOG)).unwrap_or_default();
                 let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
                 failed(format!("{why}; {} said: {said}", row.title))
             }
-            listens => listens.map(|()| vec![port]),
+            answers => answers.map(|()| vec![port]),
         }
     }
 
-    /// Waits until it listens at all addresses.
-    async fn listens(&mut self, addresses: &[IpAddr], port: u16) -> Result<(), EarlyEnd> {
+    /// Waits until it answers at all addresses. That the kernel takes connections says nothing: who is to serve them may
+    /// not have begun.
+    async fn answers(&mut self, addresses: &[IpAddr], port: u16) -> Result<(), EarlyEnd> {
         let until = self.within(LISTEN);
         let over_quic = self.planned.settings.protocol.alpn.over_quic();
-        loop {
-            let place = self.link.as_ref().map(|link| &link.server);
-            if addresses.iter().all(|address| is_listened_at(place, SocketAddr::new(*address, port), over_quic)) {
-                return Ok(());
-            }
-            if tokio::time::Instant::now() > until {
-                return Err(EarlyEnd::Ended(Outcome::TimedOut, "the intermediary did not listen in time".to_owned()));
-            }
-            let Ok(heard) = tokio::time::timeout(LOOK, self.hear()).await else { continue };
-            if let (which, Some(said)) = self.sort(heard)? {
-                self.take(which, said).await?;
+        for address in addresses.iter().map(|address| SocketAddr::new(*address, port)) {
+            loop {
+                let asked = Asked::at(address, over_quic, self.link.as_ref().map(|link| &link.server));
+                let answer = async {
+                    let answered = match asked {
+                        Ok(asked) => tokio::time::timeout(AGAIN, asked.answer()).await.unwrap_or(false),
+                        Err(_) => false,
+                    };
+                    if !answered {
+                        tokio::time::sleep(LOOK).await;
+                    }
+                    answered
+                };
+                let heard = tokio::select! {
+                    answered = answer => match answered {
+                        true => break,
+                        false => None,
+                    },
+                    heard = self.hear() => Some(heard),
+                };
+                if let Some(heard) = heard
+                    && let (which, Some(said)) = self.sort(heard)?
+                {
+                    self.take(which, said).await?;
+                }
+                if Instant::now() > until {
+                    let late = "the intermediary did not answer in time".to_owned();
+                    return Err(EarlyEnd::Ended(Outcome::TimedOut, late));
+                }
             }
         }
+        Ok(())
     }
 
     /// Keeps what it was told to do in the trial's folder.
@@ -151,19 +178,67 @@ impl TrialRunner<'_> {
     }
 }
 
-/// Whether somebody listens there.
-fn is_listened_at(place: Place<'_>, address: SocketAddr, udp: bool) -> bool {
-    let asked = move || if udp { is_taken_udp(address) } else { TcpStream::connect(address).is_ok() };
-    match place {
-        Some(namespace) => namespace.within(asked).unwrap_or(false),
-        None => asked(),
+/// Somebody who was asked what nobody asks, to see whether there is an answer.
+#[derive(Debug)]
+enum Asked {
+    /// Plain HTTP, where TLS is spoken: it is refused in one way or another.
+    Tcp(TcpStream),
+    /// A version of QUIC that there isn't: it is answered with those that there are (RFC 9000 section 6.1).
+    Udp(UdpSocket),
+}
+
+impl Asked {
+    /// Asks at this address, from a place in its network.
+    fn at(address: SocketAddr, over_quic: bool, place: Place<'_>) -> std::io::Result<Self> {
+        let ask = move || {
+            if over_quic { udp(address).map(Socket::Udp) } else { tcp(address).map(Socket::Tcp) }
+        };
+        let socket = match place {
+            Some(namespace) => namespace.within(ask).unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            None => ask(),
+        };
+        Ok(match socket? {
+            Socket::Tcp(socket) => Self::Tcp(TcpStream::from_std(socket)?),
+            Socket::Udp(socket) => Self::Udp(UdpSocket::from_std(socket)?),
+        })
+    }
+
+    /// Waits for any answer, be it an end.
+    async fn answer(self) -> bool {
+        let mut byte = [0];
+        match self {
+            Self::Tcp(mut socket) => {
+                let _ = socket.read(&mut byte).await;
+                true
+            }
+            // An error says that nobody is there.
+            Self::Udp(socket) => socket.recv(&mut byte).await.is_ok(),
+        }
     }
 }
 
-/// Whether a datagram finds somebody there: on loopback the kernel says at once when there is nobody (RFC 792, port
-/// unreachable), to whoever sends the next one.
-fn is_taken_udp(address: SocketAddr) -> bool {
+/// A socket that has asked already.
+enum Socket {
+    Tcp(std::net::TcpStream),
+    Udp(std::net::UdpSocket),
+}
+
+fn tcp(address: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+    let mut socket = std::net::TcpStream::connect(address)?;
+    socket.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn udp(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
     let from = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
-    let Ok(socket) = UdpSocket::bind(from) else { return false };
-    socket.connect(address).is_ok() && socket.send(&[0]).is_ok() && socket.send(&[0]).is_ok()
+    let socket = std::net::UdpSocket::bind(from)?;
+    socket.connect(address)?;
+    // A long header (RFC 8999 section 5.1) of a version that is kept for this (RFC 9000 section 15), with two connection
+    // ids, in a datagram as long as a first one must be (section 14.1).
+    let mut packet = vec![0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 7, 6, 5, 4, 3, 2, 1];
+    packet.resize(1200, 0);
+    socket.send(&packet)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }

@@ -41,7 +41,7 @@ mod tests {
         let entry = rig.metric(&CUT_AFTER);
         assert_eq!((entry.n, entry.median.map(f64::floor)), (1, Some(50.0)), "what ends after T was asked to");
         let mut whole = RecordedTrial::new();
-        whole.request(0).wait(40).census().close(0);
+        whole.request(0).wait(40).census().wait(1).close(0);
         assert_eq!(whole.metric(&CUT_AFTER).above, Some(40.0));
     }
 }

@@ -12,7 +12,7 @@ use crate::trial::settings::{
 };
 use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings, Unsupported};
 use crate::units::{Settable, Span};
-use crate::{client, transport};
+use crate::{client, intermediary, transport};
 
 /// Beside its timeline, what a trial with a browser takes: its start, the page, its end.
 const BROWSER_MILLIS: u64 = 2500;
@@ -78,6 +78,7 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
                     (RFC 9000 section 18.2)"
             .into());
     }
+    intermediary::supports(settings)?;
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
         let alpn = settings.protocol.alpn;
@@ -186,6 +187,9 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "server.max-concurrent-streams" => multiplexed,
         "server.half-rtt" => settings.protocol.alpn.over_quic(),
         "workload.connections" => is_native(settings) && shares,
+        // What ends is passed on at its end.
+        "server.buffering-hint" => transport::find(&settings.protocol.transport)
+            .is_some_and(|row| row.opens == Opens::Request && row.exchanges == Exchanges::Persistent),
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.events.gap" => settings.workload.events.arrival == Arrival::Pairs,
@@ -196,6 +200,7 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
             counts && (is_native(settings) || !transport.browser_reconnects())
         }
+        _ if name.starts_with("between.") => name == "between.intermediary" || settings.between.is_there(),
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
         "workload.open" => !is_native(settings) || shares,

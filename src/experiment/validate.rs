@@ -3,7 +3,7 @@
 
 mod faults;
 
-use super::{MAX_REPEATS, MAX_TRIALS};
+use super::{MAX_REPEATS, MAX_TRIALS, suggest};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::schema::{self, schema_of};
@@ -38,6 +38,7 @@ pub(super) fn check(settings: &Settings, transport: &dyn Configured) -> Result<(
     check_drain(settings, transport)?;
     check_besides(settings)?;
     check_loss(settings, transport)?;
+    check_between(settings)?;
     faults::check(settings)
 }
 
@@ -91,6 +92,16 @@ fn check_bounds(settings: &Settings) -> Result<(), Invalid> {
         return complain("workload.hold", "the timeline (ramp, hold and drain) is longer than an hour".to_owned());
     }
     Ok(())
+}
+
+/// What stands between must be known.
+fn check_between(settings: &Settings) -> Result<(), Invalid> {
+    let (name, known) = (&settings.between.intermediary, suggest::intermediaries());
+    if known.contains(&name.as_str()) {
+        return Ok(());
+    }
+    let says = format!("unknown intermediary `{}`{}", suggest::short(name), suggest::hint(name, &known));
+    complain("between.intermediary", says)
 }
 
 /// Other actors act before the census, which is what their answers are held against; and an order needs two.
@@ -291,6 +302,14 @@ mod tests {
             "workload.drain: `workload.drain` can't be 500ms: over this link the census is 501ms under way; write 501ms or \
              more"
         );
+    }
+
+    #[test]
+    fn an_intermediary_that_nobody_knows_is_refused_with_the_nearest() {
+        let with = |name: &str| complaint(json!({ "between": { "intermediary": name } }));
+        assert_eq!(with("none"), "fine");
+        assert_eq!(with("ngnix"), "between.intermediary: unknown intermediary `ngnix`; did you mean `nginx`?");
+        assert!(with("squid").contains("write `none`"), "{}", with("squid"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::answer::answer;
+use super::between::{BetweenView, between};
 use super::bytes::{BytesDrawing, PARTS, PartRow, bytes};
 use super::calibration::CalibrationView;
 use super::fewer::fewer;
@@ -49,6 +50,7 @@ struct Page<'a> {
     stacks: Vec<StackTable>,
     /// What speaks at the server.
     versions: Option<String>,
+    between: Vec<BetweenView>,
     calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
 }
@@ -119,6 +121,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         lanes: drawings(lanes, &factors(plan, summary), title),
         stacks: stack_tables(plan, summary, title),
         versions: versions(summary),
+        between: between(summary),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };

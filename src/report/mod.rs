@@ -5,6 +5,7 @@
 //! order, a page that loads anything, a print.
 
 mod answer;
+mod between;
 mod bytes;
 mod calibration;
 mod compare;

@@ -7,6 +7,7 @@ use comfy_table::{
 };
 
 use super::answer::answer;
+use super::between::between;
 use super::fewer::fewer;
 use super::table::{NumberCell, Row, Table, client, plain, short_name};
 use super::{Contents, Title};
@@ -40,6 +41,10 @@ pub(super) fn terminal(of: Contents<'_>, look: Look) -> String {
     text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
     if !summary.claims.is_empty() {
         text.extend([String::new(), look.bold("Claims"), claims(summary, title, look)]);
+    }
+    let between = stood_between(summary, look);
+    if !between.is_empty() {
+        text.extend([String::new(), look.bold("Between"), between]);
     }
     let broken = reasons(summary, title, look);
     if !broken.is_empty() {
@@ -272,6 +277,15 @@ pub(super) const fn colour(verdict: Verdict) -> Color {
 pub(super) fn outcome_counts(summary: &Summary) -> String {
     let outcomes = Outcome::counted(summary.trials.iter().map(|trial| trial.outcome));
     outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect::<Vec<_>>().join(", ")
+}
+
+/// What stood between, and what was changed in it.
+fn stood_between(summary: &Summary, look: Look) -> String {
+    let mut grid = look.grid(NOTHING);
+    for view in between(summary) {
+        grid.add_row(vec![cell(&view.name), lines(&[vec![view.says], view.changes].concat())]);
+    }
+    trimmed(&grid)
 }
 
 /// Every trial that was not completed, with its reason; trials with the same one share a line.

@@ -10,7 +10,9 @@ use super::trial::TrialRunner;
 use super::trial::link::hidden;
 use crate::link::{Conditions, Link, LinkError};
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client};
+use crate::trial::settings::{
+    BetweenSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client,
+};
 use crate::trial::{JournalLine, LabFact, Levels, Observation, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -50,6 +52,7 @@ fn settings() -> Settings {
         server: ServerSettings::default(),
         stack: StackSettings::default(),
         link: None,
+        between: BetweenSettings::default(),
         reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),

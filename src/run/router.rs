@@ -153,7 +153,10 @@ mod tests {
 
     fn attached(conn: u64, stream: u64, trial: u32) -> Observation<ServerFact> {
         let (feed, alpn) = ("visit-0".into(), Alpn::H2);
-        Observation::at(9, ServerFact::Attached { conn, stream, alpn, tag: Some(trial), sub: Some(0), feed })
+        Observation::at(
+            9,
+            ServerFact::Attached { conn, stream, alpn, http: None, tag: Some(trial), sub: Some(0), feed },
+        )
     }
 
     fn kinds(facts: &mut mpsc::Receiver<Observation<ServerFact>>) -> Vec<String> {

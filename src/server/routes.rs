@@ -18,8 +18,9 @@ use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
     SubscriptionRequest, Transport,
 };
-use crate::trial::ServerFact;
 use crate::trial::rig::Rig;
+use crate::trial::settings::BufferingHint;
+use crate::trial::{Alpn, ServerFact};
 use crate::wire::exchange::BodyError;
 use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
 
@@ -43,6 +44,7 @@ pub(super) struct Routes {
     pub(super) feeds: Feeds,
     pages: Option<Pages>,
     transports: Arc<Configuration>,
+    hint: BufferingHint,
     rig: Option<Rig>,
     sink: Sink<ServerFact>,
     requests: AtomicU64,
@@ -61,6 +63,7 @@ impl Routes {
             feeds: Feeds::new(options.settings.log as usize),
             pages: options.control.as_deref().map(Pages::new),
             transports: Arc::clone(&options.transports),
+            hint: options.settings.buffering_hint,
             rig: options.rig,
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
@@ -169,6 +172,7 @@ impl Routes {
         let (tag, sub) = (number(query, "trial"), number(query, "sub"));
         let record = SubscriptionRecord {
             connection: Arc::clone(exchange.connection()),
+            http: (exchange.connection().alpn != Alpn::Quic).then_some(exchange.head().version),
             feed: Arc::clone(feed.name()),
             tag,
             sub,
@@ -177,7 +181,7 @@ impl Routes {
             permit: self.permit()?,
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
-        let pending = PendingSubscription { feed, record, rig: self.rig };
+        let pending = PendingSubscription { feed, record, hint: self.hint, rig: self.rig };
         Ok(transport.serve(SubscriptionRequest { exchange, after, query, pending, publishing }))
     }
 

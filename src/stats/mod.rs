@@ -26,7 +26,9 @@ pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
-pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, Summary, TrialResult, Verdict};
+pub use result::{
+    ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult, Verdict,
+};
 pub use stack::TrialStack;
 pub use summary::summarise;
 

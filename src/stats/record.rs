@@ -72,6 +72,8 @@ pub(super) struct Record<'a> {
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
     pub(super) faults_ended: Vec<u64>,
+    /// Whether the server sees an intermediary's connections, and not the client's.
+    pub(super) is_between: bool,
     /// Who publishes.
     pub(super) direction: Direction,
     /// The client's version.
@@ -90,8 +92,8 @@ impl<'a> Record<'a> {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
-        let link = LinkRecord::of(planned);
-        let mut record = Self { identical, exchanges, link, direction, ..Self::default() };
+        let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
+        let mut record = Self { identical, exchanges, link, is_between, direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -172,9 +174,9 @@ impl<'a> Record<'a> {
                 self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
             }
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
-            ServerFact::Attached { conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
-                let (conn, stream, alpn, sub) = (*conn, *stream, *alpn, *sub);
-                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, sub, feed });
+            ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed } if *tag == Some(trial) => {
+                let (conn, stream, alpn, http, sub) = (*conn, *stream, *alpn, *http, *sub);
+                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, http, sub, feed });
             }
             ServerFact::Detached { stream, tag, .. } if *tag == Some(trial) => detached.push((t, *stream)),
             ServerFact::Published { feed, id, event, scheduled, census } => {
@@ -215,7 +217,7 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Started { .. } | LabFact::Between { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
             LabFact::Network { .. } | LabFact::LinkTried { .. } => {}
         }
     }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::phase::TrialPhase;
+use super::settings::IntermediaryConfig;
 use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
 
@@ -119,8 +120,18 @@ pub enum ServerFact {
     /// What carries connections on this ALPN, of the first, and the versions of what speaks here.
     Stack { alpn: Alpn, stack: Stack, versions: Versions },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
-    /// is the server's own number for it, for URLs that say nothing.
-    Attached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// is the server's own number for it, for URLs that say nothing. `http` is the version of HTTP that its request is
+    /// of (1, 1.1, 2 or 3), where it is one.
+    Attached {
+        conn: u64,
+        stream: u64,
+        alpn: Alpn,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        http: Option<f64>,
+        tag: Option<u32>,
+        sub: Option<u32>,
+        feed: Arc<str>,
+    },
     /// It ended.
     Detached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
@@ -232,6 +243,9 @@ pub enum LabFact {
     /// Words were sent over a link that was to delay nothing and back, before a run's trials: how long each took, in
     /// nanoseconds.
     LinkTried { took: Vec<u64> },
+    /// What stands between client and server: which intermediary, what it was told to do, and where that is the lab's
+    /// way of letting events through, what it changes in the first one of the intermediary's documentation.
+    Between { intermediary: String, version: String, config: IntermediaryConfig, changes: Vec<String> },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

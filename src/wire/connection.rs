@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::Version;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::feed::Event;
@@ -121,6 +122,8 @@ static STREAMS: AtomicU64 = AtomicU64::new(0);
 pub struct SubscriptionRecord {
     /// The connection that it came on.
     pub connection: Arc<Connection>,
+    /// The version of HTTP that its request is of; `None`: of none.
+    pub http: Option<Version>,
     /// The feed that it reads.
     pub feed: Arc<str>,
     /// What the subscription's URL says of itself: `?trial=7`.
@@ -139,14 +142,26 @@ impl SubscriptionRecord {
     /// Begins the subscription. To be called once the subscription's cursor exists: every event that is published
     /// from then on is the subscription's.
     pub fn begin(self) -> SubscriptionGuard {
-        let Self { ref connection, tag, sub, ref feed, .. } = self;
+        let Self { ref connection, http, tag, sub, ref feed, .. } = self;
         let (conn, alpn) = (connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
         if self.asks_only {
             return SubscriptionGuard { stream, of: self };
         }
-        connection.sink.record(ServerFact::Attached { conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
+        let (http, feed) = (http.and_then(number), Arc::clone(feed));
+        connection.sink.record(ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed });
         SubscriptionGuard { stream, of: self }
+    }
+}
+
+/// A version of HTTP as a number: 1.1.
+fn number(version: Version) -> Option<f64> {
+    match version {
+        Version::HTTP_10 => Some(1.0),
+        Version::HTTP_11 => Some(1.1),
+        Version::HTTP_2 => Some(2.0),
+        Version::HTTP_3 => Some(3.0),
+        _ => None,
     }
 }
 

@@ -23,6 +23,23 @@ pub struct ServerSettings {
     /// Whether on QUIC the server sends its own streams, HTTP/3's settings among them, together with its part of the
     /// handshake (0.5-RTT data, RFC 8446 section 2.3), or once its client has ended the handshake.
     pub half_rtt: bool,
+    /// What a response that goes on says to what stands between, so that it is passed on as it comes.
+    pub buffering_hint: BufferingHint,
+}
+
+/// What a response that goes on says to intermediaries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BufferingHint {
+    /// Nothing.
+    None,
+    /// `Cache-Control: no-transform` (RFC 9111 section 5.2.2.6): whoever compresses must not.
+    #[default]
+    NoTransform,
+    /// `X-Accel-Buffering: no`, which is nginx's.
+    XAccelBuffering,
+    /// `Incremental: ?1` (RFC 10036): not to be gathered.
+    Incremental,
 }
 
 /// Whether all hosts share one certificate.
@@ -43,6 +60,7 @@ impl Default for ServerSettings {
             log: 1024,
             certificate: CertificateUse::Shared,
             half_rtt: true,
+            buffering_hint: BufferingHint::default(),
         }
     }
 }

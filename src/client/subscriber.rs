@@ -87,13 +87,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     }
     output.send(Up::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
 
-    let go = loop {
-        match input.next().await {
-            Down::Go { at } => break Some(at),
-            Down::Stop => break None,
-            Down::Trial(_) | Down::Inject { .. } | Down::Cease { .. } => {}
-        }
-    };
+    let go = go_at(&mut input).await;
     let stop = watch::Sender::new(false);
     let mut tasks = JoinSet::new();
     if let Some(go) = go {
@@ -148,6 +142,17 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     drop((pool, stuck_on));
     thread.finish(output);
     Ok(())
+}
+
+/// When to go; `None`: never.
+async fn go_at(input: &mut Input) -> Option<u64> {
+    loop {
+        match input.next().await {
+            Down::Go { at } => return Some(at),
+            Down::Stop => return None,
+            Down::Trial(_) | Down::Inject { .. } | Down::Cease { .. } => {}
+        }
+    }
 }
 
 /// What the settings let a server send ahead. Their bounds are far below 32 bits.

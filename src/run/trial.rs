@@ -2,6 +2,7 @@
 
 mod between;
 mod capture;
+mod early_end;
 mod facts;
 mod faults;
 mod finish;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::early_end::{EarlyEnd, failed};
 use self::facts::Possible;
 use super::RunError;
 use super::lab::Lab;
@@ -30,7 +32,7 @@ use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;
 use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::{
-    Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Unsupported, Up,
+    Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Up,
 };
 
 /// From the `go` message to the instant it names: both ends must have it by then.
@@ -38,30 +40,6 @@ const LEAD: Duration = Duration::from_millis(50);
 
 /// How many facts' lateness is noted.
 const MAX_LATE: usize = 4096;
-
-/// How a trial ended early.
-#[derive(Debug)]
-enum EarlyEnd {
-    Ended(Outcome, String),
-    Interrupted,
-    Lab(RunError),
-}
-
-impl From<RunError> for EarlyEnd {
-    fn from(error: RunError) -> Self {
-        Self::Lab(error)
-    }
-}
-
-impl From<Unsupported> for EarlyEnd {
-    fn from(why: Unsupported) -> Self {
-        Self::Ended(Outcome::Unsupported, why.to_string())
-    }
-}
-
-fn failed<T>(reason: impl Into<String>) -> Result<T, EarlyEnd> {
-    Err(EarlyEnd::Ended(Outcome::Failed, reason.into()))
-}
 
 /// A trial under way.
 #[derive(Debug)]

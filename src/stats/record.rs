@@ -93,7 +93,7 @@ impl<'a> Record<'a> {
         let identical = workload.urls == Urls::Identical;
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
-        let mut record = Self { identical, exchanges, link, is_between, direction, ..Self::default() };
+        let mut record = Self { link, is_between, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

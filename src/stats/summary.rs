@@ -195,8 +195,9 @@ mod tests {
             rig.fact(LabFact::Between { intermediary: "p".to_owned(), version: "1".to_owned(), config, changes });
             rig
         };
-        let plain = between(IntermediaryConfig::Default, &[]);
-        let rigs = [plain.clone(), between(IntermediaryConfig::Streaming, &["+ x"]), plain, opened_in(0, 3)];
+        let as_documented = between(IntermediaryConfig::Default, &[]);
+        let rigs =
+            [as_documented.clone(), between(IntermediaryConfig::Streaming, &["+ x"]), as_documented, opened_in(0, 3)];
         let (plan, journal) = RecordedTrial::plan(&rigs, Vec::new());
         let told = summarise(&plan, &journal).between;
         assert_eq!(told.iter().map(|one| one.changes.len()).collect::<Vec<_>>(), [0, 1]);

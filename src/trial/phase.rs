@@ -101,7 +101,7 @@ mod tests {
         let workload = &mut settings.workload;
         (workload.settle, workload.hold, workload.drain) =
             (Span::from_secs(1), Span::from_secs(30), Span::from_secs(5));
-        (workload.events.count, workload.events.rate) = (3, Rate::per_second(2.0));
+        (workload.events.count, workload.events.rate) = (3.into(), Rate::per_second(2.0));
         settings
     }
 

@@ -101,16 +101,13 @@ impl<'s> Connections<'s> {
         let (mut rest, mut number) = (datagram, Some(number));
         while let Some(first) = rest.first() {
             if first & 0x80 == 0 {
-                match self.short(place, usize::from(from_server), client, rest) {
-                    Some(opened) => {
-                        let content = told.known(place);
-                        content.application += opened.application;
-                        content.acknowledges = opened.acknowledges && rest.len() == datagram.len();
-                    }
-                    None => {
-                        told.opaque(place);
-                        self.opaque += u64::from(from_server);
-                    }
+                if let Some(opened) = self.short(place, usize::from(from_server), client, rest) {
+                    let content = told.known(place);
+                    content.application += opened.application;
+                    content.acknowledges = opened.acknowledges && rest.len() == datagram.len();
+                } else {
+                    told.opaque(place);
+                    self.opaque += u64::from(from_server);
                 }
                 return;
             }

@@ -111,7 +111,9 @@ impl Connection {
                     let body = start + RECORD_HEADER;
                     let held = sent.held(body..body + data.len());
                     let held: Vec<_> = held.map(|(of, packet)| (of.start - body..of.end - body, packet)).collect();
-                    held.iter().for_each(|(of, packet)| contents.known(*packet).application += of.len());
+                    for (of, packet) in &held {
+                        contents.known(*packet).application += of.len();
+                    }
                     plain.push(&data, &sent.carriers(&(start..end)), held.into_iter());
                 }
                 Some(_) => {}

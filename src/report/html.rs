@@ -43,6 +43,8 @@ struct Page<'a> {
     timelines: Drawings<Timeline>,
     bytes: Vec<BytesDrawing>,
     more_bytes: usize,
+    /// What their legend has.
+    parts: &'static [PartRow],
     lanes: Drawings<Drawing>,
     trials: Vec<TrialView>,
     calibration: Option<CalibrationView>,
@@ -110,6 +112,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         timelines: timelines(lanes, &factors(plan, summary), title),
         bytes,
         more_bytes,
+        parts: &PARTS,
         lanes: drawings(lanes, &factors(plan, summary), title),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
@@ -130,11 +133,6 @@ impl Page<'_> {
 
     fn rows(&self) -> &[Row] {
         &self.table.rows
-    }
-
-    /// What a legend of bytes has.
-    fn parts(&self) -> &'static [PartRow] {
-        &PARTS
     }
 
     fn has_other_levels(&self) -> bool {

@@ -72,8 +72,8 @@ pub(super) struct Record<'a> {
     pub(super) idle_nanos: u64,
     /// The bytes of each flow before the first event was due.
     pub(super) handshakes: Vec<u64>,
-    /// Whether what it carried was written to a file, with all that takes of the machine meanwhile.
-    pub(super) captured: bool,
+    /// How many packets of it were written to a file, with all that takes of the machine meanwhile.
+    pub(super) captured: Option<u64>,
     /// How long a packet to the client is under way at least, in nanoseconds.
     pub(super) link_delay_down: u64,
     /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
@@ -235,7 +235,7 @@ impl<'a> Record<'a> {
                     self.handshakes.push(up.bytes + down.bytes);
                 }
             }
-            LabFact::Captured { .. } => self.captured = true,
+            LabFact::Captured { packets, .. } => self.captured = Some(*packets),
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));

@@ -76,7 +76,7 @@ fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, r
             number::with_unit(median, &entry.unit)
         ),
         Some(dropped @ 1..) => format!("the kernel dropped {dropped} UDP datagrams"),
-        _ if record.captured && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
+        _ if record.captured.is_some() && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
         _ => return None,
     };
     let idle = record.idle.map(|idle| format!(", with {} % of the processor idle", number::plain(idle)));

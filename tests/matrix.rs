@@ -258,11 +258,15 @@ macro_rules! others {
 }
 
 others! {
+    address_change_gives_what_is_expected holds "address-change",
     advertised_limit_gives_what_is_expected holds "advertised-limit",
+    blackout_gives_what_is_expected holds "blackout",
     credential_pools_gives_what_is_expected holds "credential-pools",
+    datagram_limits_gives_what_is_expected holds "datagram-limits",
     duplex_gives_what_is_expected holds "duplex",
     echo_latency_gives_what_is_expected holds "echo-latency",
     fan_out_herd_gives_what_is_expected holds "fan-out-herd",
+    half_open_gives_what_is_expected holds "half-open",
     header_overhead_gives_what_is_expected holds "header-overhead",
     hidden_tab_gives_what_is_expected holds "hidden-tab",
     ramp_or_burst_gives_what_is_expected holds "ramp-or-burst",

@@ -329,7 +329,7 @@ mod tests {
         assert!(refused(&["serve", "--allow-origin", "https://a/b"]).contains("write an origin"));
         assert!(refused(&["serve", "--allow-origin", "https://app.example?x"]).contains("write an origin"));
         assert!(refused(&["list", "things"]).contains(
-            "[possible values: experiments, transports, clients, metrics, settings, facts, summary, schema]"
+            "[possible values: experiments, transports, clients, metrics, presets, settings, facts, summary, schema]"
         ));
         assert!(refused(&["check"]).contains("<FILE>..."));
         assert!(refused(&["compare", "latest"]).contains("<RUN|latest>"));

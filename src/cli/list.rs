@@ -14,6 +14,7 @@ use crate::experiment::{builtin, plan};
 use crate::report;
 use crate::stats::metric;
 use crate::text::visible;
+use crate::trial::settings::{Preset, PresetRow};
 use crate::trial::{Alpn, Protocol, Settings};
 use crate::{client, transport};
 
@@ -35,6 +36,7 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
         }
         Listing::Clients => (&["client", "title", "version", "path"], clients()),
         Listing::Metrics => (&["metric", "unit", "definition"], metrics()),
+        Listing::Presets => (&["preset", "what it sets", "what it stands for", "source"], presets()),
         Listing::Settings => (&["setting", "default", "what it is"], described::settings(&settings)),
         Listing::Facts => (&["kind", "from", "fields", "what it says"], described::facts()),
         Listing::Summary => (&["path", "what is there", "what it is"], described::summary()),
@@ -70,6 +72,7 @@ fn names(what: Listing) -> Vec<String> {
     match what {
         Listing::Settings => list_settings("").into_iter().map(|setting| setting.name).collect(),
         Listing::Metrics => metrics().into_iter().map(|(columns, _)| columns[0].clone()).collect(),
+        Listing::Presets => Preset::ALL.iter().map(|preset| preset.row().name.to_owned()).collect(),
         _ => Vec::new(),
     }
 }
@@ -189,6 +192,17 @@ fn metrics() -> Vec<Row> {
     metric::ALL.iter().map(row).collect()
 }
 
+fn presets() -> Vec<Row> {
+    let row = |preset: &Preset| {
+        let PresetRow { name, says, settings, source } = preset.row();
+        let sets: Vec<String> = settings.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
+        let json = json!({ "name": name, "settings": settings.iter().copied().collect::<BTreeMap<_, _>>(),
+            "says": says, "source": source });
+        (vec![(*name).to_owned(), sets.join(", "), (*says).to_owned(), (*source).to_owned()], json)
+    };
+    Preset::ALL.iter().map(row).collect()
+}
+
 /// Every column as wide as its widest entry; the last one ends where it ends.
 fn write_columns(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
     let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
@@ -214,9 +228,12 @@ mod tests {
 
     #[test]
     fn every_list_names_its_things_in_both_forms() {
-        for (what, name) in
-            [(Listing::Experiments, "six-vs-hundred"), (Listing::Transports, "sse"), (Listing::Metrics, "open-streams")]
-        {
+        for (what, name) in [
+            (Listing::Experiments, "six-vs-hundred"),
+            (Listing::Transports, "sse"),
+            (Listing::Metrics, "open-streams"),
+            (Listing::Presets, "4g"),
+        ] {
             let first = |line: &str| line.split([' ', '/']).next() == Some(name);
             assert!(listed(what, false).lines().any(first), "{what:?}");
             let rows: Vec<Value> = serde_json::from_str(&listed(what, true)).unwrap();

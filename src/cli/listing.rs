@@ -38,6 +38,8 @@ pub enum Listing {
     Clients,
     /// Numbers that a claim can be about.
     Metrics,
+    /// Networks that somebody has measured (`link.preset`): what they set, and where the values come from.
+    Presets,
     /// What can be set for a trial, or vary: with defaults, bounds, and who reads it.
     Settings,
     /// What the lines of a journal can say (`observations.jsonl`), who says it, and with which fields.

@@ -38,8 +38,8 @@ pub use self::lab_page::{DataPort, Serving};
 pub use self::measurement::{MAX_MEASURED, MeasurementError, MeasurementRequest, MeasurementStarted};
 pub use self::view::{LiveView, MeasurementResult};
 use crate::admission::{Admission, Token};
-use crate::trial::TrialMessage;
 use crate::trial::ledger::Ledger;
+use crate::trial::{Alpn, TrialMessage};
 use crate::wire::{self, WireError};
 
 /// How many event streams of the ledger are open at most; the next is refused with 503.
@@ -133,12 +133,16 @@ impl Control {
     }
 
     /// Answers at another socket too, which has the same address and port in another network, until what is given back is
-    /// dropped.
-    pub fn answer_at(&self, socket: std::net::TcpListener) -> std::io::Result<JoinSet<()>> {
+    /// dropped. On HTTP/1.1 alone, if so wanted.
+    pub fn answer_at(&self, socket: std::net::TcpListener, by_http1: bool) -> std::io::Result<JoinSet<()>> {
         socket.set_nonblocking(true)?;
         let sockets = vec![TcpListener::from_std(socket)?];
+        let mut tls = Arc::clone(&self.tls);
+        if by_http1 {
+            Arc::make_mut(&mut tls).alpn_protocols = vec![Alpn::H1.wire().to_vec()];
+        }
         let mut answering = JoinSet::new();
-        answering.spawn(listen::serve(sockets, Arc::clone(&self.tls), self.router.clone(), self.stop.subscribe()));
+        answering.spawn(listen::serve(sockets, tls, self.router.clone(), self.stop.subscribe()));
         Ok(answering)
     }
 

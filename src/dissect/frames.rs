@@ -8,9 +8,9 @@ pub(super) enum Content<'p> {
 }
 
 /// What is left to read of a packet.
-pub(super) struct Rest<'p>(pub(super) &'p [u8]);
+pub(super) struct FrameReader<'p>(pub(super) &'p [u8]);
 
-impl<'p> Rest<'p> {
+impl<'p> FrameReader<'p> {
     pub(super) fn bytes(&mut self, length: usize) -> Option<&'p [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -42,9 +42,9 @@ impl<'p> Rest<'p> {
 
 /// What a packet's frames carry, in order; `None`: it isn't made of frames that are known here.
 pub(super) fn contents(packet: &[u8]) -> Option<Vec<Content<'_>>> {
-    let (mut rest, mut contents) = (Rest(packet), Vec::new());
+    let (mut rest, mut contents) = (FrameReader(packet), Vec::new());
     while !rest.0.is_empty() {
-        contents.extend(frame(&mut rest)?);
+        frame(&mut rest, &mut contents)?;
     }
     Some(contents)
 }
@@ -52,9 +52,9 @@ pub(super) fn contents(packet: &[u8]) -> Option<Vec<Content<'_>>> {
 /// Whether a packet does nothing but acknowledge: it has frames of ACK and PADDING alone, and so is not acknowledged itself
 /// (RFC 9000 section 13.2.1).
 pub(super) fn only_acknowledges(packet: &[u8]) -> bool {
-    let mut rest = Rest(packet);
+    let mut rest = FrameReader(packet);
     while let Some(kind) = rest.0.first() {
-        if !matches!(kind, 0x00 | 0x02 | 0x03) || frame(&mut rest).is_none() {
+        if !matches!(kind, 0x00 | 0x02 | 0x03) || frame(&mut rest, &mut Vec::new()).is_none() {
             return false;
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn only_acknowledges(packet: &[u8]) -> bool {
 }
 
 /// Takes one frame (RFC 9000 section 19); what is passed over has no content.
-fn frame<'p>(rest: &mut Rest<'p>) -> Option<Option<Content<'p>>> {
+fn frame<'p>(rest: &mut FrameReader<'p>, contents: &mut Vec<Content<'p>>) -> Option<()> {
     let kind = rest.number()?;
     match kind {
         // PADDING, PING, HANDSHAKE_DONE, IMMEDIATE_ACK (draft-ietf-quic-ack-frequency).
@@ -88,7 +88,7 @@ fn frame<'p>(rest: &mut Rest<'p>) -> Option<Option<Content<'p>>> {
             let id = rest.number()?;
             let offset = if kind & 0x04 == 0 { 0 } else { rest.number()? };
             let data = rest.data(kind & 0x02 != 0)?;
-            return Some(Some(Content::Stream { id, offset, data }));
+            contents.push(Content::Stream { id, offset, data });
         }
         // MAX_DATA, MAX_STREAMS, DATA_BLOCKED, STREAMS_BLOCKED, RETIRE_CONNECTION_ID.
         0x10 | 0x12..=0x14 | 0x16 | 0x17 | 0x19 => rest.numbers(1)?,
@@ -105,12 +105,12 @@ fn frame<'p>(rest: &mut Rest<'p>) -> Option<Option<Content<'p>>> {
             rest.numbers(if kind == 0x1c { 2 } else { 1 })?;
             rest.sized()?;
         }
-        0x30 | 0x31 => return Some(Some(Content::Datagram(rest.data(kind == 0x31)?))),
+        0x30 | 0x31 => contents.push(Content::Datagram(rest.data(kind == 0x31)?)),
         // ACK_FREQUENCY.
         0xaf => rest.numbers(4)?,
         _ => return None,
     }
-    Some(None)
+    Some(())
 }
 
 #[cfg(test)]

@@ -64,8 +64,8 @@ pub struct Dissection {
 
 /// Finds what the server's packets carry.
 pub fn dissect(packets: &[DissectedPacket<'_>], secrets: &Secrets, events: &KnownEvents) -> Dissection {
-    let mut tcp = tcp::Connections::default();
-    let mut quic = quic::Connections::new(secrets);
+    let mut tcp = tcp::TcpConnections::default();
+    let mut quic = quic::QuicConnections::new(secrets);
     let (mut connections, mut contents) = (0, PacketContents::of(packets.len()));
     for (place, packet) in packets.iter().enumerate() {
         let Ok(sliced) = SlicedPacket::from_ip(packet.bytes) else { continue };

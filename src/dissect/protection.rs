@@ -33,7 +33,7 @@ pub(super) static QUIC: Labels = Labels { key: "quic key", iv: "quic iv", update
 
 /// What opens what one end sends.
 #[derive(Debug)]
-pub(super) struct Opener {
+pub(super) struct TrafficKeys {
     suite: &'static Suite,
     labels: &'static Labels,
     secret: Vec<u8>,
@@ -41,7 +41,7 @@ pub(super) struct Opener {
     iv: [u8; NONCE_LEN],
 }
 
-impl Opener {
+impl TrafficKeys {
     /// `None` where the secret isn't as long as the suite's hash.
     pub(super) fn new(suite: &'static Suite, labels: &'static Labels, secret: &[u8]) -> Option<Self> {
         let prk = prk(suite, secret)?;
@@ -120,16 +120,16 @@ mod tests {
         let mask = header_key(suite, &secret).unwrap().new_mask(&packet[5..21]).unwrap();
         assert_eq!(mask.to_vec(), bytes("aefefe7d03"));
         let header = bytes("4200bff4");
-        let opener = Opener::new(suite, &QUIC, &secret).unwrap();
-        assert_eq!(opener.open(654_360_564, &header, &packet[4..]), Some(vec![0x01]));
-        assert_eq!(opener.open(654_360_565, &header, &packet[4..]), None);
+        let keys = TrafficKeys::new(suite, &QUIC, &secret).unwrap();
+        assert_eq!(keys.open(654_360_564, &header, &packet[4..]), Some(vec![0x01]));
+        assert_eq!(keys.open(654_360_565, &header, &packet[4..]), None);
         let updated = bytes("1223504755036d556342ee9361d253421a826c9ecdf3c7148684b36b714881f9");
-        assert_eq!(opener.next().unwrap().secret, updated);
+        assert_eq!(keys.next().unwrap().secret, updated);
     }
 
     #[test]
     fn a_secret_of_another_hash_fits_no_key() {
-        assert!(Opener::new(&SUITES[1], &TLS, &[0; 32]).is_none());
-        assert!(Opener::new(&SUITES[1], &TLS, &[0; 48]).is_some());
+        assert!(TrafficKeys::new(&SUITES[1], &TLS, &[0; 32]).is_none());
+        assert!(TrafficKeys::new(&SUITES[1], &TLS, &[0; 48]).is_some());
     }
 }

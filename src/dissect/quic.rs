@@ -6,8 +6,8 @@ use std::fmt;
 use ring::aead::quic::HeaderProtectionKey;
 
 use super::contents::PacketContents;
-use super::frames::{Content, Rest, contents, only_acknowledges};
-use super::protection::{Opener, QUIC, SUITES, header_key};
+use super::frames::{Content, FrameReader, contents, only_acknowledges};
+use super::protection::{QUIC, SUITES, TrafficKeys, header_key};
 use super::secrets::ENDS;
 use super::stream::Stream;
 use super::{CLIENT, SERVER, Secrets};
@@ -18,7 +18,7 @@ const SAMPLE_AT: usize = 4;
 
 /// Every connection, in the order in which they began.
 #[derive(Debug)]
-pub(super) struct Connections<'s> {
+pub(super) struct QuicConnections<'s> {
     secrets: &'s Secrets,
     all: Vec<Connection>,
     /// The one that a client's port has now.
@@ -59,14 +59,14 @@ struct OpenedPacket {
 /// What opens packets with short headers.
 struct Keys {
     header: HeaderProtectionKey,
-    opener: Opener,
+    traffic: TrafficKeys,
     /// The number of the next packet, if none is skipped.
     expected: u64,
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys").field("opener", &self.opener).field("expected", &self.expected).finish_non_exhaustive()
+        f.debug_struct("Keys").field("traffic", &self.traffic).field("expected", &self.expected).finish_non_exhaustive()
     }
 }
 
@@ -82,7 +82,7 @@ struct LongHeader<'p> {
     end: Option<usize>,
 }
 
-impl<'s> Connections<'s> {
+impl<'s> QuicConnections<'s> {
     pub(super) fn new(secrets: &'s Secrets) -> Self {
         let (all, by_port, taken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         Self { secrets, all, by_port, taken, opaque: 0 }
@@ -154,8 +154,8 @@ impl<'s> Connections<'s> {
                 continue;
             }
             for suite in &SUITES {
-                let keys = header_key(suite, secret).zip(Opener::new(suite, &QUIC, secret));
-                connection.ends[end].keys = keys.map(|(header, opener)| Keys { header, opener, expected: 0 });
+                let keys = header_key(suite, secret).zip(TrafficKeys::new(suite, &QUIC, secret));
+                connection.ends[end].keys = keys.map(|(header, traffic)| Keys { header, traffic, expected: 0 });
                 if let Some(opened) = connection.open(place, end, packet) {
                     self.taken.insert(secret);
                     return Some(opened);
@@ -195,14 +195,13 @@ impl Connection {
         let said = header[number_at..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         let number = whole_number(said, length, keys.expected);
         let sealed = &packet[number_at + length..];
-        let opened = match keys.opener.open(number, &header, sealed) {
-            Some(opened) => opened,
-            None => {
-                let next = keys.opener.next()?;
-                let opened = next.open(number, &header, sealed)?;
-                keys.opener = next;
-                opened
-            }
+        let opened = if let Some(opened) = keys.traffic.open(number, &header, sealed) {
+            opened
+        } else {
+            let next = keys.traffic.next()?;
+            let opened = next.open(number, &header, sealed)?;
+            keys.traffic = next;
+            opened
         };
         keys.expected = keys.expected.max(number + 1);
         let mut application = 0;
@@ -246,7 +245,7 @@ fn whole_number(said: u64, length: usize, expected: u64) -> u64 {
 
 /// Reads a long header (RFC 9000 section 17.2); `None`: it isn't one of version 1 or 2.
 fn long_header(packet: &[u8]) -> Option<LongHeader<'_>> {
-    let mut rest = Rest(packet);
+    let mut rest = FrameReader(packet);
     let first = *rest.bytes(1)?.first()?;
     let version = u32::from_be_bytes(rest.bytes(4)?.try_into().ok()?);
     // Version 2 (RFC 9369 section 3.2) counts types from another beginning.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use etherparse::TcpSlice;
 
 use super::contents::PacketContents;
-use super::protection::{Opener, SUITES, Suite, TLS};
+use super::protection::{SUITES, Suite, TLS, TrafficKeys};
 use super::secrets::ENDS;
 use super::stream::Stream;
 use super::{CLIENT, SERVER, Secrets};
@@ -20,7 +20,7 @@ const RANDOM: std::ops::Range<usize> = 11..43;
 
 /// Every connection, in the order in which they began.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(super) struct TcpConnections {
     all: Vec<Connection>,
     /// The one that a client's port has now.
     by_port: BTreeMap<u16, usize>,
@@ -40,7 +40,7 @@ struct Half {
     sent: Stream,
 }
 
-impl Connections {
+impl TcpConnections {
     /// Takes a segment. Its connection's number is told when it begins.
     pub(super) fn take(
         &mut self,
@@ -90,13 +90,13 @@ impl Connection {
     fn decrypt(&self, secrets: &Secrets, whose: usize, contents: &mut PacketContents) -> (Stream, u64) {
         let sent = &self.halves[whose].sent;
         let mut plain = Stream::of(sent.connection);
-        let mut openers = self.openers(secrets, whose);
+        let mut keys = self.keys(secrets, whose);
         let (mut start, mut opaque) = (0, 0);
         while let Some(header) = sent.bytes.get(start..start + RECORD_HEADER) {
             let end = start + RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
             let Some(sealed) = sent.bytes.get(start + RECORD_HEADER..end) else { break };
             let opened = match header[0] {
-                APPLICATION_DATA => openers.as_mut().and_then(|openers| openers.open(header, sealed)),
+                APPLICATION_DATA => keys.as_mut().and_then(|keys| keys.open(header, sealed)),
                 kind => Some((kind, Vec::new())),
             };
             for (_, packet) in sent.held(start..end) {
@@ -124,12 +124,12 @@ impl Connection {
         (plain, opaque)
     }
 
-    fn openers(&self, secrets: &Secrets, whose: usize) -> Option<Openers> {
+    fn keys(&self, secrets: &Secrets, whose: usize) -> Option<EndKeys> {
         let random = self.halves[CLIENT].sent.bytes.get(RANDOM)?;
         let suite = suite(&self.halves[SERVER].sent.bytes)?;
-        let opener = |label| Opener::new(suite, &TLS, secrets.of(random, label)?);
+        let under = |label| TrafficKeys::new(suite, &TLS, secrets.of(random, label)?);
         let labels = &ENDS[whose];
-        Some(Openers { handshake: opener(labels.handshake)?, read: 0, traffic: opener(labels.traffic)?, came: 0 })
+        Some(EndKeys { handshake: under(labels.handshake)?, read: 0, traffic: under(labels.traffic)?, came: 0 })
     }
 }
 
@@ -145,14 +145,14 @@ fn suite(sent: &[u8]) -> Option<&'static Suite> {
 
 /// What opens one end's records: under one key until its handshake ends, then under another. Each counts its own.
 #[derive(Debug)]
-struct Openers {
-    handshake: Opener,
+struct EndKeys {
+    handshake: TrafficKeys,
     read: u64,
-    traffic: Opener,
+    traffic: TrafficKeys,
     came: u64,
 }
 
-impl Openers {
+impl EndKeys {
     /// The type of what a record holds, and that.
     fn open(&mut self, header: &[u8], sealed: &[u8]) -> Option<(u8, Vec<u8>)> {
         let mut inner = if let Some(inner) = self.traffic.open(self.came, header, sealed) {

@@ -11,11 +11,15 @@ use super::{ExperimentError, MAX_NAME, suggest};
 
 /// The embedded files: name and text.
 static BUILT_IN: &[(&str, &str)] = &[
+    ("address-change", include_str!("../../experiments/address-change.toml")),
     ("advertised-limit", include_str!("../../experiments/advertised-limit.toml")),
+    ("blackout", include_str!("../../experiments/blackout.toml")),
     ("credential-pools", include_str!("../../experiments/credential-pools.toml")),
+    ("datagram-limits", include_str!("../../experiments/datagram-limits.toml")),
     ("duplex", include_str!("../../experiments/duplex.toml")),
     ("echo-latency", include_str!("../../experiments/echo-latency.toml")),
     ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),
+    ("half-open", include_str!("../../experiments/half-open.toml")),
     ("head-of-line", include_str!("../../experiments/head-of-line.toml")),
     ("header-overhead", include_str!("../../experiments/header-overhead.toml")),
     ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),

@@ -188,8 +188,8 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
-        // Only the native client asks, and only QUIC leaves a silent peer to be asked.
-        "reconnect.ping" => is_native(settings) && settings.protocol.alpn.over_quic(),
+        // Only the native client asks.
+        "reconnect.ping" => is_native(settings),
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
             counts && (is_native(settings) || !transport.browser_reconnects())

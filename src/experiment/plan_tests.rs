@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::experiment::source::ExperimentSource;
 use crate::experiment::{Overrides, file};
+use crate::trial::settings::{LinkSettings, Preset};
 
 fn planned(text: &str) -> Plan {
     let source = ExperimentSource::new("x.toml", format!("question = 'What?'\n{text}")).unwrap();
@@ -101,8 +102,8 @@ fn how_to_come_back_is_read_by_scripts_that_do_and_never_by_an_eventsource() {
     let scripts = [&tries[0], &tries[1], &tries[1]];
     let expected: Vec<_> = [&scripts[..], &scripts[..], &[&none]].concat().into_iter().cloned().collect();
     assert_eq!(column(&plan, "reconnect.tries"), expected);
-    let ping = planned("[factors]\nprotocol = ['sse/h2', 'sse/h3']\n\"reconnect.ping\" = ['off', '1s']\n");
-    assert_eq!(ping.trials.len(), 1 + 2, "the kernel says what became of TCP");
+    let ping = planned("[factors]\nclient = ['native', 'webkit']\n\"reconnect.ping\" = ['off', '1s']\n");
+    assert_eq!(ping.trials.len(), 2 + 1, "what a browser asks is its own");
 }
 
 #[test]
@@ -217,4 +218,38 @@ fn a_plan_of_an_earlier_version_is_told_what_its_transports_promise() {
         [0, 1, 2].map(told),
         [(true, Exchanges::Persistent), (true, Exchanges::Periodic), (false, Exchanges::Persistent)]
     );
+}
+
+#[test]
+fn a_preset_sets_what_the_file_does_not() {
+    let link = |text: &str| planned(text).trials[0].settings.link.clone().unwrap();
+    let [up, down] = link("[link]\npreset = '3g'\n").ways();
+    assert_eq!((up.delay, down.delay), (Span::from_millis(150), Span::from_millis(150)));
+    let rate = |settings: &LinkSettings| serde_json::to_value(settings.rate).unwrap();
+    assert_eq!([rate(&up), rate(&down)], [json!("768 kbit/s"), json!("1600 kbit/s")]);
+    // One way, both ways, and neither.
+    let [up, down] = link("[link]\npreset = '3g'\ndelay = '1ms'\nup.rate = '5 Mbit/s'\n").ways();
+    assert_eq!([rate(&up), rate(&down)], [json!("5 Mbit/s"), json!("1600 kbit/s")]);
+    assert_eq!(up.delay, Span::from_millis(1));
+    let [up, down] = link("[link]\npreset = '3g'\nrate = 'unlimited'\n").ways();
+    assert_eq!([rate(&up), rate(&down)], [json!("unlimited"), json!("unlimited")]);
+    assert_eq!(link("[link]\npreset = 'none'\n"), LinkSettings::default());
+}
+
+#[test]
+fn every_preset_can_be_planned_and_be_a_level() {
+    let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.row().name).collect();
+    let plan = planned(&format!("[factors]\n\"link.preset\" = {names:?}\n"));
+    assert_eq!(column(&plan, "link.preset"), names);
+    for (trial, preset) in plan.trials.iter().zip(Preset::ALL) {
+        let link = trial.settings.link.as_ref().unwrap();
+        assert!(link.preset == preset && link.round_trip() > Span::default(), "{link:?}");
+    }
+}
+
+#[test]
+fn what_happens_on_a_link_brings_one_along() {
+    let plan = planned("[[fault]]\nat = '1s'\n[factors]\n\"fault.0.kind\" = ['close-streams', 'blackout']\n");
+    let links: Vec<_> = plan.trials.iter().map(|trial| trial.settings.link.clone()).collect();
+    assert_eq!(links[..2], [None, Some(LinkSettings::default())]);
 }

@@ -1,6 +1,8 @@
 //! An experiment's settings and factors while they are still TOML. A level is put into the tree at its dotted
 //! path and the tree is parsed as a whole, so there is no registry of settings.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -10,6 +12,7 @@ use super::source::{ByteRange, ExperimentSource};
 use super::tree::{self, Value};
 use super::{ExperimentError, OWN, plan, suggest, validate};
 use crate::transport::{ConfigureError, Configured};
+use crate::trial::settings::Preset;
 use crate::trial::{Alpn, Settings};
 use crate::{client, transport};
 
@@ -152,6 +155,8 @@ impl<'i> UncheckedExperiment<'i> {
     /// name.
     fn settings(&self, tree: &DeTable<'i>) -> Result<(Settings, Box<dyn Configured>), ExperimentError> {
         self.check_names(tree)?;
+        let filled = self.with_preset(tree)?;
+        let tree = filled.as_ref();
         let deserializer = toml::de::Deserializer::from(Spanned::new(0..0, tree.clone()));
         let mut settings = Settings::deserialize(deserializer).map_err(|error| {
             let (span, says) = tree::explain(&error, tree, "");
@@ -160,6 +165,10 @@ impl<'i> UncheckedExperiment<'i> {
                 None => self.source.whole(&says),
             }
         })?;
+        // What happens on a link needs one.
+        if settings.fault.iter().any(|fault| fault.kind.needs_link()) {
+            settings.link.get_or_insert_default();
+        }
         let own = settings.protocol.transport.clone();
         settings.transports.entry(own.clone()).or_insert_with(|| Json::Object(serde_json::Map::new()));
         let mut spoken = None;
@@ -179,6 +188,23 @@ impl<'i> UncheckedExperiment<'i> {
             Some(transport) => Ok((settings, transport)),
             None => Err(self.source.whole(&ConfigureError::Unknown(own).to_string())),
         }
+    }
+
+    /// The tree with what its preset sets and the file doesn't. What is said of both ways holds for each.
+    fn with_preset<'t>(&self, tree: &'t DeTable<'i>) -> Result<Cow<'t, DeTable<'i>>, ExperimentError> {
+        let named = tree::get(tree, "link.preset");
+        let found = named.and_then(|value| Some((value.span(), Preset::find(value.get_ref().as_str()?)?)));
+        let Some((place, preset)) = found else { return Ok(Cow::Borrowed(tree)) };
+        let says = |name: &str| tree::get(tree, &format!("link.{name}")).is_some();
+        let mut filled = tree.clone();
+        for (name, value) in preset.row().settings {
+            let on_both = name.rsplit_once('.').map_or(*name, |(_, setting)| setting);
+            if !says(name) && !says(on_both) {
+                let value = Spanned::new(place.clone(), DeValue::String((*value).into()));
+                tree::put(self.source, &mut filled, &format!("link.{name}"), &place, value)?;
+            }
+        }
+        Ok(Cow::Owned(filled))
     }
 
     /// The top level's words, the client and the protocol must exist.

@@ -16,6 +16,8 @@ pub struct Carried {
     pub bytes: u64,
     /// How many did not arrive, by what dropped them.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// To how many of them the link itself said so: by ICMP, or by an RST of TCP.
+    pub told: u64,
 }
 
 impl Carried {

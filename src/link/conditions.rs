@@ -1,10 +1,18 @@
 //! What befalls packets on one way.
 
+use etherparse::IpNumber;
+
 use crate::units::{BitRate, Percent, Size, Span};
 
 /// What befalls packets that go one way; with all at nothing they pass at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {
+    /// A protocol that nothing passes of.
+    pub block: Option<IpNumber>,
+    /// The longest packet that passes, in bytes, IP header included; `None`: as long as the devices take.
+    pub mtu: Option<u16>,
+    /// Whether nobody is told that one was longer.
+    pub mtu_silent: bool,
     /// Packets that are dropped whatever else there is, by their numbers from 0, in no order.
     pub drop: Vec<u32>,
     /// How many are lost, each by a draw of its own where `burst` says nothing.
@@ -32,6 +40,9 @@ pub struct Conditions {
 impl Default for Conditions {
     fn default() -> Self {
         Self {
+            block: None,
+            mtu: None,
+            mtu_silent: false,
             drop: Vec::new(),
             loss: Percent::default(),
             burst: None,

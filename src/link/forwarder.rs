@@ -20,7 +20,8 @@ use thread_priority::{
 };
 
 use super::carried::Lag;
-use super::{Carried, Fate, LinkError, LinkReport, MTU, Pipeline, Recording, Snapshot, Way};
+use super::middlebox::{Middlebox, Passed, Stopped};
+use super::{Carried, Disturbance, Fate, LinkError, LinkReport, MTU, Pipeline, Recording, Snapshot, Way};
 
 /// How many packets are taken from one device before the other has its turn.
 const BATCH: usize = 64;
@@ -44,14 +45,26 @@ pub(super) struct Forwarder {
     devices: [File; 2],
     /// Up and down.
     lanes: [Lane; 2],
+    middlebox: Middlebox,
+    /// Packets of the link's own that go up.
+    own: VecDeque<Vec<u8>>,
     ended: PipeReader,
-    wanted: Receiver<u64>,
+    wishes: Receiver<Wish>,
     /// When what was carried is to be noted, in the order of time.
     marks: VecDeque<u64>,
     report: LinkReport,
     late: Lag,
     /// When it last rested, in nanoseconds.
     rested: u64,
+}
+
+/// What is wanted of it while it carries.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// That it notes what was carried until then, in nanoseconds.
+    Mark(u64),
+    /// That something goes wrong from the next packet on.
+    Disturb(Disturbance),
 }
 
 /// One way.
@@ -78,13 +91,12 @@ struct Held {
 }
 
 impl Forwarder {
-    /// Between the devices of the client and the server, until the pipe is closed. `wanted` are instants to note.
-    /// `record`: whether what comes is kept.
+    /// Between the devices of the client and the server, until the pipe is closed. `record`: whether what comes is kept.
     pub(super) fn new(
         devices: [File; 2],
         pipelines: [Pipeline; 2],
         ended: PipeReader,
-        wanted: Receiver<u64>,
+        wishes: Receiver<Wish>,
         record: bool,
     ) -> Self {
         let lanes = pipelines.map(|pipeline| Lane {
@@ -97,7 +109,8 @@ impl Forwarder {
         let recording = record.then(Recording::default);
         let report = LinkReport { recording, ..LinkReport::default() };
         let (marks, late) = (VecDeque::new(), Lag::default());
-        Self { devices, lanes, ended, wanted, marks, report, late, rested: 0 }
+        let (middlebox, own) = (Middlebox::default(), VecDeque::new());
+        Self { devices, lanes, middlebox, own, ended, wishes, marks, report, late, rested: 0 }
     }
 
     pub(super) fn run(mut self) -> Result<LinkReport, LinkError> {
@@ -106,6 +119,7 @@ impl Forwarder {
         come_first();
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
+            self.note_until(now()?);
             let mut more = false;
             for way in 0..2 {
                 more |= self.take(way, &mut buffer)?;
@@ -113,6 +127,7 @@ impl Forwarder {
             for way in 0..2 {
                 self.hand_on(way)?;
             }
+            more |= !self.own.is_empty();
             if !self.wait(more)? {
                 break;
             }
@@ -126,7 +141,12 @@ impl Forwarder {
     /// Takes what has come from one device. Says whether there may be more.
     fn take(&mut self, way: usize, buffer: &mut [u8]) -> Result<bool, LinkError> {
         for _ in 0..BATCH {
-            let bytes = match (&self.devices[way]).read(buffer) {
+            let own = if way == Way::Up as usize { self.own.pop_front() } else { None };
+            let read = match &own {
+                Some(packet) => packet.as_slice().read(buffer),
+                None => (&self.devices[way]).read(buffer),
+            };
+            let bytes = match read {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -140,6 +160,24 @@ impl Forwarder {
             let (lane, report) = (&mut self.lanes[way], &mut self.report);
             let packet = &mut buffer[..bytes];
             lane.carried.came(bytes);
+            let entered = match own {
+                Some(_) => Ok(Passed { bytes, told: None }),
+                None => self.middlebox.enters(Way::ALL[way], packet),
+            };
+            let (packet, told) = match entered {
+                Ok(Passed { bytes, told }) => (&mut packet[..bytes], told),
+                Err(Stopped { by, told }) => {
+                    let number = lane.pipeline.pass_over();
+                    lane.carried.dropped(by);
+                    report.note_dropped(way, number);
+                    if let Some(recording) = &mut report.recording {
+                        recording.came(now, Way::ALL[way], packet);
+                        recording.became(number, [Some(Fate::Dropped(by)), None], std::iter::empty(), packet);
+                    }
+                    self.tell(way, told)?;
+                    continue;
+                }
+            };
             if let Some(recording) = &mut report.recording {
                 recording.came(now, Way::ALL[way], packet);
             }
@@ -163,8 +201,21 @@ impl Forwarder {
             if let Some(recording) = &mut report.recording {
                 recording.became(number, fates, lane.pipeline.waits(), packet);
             }
+            let told = told.or_else(|| lane.pipeline.told());
+            self.tell(way, told)?;
         }
         Ok(true)
+    }
+
+    /// Tells the sender of a packet on this way what became of it: by a packet, which is there at once, as whoever tells it
+    /// stands at its end.
+    fn tell(&mut self, way: usize, told: Option<Vec<u8>>) -> Result<(), LinkError> {
+        let Some(told) = told else { return Ok(()) };
+        self.lanes[way].carried.told += 1;
+        match (&self.devices[way]).write(&told) {
+            Err(source) if !is_refused(&source) => Err(LinkError::of("write to a TUN device", source)),
+            _ => Ok(()),
+        }
     }
 
     /// Hands on what is due on one way.
@@ -175,12 +226,23 @@ impl Forwarder {
             if due > now {
                 break;
             }
-            let Some(Reverse(held)) = lane.held.pop() else { break };
+            let Some(Reverse(mut held)) = lane.held.pop() else { break };
             lane.bytes -= held.bytes.len();
+            if way == Way::Down as usize
+                && let Err(Stopped { by, told }) = self.middlebox.arrives(&mut held.bytes)
+            {
+                lane.carried.dropped(by);
+                lane.carried.told += u64::from(told.is_some());
+                self.own.extend(told);
+                if let Some(recording) = &mut self.report.recording {
+                    recording.refused(Way::Down, held.order - 1, held.at, by);
+                }
+                lane.spare.push(held.bytes);
+                continue;
+            }
             match to.write(&held.bytes) {
                 Ok(_) => self.late.note(now - held.at),
-                // No memory, or nobody there to take it.
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
+                Err(error) if is_refused(&error) => {
                     lane.carried.dropped(REFUSED);
                     if let Some(recording) = &mut self.report.recording {
                         recording.refused(Way::ALL[way], held.order - 1, held.at, REFUSED);
@@ -221,11 +283,16 @@ impl Forwarder {
         Ok(goes_on)
     }
 
-    /// Notes what was carried at every instant that was asked for and has come.
+    /// Takes what is wanted, and notes what was carried at every instant that was asked for and has come.
     fn note_until(&mut self, now: u64) {
-        for at in self.wanted.try_iter() {
-            let place = self.marks.partition_point(|earlier| *earlier <= at);
-            self.marks.insert(place, at);
+        for wish in self.wishes.try_iter() {
+            match wish {
+                Wish::Mark(at) => {
+                    let place = self.marks.partition_point(|earlier| *earlier <= at);
+                    self.marks.insert(place, at);
+                }
+                Wish::Disturb(disturbance) => self.middlebox.disturb(disturbance),
+            }
         }
         while let Some(at) = self.marks.front().copied().filter(|at| *at <= now) {
             self.marks.pop_front();
@@ -258,6 +325,11 @@ impl Lane {
         self.held.push(Reverse(Held { at, order, bytes }));
         true
     }
+}
+
+/// Whether a device took no packet: for want of memory, or as nobody is there to take it.
+fn is_refused(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory)
 }
 
 /// Lets this thread run as soon as it has something to do, whoever else would: it does little, and each packet of both ends

@@ -11,10 +11,13 @@
 mod capture;
 mod carried;
 mod conditions;
+mod echo;
 mod flow;
 mod forwarder;
 mod impairment;
+mod middlebox;
 mod namespace;
+mod packet;
 mod pipeline;
 mod recording;
 mod routes;
@@ -29,20 +32,26 @@ pub use carried::{Carried, LinkReport, Snapshot};
 pub use conditions::Conditions;
 pub use flow::{Flow, FlowTransport, Outside};
 pub use impairment::names;
+pub use middlebox::Disturbance;
 pub use namespace::{Namespace, gain_rights};
 pub use pipeline::{Fate, Pipeline, Wait};
 pub use recording::{RecordedPacket, Recording};
 
-use forwarder::Forwarder;
+use forwarder::{Forwarder, Wish};
 
 /// The longest packet that the link's devices take, in bytes, IP header included: Ethernet's (RFC 894).
 pub const MTU: u16 = 1500;
 /// Where the server is. The block is kept for measuring networks (RFC 2544 section C.2.2), so nobody lives there.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
-/// Where the client is.
+/// Where the client is at first.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
-/// Both and nobody else: the block's broadcast and network addresses aside.
-const PREFIX: u8 = 30;
+/// Where it is, in turn, as it goes elsewhere.
+const CLIENTS: [Ipv4Addr; 4] =
+    [CLIENT, Ipv4Addr::new(198, 18, 0, 3), Ipv4Addr::new(198, 18, 0, 4), Ipv4Addr::new(198, 18, 0, 5)];
+/// Who says that a packet was too long.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 6);
+/// All of them and nobody else: the block's broadcast and network addresses aside.
+const PREFIX: u8 = 29;
 
 /// Which way a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +134,9 @@ pub struct Link {
     pub server: Namespace,
     /// Where the client is.
     pub client: Namespace,
-    marks: mpsc::Sender<u64>,
+    /// How often the client went elsewhere.
+    moves: usize,
+    wishes: mpsc::Sender<Wish>,
     /// Closed, it tells the thread to end.
     stop: Option<PipeWriter>,
     carrying: Option<JoinHandle<Result<LinkReport, LinkError>>>,
@@ -155,20 +166,36 @@ impl Link {
         let (server, of_server) = Namespace::with_device(SERVER, |_| async { Ok(()) })?;
         let (client, of_client) = Namespace::with_device(CLIENT, |device| routes::loopback_over(device, own))?;
         let (ended, stop) = std::io::pipe().map_err(|source| LinkError::of("open a pipe", source))?;
-        let (marks, wanted) = mpsc::channel();
+        let (wishes, wanted) = mpsc::channel();
         let pipelines = [Pipeline::new(up, Way::Up, seed), Pipeline::new(down, Way::Down, seed)];
         let forwarder = Forwarder::new([of_client, of_server], pipelines, ended, wanted, record);
         let carrying = std::thread::Builder::new()
             .name("link".to_owned())
             .spawn(move || forwarder.run())
             .map_err(|source| LinkError::of("start a thread", source))?;
-        Ok(Self { server, client, marks, stop: Some(stop), carrying: Some(carrying) })
+        Ok(Self { server, client, moves: 0, wishes, stop: Some(stop), carrying: Some(carrying) })
     }
 
     /// Notes what was carried until then, in nanoseconds of `CLOCK_MONOTONIC`, which must not have passed yet.
     pub fn mark(&self, at: u64) {
         // A thread that is gone says why when it is waited for.
-        let _ = self.marks.send(at);
+        let _ = self.wishes.send(Wish::Mark(at));
+    }
+
+    /// Has something happen, from the next packet on.
+    pub fn disturb(&self, disturbance: Disturbance) {
+        // The same.
+        let _ = self.wishes.send(Wish::Disturb(disturbance));
+    }
+
+    /// Takes the client's address from it and gives it another one, of [`CLIENTS`] the next. What is under way to the old
+    /// one finds nobody.
+    pub fn move_client(&mut self) -> Result<(), LinkError> {
+        let at = |moves: usize| CLIENTS[moves % CLIENTS.len()];
+        let (from, to) = (at(self.moves), at(self.moves + 1));
+        self.client.change_address(from, to)?;
+        self.moves += 1;
+        Ok(())
     }
 
     /// Whether packets are no longer carried.

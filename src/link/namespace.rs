@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread;
 
+use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{getegid, geteuid};
 use tokio::runtime::Builder;
@@ -16,6 +17,9 @@ use super::{LinkError, MTU, PREFIX, routes};
 
 /// How many packets may wait in a device for the thread that carries them: what comes while it is not scheduled.
 const DEVICE_QUEUE: u32 = 10_000;
+
+/// What the device is called, in either namespace.
+const DEVICE: &str = "link0";
 
 /// A network namespace, held for as long as this lives and anybody is in it.
 #[derive(Debug)]
@@ -44,6 +48,17 @@ impl Namespace {
                 to(index).await
             })?;
             Ok((Self(held), device))
+        })?
+    }
+
+    /// Takes this address from its device, gives it the other, and leads what is for loopback over the link from there.
+    pub(super) fn change_address(&self, from: Ipv4Addr, to: Ipv4Addr) -> Result<(), LinkError> {
+        self.within(|| {
+            let index =
+                if_nametoindex(DEVICE).map_err(|error| LinkError::of("find the link's device", error.into()))?;
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|source| LinkError::of("start a runtime", source))?;
+            runtime.block_on(routes::change_address(index, from, to))
         })?
     }
 
@@ -106,7 +121,7 @@ fn set(name: &str, operation: &'static str) -> Result<(), LinkError> {
 /// A TUN device in this thread's namespace, up, whose packets are read one by one and without waiting; and its index.
 fn device(address: Ipv4Addr) -> Result<(File, u32), LinkError> {
     let made = DeviceBuilder::new()
-        .name("link0")
+        .name(DEVICE)
         .ipv4(address, PREFIX, None)
         .mtu(MTU)
         .with(|builder| {

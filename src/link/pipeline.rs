@@ -24,6 +24,8 @@ pub struct Pipeline {
     nodes: Vec<Placed>,
     /// How many packets have come.
     came: u64,
+    /// What the sender of the last one is told.
+    told: Option<Vec<u8>>,
 }
 
 /// A node in its place.
@@ -36,24 +38,30 @@ struct Placed {
 }
 
 impl Pipeline {
-    /// Those that these conditions ask for. Each draws from the seed (below 2^53), the way and its own place alone, so that
+    /// Those that these conditions ask for. Each draws from the seed (below 2^53), the way and its own stream alone, so that
     /// what one draws changes nothing for the others.
     pub fn new(conditions: &Conditions, way: Way, seed: u64) -> Self {
-        let nodes = impairment::ALL.iter().zip(0..).filter_map(|(impairment, place): (_, u64)| {
-            let own = seed ^ (place << 1 | way as u64) << SEED_BITS;
+        let nodes = impairment::ALL.iter().filter_map(|impairment| {
+            let own = seed ^ (impairment.stream << 1 | way as u64) << SEED_BITS;
             let node = (impairment.node)(conditions, SmallRng::seed_from_u64(own))?;
             Some(Placed { name: impairment.name, node, waits: 0 })
         });
-        Self { nodes: nodes.collect(), came: 0 }
+        Self { nodes: nodes.collect(), came: 0, told: None }
     }
 
     /// Takes the next packet, at a time that is not before that of the last, and tells its fate: once, or once for each of
     /// two. What is in it may have been changed by then. Gives back its number.
     pub fn take(&mut self, bytes: &mut [u8], now: u64, tell: &mut dyn FnMut(Fate)) -> u64 {
+        let number = self.pass_over();
+        self.nodes.iter_mut().for_each(|placed| placed.waits = 0);
+        go_on(&mut self.nodes, &mut Packet { number, bytes, told: &mut self.told }, now, tell);
+        number
+    }
+
+    /// Counts the next packet, which never gets here. Gives back its number.
+    pub(super) fn pass_over(&mut self) -> u64 {
         let number = self.came;
         self.came += 1;
-        self.nodes.iter_mut().for_each(|placed| placed.waits = 0);
-        go_on(&mut self.nodes, &mut Packet { number, bytes }, now, tell);
         number
     }
 
@@ -61,6 +69,11 @@ impl Pipeline {
     pub fn waits(&self) -> impl Iterator<Item = Wait> {
         let waiting = self.nodes.iter().filter(|placed| placed.waits > 0);
         waiting.map(|placed| Wait { by: placed.name, nanos: placed.waits })
+    }
+
+    /// What the sender of the last packet is told at once: a packet of the link's own.
+    pub(super) fn told(&mut self) -> Option<Vec<u8>> {
+        self.told.take()
     }
 }
 

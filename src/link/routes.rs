@@ -6,9 +6,9 @@ use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::RouteScope;
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange};
 use rtnetlink::packet_route::{AddressFamily, IpProtocol};
-use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{AddressMessageBuilder, Handle, LinkUnspec, RouteMessageBuilder};
 
-use super::{CLIENT, LinkError};
+use super::{CLIENT, LinkError, PREFIX};
 
 /// The table that leads to the other end.
 const OVER_THE_LINK: u32 = 100;
@@ -36,14 +36,7 @@ pub(super) async fn make_room(device: u32, packets: u32) -> Result<(), LinkError
 /// is local is here, so a later one of the same kind takes its place.
 pub(super) async fn loopback_over(device: u32, own: Option<u16>) -> Result<(), LinkError> {
     let handle = handle()?;
-    let route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(Ipv4Addr::LOCALHOST, 32)
-        .output_interface(device)
-        .pref_source(CLIENT)
-        .scope(RouteScope::Link)
-        .table_id(OVER_THE_LINK)
-        .build();
-    handle.route().add(route).execute().await.map_err(failed("add a route over the link"))?;
+    lead_loopback(&handle, device, CLIENT).await?;
     for (priority, port) in (10..).zip(own.into_iter().flat_map(|port| {
         let range = RulePortRange { start: port, end: port };
         [RuleAttribute::DestinationPortRange(range), RuleAttribute::SourcePortRange(range)]
@@ -64,6 +57,28 @@ pub(super) async fn loopback_over(device: u32, own: Option<u16>) -> Result<(), L
     first.header.action = RuleAction::ToTable;
     first.attributes.push(RuleAttribute::Priority(0));
     handle.rule().del(first).execute().await.map_err(failed("let loopback be led elsewhere"))
+}
+
+/// Takes one address from a device and gives it another. Without its last one a device loses its routes too.
+pub(super) async fn change_address(device: u32, from: Ipv4Addr, to: Ipv4Addr) -> Result<(), LinkError> {
+    let handle = handle()?;
+    let old = AddressMessageBuilder::<Ipv4Addr>::new().index(device).address(from, PREFIX).build();
+    handle.address().del(old).execute().await.map_err(failed("take an address from the link's device"))?;
+    let new = handle.address().add(device, to.into(), PREFIX);
+    new.execute().await.map_err(failed("give the link's device an address"))?;
+    lead_loopback(&handle, device, to).await
+}
+
+/// The route that what is for 127.0.0.1 takes over the link, from this address.
+async fn lead_loopback(handle: &Handle, device: u32, from: Ipv4Addr) -> Result<(), LinkError> {
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(Ipv4Addr::LOCALHOST, 32)
+        .output_interface(device)
+        .pref_source(from)
+        .scope(RouteScope::Link)
+        .table_id(OVER_THE_LINK)
+        .build();
+    handle.route().add(route).replace().execute().await.map_err(failed("add a route over the link"))
 }
 
 /// A socket to the kernel in this thread's namespace, served by the runtime that this is called in.

@@ -36,6 +36,10 @@ impl CalibrationView {
             (format!("{metric} of two trials that differ in nothing"), twins),
             ("Events published late by".to_owned(), calibration.publisher_lateness.as_ref().map(lateness)),
             ("Facts recorded late by".to_owned(), calibration.recorder_lateness.as_ref().map(lateness)),
+            (
+                "Round trips over a link that delays nothing".to_owned(),
+                calibration.link_round_trip.as_ref().map(lateness),
+            ),
         ];
         Self {
             lines: lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),

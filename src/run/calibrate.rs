@@ -7,13 +7,17 @@ use tokio::sync::watch;
 use super::RunError;
 use super::lab::Lab;
 use super::trial::TrialRunner;
+use super::trial::link::hidden;
+use crate::link::{Conditions, Link, LinkError};
 use crate::trial::journal::Journal;
 use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
-use crate::trial::{Levels, Plan, PlannedTrial, Promises, Protocol, Settings};
+use crate::trial::{JournalLine, LabFact, Levels, Observation, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
 /// Where what is observed in them goes, in the run's folder.
 pub(super) const JOURNAL: &str = "calibration.jsonl";
+/// How many words are sent over a link to try it: enough for a median.
+const WORDS: u32 = 101;
 
 /// The two trials: the native client's, of half a second each, the same seed in both. Their numbers follow on the
 /// plan's, so that no trial of a run has another's.
@@ -59,10 +63,32 @@ pub(super) async fn run(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<
     let journal = std::mem::replace(&mut lab.journal, journal);
     // Whoever lies, it is in the run's own trials.
     let rig = lab.rig.take();
+    try_link(lab, plan, hidden(rig)).await?;
     let ran = both(lab, plan, interrupt).await;
     lab.journal = journal;
     lab.rig = rig;
     ran
+}
+
+/// Sends words over a link that delays nothing, where trials have one. Where none can be had, they say why.
+async fn try_link(lab: &mut Lab, plan: &Plan, hidden: Span) -> Result<(), RunError> {
+    let Some(planned) = plan.trials.iter().find(|planned| planned.settings.link.is_some()) else { return Ok(()) };
+    let seed = planned.seed;
+    let tried = tokio::task::spawn_blocking(move || {
+        let plain = Conditions { delay: hidden, ..Conditions::default() };
+        Link::start(&plain, &plain, seed, None)?.round_trips(WORDS)
+    });
+    match tried.await.unwrap_or(Err(LinkError::Panicked)) {
+        Ok(took) => {
+            let trial = twins(plan)[0].trial;
+            let observation = Observation::now(LabFact::LinkTried { took }.into());
+            Ok(lab.journal.write(&JournalLine { trial, observation })?)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "no link to try");
+            Ok(())
+        }
+    }
 }
 
 async fn both(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<bool>) -> Result<bool, RunError> {

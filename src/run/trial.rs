@@ -5,7 +5,7 @@ mod facts;
 mod faults;
 mod finish;
 mod flows;
-mod link;
+pub(super) mod link;
 mod start;
 mod trace;
 

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::metric;
+use super::number;
 use super::record::Record;
 use super::sample::Sample;
 use crate::trial::fact::Outcome;
-use crate::trial::{ClientFact, Fact, JournalLine, Plan, PlannedTrial};
+use crate::trial::{ClientFact, Fact, JournalLine, LabFact, Plan, PlannedTrial};
 
 /// What the twins' medians are compared in.
 const COMPARED: &str = "latency";
+
+/// How long a round trip over a link may take that delays nothing, in milliseconds, before it is said that it takes long.
+const AT_MOST: f64 = 2.0;
 
 /// What was found out around a run. What was not is `None`, or missing from its list.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -25,6 +29,8 @@ pub struct Calibration {
     pub publisher_lateness: Option<Lateness>,
     /// How late facts reached the journal.
     pub recorder_lateness: Option<Lateness>,
+    /// How long a round trip over a link takes that delays nothing.
+    pub link_round_trip: Option<Lateness>,
     /// The clocks of clients other than the lab's own, one entry per client.
     pub clocks: Vec<ClientClock>,
     /// What else a reader should know.
@@ -91,9 +97,16 @@ pub fn calibrate(
         aa: None,
         publisher_lateness: lateness(publisher),
         recorder_lateness: lateness(recorder),
+        link_round_trip: lateness(calibrated.iter().flat_map(tried).collect()),
         clocks: clocks(plan, journal),
         notes: Vec::new(),
     };
+    if let Some(slow) = calibration.link_round_trip.as_ref().filter(|took| took.median > AT_MOST) {
+        let added = number::with_unit(slow.median, &slow.unit);
+        calibration
+            .notes
+            .push(format!("The link adds {added} to a round trip by itself: all times over it are longer."));
+    }
     match compare(&records) {
         Ok(aa) => calibration.aa = Some(aa),
         Err(_) if calibrated.is_empty() => calibration.notes.push("The machine was not calibrated.".to_owned()),
@@ -135,6 +148,14 @@ fn compare(records: &[Record<'_>; 2]) -> Result<Twins, Incomparable> {
     Ok(Twins { metric: COMPARED.to_owned(), unit: metric.unit.to_owned(), first, second, difference })
 }
 
+/// How long words took over a link, in milliseconds.
+fn tried(line: &JournalLine) -> Vec<f64> {
+    match &line.observation.fact {
+        Fact::Lab(LabFact::LinkTried { took }) => took.iter().map(|&nanos| nanos as f64 / 1e6).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn lateness(millis: Vec<f64>) -> Option<Lateness> {
     let entry = Sample::Values(millis).entry("ms");
     let median = entry.median?;
@@ -172,7 +193,7 @@ fn clocks(plan: &Plan, journal: &[JournalLine]) -> Vec<ClientClock> {
 mod tests {
     use super::*;
     use crate::stats::rig::{MS, RecordedTrial};
-    use crate::trial::{Alpn, LabFact};
+    use crate::trial::Alpn;
 
     /// A trial whose event was `late` ms late and `under_way` ms under way, recorded 3 ms late.
     fn twin(trial: u32, late: u64, under_way: u64) -> RecordedTrial {
@@ -199,6 +220,22 @@ mod tests {
         assert_eq!(calibration.recorder_lateness, late(3.0, 3.0));
         assert_eq!(calibration.idle_percent, Some(97.0));
         assert!(calibration.notes.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_is_slow_by_itself_is_told() {
+        let with = |millis: u64| {
+            let mut twins = [twin(3, 1, 4), twin(4, 1, 6)];
+            twins[0].fact_at(1, LabFact::LinkTried { took: vec![millis * MS; 9] });
+            of(&twins, &[])
+        };
+        let quick = with(1);
+        assert_eq!((quick.link_round_trip.unwrap().median, quick.notes.len()), (1.0, 0));
+        let notes = with(10).notes;
+        assert!(
+            notes.len() == 1 && notes[0].starts_with("The link adds 10.0\u{a0}ms to a round trip by itself"),
+            "{notes:?}"
+        );
     }
 
     #[test]

@@ -1,19 +1,18 @@
 //! One trial's observations, sorted into what the formulas ask for.
 
 mod life;
+mod link;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::trial::fact::{EventPacket, Outcome, UsageAt, WayParts};
-use crate::trial::phase::{Phases, TrialPhase};
+use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
-pub(super) use seen::{
-    Begun, Census, LinkTotal, Publication, Receipt, RecordedConnection, RecordedSubscription, Sent, Usage,
-};
+pub(super) use link::{LinkRecord, LinkTotal};
+pub(super) use seen::{Begun, Census, Publication, Receipt, RecordedConnection, RecordedSubscription, Sent, Usage};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
@@ -57,27 +56,10 @@ pub(super) struct Record<'a> {
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
     /// The server's use before `go`, at T, at the end, and just before the first event was due.
     pub(super) usage: [Option<Usage>; 4],
-    /// What the link had carried, both ways together, before `go`, at T, at the end, and just before the first event was
-    /// due.
-    pub(super) carried: [Option<LinkTotal>; 4],
-    /// How many packets it dropped, from its beginning to its end.
-    pub(super) link_dropped: Option<u64>,
-    /// The packets that carried each event the first time that it was sent, by its id, where the link was traced.
-    pub(super) on_link: HashMap<&'a str, &'a [EventPacket]>,
-    /// Whether it was.
-    pub(super) traced: bool,
-    /// What was put on it in each part of the timeline, up and down, where its packets were kept.
-    pub(super) parts: BTreeMap<TrialPhase, [WayParts; 2]>,
-    /// For how long no event had been due for a while, in nanoseconds.
-    pub(super) idle_nanos: u64,
-    /// The bytes of each flow before the first event was due.
-    pub(super) handshakes: Vec<u64>,
-    /// How many packets of it were written to a file, with all that takes of the machine meanwhile.
-    pub(super) captured: Option<u64>,
-    /// How long a packet to the client is under way at least, in nanoseconds.
-    pub(super) link_delay_down: u64,
-    /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
-    pub(super) link_round_trip: Option<u64>,
+    /// What is known of the link.
+    pub(super) link: LinkRecord<'a>,
+    /// How many events servers said to clients that they will never get.
+    pub(super) told_gone: u64,
     /// How much of the processor was idle meanwhile, in percent.
     pub(super) idle: Option<f64>,
     /// How many UDP datagrams the kernel dropped meanwhile.
@@ -108,10 +90,8 @@ impl<'a> Record<'a> {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
         let polled = planned.promises.exchanges == Exchanges::Periodic;
-        let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
-        let mut record = Self { identical, polled, link_round_trip, direction: workload.direction, ..Self::default() };
-        record.idle_nanos = Phases::of(&planned.settings, planned.seed).idle();
-        record.link_delay_down = planned.settings.link.as_ref().map_or(0, |link| link.ways()[1].delay.nanos());
+        let link = LinkRecord::of(planned);
+        let mut record = Self { identical, polled, link, direction: workload.direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -176,8 +156,8 @@ impl<'a> Record<'a> {
             ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),
             ClientFact::BesideAnswered { actor, .. } => self.beside_answered.entry(*actor).or_default().push(t),
             ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
-            // What was missed is counted from what came.
-            ClientFact::Gap { .. } => {}
+            // What was missed is counted from what came; this is what was said of it. Of an unknown number there is one.
+            ClientFact::Gap { missed, .. } => self.told_gone += missed.unwrap_or(1),
         }
     }
 
@@ -216,26 +196,12 @@ impl<'a> Record<'a> {
         match fact {
             LabFact::Machine { idle, udp_dropped } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             LabFact::Recorded { late } => self.recorded_late = late,
-            LabFact::LinkCarried { at, up, down } => {
-                let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
-                self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
-            }
-            LabFact::LinkEnded { up, down, .. } => {
-                self.link_dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
-            }
-            LabFact::EventOnLink { id, packets, .. } => {
-                self.on_link.entry(id).or_insert(packets);
-            }
-            LabFact::LinkTraced { .. } => self.traced = true,
-            LabFact::LinkFlow { phase, up, down, .. } => {
-                let parts = self.parts.entry(*phase).or_default();
-                parts[0] += *up;
-                parts[1] += *down;
-                if *phase == TrialPhase::Handshake {
-                    self.handshakes.push(up.bytes + down.bytes);
-                }
-            }
-            LabFact::Captured { packets, .. } => self.captured = Some(*packets),
+            LabFact::LinkCarried { .. }
+            | LabFact::LinkEnded { .. }
+            | LabFact::EventOnLink { .. }
+            | LabFact::LinkTraced { .. }
+            | LabFact::LinkFlow { .. }
+            | LabFact::Captured { .. } => self.link.take(fact),
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));
@@ -246,7 +212,7 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } | LabFact::LinkTried { .. } => {}
         }
     }
 

@@ -57,26 +57,32 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         publisher_lateness: lateness,
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
-        on_link: record.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
+        on_link: record.link.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
         metrics,
     }
 }
 
-/// Lateness of the publisher above a tenth of what counts from its schedule is the machine's, not the subject's; so is
-/// what waits for datagrams that the kernel threw away, where these carry the protocol, and every time while packets were
-/// captured, which takes time itself. How idle the machine was is
-/// told with it: who is busy is late.
+/// Lateness of the publisher above a tenth of what counts from its schedule is the machine's, not the subject's, and so is
+/// that of the link above a tenth of a time on the network; so is what waits for datagrams that the kernel threw away,
+/// where these carry the protocol, and every time while packets were captured, which takes time itself. How idle the
+/// machine was is told with it: who is busy is late.
 fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
     let median = entry.median?;
     let late = lateness.p99.or(lateness.median).unwrap_or(0.0);
+    let link = record.link.late.map(|nanos| nanos as f64 / 1e6).filter(|_| metric.on_network && entry.unit == "ms");
     let reason = match record.udp_dropped.filter(|_| metric.on_network && alpn.over_quic()) {
         _ if metric.from_schedule && late > median.abs() / 10.0 => format!(
             "events were published up to {} late (p99), more than a tenth of {}",
             number::with_unit(late, "ms"),
             number::with_unit(median, &entry.unit)
         ),
+        _ if link.is_some_and(|late| late > median.abs() / 10.0) => format!(
+            "the link handed packets on {} late (median), more than a tenth of {}",
+            number::with_unit(link.unwrap_or_default(), "ms"),
+            number::with_unit(median, &entry.unit)
+        ),
         Some(dropped @ 1..) => format!("the kernel dropped {dropped} UDP datagrams"),
-        _ if record.captured.is_some() && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
+        _ if record.link.captured && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
         _ => return None,
     };
     let idle = record.idle.map(|idle| format!(", with {} % of the processor idle", number::plain(idle)));

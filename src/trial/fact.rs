@@ -217,6 +217,9 @@ pub enum LabFact {
     /// how many, and their bytes, IP headers included. `missed` more came when there was no room for them in memory. Times
     /// there are these here plus `wall` microseconds, and so since 1970.
     Captured { file: String, packets: u64, bytes: u64, missed: u64, wall: u64 },
+    /// Words were sent over a link that was to delay nothing and back, before a run's trials: how long each took, in
+    /// nanoseconds.
+    LinkTried { took: Vec<u64> },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
@@ -224,13 +227,15 @@ pub enum LabFact {
 }
 
 /// What a link carried one way: packets and bytes that were sent, IP headers included, and how many packets of them did
-/// not arrive, by what dropped them.
+/// not arrive, by what dropped them; to how many of their senders the link itself said so (ICMP, or an RST of TCP).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct WayCarried {
     pub packets: u64,
     pub bytes: u64,
     pub dropped: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub told: u64,
 }
 
 /// What was put on a link one way, dropped packets included: their bytes are those of all that follow together.

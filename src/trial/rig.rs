@@ -20,4 +20,6 @@ pub enum Rig {
     WrongAlpn,
     /// The native client opens at most four subscriptions.
     Capped,
+    /// The link delays each packet by 5 ms more than it says.
+    SlowLink,
 }

@@ -5,6 +5,7 @@ mod beside;
 mod expect;
 mod fault;
 mod link;
+mod preset;
 mod reconnect;
 mod server;
 mod workload;
@@ -19,8 +20,9 @@ use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials};
 pub use expect::{CountsRule, DeliveryRule, Expect};
-pub use fault::{Fault, FaultAct, FaultKind, FaultRow};
-pub use link::{LinkRate, LinkSettings, WaySettings};
+pub use fault::{Fault, FaultAct, FaultKind, FaultRow, LinkFault};
+pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
+pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{CertificateUse, Heartbeat, ServerSettings};
 pub use workload::{

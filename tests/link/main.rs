@@ -2,6 +2,7 @@
 
 mod captures;
 mod carries;
+mod disturbances;
 mod lives;
 mod trace;
 mod trials;

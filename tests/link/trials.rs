@@ -171,6 +171,19 @@ fn a_link_that_can_not_be_is_refused_with_its_line() {
         ("[link]\nrate = '0 bit/s'\n", "x.toml:8: `link.rate` can't be 0 bit/s: write 1 kbit/s to 100 Gbit/s"),
         ("[link]\nrate = 'fast'\n", "x.toml:8: `link.rate`: `fast` is not a bit rate; write it like \"10 Mbit/s\""),
         ("[link]\ndelay = '-1ms'\n", "x.toml:8: `link.delay`: `-1ms` is not a length of time"),
+        ("[link]\nmtu = '575 B'\n", "x.toml:8: `link.mtu` can't be 575 B: write 576 B to 1500 B"),
+        ("[link]\nup.mtu = '9000 B'\n", "x.toml:8: `link.up.mtu` can't be 9 kB: write 576 B to 1500 B"),
+        ("[link]\nmtu = 1400\n", "x.toml:8: `link.mtu` can't be integer `1400`"),
+        ("[link]\nblock = 'tcp'\n", "x.toml:8: `tcp` is not a level of `link.block`"),
+        (
+            "[link]\npreset = 'satelite'\n",
+            "x.toml:8: `satelite` is not a level of `link.preset`; did you mean `satellite`?",
+        ),
+        (
+            "[link]\npreset = 'lte'\n",
+            "x.toml:8: `lte` is not a level of `link.preset`; write `none`, `4g`, `3g`, `satellite`, `hotel-wifi` or \
+             `transatlantic`",
+        ),
         ("[link]\ndelays = '1ms'\n", "x.toml:8: unknown setting `delays` in [link]; did you mean `delay`?"),
         ("[factors]\n'link.delay' = ['0ms', '20s']\n", "x.toml:8: `link.delay` can't be 20s: write 0s to 10s"),
     ] {
@@ -249,4 +262,87 @@ fn a_lab_that_is_killed_leaves_nobody_in_its_namespaces() {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
     until("both ends to end", &|| processes(folder.path()).is_empty());
+}
+
+#[test]
+fn a_link_that_hides_five_milliseconds_is_flagged_before_the_first_trial() {
+    if !can_link() {
+        return;
+    }
+    let noted = |rig: &[&str]| {
+        let folder = lab("drain = '500ms'\n[link]\n");
+        let ran = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
+            .args(["run", "./x.toml", "--json", "--out", "out", "--certs", "certs"])
+            .args(rig)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(0), "{said}");
+        let run = std::fs::read_dir(folder.path().join("out")).unwrap().flatten().map(|run| run.path());
+        let file = run.map(|run| run.join("calibration.json")).find(|path| path.exists()).unwrap();
+        let found: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        (found["link-round-trip"]["median"].as_f64().unwrap(), said)
+    };
+    let (took, said) = noted(&["--rig", "slow-link"]);
+    assert!(took >= 10.0, "five milliseconds each way: {took}");
+    assert!(said.contains("The link adds") && said.contains("to a round trip by itself"), "{said}");
+    let (took, _) = noted(&[]);
+    assert!(took < 10.0, "{took}");
+}
+
+#[test]
+fn a_link_that_breaks_fails_its_trial_and_not_the_next() {
+    if !can_link() {
+        return;
+    }
+    let folder = lab("drain = '500ms'\n[factors]\nprotocol = ['sse/h2', 'sse/h3']\n[link]\ndelay = '5ms'\n");
+    let child = command(folder.path()).env("IN", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !journal(folder.path()).iter().any(|fact| fact["kind"] == "requested") {
+        assert!(Instant::now() < deadline, "waited in vain for a subscription");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The device goes from under the thread that carries packets.
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let namespaces = processes(folder.path()).into_iter().map(|process| process.join("ns/net"));
+    let elsewhere = namespaces.filter(|path| std::fs::read_link(path).is_ok_and(|link| link != own));
+    let namespace = elsewhere.last().unwrap();
+    let network = format!("--net={}", namespace.display());
+    let gone = Command::new("nsenter").arg(network).args(["ip", "link", "del", "link0"]).status().unwrap();
+    assert!(gone.success());
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(3));
+    let summary: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let outcome = |trial: usize| {
+        let trial = &summary["trials"][trial];
+        (trial["outcome"].as_str().unwrap().to_owned(), trial["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    let (failed, reason) = outcome(0);
+    assert!(failed == "failed" && reason.starts_with("the link broke: could not "), "{failed}: {reason}");
+    assert_eq!(outcome(1), ("completed".to_owned(), String::new()));
+}
+
+#[test]
+fn each_fault_on_a_link_is_noted_and_the_trial_completes() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) = run(
+        "drain = '500ms'\n[factors]\n'fault.0.kind' = ['blackout', 'nat-rebind', 'nat-reset', 'interface-change', \
+         'reset']\n[[fault]]\nat = '500ms'\nfor = '100ms'\n[expect]\ndelivery = 'observe'\ncounts = 'observe'\n",
+    );
+    for trial in summary["trials"].as_array().unwrap() {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        let of = |kind: &str| -> Vec<&Value> {
+            let mine = |fact: &&Value| fact["trial"] == trial["trial"] && fact["kind"] == kind;
+            journal.iter().filter(mine).map(|fact| &fact["fault"]).collect()
+        };
+        for kind in ["fault", "fault-ended"] {
+            assert_eq!(of(kind), [&levels["fault.0.kind"]], "{kind}");
+        }
+        assert_eq!(of("link-ended").len(), 1, "such a trial has a link, though its file says nothing of one");
+    }
 }

@@ -8,6 +8,7 @@ use super::{Impairment, Node, Packet, Treatment};
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "burst-loss",
+    stream: 2,
     node: |conditions, mut random| {
         let share = conditions.loss.share();
         let burst = conditions.burst.filter(|_| share > 0.0)?;

@@ -10,6 +10,7 @@ const HEADER: usize = 20;
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "corrupt",
+    stream: 3,
     node: |conditions, random| {
         let share = conditions.corrupt.share();
         (share > 0.0).then(|| Box::new(Corrupt { share, random }) as Box<dyn Node>)

@@ -9,6 +9,7 @@ use crate::units::Span;
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "delay",
+    stream: 6,
     node: |conditions, random| {
         let [delay, jitter] = [conditions.delay, conditions.jitter].map(Span::nanos);
         (delay > 0 || jitter > 0).then(|| Box::new(Delay { least: delay, jitter, last: 0, random }) as Box<dyn Node>)

@@ -6,6 +6,7 @@ use super::{Impairment, Node, Packet, Treatment};
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "drop",
+    stream: 0,
     node: |conditions, _| {
         let numbers: BTreeSet<u64> = conditions.drop.iter().map(|&number| number.into()).collect();
         (!numbers.is_empty()).then(|| Box::new(Drop { numbers }) as Box<dyn Node>)

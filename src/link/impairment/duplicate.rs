@@ -7,6 +7,7 @@ use super::{Impairment, Node, Packet, Treatment};
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "duplicate",
+    stream: 4,
     node: |conditions, random| {
         let share = conditions.duplicate.share();
         (share > 0.0).then(|| Box::new(Duplicate { share, random }) as Box<dyn Node>)

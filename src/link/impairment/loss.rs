@@ -7,6 +7,7 @@ use super::{Impairment, Node, Packet, Treatment};
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "loss",
+    stream: 1,
     node: |conditions, random| {
         let share = conditions.loss.share();
         (share > 0.0 && conditions.burst.is_none()).then(|| Box::new(Loss { share, random }) as Box<dyn Node>)

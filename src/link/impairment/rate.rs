@@ -7,6 +7,7 @@ use super::{Impairment, Node, Packet, Treatment};
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "rate",
+    stream: 5,
     node: |conditions, _| {
         let bits = conditions.rate?.bits().max(1);
         let room = conditions.queue.bytes();

@@ -7,6 +7,7 @@ use super::{Impairment, Node, Packet, Treatment};
 
 pub(super) static IMPAIRMENT: Impairment = Impairment {
     name: "reorder",
+    stream: 7,
     node: |conditions, random| {
         let (share, by) = (conditions.reorder.share(), conditions.reorder_by.nanos());
         (share > 0.0).then(|| Box::new(Reorder { share, by, random }) as Box<dyn Node>)

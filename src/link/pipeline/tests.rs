@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use etherparse::ip_number;
+
 use super::*;
+use crate::link::packet::tests::{CLIENT, SERVER, datagram, segment};
 use crate::units::{BitRate, Percent, Size, Span};
 
 const MS: u64 = 1_000_000;
@@ -203,8 +206,38 @@ fn a_reordered_packet_is_overtaken_and_not_lost() {
 }
 
 #[test]
+fn nothing_passes_of_a_protocol_that_is_blocked_and_nobody_is_told() {
+    let conditions = Conditions { block: Some(ip_number::UDP), ..Conditions::default() };
+    let mut pipeline = Pipeline::new(&conditions, Way::Up, 1);
+    let segment = segment(CLIENT, SERVER, etherparse::TcpHeader::new(0, 0, 1, 1), b"");
+    for (mut packet, fate) in [(datagram(CLIENT, SERVER, b"x"), Fate::Dropped("block")), (segment, Fate::Arrives(7))] {
+        pipeline.take(&mut packet, 7, &mut |told| assert_eq!(told, fate));
+        assert_eq!(pipeline.told(), None);
+    }
+}
+
+#[test]
+fn a_packet_longer_than_the_next_hop_takes_is_dropped_and_its_sender_told_or_not() {
+    let long = |data: usize| datagram(CLIENT, SERVER, &vec![0; data]);
+    for silent in [false, true] {
+        let conditions = Conditions { mtu: Some(1280), mtu_silent: silent, ..Conditions::default() };
+        let mut pipeline = Pipeline::new(&conditions, Way::Up, 1);
+        // 28 bytes of headers.
+        pipeline.take(&mut long(1252), 3, &mut |fate| assert_eq!(fate, Fate::Arrives(3)));
+        assert_eq!(pipeline.told(), None);
+        pipeline.take(&mut long(1253), 4, &mut |fate| assert_eq!(fate, Fate::Dropped("mtu")));
+        let told = pipeline.told();
+        assert_eq!(told, crate::link::packet::too_long(&long(1253), 1280, crate::link::ROUTER).filter(|_| !silent));
+        assert_eq!(pipeline.told(), None, "once");
+    }
+}
+
+#[test]
 fn never_more_comes_out_than_went_in_but_for_duplicates() {
     let all = Conditions {
+        block: Some(ip_number::TCP),
+        mtu: Some(1400),
+        mtu_silent: false,
         drop: vec![1],
         loss: share("3%"),
         burst: None,

@@ -76,6 +76,7 @@ impl TrialRunner<'_> {
             FaultAct::KillServer { .. } => self.kill(Which::Server),
             FaultAct::KillClient => self.kill(Which::Client),
             FaultAct::EndStreams { .. } => self.order(Which::Server, Down::Inject { fault: kind }).await,
+            FaultAct::OnLink(fault) => self.begin_on_link(fault)?,
         }
         if row.lasts { Ok(()) } else { self.fault_ended(kind) }
     }
@@ -83,6 +84,7 @@ impl TrialRunner<'_> {
     async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), EarlyEnd> {
         match kind.row().act {
             FaultAct::KillServer { .. } => self.restart_server(go).await?,
+            FaultAct::OnLink(fault) => self.end_on_link(fault),
             FaultAct::KillClient | FaultAct::EndStreams { .. } => {
                 self.order(Which::Server, Down::Cease { fault: kind }).await;
             }

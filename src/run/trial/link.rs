@@ -3,19 +3,24 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
+use etherparse::ip_number;
+
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
-use crate::link::{Carried, Conditions, Link, LinkError, LinkReport, Namespace};
+use crate::link::{Carried, Conditions, Disturbance, Link, LinkError, LinkReport, MTU, Namespace};
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
-use crate::trial::settings::{LinkRate, LinkSettings};
+use crate::trial::rig::Rig;
+use crate::trial::settings::{Blocked, Fault, FaultAct, LinkFault, LinkRate, LinkSettings};
 use crate::trial::{LabFact, Observation, schedule};
+use crate::units::Span;
 
 impl TrialRunner<'_> {
     /// Brings the link up, where there is to be one.
     pub(super) async fn bring_link_up(&mut self) -> Result<(), EarlyEnd> {
         let Some(settings) = &self.planned.settings.link else { return Ok(()) };
-        let [up, down] = settings.ways().map(|way| conditions(&way));
+        let hidden = hidden(self.lab.rig);
+        let [up, down] = settings.ways().map(|way| conditions(&LinkSettings { delay: way.delay + hidden, ..way }));
         let (seed, port) = (self.planned.seed, self.lab.control.port());
         let start = if self.traces() { Link::start_recorded } else { Link::start };
         // Devices and namespaces take the kernel some milliseconds.
@@ -27,7 +32,10 @@ impl TrialRunner<'_> {
         match brought.await.unwrap_or(Err(LinkError::Panicked)) {
             Ok((link, socket)) => {
                 self.link = Some(link);
-                let answering = socket.and_then(|socket| self.lab.control.answer_at(socket));
+                // A browser whose address changes ends every connection of HTTP/2 that it has, but no answer of HTTP/1.1.
+                let moves = |fault: &Fault| fault.kind.row().act == FaultAct::OnLink(LinkFault::InterfaceChange);
+                let by_http1 = self.planned.settings.fault.iter().any(moves);
+                let answering = socket.and_then(|socket| self.lab.control.answer_at(socket, by_http1));
                 let says = |error| format!("the control origin can't be had at the client's end of the link: {error}");
                 self.answering = Some(answering.or_else(|error| failed(says(error)))?);
             }
@@ -50,6 +58,31 @@ impl TrialRunner<'_> {
         self.link_marks = marks.map(|(at, after)| (go + after, at)).into();
         for (at, _) in &self.link_marks {
             link.mark(*at);
+        }
+    }
+
+    /// Has something happen on it.
+    pub(super) fn begin_on_link(&mut self, fault: LinkFault) -> Result<(), EarlyEnd> {
+        let Some(link) = &mut self.link else { return failed("there is no link that anything could happen on") };
+        match fault {
+            LinkFault::Blackout => link.disturb(Disturbance::Blackout),
+            LinkFault::NatRebind => link.disturb(Disturbance::NatRebind),
+            LinkFault::NatReset => link.disturb(Disturbance::NatReset),
+            LinkFault::Reset => link.disturb(Disturbance::Reset),
+            // The kernel has done that within a few milliseconds; until then nothing else is due.
+            LinkFault::InterfaceChange => {
+                return link
+                    .move_client()
+                    .or_else(|error| failed(format!("the client could not be moved: {}", chain(&error))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what lasts.
+    pub(super) fn end_on_link(&self, fault: LinkFault) {
+        if let (LinkFault::Blackout, Some(link)) = (fault, &self.link) {
+            link.disturb(Disturbance::BlackoutOver);
         }
     }
 
@@ -97,18 +130,45 @@ impl TrialRunner<'_> {
     }
 }
 
+/// How much longer each packet is under way than anybody is told.
+pub(in crate::run) const fn hidden(rig: Option<Rig>) -> Span {
+    Span::from_millis(if matches!(rig, Some(Rig::SlowLink)) { 5 } else { 0 })
+}
+
 fn conditions(settings: &LinkSettings) -> Conditions {
-    let LinkSettings { delay, jitter, loss, corrupt, duplicate, queue, reorder, reorder_by, .. } = *settings;
+    let LinkSettings { mtu_silent, delay, jitter, loss, corrupt, duplicate, queue, reorder, reorder_by, .. } =
+        *settings;
+    let block = match settings.block {
+        Blocked::None => None,
+        Blocked::Udp => Some(ip_number::UDP),
+    };
+    // What the devices take is no condition.
+    let mtu = u16::try_from(settings.mtu.bytes()).ok().filter(|mtu| *mtu < MTU);
     let rate = match settings.rate {
         LinkRate::Unlimited => None,
         LinkRate::Limited(rate) => Some(rate),
     };
     let burst = Some(settings.burst).filter(|burst| *burst > 0);
     let drop = settings.drop.clone();
-    Conditions { drop, loss, burst, corrupt, duplicate, rate, queue, delay, jitter, reorder, reorder_by }
+    Conditions {
+        block,
+        mtu,
+        mtu_silent,
+        drop,
+        loss,
+        burst,
+        corrupt,
+        duplicate,
+        rate,
+        queue,
+        delay,
+        jitter,
+        reorder,
+        reorder_by,
+    }
 }
 
 fn told(carried: &Carried) -> WayCarried {
     let dropped = carried.dropped.iter().map(|(by, packets)| ((*by).to_owned(), *packets)).collect();
-    WayCarried { packets: carried.packets, bytes: carried.bytes, dropped }
+    WayCarried { packets: carried.packets, bytes: carried.bytes, dropped, told: carried.told }
 }

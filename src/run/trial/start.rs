@@ -32,7 +32,7 @@ const STUCK: Duration = Duration::from_secs(15);
 impl TrialRunner<'_> {
     pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
         let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
-        if let Some(rig) = self.lab.rig.filter(|rig| *rig != Rig::Capped) {
+        if let Some(rig) = self.lab.rig.filter(|rig| !matches!(rig, Rig::Capped | Rig::SlowLink)) {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
         let place = self.link.as_ref().map(|link| &link.server);

@@ -34,6 +34,17 @@ pub(super) static LOST: Metric = Metric {
     ..PLAIN
 };
 
+/// Events that servers said to subscriptions that they will never get: what a gap tells, or 1 where it knows no number.
+pub(super) static TOLD_GONE: Metric = Metric {
+    name: "told-gone",
+    unit: "events",
+    definition: "Events that servers said to subscriptions that they will never get: what a gap tells, or 1 where it knows \
+                 no number.",
+    phrase: "was told that {} are gone",
+    compute: |record| Sample::Values(vec![record.told_gone as f64]),
+    ..PLAIN
+};
+
 /// Receipts of an event that the same subscription had received before.
 pub(super) static DUPLICATED: Metric = Metric {
     name: "duplicated",
@@ -166,7 +177,7 @@ fn some<'a>(all: impl Iterator<Item = (u32, Vec<&'a str>)>) -> Ids<'a> {
 mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
-    use crate::trial::LabFact;
+    use crate::trial::{ClientFact, LabFact};
 
     /// Two open subscriptions, two events and the census, all received once and in order.
     fn whole() -> RecordedTrial {
@@ -248,6 +259,15 @@ mod tests {
         for metric in [&LOST, &crate::stats::metric::recovery::NEVER_BACK] {
             assert!(rig.metric(metric).absent.unwrap().contains("was killed"), "{}", metric.name);
         }
+    }
+
+    #[test]
+    fn what_a_server_says_is_gone_is_counted_as_it_says_it() {
+        let mut rig = whole();
+        for missed in [Some(12), None] {
+            rig.fact(ClientFact::Gap { sub: 0, missed, first: None });
+        }
+        assert_eq!(rig.metric(&TOLD_GONE).median, Some(13.0));
     }
 
     #[test]

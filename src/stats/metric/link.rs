@@ -34,7 +34,21 @@ pub(super) static PACKETS_DROPPED: Metric = Metric {
     unit: "packets",
     definition: "Packets that the link dropped, both ways, from the trial's beginning to its end.",
     phrase: "had {} packets dropped",
-    compute: |record| match record.link_dropped {
+    compute: |record| match record.link.dropped {
+        Some(packets) => Sample::Values(vec![packets as f64]),
+        None => Sample::absent(NO_LINK),
+    },
+    ..PLAIN
+};
+
+/// Packets that the link dropped and told their sender of: by ICMP, that one was too long, or by an RST of TCP.
+pub(super) static PACKETS_TOLD: Metric = Metric {
+    name: "packets-told",
+    unit: "packets",
+    definition: "Packets that the link dropped and told their sender of: by ICMP, that one was too long, or by an RST of \
+                 TCP.",
+    phrase: "was told of {} dropped packets",
+    compute: |record| match record.link.told {
         Some(packets) => Sample::Values(vec![packets as f64]),
         None => Sample::absent(NO_LINK),
     },
@@ -60,7 +74,7 @@ const NO_LINK: &str = "the trial had no link";
 const LEAST_ROUND_TRIP: u64 = 20_000_000;
 
 fn per_event(record: &Record<'_>, count: fn(&LinkTotal) -> u64) -> Sample {
-    let at = |at: UsageAt| record.carried[at as usize].as_ref().map(count);
+    let at = |at: UsageAt| record.link.carried[at as usize].as_ref().map(count);
     let (Some(first), Some(end)) = (at(UsageAt::First), at(UsageAt::End)) else { return Sample::absent(NO_LINK) };
     match delivery::received(record) {
         0 => Sample::absent("no event was received"),
@@ -69,7 +83,7 @@ fn per_event(record: &Record<'_>, count: fn(&LinkTotal) -> u64) -> Sample {
 }
 
 fn round_trips(record: &Record<'_>) -> Sample {
-    let Some(round_trip) = record.link_round_trip else { return Sample::absent(NO_LINK) };
+    let Some(round_trip) = record.link.round_trip else { return Sample::absent(NO_LINK) };
     if round_trip < LEAST_ROUND_TRIP {
         return Sample::absent("a round trip over the link takes less than 20 ms");
     }
@@ -91,7 +105,7 @@ mod tests {
     use crate::units::Span;
 
     fn way(packets: u64, bytes: u64, dropped: u64) -> WayCarried {
-        WayCarried { packets, bytes, dropped: [("loss".to_owned(), dropped)].into() }
+        WayCarried { packets, bytes, dropped: [("loss".to_owned(), dropped)].into(), told: dropped }
     }
 
     #[test]
@@ -120,6 +134,26 @@ mod tests {
             late_most: None,
         });
         assert_eq!(rig.metric(&PACKETS_DROPPED).median, Some(3.0));
+        assert_eq!(rig.metric(&PACKETS_TOLD).median, Some(3.0));
+    }
+
+    #[test]
+    fn a_link_that_is_late_by_more_than_a_tenth_of_a_time_limits_it() {
+        let limited = |late: u64| {
+            let mut rig = RecordedTrial::new();
+            rig.request(0).attach(0, 1).open(0).publish(0).wait(10).receive(0, 0);
+            rig.fact(LabFact::LinkEnded {
+                up: way(1, 1, 0),
+                down: way(1, 1, 0),
+                up_dropped: Vec::new(),
+                down_dropped: Vec::new(),
+                late_median: Some(late),
+                late_most: Some(9_000_000),
+            });
+            rig.metric(&super::super::timing::LATENCY).machine_limited
+        };
+        assert_eq!(limited(900_000), None);
+        assert!(limited(1_100_000).unwrap().contains("ms late (median), more than a tenth of 10"));
     }
 
     #[test]

@@ -43,6 +43,103 @@ pub(super) static NEVER_BACK: Metric = Metric {
     ..PLAIN
 };
 
+/// Per subscription that was open when a fault began, from then to when its client was told that it had ended; where none
+/// was by T: above what was waited until then. One of several that was told nothing has no value: `client-unaware` counts
+/// it.
+pub(super) static CLIENT_NOTICES: Metric = Metric {
+    name: "client-notices",
+    unit: "ms",
+    definition: "Per subscription that was open when a fault began, from then to when its client was told that it had \
+                 ended; where none was by T: above what was waited until then. One of several that was told nothing has no \
+                 value: `client-unaware` counts it.",
+    phrase: "was told after {}",
+    uncertainty: super::clocks,
+    compute: |record| notices(record, client_told),
+    ..PLAIN
+};
+
+/// The same of the server: to when it let go of the subscription's stream.
+pub(super) static SERVER_NOTICES: Metric = Metric {
+    name: "server-notices",
+    unit: "ms",
+    definition: "Per subscription that was open when a fault began, from then to when the server let go of its stream; \
+                 where none was by T: above what was waited until then.",
+    phrase: "left the server to notice after {}",
+    compute: |record| notices(record, server_told),
+    ..PLAIN
+};
+
+/// Subscriptions that were open when a fault began and of which the client was told nothing by T, though no event that was
+/// published after the fault's beginning had reached it by then.
+pub(super) static CLIENT_UNAWARE: Metric = Metric {
+    name: "client-unaware",
+    unit: "streams",
+    definition: "Subscriptions that were open when a fault began and of which the client was told nothing by T, though no \
+                 event that was published after the fault's beginning had reached it by then.",
+    phrase: "took {} for open that were cut",
+    compute: unaware,
+    ..PLAIN
+};
+
+/// When the client was told, after this instant, that a subscription had ended.
+fn client_told(record: &Record<'_>, sub: u32, begun: u64) -> Option<u64> {
+    let steps = record.steps.get(&sub).into_iter().flatten();
+    steps.filter(|(t, step)| *step == Step::Closed && *t >= begun).map(|(t, _)| *t).min()
+}
+
+/// When the server let go of the stream that it had for a subscription at this instant.
+fn server_told(record: &Record<'_>, sub: u32, begun: u64) -> Option<u64> {
+    let of = record.attachments.iter().filter(|attachment| attachment.sub == Some(sub) && attachment.t <= begun);
+    of.max_by_key(|attachment| attachment.t)?.until.filter(|until| *until >= begun)
+}
+
+/// The first fault, and the subscriptions that were open when it began; an error says why there is none.
+fn struck(record: &Record<'_>) -> Result<(u64, u64, Vec<u32>), Sample> {
+    let Some(&(begun, _)) = record.faults_begun.iter().min_by_key(|(t, _)| *t) else {
+        return Err(Sample::absent("nothing went wrong on purpose"));
+    };
+    let Some(census) = record.last_census().filter(|census| *census > begun) else {
+        return Err(Sample::absent("the census was never taken, or before the fault"));
+    };
+    let open = |sub: &&u32| {
+        let steps = record.steps.get(sub).into_iter().flatten();
+        let last = steps.take_while(|(t, _)| *t <= begun).filter(|(_, step)| *step != Step::Requested).last();
+        last.is_some_and(|(_, step)| *step == Step::Opened)
+    };
+    let subs: Vec<u32> = record.opened.keys().filter(open).copied().collect();
+    if subs.is_empty() {
+        Err(Sample::absent("no subscription was open when the fault began"))
+    } else {
+        Ok((begun, census, subs))
+    }
+}
+
+fn notices(record: &Record<'_>, told: fn(&Record<'_>, u32, u64) -> Option<u64>) -> Sample {
+    let (begun, census, subs) = match struck(record) {
+        Ok(struck) => struck,
+        Err(none) => return none,
+    };
+    let at = subs.into_iter().filter_map(|sub| told(record, sub, begun)).filter(|t| *t <= census);
+    let times: Vec<f64> = at.map(|t| millis(begun, t)).collect();
+    if times.is_empty() { Sample::Above(millis(begun, census)) } else { Sample::values(times, String::new) }
+}
+
+fn unaware(record: &Record<'_>) -> Sample {
+    if record.client_killed() {
+        return Sample::absent("the client was killed, and with it what it had received");
+    }
+    let (begun, census, subs) = match struck(record) {
+        Ok(struck) => struck,
+        Err(none) => return none,
+    };
+    let reached = |sub: u32| {
+        let mut receipts = record.received.get(&sub).into_iter().flatten().filter(|receipt| receipt.t <= census);
+        receipts.any(|receipt| record.published.get(receipt.id).is_some_and(|published| published.t > begun))
+    };
+    let unaware = |sub: &u32| client_told(record, *sub, begun).is_none_or(|t| t > census) && !reached(*sub);
+    Sample::count(subs.into_iter().filter(unaware).count())
+}
+
 fn never_back(record: &Record<'_>) -> Sample {
     if record.client_killed() {
         return Sample::absent("the client was killed, and with it what it had received");
@@ -149,5 +246,35 @@ mod tests {
         let mut whole = RecordedTrial::new();
         whole.request(0).census();
         assert!(whole.metric(&RECOVERY_TIME).absent.unwrap().contains("no fault"));
+    }
+
+    #[test]
+    fn each_end_notices_in_its_own_time_or_not_by_the_census() {
+        let fault = |rig: &mut RecordedTrial| {
+            let t = rig.now();
+            rig.fact_at(t, LabFact::Fault { fault: "blackout".to_owned() });
+        };
+        let mut rig = RecordedTrial::new();
+        rig.request(0).attach(0, 1).open(0).request(1).attach(1, 1).open(1).request(2).close(2);
+        fault(rig.wait(1));
+        rig.wait(20).close(0).wait(5).detach(1, 1).wait(10);
+        let mut none = rig.clone();
+        rig.publish(0).census();
+        let about = |metric| rig.metric(metric).median.map(f64::round);
+        assert_eq!([about(&CLIENT_NOTICES), about(&SERVER_NOTICES)], [Some(20.0), Some(25.0)]);
+        assert_eq!(rig.metric(&CLIENT_UNAWARE).median, Some(1.0), "2 was never open");
+        // What was published after the fault has come to 1 after all.
+        none.publish(0).receive(1, 0).census();
+        assert_eq!(none.metric(&CLIENT_UNAWARE).median, Some(0.0));
+        let mut deaf = RecordedTrial::new();
+        deaf.request(0).attach(0, 1).open(0);
+        fault(deaf.wait(1));
+        deaf.wait(30).census().wait(5).close(0).detach(0, 1);
+        for metric in [&CLIENT_NOTICES, &SERVER_NOTICES] {
+            assert_eq!(deaf.metric(metric).above.map(f64::round), Some(30.0));
+        }
+        let mut whole = RecordedTrial::new();
+        whole.request(0).attach(0, 1).open(0).census();
+        assert!(whole.metric(&CLIENT_NOTICES).absent.unwrap().contains("nothing went wrong"));
     }
 }

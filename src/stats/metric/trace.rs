@@ -43,10 +43,10 @@ pub(super) static EVENT_PACKETS_DROPPED: Metric = Metric {
                  again.",
     phrase: "had {} packets with events dropped",
     compute: |record| {
-        if !record.traced {
+        if !record.link.traced {
             return Sample::absent(NOT_TRACED);
         }
-        let all = record.on_link.values().copied().flatten();
+        let all = record.link.events.values().copied().flatten();
         let dropped = all.filter(|packet| packet.arrives.is_none()).map(|packet| packet.number);
         Sample::count(dropped.collect::<BTreeSet<_>>().len())
     },
@@ -60,7 +60,7 @@ const NOT_TRACED: &str = "packets were not looked into: set link.trace";
 type Delay = fn(&Record<'_>, &[EventPacket], u64) -> Option<f64>;
 
 fn delays(record: &Record<'_>, delay: Delay, none: &str) -> Sample {
-    if !record.traced {
+    if !record.link.traced {
         return Sample::absent(NOT_TRACED);
     }
     let mut readers: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
@@ -72,7 +72,7 @@ fn delays(record: &Record<'_>, delay: Delay, none: &str) -> Sample {
     if readers.values().any(|receipts| receipts.len() > 1) {
         return Sample::absent("several subscriptions read a feed, and packets don't say whose an event is");
     }
-    let found = readers.iter().filter_map(|(id, receipts)| Some((*record.on_link.get(id)?, *receipts.first()?)));
+    let found = readers.iter().filter_map(|(id, receipts)| Some((*record.link.events.get(id)?, *receipts.first()?)));
     let delays = found.filter_map(|(packets, received)| delay(record, packets, received));
     Sample::values(delays.collect(), || none.to_owned())
 }
@@ -88,7 +88,7 @@ fn hol_delay(_: &Record<'_>, packets: &[EventPacket], received: u64) -> Option<f
 
 fn own_loss_delay(record: &Record<'_>, packets: &[EventPacket], received: u64) -> Option<f64> {
     let dropped = first_ones(packets).find(|packet| packet.arrives.is_none())?;
-    Some(millis(dropped.came + record.link_delay_down, received))
+    Some(millis(dropped.came + record.link.delay_down, received))
 }
 
 #[cfg(test)]

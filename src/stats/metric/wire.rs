@@ -13,7 +13,7 @@ pub(super) static HANDSHAKE_BYTES: Metric = Metric {
                  TLS, asking.",
     phrase: "took {} to begin",
     compute: |record| {
-        let bytes = record.handshakes.iter().map(|bytes| *bytes as f64).collect();
+        let bytes = record.link.handshakes.iter().map(|bytes| *bytes as f64).collect();
         Sample::values(bytes, || NOT_KEPT.to_owned())
     },
     ..PLAIN
@@ -57,7 +57,7 @@ const NOT_KEPT: &str = "the packets of the trial were not kept; `run --capture` 
 const LEAST_IDLE: u64 = 10_000_000_000;
 
 fn both(record: &Record<'_>, phase: TrialPhase) -> Option<WayParts> {
-    let parts = record.parts.get(&phase)?;
+    let parts = record.link.parts.get(&phase)?;
     let mut sum = parts[0];
     sum += parts[1];
     Some(sum)
@@ -75,14 +75,14 @@ fn per_event(record: &Record<'_>, count: fn(&WayParts) -> u64) -> Sample {
 }
 
 fn idle(record: &Record<'_>) -> Sample {
-    if record.parts.is_empty() {
+    if record.link.parts.is_empty() {
         return Sample::absent(NOT_KEPT);
     }
-    if record.idle_nanos < LEAST_IDLE {
+    if record.link.idle < LEAST_IDLE {
         return Sample::absent("nothing was due for less than ten seconds");
     }
     let bytes = both(record, TrialPhase::Idle).unwrap_or_default().bytes;
-    Sample::Values(vec![bytes as f64 * 6e10 / record.idle_nanos as f64])
+    Sample::Values(vec![bytes as f64 * 6e10 / record.link.idle as f64])
 }
 
 #[cfg(test)]

@@ -71,11 +71,3 @@ pub(in crate::stats) struct Usage {
     /// Bytes sent and received.
     pub(in crate::stats) bytes: u64,
 }
-
-/// What a link had carried, both ways together.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::stats) struct LinkTotal {
-    pub(in crate::stats) packets: u64,
-    /// Their bytes, IP headers included.
-    pub(in crate::stats) bytes: u64,
-}

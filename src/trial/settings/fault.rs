@@ -44,6 +44,22 @@ pub enum FaultKind {
     Refuse,
     /// The same with 204, which tells a reader not to come back (WHATWG HTML section 9.2.3).
     NoContent,
+    /// No packet that is sent passes, either way, for as long as `for`. What is under way arrives.
+    Blackout,
+    /// The NAT at the client's end forgets, and says nothing: what comes from outside is dropped, and the client's next
+    /// packet of each flow gets another port there (RFC 9000 section 9, "NAT rebinding"). A segment of TCP does so too,
+    /// and the server's kernel, which knows no connection from that port, answers with RST (RFC 9293 section 3.10.7.1).
+    NatRebind,
+    /// It forgets and lets only new connections begin: a segment of TCP from either side that belongs to one it has
+    /// forgotten is answered with RST, as cloud NAT gateways do and home routers whose own kernel gets it. Datagrams of
+    /// UDP have no such answer: those from outside are dropped, and the client's next gets another port.
+    NatReset,
+    /// The client's device gets another address and loses the one that it has.
+    InterfaceChange,
+    /// Something on the path forges RST to both ends of every TCP connection that is there, at its next packet. QUIC has
+    /// no packet that somebody in between could forge to that end (RFC 9000 section 10.3: a stateless reset takes a
+    /// secret), so that nothing happens to it.
+    Reset,
 }
 
 /// What a fault is: a row for each kind.
@@ -77,6 +93,23 @@ pub enum FaultAct {
         /// `None`: it lets them in.
         answer: Option<u16>,
     },
+    /// Something happens on the link, which such a trial has whether its file says so or not.
+    OnLink(LinkFault),
+}
+
+/// What happens on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkFault {
+    /// No packet passes.
+    Blackout,
+    /// A NAT forgets in silence.
+    NatRebind,
+    /// A NAT forgets and says so to TCP.
+    NatReset,
+    /// The client is elsewhere.
+    InterfaceChange,
+    /// TCP's connections are ended from outside.
+    Reset,
 }
 
 const KILL_SERVER: FaultRow = FaultRow {
@@ -121,11 +154,52 @@ const NO_CONTENT: FaultRow = FaultRow {
     ends_readers: true,
     forbids: "",
 };
+const BLACKOUT: FaultRow = FaultRow {
+    name: "blackout",
+    act: FaultAct::OnLink(LinkFault::Blackout),
+    lasts: true,
+    ends_readers: false,
+    forbids: "",
+};
+const NAT_REBIND: FaultRow = FaultRow {
+    name: "nat-rebind",
+    act: FaultAct::OnLink(LinkFault::NatRebind),
+    lasts: false,
+    ends_readers: false,
+    forbids: "",
+};
+const NAT_RESET: FaultRow = FaultRow {
+    name: "nat-reset",
+    act: FaultAct::OnLink(LinkFault::NatReset),
+    lasts: false,
+    ends_readers: false,
+    forbids: "",
+};
+const INTERFACE_CHANGE: FaultRow = FaultRow {
+    name: "interface-change",
+    act: FaultAct::OnLink(LinkFault::InterfaceChange),
+    lasts: false,
+    ends_readers: false,
+    forbids: "",
+};
+const RESET: FaultRow =
+    FaultRow { name: "reset", act: FaultAct::OnLink(LinkFault::Reset), lasts: false, ends_readers: false, forbids: "" };
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::KillServer, Self::RestartServer, Self::KillClient, Self::CloseStreams, Self::Refuse, Self::NoContent];
+    pub const ALL: [Self; 11] = [
+        Self::KillServer,
+        Self::RestartServer,
+        Self::KillClient,
+        Self::CloseStreams,
+        Self::Refuse,
+        Self::NoContent,
+        Self::Blackout,
+        Self::NatRebind,
+        Self::NatReset,
+        Self::InterfaceChange,
+        Self::Reset,
+    ];
 
     /// The kind of this name.
     pub fn find(name: &str) -> Option<Self> {
@@ -140,7 +214,17 @@ impl FaultKind {
             Self::CloseStreams => &CLOSE_STREAMS,
             Self::Refuse => &REFUSE,
             Self::NoContent => &NO_CONTENT,
+            Self::Blackout => &BLACKOUT,
+            Self::NatRebind => &NAT_REBIND,
+            Self::NatReset => &NAT_RESET,
+            Self::InterfaceChange => &INTERFACE_CHANGE,
+            Self::Reset => &RESET,
         }
+    }
+
+    /// Whether it happens on a link.
+    pub const fn needs_link(self) -> bool {
+        matches!(self.row().act, FaultAct::OnLink(_))
     }
 
     /// Whether the server's process ends by it.

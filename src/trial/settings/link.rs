@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Preset;
 use crate::units::{BitRate, Percent, Size, Span, inline_schema, word_or};
 
 /// The longest that a packet may be under way: to the moon and back four times over.
@@ -12,13 +13,26 @@ const SHARES: [Percent; 2] = [Percent::of_hundred(0.0), Percent::of_hundred(100.
 const RATES: [BitRate; 2] = [BitRate::per_second(1_000), BitRate::per_second(100_000_000_000)];
 /// One packet at least; at most a quarter of what the lab holds under way.
 const QUEUES: [Size; 2] = [Size::from_bytes(1_500), Size::from_bytes(64 << 20)];
+/// From what every host must take (RFC 791 section 3.1) to what the devices do.
+const MTUS: [Size; 2] = [Size::from_bytes(576), Size::from_bytes(1_500)];
 
 /// The link between client and server. An experiment that has this table, be it empty, puts each end into a network of its
-/// own and treats every IP packet between them alike, in this order: `drop`, `loss`, `corrupt`, `duplicate`, `rate`,
-/// `delay`, `reorder`. What is drawn is drawn from the trial's seed, for each way and each of these by itself.
+/// own and treats every IP packet between them alike, in this order: `block`, `mtu`, `drop`, `loss`, `corrupt`, `duplicate`,
+/// `rate`, `delay`, `reorder`. What is drawn is drawn from the trial's seed, for each way and each of these by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LinkSettings {
+    /// A network of which somebody has measured what the rest of these settings are to be; each that is written here has
+    /// its own value all the same. `transport-lab list presets` shows them with their sources.
+    pub preset: Preset,
+    /// What no packet passes that carries it, as in networks whose firewall drops what it doesn't know, without a word.
+    pub block: Blocked,
+    /// The longest packet that passes each way, in bytes, IP header included. The ends don't know it: their devices take
+    /// 1500 bytes. A router in between drops what is longer and says so to who sent it (RFC 1191 section 4).
+    #[schemars(extend("x-least" = MTUS[0], "x-most" = MTUS[1]))]
+    pub mtu: Size,
+    /// Whether it says nothing: a black hole (RFC 2923 section 2.1).
+    pub mtu_silent: bool,
     /// How long each packet is under way, one way: a round trip takes twice that.
     #[schemars(extend("x-least" = DELAYS[0], "x-most" = DELAYS[1]))]
     pub delay: Span,
@@ -65,6 +79,9 @@ pub struct LinkSettings {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct WaySettings {
+    /// In place of `link.mtu`.
+    #[schemars(with = "Size", extend("x-least" = MTUS[0], "x-most" = MTUS[1]))]
+    pub mtu: Option<Size>,
     /// In place of `link.delay`.
     #[schemars(with = "Span", extend("x-least" = DELAYS[0], "x-most" = DELAYS[1]))]
     pub delay: Option<Span>,
@@ -104,6 +121,10 @@ impl WaySettings {
     /// All that holds on this way, where the rest is as it is on both.
     fn on(&self, both: &LinkSettings) -> LinkSettings {
         LinkSettings {
+            preset: both.preset,
+            block: both.block,
+            mtu: self.mtu.unwrap_or(both.mtu),
+            mtu_silent: both.mtu_silent,
             delay: self.delay.unwrap_or(both.delay),
             jitter: self.jitter.unwrap_or(both.jitter),
             loss: self.loss.unwrap_or(both.loss),
@@ -125,6 +146,10 @@ impl WaySettings {
 impl Default for LinkSettings {
     fn default() -> Self {
         Self {
+            preset: Preset::None,
+            block: Blocked::None,
+            mtu: MTUS[1],
+            mtu_silent: false,
             delay: Span::default(),
             jitter: Span::default(),
             loss: Percent::default(),
@@ -160,6 +185,16 @@ impl LinkSettings {
         let [up, down] = self.ways();
         up.delay + down.delay
     }
+}
+
+/// What no packet passes that carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blocked {
+    /// All pass.
+    None,
+    /// UDP, and so QUIC.
+    Udp,
 }
 
 /// How fast packets go: `"unlimited"` or a bit rate.

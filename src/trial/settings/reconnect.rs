@@ -30,9 +30,11 @@ pub struct Reconnect {
     pub most: Span,
     /// What is drawn of each wait.
     pub jitter: Jitter,
-    /// How often the native client asks a silent QUIC connection whether the server is still there (PING, RFC 9000
-    /// section 10.1.2). A server that was started anew resets it (section 10.3); without asking, a client that only
-    /// listens waits for its idle timeout. TCP needs no asking: the kernel of a dead server says so.
+    /// How often the native client asks a silent server whether it is still there: on QUIC by a PING (RFC 9000 section
+    /// 10.1.2), on TCP by the kernel's keep-alive (RFC 9293 section 3.8.4), in whole seconds and no more than three times
+    /// in a row. A server that was started anew resets a QUIC connection that it doesn't know (RFC 9000 section 10.3), and
+    /// one of TCP as soon as its old process is gone. Without asking, a client that only listens waits for the idle timeout
+    /// on QUIC, and on TCP for ever where the network is what has gone.
     pub ping: Heartbeat,
 }
 

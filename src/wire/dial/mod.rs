@@ -7,10 +7,13 @@ pub(in crate::wire) mod target;
 pub(in crate::wire) mod tunnel;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{KeepAlive, TcpKeepCount, TcpKeepIdle, TcpKeepInterval};
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -24,6 +27,11 @@ use crate::wire::dial::raw_quic::QuicConnection;
 use crate::wire::dial::target::Use;
 pub use crate::wire::dial::target::{Target, Windows};
 use crate::wire::{Session, WireError, tls};
+
+/// How many questions of TCP's keep-alive go unanswered before the connection is ended.
+const UNANSWERED: u32 = 3;
+/// The longest silence that Linux lets be asked after, in seconds (`MAX_TCP_KEEPIDLE`).
+const MAX_KEEP_ALIVE: u32 = 32_767;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -65,13 +73,13 @@ impl ClientConnection {
     ) -> Result<Self, WireError> {
         let kind = match alpn {
             Alpn::H1 => {
-                let stream = TokioIo::new(tls_stream(target, alpn, ca).await?);
+                let stream = TokioIo::new(tls_stream(target, alpn, ca, usage.ask).await?);
                 let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
                 Kind::H1 { sender, driver: ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle()) }
             }
             Alpn::H2 => {
-                let stream = tls_stream(target, alpn, ca).await?;
+                let stream = tls_stream(target, alpn, ca, usage.ask).await?;
                 let handshake = h2::client::Builder::new()
                     .initial_window_size(usage.windows.stream)
                     .initial_connection_window_size(usage.windows.connection)
@@ -255,10 +263,14 @@ async fn tls_stream(
     target: &Target,
     alpn: Alpn,
     ca: &CertificateDer<'static>,
+    ask: Option<Duration>,
 ) -> Result<TlsStream<TcpStream>, WireError> {
     let addresses = target.addresses()?;
     let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(error))?;
     stream.set_nodelay(true).map_err(|error| target.failed(error))?;
+    if let Some(silence) = ask {
+        keep_alive(&stream, silence).map_err(|error| target.failed(error))?;
+    }
     let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
     let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
     // A server without ALPN would leave this open to guesses.
@@ -266,4 +278,14 @@ async fn tls_stream(
         Some(chosen) if chosen == alpn.wire() => Ok(tls),
         _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
     }
+}
+
+/// Has the kernel ask a peer that was silent for so long, and again each time that it has been silent for as long, and end
+/// the connection where nobody answers (RFC 9293 section 3.8.4). It counts in whole seconds.
+fn keep_alive(stream: &TcpStream, silence: Duration) -> nix::Result<()> {
+    let seconds = u32::try_from(silence.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).clamp(1, MAX_KEEP_ALIVE);
+    setsockopt(stream, TcpKeepIdle, &seconds)?;
+    setsockopt(stream, TcpKeepInterval, &seconds)?;
+    setsockopt(stream, TcpKeepCount, &UNANSWERED)?;
+    setsockopt(stream, KeepAlive, &true)
 }

@@ -30,7 +30,7 @@ impl Pool {
         Self { alpn, ca, shared, usage: Use { shared, ..Use::default() }, open: Mutex::default() }
     }
 
-    /// The same, but a QUIC connection that was silent for so long is asked whether its peer is still there.
+    /// The same, but a server that was silent for so long is asked whether it is still there.
     #[must_use]
     pub fn asking(mut self, ask: Option<Duration>) -> Self {
         self.usage.ask = ask;

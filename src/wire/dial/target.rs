@@ -30,7 +30,7 @@ pub(in crate::wire) struct Use {
     pub(in crate::wire) shared: bool,
     /// What the server may send ahead.
     pub(in crate::wire) windows: Windows,
-    /// Where it is QUIC: how long the server may be silent before it is sent a PING.
+    /// How long the server may be silent before it is asked whether it is there: by a PING of QUIC, or TCP's keep-alive.
     pub(in crate::wire) ask: Option<Duration>,
 }
 

@@ -122,11 +122,17 @@ impl CapturedRun {
                 assert_eq!(sum(way, "acknowledgements"), bare, "{levels}");
             }
         }
+        // Whoever comes when events are due already has a handshake of its own, with certificates in it.
+        let handshake: Vec<&&Value> = flows.iter().filter(|flow| flow["phase"] == "handshake").collect();
+        assert!(handshake.iter().any(|flow| number(&flow["down"]["protection"]) > 300), "{levels}: {flows:?}");
+        assert!(handshake.iter().all(|flow| flow["down"]["payload"] == 0), "{levels}");
         // What is lost is sent twice, or taken for lost on a busy machine.
         let again = |fact: &Value| fact["packets"].as_array().unwrap().iter().any(|packet| packet["again"] == true);
         let again = self.facts(trial, "event-on-link").any(again);
         let (payload, data) = (sum("down", "payload"), 100 * received);
-        assert!(payload == data || again && payload > data, "{levels}: {payload} of {data}");
+        // In JSON some characters are two.
+        let most = if again { u64::MAX } else { data + data / 10 };
+        assert!((data..=most).contains(&payload), "{levels}: {payload} of {data}");
         assert_eq!(sum("up", "payload"), 0);
     }
 }
@@ -212,7 +218,7 @@ fn datagrams_of_webtransport_are_decrypted_too() {
         return;
     }
     let run = CapturedRun::of(
-        "[factors]\nprotocol = ['webtransport/h3']\n[webtransport]\nmode = 'datagrams'\n[expect]\ndelivery = 'at-most-once'\n[link]\n",
+        "[factors]\nprotocol = ['webtransport/h3']\n[webtransport]\nmode = 'datagrams'\n[expect]\ndelivery = 'at-most-once'\ncounts = 'observe'\n[link]\n",
     );
     run.holds(&run.trials()[0]);
     let capture = run.in_folder(&run.trials()[0], "trial.pcapng");

@@ -6,12 +6,13 @@ use crate::trial::fact::WayParts;
 use crate::trial::phase::TrialPhase;
 use crate::trial::settings::Direction;
 
-/// Per flow, bytes of IP packets, headers included, both ways, before the first event was due: connecting, TLS, asking.
+/// Per flow, bytes of IP packets, headers included, both ways, before the first event was due or before the flow carried
+/// its first: connecting, TLS, asking.
 pub(super) static HANDSHAKE_BYTES: Metric = Metric {
     name: "handshake-bytes",
     unit: "B",
-    definition: "Per flow, bytes of IP packets, headers included, both ways, before the first event was due: connecting, \
-                 TLS, asking.",
+    definition: "Per flow, bytes of IP packets, headers included, both ways, before the first event was due or before the \
+                 flow carried its first: connecting, TLS, asking.",
     phrase: "took {} to begin",
     compute: |record| {
         let bytes = record.link.handshakes.iter().map(|bytes| *bytes as f64).collect();

@@ -92,7 +92,7 @@ struct Point {
     at_client: bool,
 }
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 980.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 940.0;
 const SERVER: f64 = 40.0;

@@ -76,7 +76,7 @@ struct Logged {
 impl EachConnection {
     /// For an endpoint of these options and limits.
     pub(in crate::wire) fn of(endpoint: &Endpoint, options: QuicOptions, transport: Transport) -> Self {
-        let logged = qlog::folder().zip(configured(&options, transport).ok());
+        let logged = qlog::folder().and_then(|folder| Some((folder, configured(&options, transport).ok()?)));
         Self(logged.map(|(folder, config)| {
             // One key for the tokens of all its connections.
             endpoint.set_server_config(Some(config.clone()));

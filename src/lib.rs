@@ -26,6 +26,7 @@
 //! | [`stats`] | observations to metrics, groups, claims |
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
+//! | [`intermediary`] | what stands between client and server: one file per proxy |
 //! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
 //! | [`dissect`] | recorded packets to the events that they carry |
 //! | [`experiment`] | a file to a plan |
@@ -48,6 +49,7 @@ pub mod diagnose;
 pub mod dissect;
 pub mod experiment;
 pub mod feed;
+pub mod intermediary;
 pub mod link;
 pub mod page;
 pub mod report;

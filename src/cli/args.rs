@@ -60,7 +60,7 @@ pub enum Command {
     Diagnose(DiagnoseArgs),
     /// Make or renew the lab's certificates, and print their fingerprints.
     Certs(CertsArgs),
-    /// List what there is: experiments, transports, clients, metrics, settings, and what a run's files say.
+    /// List what there is: experiments, transports, clients, intermediaries, metrics, settings, and what a run's files say.
     List(ListArgs),
     /// Write an experiment file to start from.
     New(NewArgs),
@@ -329,7 +329,8 @@ mod tests {
         assert!(refused(&["serve", "--allow-origin", "https://a/b"]).contains("write an origin"));
         assert!(refused(&["serve", "--allow-origin", "https://app.example?x"]).contains("write an origin"));
         assert!(refused(&["list", "things"]).contains(
-            "[possible values: experiments, transports, clients, metrics, presets, settings, facts, summary, schema]"
+            "[possible values: experiments, transports, clients, intermediaries, metrics, presets, settings, facts, \
+             summary, schema]"
         ));
         assert!(refused(&["check"]).contains("<FILE>..."));
         assert!(refused(&["compare", "latest"]).contains("<RUN|latest>"));

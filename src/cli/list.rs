@@ -16,7 +16,7 @@ use crate::stats::metric;
 use crate::text::visible;
 use crate::trial::settings::{Preset, PresetRow};
 use crate::trial::{Alpn, Protocol, Settings};
-use crate::{client, transport};
+use crate::{client, intermediary, transport};
 
 /// Prints one row for each thing there is.
 pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
@@ -35,6 +35,7 @@ pub(super) fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Exit, CliErro
             return Ok(Exit::Good);
         }
         Listing::Clients => (&["client", "title", "version", "path"], clients()),
+        Listing::Intermediaries => (INTERMEDIARIES, intermediaries()),
         Listing::Metrics => (&["metric", "unit", "definition"], metrics()),
         Listing::Presets => (&["preset", "what it sets", "what it stands for", "source"], presets()),
         Listing::Settings => (&["setting", "default", "what it is"], described::settings(&settings)),
@@ -184,6 +185,35 @@ fn clients() -> Vec<Row> {
     client::ALL.iter().map(row).collect()
 }
 
+const INTERMEDIARIES: &[&str] = &["intermediary", "with clients", "with the server", "version", "path"];
+
+fn intermediaries() -> Vec<Row> {
+    let names = |alpns: &[Alpn]| alpns.iter().map(|alpn| alpn.name()).collect::<Vec<_>>().join(" ");
+    let spoken = |spoken: &intermediary::Spoken| match names(spoken.websockets) {
+        websockets if websockets == names(spoken.alpns) => format!("{websockets}, WebSockets too"),
+        websockets if websockets.is_empty() => names(spoken.alpns),
+        websockets => format!("{}, WebSockets on {websockets}", names(spoken.alpns)),
+    };
+    let json_of = |spoken: &intermediary::Spoken| json!({ "alpns": spoken.alpns, "websockets": spoken.websockets });
+    let row = |row: &&intermediary::Intermediary| {
+        let found = (row.find)();
+        let (version, path, reason) = match &found {
+            Ok(found) => (Some(&found.version), Some(&found.path), None),
+            Err(reason) => (None, None, Some(reason.to_string())),
+        };
+        let json = json!({
+            "name": row.name, "title": row.title, "version": version, "path": path, "reason": reason,
+            "with-clients": json_of(&row.with_clients), "with-origin": json_of(&row.with_origin) });
+        let columns = match &found {
+            Ok(found) => [found.version.clone(), found.path.display().to_string()],
+            Err(reason) => ["-".to_owned(), format!("not here: {reason}")],
+        };
+        let spoken = [row.name.to_owned(), spoken(&row.with_clients), spoken(&row.with_origin)];
+        ([spoken.to_vec(), columns.to_vec()].concat(), json)
+    };
+    intermediary::ALL.iter().map(row).collect()
+}
+
 fn metrics() -> Vec<Row> {
     let row = |metric: &&metric::Metric| {
         let json = json!({ "name": metric.name, "unit": metric.unit, "definition": metric.definition });
@@ -232,6 +262,7 @@ mod tests {
             (Listing::Experiments, "six-vs-hundred"),
             (Listing::Transports, "sse"),
             (Listing::Metrics, "open-streams"),
+            (Listing::Intermediaries, "nginx"),
             (Listing::Presets, "4g"),
         ] {
             let first = |line: &str| line.split([' ', '/']).next() == Some(name);
@@ -260,6 +291,15 @@ mod tests {
         assert!(reason.ends_with(h3["clients"]["webkit"].as_str().unwrap()), "{reason}");
         assert_eq!(h3["clients"]["native"], Value::Null);
         assert_eq!(sse["alpns"], json!(["h1", "h2", "h3"]));
+    }
+
+    #[test]
+    fn an_intermediary_says_what_it_speaks_on_either_side() {
+        let text = listed(Listing::Intermediaries, false);
+        let nginx = text.lines().find(|line| line.starts_with("nginx ")).unwrap();
+        assert!(nginx.contains("h1 h2, WebSockets on h1") && nginx.contains("h1, WebSockets too"), "{nginx}");
+        let json: Value = serde_json::from_str(&listed(Listing::Intermediaries, true)).unwrap();
+        assert_eq!(json[0]["with-clients"], json!({ "alpns": ["h1", "h2"], "websockets": ["h1"] }));
     }
 
     #[test]

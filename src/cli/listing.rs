@@ -36,6 +36,8 @@ pub enum Listing {
     Transports,
     /// Who can subscribe, with version and path, or why it can't be used here.
     Clients,
+    /// What can stand between client and server, with version and path, or why it can't be used here, and what it speaks.
+    Intermediaries,
     /// Numbers that a claim can be about.
     Metrics,
     /// Networks that somebody has measured (`link.preset`): what they set, and where the values come from.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::chain;
 use crate::transport::Transport;
 use crate::transport::{self, Opens};
-use crate::trial::settings::{Connections, StuckOn};
+use crate::trial::settings::{Connections, Prepare, StuckOn};
 use crate::trial::{Settings, Unsupported};
 
 /// Every client, browsers first.
@@ -131,6 +131,9 @@ fn browser_supports(settings: &Settings) -> Result<(), Unsupported> {
     transport.in_page(settings)?;
     if settings.workload.stuck > 0 {
         stuck_in_a_page(row, settings)?;
+    }
+    if matches!(settings.workload.prepare, Prepare::Ticket | Prepare::Early) {
+        return Err("a page can't end a connection: whether it comes back by a ticket is the browser's to say".into());
     }
     match settings.workload.connections {
         Connections::Shared => Ok(()),

@@ -24,9 +24,21 @@ const VERSION_BYTES: u64 = 4096;
 /// The variable names something that can't be run, or there is no such program: then `advice` is the rest of the
 /// sentence "not found; …".
 pub(super) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<PathBuf, Unsupported> {
+    locate_also(variable, names, &[], advice)
+}
+
+/// The same, or else the first of these files.
+pub(crate) fn locate_also(
+    variable: &str,
+    names: &[&str],
+    files: &[PathBuf],
+    advice: &str,
+) -> Result<PathBuf, Unsupported> {
     match std::env::var_os(variable).filter(|path| !path.is_empty()) {
         Some(path) => named(variable, &path),
-        None => on_path(names).ok_or_else(|| format!("not found; {advice}, or set {variable}=PATH").into()),
+        None => on_path(names)
+            .or_else(|| files.iter().find(|file| can_run(file)).cloned())
+            .ok_or_else(|| format!("not found; {advice}, or set {variable}=PATH").into()),
     }
 }
 
@@ -51,19 +63,35 @@ pub(crate) fn can_run(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
+/// Where a program says what it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswersOn {
+    StandardOutput,
+    StandardError,
+}
+
 /// The standard output of a program that answers and ends, trimmed.
 ///
 /// # Errors
 /// It doesn't start, ends with a failure, says nothing, or takes longer than 10 s, when it is ended.
 pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Unsupported> {
+    answer_on(AnswersOn::StandardOutput, program, arguments)
+}
+
+/// The same of a program that answers there.
+pub(crate) fn answer_on(on: AnswersOn, program: &Path, arguments: &[&str]) -> Result<String, Unsupported> {
+    let [out, error] = match on {
+        AnswersOn::StandardOutput => [Stdio::piped(), Stdio::null()],
+        AnswersOn::StandardError => [Stdio::null(), Stdio::piped()],
+    };
     let failed = |why: String| Unsupported::from(format!("`{} {}` {why}", program.display(), arguments.join(" ")));
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(out)
         // A program is often a script that starts the real one; ending the group ends both.
         .process_group(0)
-        .stderr(Stdio::null())
+        .stderr(error)
         .spawn()
         .map_err(|error| failed(format!("does not start: {error}")))?;
     let deadline = Instant::now() + VERSION_TIME;
@@ -82,7 +110,12 @@ pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Unsup
     // What it left running would keep its output open.
     end_group(&child);
     let mut said = String::new();
-    let read = child.stdout.take().map(|out| out.take(VERSION_BYTES).read_to_string(&mut said));
+    let read = match on {
+        AnswersOn::StandardOutput => child.stdout.take().map(|out| out.take(VERSION_BYTES).read_to_string(&mut said)),
+        AnswersOn::StandardError => {
+            child.stderr.take().map(|error| error.take(VERSION_BYTES).read_to_string(&mut said))
+        }
+    };
     match (status.success(), read) {
         (true, Some(Ok(_))) if !said.trim().is_empty() => Ok(said.trim().to_owned()),
         (true, _) => Err(failed("says nothing".to_owned())),
@@ -98,7 +131,7 @@ fn end_group(child: &Child) {
 }
 
 /// The first word that starts with a digit: `156.0.8078.79` of `Chromium 156.0.8078.79 built on Debian`.
-pub(super) fn number(said: &str) -> Option<&str> {
+pub(crate) fn number(said: &str) -> Option<&str> {
     said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
 }
 

@@ -1,6 +1,7 @@
 //! The native client as a child of the lab: it opens subscriptions as the trial contract tells it.
 
 mod backoff;
+mod preparing;
 mod probe;
 mod sending;
 mod stuck;
@@ -17,13 +18,13 @@ use crate::text::chain;
 use crate::transport::{self, Configured};
 use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Beside, Connections, Direction, Heartbeat, Opening, StuckDirection, StuckOn, Workload};
+use crate::trial::settings::{Connections, Direction, Heartbeat, StuckDirection, StuckOn, Workload};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Alpn, Down, Role, SubscriptionPlan, TrialMessage, Up};
+use crate::trial::{Alpn, ClientFact, Down, Role, TrialMessage, Up};
 use crate::units::Size;
 use crate::wire::dial::{Target, Windows};
-use crate::wire::{Pool, Sink, WireError};
-use probe::{Probe, ProbeKind};
+use crate::wire::{Pool, Sink, versions};
+use probe::{Download, Probe, ProbeKind};
 use sending::Sender;
 use subscription::SubscriptionTask;
 
@@ -69,17 +70,18 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     };
     let connections = |shared| {
         let pool = Pool::new(role.protocol.alpn, ca.clone(), shared).asking(ping);
-        Arc::new(pool.with_windows(windows(&settings.workload)))
+        let pool = pool.with_windows(windows(&settings.workload)).with_stack(settings.stack);
+        Arc::new(preparing::keeping(pool, &settings.workload))
     };
     let pool = connections(shared);
     let stuck_on = match settings.workload.stuck_on {
         StuckOn::Own => connections(false),
         StuckOn::Shared => Arc::clone(&pool),
     };
-    if settings.workload.open == Opening::AfterSettings
-        && let Err(error) = warm(trial, &role.subscriptions, &pool).await
-    {
-        output.send(Up::Failed { reason: format!("the request before `go` was not answered: {}", chain(&error)) });
+    if let Err(error) = preparing::prepare(trial, &settings.workload, &role.subscriptions, &pool).await {
+        output.send(Up::Failed {
+            reason: format!("what there is to be before `go` could not be had: {}", chain(&error)),
+        });
         thread.finish(output);
         return Ok(());
     }
@@ -100,9 +102,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         let ClientRole { subscriptions, stuck, .. } = role;
         if let Some(first) = subscriptions.first() {
             let target = Target { host: first.host.clone(), port: first.port };
-            for (actor, Beside { at, .. }) in (0..).zip(&settings.beside) {
-                let errand =
-                    Probe { target: target.clone(), at: go + at.nanos(), what: ProbeKind::Beside { trial, actor } };
+            for (actor, beside) in (0..).zip(&settings.beside) {
+                let what = ProbeKind::Beside { trial, actor, download: Download::of(beside) };
+                let errand = Probe { target: target.clone(), at: go + beside.at.nanos(), what };
                 tasks.spawn(probe::run(errand, Arc::clone(&pool), sink.clone(), stop.subscribe()));
             }
             // Raw QUIC has no requests to probe with.
@@ -140,6 +142,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     // Each task tells its receipts, and only then lets go of its connection.
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    if let Some(stack) = pool.stack() {
+        sink.record(ClientFact::Stack { stack: stack.clone(), versions: versions() });
+    }
     drop((pool, stuck_on));
     thread.finish(output);
     Ok(())
@@ -149,19 +154,4 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
 fn windows(workload: &Workload) -> Windows {
     let bytes = |size: Size| u32::try_from(size.bytes()).unwrap_or(u32::MAX);
     Windows { stream: bytes(workload.stream_window), connection: bytes(workload.connection_window) }
-}
-
-/// Asks each host and port for something, one after another in the order in which subscriptions will open, on the
-/// connection that they will share. Once it has answered, its SETTINGS have come (RFC 9113 section 3.4: they are the
-/// first frame), or its transport parameters.
-async fn warm(trial: u32, plans: &[SubscriptionPlan], pool: &Pool) -> Result<(), WireError> {
-    let mut asked: Vec<Target> = Vec::new();
-    for plan in plans {
-        let target = Target { host: plan.host.clone(), port: plan.port };
-        if !asked.contains(&target) {
-            pool.connect(&target).await?.get(&format!("/ping?trial={trial}&warm={}", asked.len()), &[]).await?;
-            asked.push(target);
-        }
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use data_encoding::BASE64;
 use memchr::memmem;
 
 use super::Occurrence;
@@ -73,16 +74,23 @@ pub(super) fn events_of(stream: &Stream, known: &KnownEvents) -> Vec<FoundEvent>
     found.into_values().collect()
 }
 
-/// The data of the event whose id ends there, and where all of it ends: its data comes soon after, as it is or as a string
-/// of JSON, and then what ends it, a brace or line feeds. `None`: what is there is no whole event.
+/// The data of the event whose id ends there, and where all of it ends: its data comes soon after, as it is, as a
+/// string of JSON or in base64, and then what ends it, a brace or line feeds. `None`: what is there is no whole event.
 fn data(bytes: &[u8], after: usize, data: &str) -> Option<(Range<usize>, usize)> {
     let near = |from: usize| bytes.get(from..bytes.len().min(from + NEAR)).unwrap_or_default();
-    // The check and the number at the beginning of data are the same however it is written.
+    // The check and the number at the beginning of data are the same as text and as JSON.
     let beginning = data.match_indices(' ').nth(1).map_or(data.len(), |(at, _)| at);
-    let data_at = after + memmem::find(near(after), &data.as_bytes()[..beginning])?;
-    let quoted = serde_json::to_string(data).ok()?;
-    let forms = [data, quoted.get(1..quoted.len() - 1)?];
-    let form = forms.into_iter().find(|form| bytes[data_at..].starts_with(form.as_bytes()))?;
+    let (quoted, base64) = (serde_json::to_string(data).ok()?, BASE64.encode(data.as_bytes()));
+    let forms = [
+        (&data[..beginning], data),
+        (&data[..beginning], quoted.get(1..quoted.len() - 1)?),
+        // Four letters for each three bytes.
+        (&base64[..beginning / 3 * 4], &base64),
+    ];
+    let (data_at, form) = forms.into_iter().find_map(|(beginning, form)| {
+        let at = after + memmem::find(near(after), beginning.as_bytes())?;
+        bytes[at..].starts_with(form.as_bytes()).then_some((at, form))
+    })?;
     let data_end = data_at + form.len();
     let closing = near(data_end).iter().position(|byte| matches!(byte, b'}' | b'\n'));
     let end = closing.map_or(data_end, |at| data_end + at + 1);
@@ -99,17 +107,18 @@ mod tests {
 
     #[test]
     fn an_event_is_found_in_any_form_with_all_that_it_needs() {
-        let events = known(&[(1, "one \"quoted\""), (11, "eleven")]);
+        let events = known(&[(1, "one \"quoted\""), (11, "eleven"), (12, "twelve")]);
         let written = "{\"last\":\"k3f9x2-1\"}\n\
                        {\"id\":\"k3f9x2-1\",\"data\":\"0badcafe 1 one \\\"quoted\\\"\",\"time\":7}\n\
-                       id: k3f9x2-11\ndata: 0badcafe 11 eleven\n\n: beat\n";
+                       id: k3f9x2-11\ndata: 0badcafe 11 eleven\n\n: beat\n\
+                       id: k3f9x2-12\ndata: MGJhZGNhZmUgMTIgdHdlbHZl\n\n";
         let mut stream = Stream::of(3);
         for (place, byte) in written.bytes().enumerate() {
             stream.take(place, &[byte], place);
         }
         let found = events_of(&stream, &events);
         let data: Vec<&str> = found.iter().map(|found| &written[found.data.clone()]).collect();
-        assert_eq!(data, ["0badcafe 1 one \\\"quoted\\\"", "0badcafe 11 eleven"]);
+        assert_eq!(data, ["0badcafe 1 one \\\"quoted\\\"", "0badcafe 11 eleven", "MGJhZGNhZmUgMTIgdHdlbHZl"]);
         let parts = found.iter().map(|found| found.occurrence(&stream)).map(|it| {
             let places = || it.packets.iter().map(|carrier| carrier.packet);
             (it.event, it.connection, &written[places().min().unwrap()..=places().max().unwrap()])
@@ -117,6 +126,7 @@ mod tests {
         let expected = [
             (0, 3, "k3f9x2-1\",\"data\":\"0badcafe 1 one \\\"quoted\\\"\",\"time\":7}\n"),
             (1, 3, "k3f9x2-11\ndata: 0badcafe 11 eleven\n\n"),
+            (2, 3, "k3f9x2-12\ndata: MGJhZGNhZmUgMTIgdHdlbHZl\n\n"),
         ];
         assert_eq!(parts.collect::<Vec<_>>(), expected);
     }

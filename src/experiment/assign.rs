@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn what_clients_publish_is_dealt_round_and_in_the_order_it_is_due() {
         let mut workload = Workload { subscribers: 2, direction: Direction::Up, ..Workload::default() };
-        workload.events.count = 5;
+        workload.events.count = 5.into();
         let sent: Vec<Vec<u32>> =
             of(&workload, 0, &[1]).iter().map(|plan| plan.sends.iter().map(|s| s.event).collect()).collect();
         assert_eq!(sent, [vec![0, 2, 4], vec![1, 3]]);

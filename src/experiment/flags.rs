@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn levels_are_toml_where_they_can_be_and_text_otherwise() {
         let experiment = set(&["workload.events={ count = 2 }", "protocol=sse/h3", "expect.counts=\"observe\""]);
-        assert_eq!(experiment.combinations[0].workload.events.count, 2);
+        assert_eq!(experiment.combinations[0].workload.events.count, 2.into());
         assert_eq!(experiment.combinations[0].protocol.to_string(), "sse/h3");
     }
 

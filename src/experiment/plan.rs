@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::Experiment;
 use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
-    Beside, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
+    Arrival, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
 };
 use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings, Unsupported};
 use crate::units::{Settable, Span};
-use crate::{client, transport};
+use crate::{client, intermediary, transport};
 
 /// Beside its timeline, what a trial with a browser takes: its start, the page, its end.
 const BROWSER_MILLIS: u64 = 2500;
@@ -78,6 +78,7 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
                     (RFC 9000 section 18.2)"
             .into());
     }
+    intermediary::supports(settings)?;
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
         let alpn = settings.protocol.alpn;
@@ -184,9 +185,14 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
     let shares = matches!(settings.protocol.alpn, Alpn::H2 | Alpn::H3);
     match name {
         "server.max-concurrent-streams" => multiplexed,
+        "server.half-rtt" => settings.protocol.alpn.over_quic(),
         "workload.connections" => is_native(settings) && shares,
+        // What ends is passed on at its end.
+        "server.buffering-hint" => transport::find(&settings.protocol.transport)
+            .is_some_and(|row| row.opens == Opens::Request && row.exchanges == Exchanges::Persistent),
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
+        "workload.events.gap" => settings.workload.events.arrival == Arrival::Pairs,
         "workload.stuck-on" | "workload.stuck-direction" => settings.workload.stuck > 0,
         // Only the native client asks.
         "reconnect.ping" => is_native(settings),
@@ -194,15 +200,24 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
             counts && (is_native(settings) || !transport.browser_reconnects())
         }
+        _ if name.starts_with("between.") => name == "between.intermediary" || settings.between.is_there(),
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another
         // way to begin.
         "workload.open" => !is_native(settings) || shares,
         // One host comes first and has its own certificate whatever is set.
         "workload.host-order" | "server.certificate" => settings.workload.hosts > 1,
-        _ if name.starts_with("beside.") && name.ends_with(".credentials") => {
+        _ if name.starts_with("beside.") => {
             let index = name.split('.').nth(1).and_then(|index| index.parse::<usize>().ok());
             let actor = index.and_then(|index| settings.beside.get(index));
-            !is_native(settings) && actor.is_some_and(|Beside { kind, .. }| *kind == BesideKind::Fetch)
+            let kind = actor.map(|beside| beside.kind);
+            let downloads = kind == Some(BesideKind::Download);
+            match name.rsplit('.').next() {
+                Some("credentials") => !is_native(settings) && (downloads || kind == Some(BesideKind::Fetch)),
+                Some("bytes") => downloads,
+                // Nothing is neither urgent nor not.
+                Some("urgency") => downloads && actor.is_some_and(|beside| beside.bytes.bytes() > 0),
+                _ => true,
+            }
         }
         _ => {
             let (table, setting) = name.split_once('.').unwrap_or((name, ""));

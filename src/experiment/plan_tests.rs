@@ -116,6 +116,21 @@ fn only_a_fetch_has_a_credentials_mode_to_choose() {
 }
 
 #[test]
+fn a_length_and_an_urgency_are_a_downloads_and_a_gap_is_between_pairs() {
+    let plan = planned(
+        "client = 'native'\n[[beside]]\nat = '1s'\n[factors]\n\"beside.0.kind\" = ['fetch', 'download']\n\
+         \"beside.0.bytes\" = ['0 B', '1 kB']\n\"beside.0.urgency\" = ['unset', 7]\n",
+    );
+    let (none, unset) = (json!(null), json!("unset"));
+    assert_eq!(column(&plan, "beside.0.bytes"), [none.clone(), json!("0 B"), json!("1 kB"), json!("1 kB")]);
+    assert_eq!(column(&plan, "beside.0.urgency"), [none.clone(), none.clone(), unset, json!(7)]);
+    let gaps = planned(
+        "[factors]\n\"workload.events.arrival\" = ['periodic', 'pairs']\n\"workload.events.gap\" = ['1ms', '5ms']\n",
+    );
+    assert_eq!(column(&gaps, "workload.events.gap"), [none, json!("1ms"), json!("5ms")]);
+}
+
+#[test]
 fn one_host_has_no_order_and_shares_its_certificate_with_nobody() {
     let plan = planned(
         "[factors]\n\"workload.hosts\" = [1, 2]\n\"workload.host-order\" = ['forward', 'reverse']\n\

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::plan;
 use crate::client::{self, Client};
+use crate::intermediary;
 use crate::transport::{self, Transport};
 use crate::trial::schema::fields;
 use crate::trial::{Alpn, Protocol, Settings};
@@ -94,6 +95,7 @@ fn reads(client: &Client, protocol: &Protocol, setting: &str) -> bool {
     all.into_iter().any(|(table, direction)| {
         let others = json!({
             "workload": { "hosts": 2, "stuck": 1, "direction": direction }, "reconnect": { "tries": 1 },
+            "between": { "intermediary": intermediary::ALL[0].name },
             "beside": [{ "at": "1s", "kind": "fetch" }], "fault": [{ "at": "1s", "kind": "refuse" }],
             (row.name): table,
         });

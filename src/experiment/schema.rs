@@ -22,6 +22,7 @@ static SETTINGS: LazyLock<Value> = LazyLock::new(|| {
     let program = format!("^{}.+", client::exec::PREFIX);
     properties["client"]["anyOf"] = json!([{ "enum": clients }, { "type": "string", "pattern": program }]);
     properties["protocol"]["enum"] = suggest::protocols().into();
+    properties["between"]["properties"]["intermediary"]["enum"] = suggest::intermediaries().into();
     schema["additionalProperties"] = false.into();
     schema
 });

@@ -14,6 +14,12 @@ pub(super) fn transports() -> Vec<&'static str> {
     crate::transport::ALL.iter().map(|transport| transport.name).collect()
 }
 
+/// The names of all intermediaries, and that of none.
+pub(super) fn intermediaries() -> Vec<&'static str> {
+    let none = crate::trial::settings::BetweenSettings::NONE;
+    std::iter::once(none).chain(crate::intermediary::ALL.iter().map(|row| row.name)).collect()
+}
+
 /// Every protocol: `sse/h1`, `sse/h2`, …
 pub(super) fn protocols() -> Vec<String> {
     let on = |transport: &'static crate::transport::Transport| {

@@ -3,11 +3,11 @@
 
 mod faults;
 
-use super::{MAX_REPEATS, MAX_TRIALS};
+use super::{MAX_REPEATS, MAX_TRIALS, suggest};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::schema::{self, schema_of};
-use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, Events, HostOrder, LinkSettings, Workload};
+use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, HostOrder, LinkSettings, Workload};
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
 
@@ -38,6 +38,7 @@ pub(super) fn check(settings: &Settings, transport: &dyn Configured) -> Result<(
     check_drain(settings, transport)?;
     check_besides(settings)?;
     check_loss(settings, transport)?;
+    check_between(settings)?;
     faults::check(settings)
 }
 
@@ -93,6 +94,16 @@ fn check_bounds(settings: &Settings) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// What stands between must be known.
+fn check_between(settings: &Settings) -> Result<(), Invalid> {
+    let (name, known) = (&settings.between.intermediary, suggest::intermediaries());
+    if known.contains(&name.as_str()) {
+        return Ok(());
+    }
+    let says = format!("unknown intermediary `{}`{}", suggest::short(name), suggest::hint(name, &known));
+    complain("between.intermediary", says)
+}
+
 /// Other actors act before the census, which is what their answers are held against; and an order needs two.
 fn check_besides(settings: &Settings) -> Result<(), Invalid> {
     let workload = &settings.workload;
@@ -138,7 +149,17 @@ fn check_loss(settings: &Settings, transport: &dyn Configured) -> Result<(), Inv
 /// Every event must be due at the census or before.
 fn check_events(settings: &Settings) -> Result<(), Invalid> {
     let workload = &settings.workload;
-    let last = workload.settle.nanos() as f64 + last_arrival_nanos(&workload.events);
+    let events = &workload.events;
+    if events.arrival == Arrival::Pairs && events.gap.nanos() as f64 > 2.0 * events.rate.interval_nanos() {
+        let says = format!(
+            "`workload.events.gap` can't be {}: at {} there is a pair every {:.3} s, and the next would begin before it",
+            events.gap,
+            events.rate,
+            2.0 * events.rate.interval_nanos() / 1e9
+        );
+        return complain("workload.events.gap", says);
+    }
+    let last = workload.settle.nanos() as f64 + last_arrival_nanos(workload);
     let hold = workload.hold.nanos() as f64;
     if last > hold {
         let says = format!(
@@ -184,15 +205,19 @@ fn check_drain(settings: &Settings, transport: &dyn Configured) -> Result<(), In
 }
 
 /// When the last event is due at the latest, in nanoseconds after the first moment that one can be.
-fn last_arrival_nanos(events: &Events) -> f64 {
+fn last_arrival_nanos(workload: &Workload) -> f64 {
+    let events = &workload.events;
     let interval = events.rate.interval_nanos();
-    let count = events.count;
+    let count = workload.event_count();
     match events.arrival {
         _ if count == 0 => 0.0,
         Arrival::Periodic => f64::from(count - 1) * interval,
         Arrival::Poisson => f64::from(count) * interval,
-        // Pairs come at half the rate; the second of a pair is 1 ms after the first.
-        Arrival::Pairs => f64::from((count - 1) / 2) * 2.0 * interval + if count.is_multiple_of(2) { 1e6 } else { 0.0 },
+        // Pairs come at half the rate.
+        Arrival::Pairs => {
+            let gap = if count.is_multiple_of(2) { events.gap.nanos() as f64 } else { 0.0 };
+            f64::from((count - 1) / 2) * 2.0 * interval + gap
+        }
         Arrival::Burst => 0.0,
     }
 }
@@ -280,6 +305,14 @@ mod tests {
     }
 
     #[test]
+    fn an_intermediary_that_nobody_knows_is_refused_with_the_nearest() {
+        let with = |name: &str| complaint(json!({ "between": { "intermediary": name } }));
+        assert_eq!(with("none"), "fine");
+        assert_eq!(with("ngnix"), "between.intermediary: unknown intermediary `ngnix`; did you mean `nginx`?");
+        assert!(with("squid").contains("write `none`"), "{}", with("squid"));
+    }
+
+    #[test]
     fn events_that_are_not_all_due_before_the_census_are_refused() {
         let with = |arrival: &str, hold: &str| {
             complaint(json!({ "workload": {
@@ -327,6 +360,21 @@ mod tests {
         );
         assert!(with("datagrams", "at-most-once", "equal").contains("`expect.counts = \"equal\"` can't be expected"));
         assert_eq!(with("datagrams", "at-most-once", "observe"), "fine");
+    }
+
+    #[test]
+    fn the_second_of_a_pair_comes_before_the_next_pair() {
+        let with = |gap: &str, arrival: &str| {
+            let events = json!({ "rate": "5/s", "gap": gap, "arrival": arrival, "count": "fill" });
+            complaint(json!({ "workload": { "events": events } }))
+        };
+        assert_eq!(with("400ms", "pairs"), "fine");
+        assert_eq!(with("401ms", "periodic"), "fine");
+        assert_eq!(
+            with("401ms", "pairs"),
+            "workload.events.gap: `workload.events.gap` can't be 401ms: at 5/s there is a pair every 0.400 s, and the \
+             next would begin before it"
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! One event, and the id it goes by.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 
 /// `EPOCH-SEQ` (`k3f9x2-18`): the epoch is drawn when the feed is made, or its server is, so that a restarted one is
 /// recognised; the sequence number counts from 1 without gaps.
@@ -119,13 +121,25 @@ pub struct Event {
     pub time: u64,
     /// Whether it is a trial's census.
     pub census: bool,
+    /// Whether its data is bytes to its readers. It is text all the same, so that one check does for both.
+    pub binary: bool,
     /// As many as there are encodings in use, which are few.
     encoded: OnceLock<Encoded>,
 }
 
 impl Event {
     pub(super) fn new(id: EventId, name: String, data: String, time: u64, census: bool) -> Self {
-        Self { id, name, data, time, census, encoded: OnceLock::new() }
+        Self { id, name, data, time, census, binary: false, encoded: OnceLock::new() }
+    }
+
+    /// The same, whose data is bytes to its readers.
+    pub(super) fn of_bytes(self) -> Self {
+        Self { binary: true, ..self }
+    }
+
+    /// What carries text alone carries this: the data, or if that is bytes their base64 (RFC 4648 section 4).
+    pub fn as_text(&self) -> Cow<'_, str> {
+        if self.binary { BASE64.encode(self.data.as_bytes()).into() } else { (&*self.data).into() }
     }
 
     /// The event's bytes in this encoding: written for the first reader that asks, shared by all others.
@@ -140,7 +154,8 @@ impl Event {
     /// The same event with other data: for a server that lies.
     #[must_use]
     pub fn with_data(&self, data: String) -> Self {
-        Self::new(self.id, self.name.clone(), data, self.time, self.census)
+        let binary = self.binary;
+        Self { binary, ..Self::new(self.id, self.name.clone(), data, self.time, self.census) }
     }
 
     /// What it holds of a log's bound, in bytes.

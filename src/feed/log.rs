@@ -87,10 +87,25 @@ impl Feed {
 
     /// The same, with data that depends on the event's sequence number.
     pub fn publish_with(&self, name: &str, data: impl FnOnce(u64) -> String, time: u64, census: bool) -> Arc<Event> {
+        self.put(|id| Event::new(id, name.to_owned(), data(id.seq), time, census))
+    }
+
+    /// The same, of an event whose data is bytes to its readers.
+    pub fn publish_bytes_with(
+        &self,
+        name: &str,
+        data: impl FnOnce(u64) -> String,
+        time: u64,
+        census: bool,
+    ) -> Arc<Event> {
+        self.put(|id| Event::new(id, name.to_owned(), data(id.seq), time, census).of_bytes())
+    }
+
+    fn put(&self, event: impl FnOnce(EventId) -> Event) -> Arc<Event> {
         let mut held = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = self.head.load(Ordering::Relaxed) + 1;
         let id = EventId { epoch: self.epoch, seq };
-        let event = Arc::new(Event::new(id, name.to_owned(), data(seq), time, census));
+        let event = Arc::new(event(id));
         *held += event.weight();
         let slots = self.slots.len() as u64;
         let mut first = self.first.load(Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! the sequence number that also ends the event's id, and printable filler. The trial page checks the
 //! same (`src/page/receipts.js`).
 
+use data_encoding::BASE64;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -26,6 +27,11 @@ pub fn is_right(seq: u64, data: &str) -> bool {
     let Some((hash, rest)) = data.split_once(' ') else { return false };
     let Some((number, _)) = rest.split_once(' ') else { return false };
     number.parse() == Ok(seq) && u32::from_str_radix(hash, 16) == Ok(fnv1a(rest.as_bytes()))
+}
+
+/// The data that this text carries, if it carries some that was bytes: it is their base64.
+pub fn from_text(text: &str) -> Option<String> {
+    String::from_utf8(BASE64.decode(text.as_bytes()).ok()?).ok()
 }
 
 /// The number that data carries, where it is what was sent under that number.

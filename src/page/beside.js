@@ -6,18 +6,20 @@ const WORD = 1000;
 /**
  * Does it, and gives what it came to: a status, `loaded`, `open`, or an error. It waits as long as that takes.
  *
- * @param {{kind: string, credentials: string}} beside
+ * @param {{kind: string, credentials: string, bytes: number, urgency: number | "unset"}} beside `bytes`: of a download
  * @param {{host: string, port: number}} target
  * @param {string} query makes the address unlike any other
  * @param {{path: string, arrived: Promise<void>}} tab a page for another tab, and when it is there
  * @param {AbortSignal} leaving ends what is under way
  * @returns {Promise<string>}
  */
-export function act({ kind, credentials }, { host, port }, query, tab, leaving) {
+export function act({ kind, credentials, bytes, urgency }, { host, port }, query, tab, leaving) {
   const at = (path) => `//${host}:${port}${path}?${query}`;
   switch (kind) {
     case "fetch":
       return fetched(`https:${at("/ping")}`, credentials, leaving);
+    case "download":
+      return downloaded(`https:${at("/bulk")}&bytes=${bytes}`, credentials, urgency, leaving);
     case "image":
       return image(`https:${at("/ping.svg")}`);
     case "websocket":
@@ -35,6 +37,19 @@ async function fetched(url, credentials, signal) {
   try {
     const { status } = await fetch(url, { mode: "cors", cache: "no-store", credentials, signal });
     return String(status);
+  } catch (error) {
+    return error.name;
+  }
+}
+
+/** All of it: a status alone is there long before. */
+async function downloaded(url, credentials, urgency, signal) {
+  const priority = urgency === "unset" || urgency === 3 ? "auto" : urgency < 3 ? "high" : "low";
+  try {
+    const answer = await fetch(url, { mode: "cors", cache: "no-store", credentials, priority, signal });
+    const reader = answer.body.getReader();
+    while (!(await reader.read()).done);
+    return String(answer.status);
   } catch (error) {
     return error.name;
   }

@@ -58,7 +58,8 @@ export class Receipts {
   }
 
   #isRight(id, data) {
-    return isContent(this.ofClients ? null : id, data);
+    const of = this.ofClients ? null : id;
+    return isContent(of, data) || isContent(of, decoded(data));
   }
 }
 
@@ -70,6 +71,15 @@ export function isContent(id, data) {
   const parts = /^([0-9a-f]{8}) ((\d+) [\x20-\x7e]*)$/.exec(data);
   if (parts === null || (id !== null && !id.endsWith(`-${parts[3]}`))) return false;
   return fnv1a(parts[2]) === Number.parseInt(parts[1], 16);
+}
+
+/** What was bytes, of the base64 that what carries text alone has of it; other text stays as it is. */
+function decoded(data) {
+  try {
+    return atob(data);
+  } catch {
+    return data;
+  }
 }
 
 /** Data that says this number, so many bytes long, or as long as the check needs. */

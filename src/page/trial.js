@@ -94,7 +94,7 @@ let script = null;
 async function prepare() {
   say("Getting ready");
   const { protocol, settings } = message;
-  const { pages, visibility, open } = settings.workload;
+  const { pages, visibility, open, prepare: prepared } = settings.workload;
   const behind = visibility === "hidden";
   for (let other = 1; page === 0 && other < pages; other += 1) {
     if (!openPage(own("page", { page: other }), behind)) return unsupported("this browser lets no page open another");
@@ -106,7 +106,7 @@ async function prepare() {
   }
   script = await import(`/transports/${protocol.split("/")[0]}.js`);
   receipts.ofClients = settings.workload.direction !== "down";
-  if (open === "after-settings") {
+  if (open === "after-settings" || prepared === "connection") {
     say("Connecting to the server");
     const query = (number) => new URLSearchParams({ trial: message.trial, warm: `${page}-${number}` });
     await warm(message.subscriptions, credentials, query);
@@ -223,7 +223,7 @@ async function doBeside(beside, actor) {
   const query = new URLSearchParams({ trial: message.trial, beside: actor });
   const tab = { path: own("tab", { actor }), arrived: new Promise((done) => arrivals.set(actor, done)) };
   outbox.saw({ kind: "beside-sent", t: now(), actor });
-  const how = await act(beside, message.subscriptions[0], query, tab, leaving.signal);
+  const how = await act({ ...beside, bytes: bytes(beside.bytes) }, message.subscriptions[0], query, tab, leaving.signal);
   const t = now();
   if (!stopped) outbox.saw({ kind: "beside-answered", t, actor, how });
 }

@@ -3,11 +3,13 @@
 use askama::Template;
 
 use super::answer::answer;
+use super::between::{BetweenView, between};
 use super::bytes::{BytesDrawing, PARTS, PartRow, bytes};
 use super::calibration::CalibrationView;
 use super::fewer::fewer;
 use super::lanes::{Drawing, Drawings, drawings};
 use super::picture::{Percentiles, Picture, Ratios, Shape, drawn_ratios, percentiles, picture};
+use super::stacks::{StackTable, stack_tables, versions};
 use super::table::{Column, Row, Table, factors, plain};
 use super::timelines::{Timeline, timelines};
 use super::{Contents, Format, ReportError, Title};
@@ -47,6 +49,10 @@ struct Page<'a> {
     parts: &'static [PartRow],
     lanes: Drawings<Drawing>,
     trials: Vec<TrialView>,
+    stacks: Vec<StackTable>,
+    /// What speaks at the server.
+    versions: Option<String>,
+    between: Vec<BetweenView>,
     calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
 }
@@ -61,6 +67,8 @@ struct ClaimView<'a> {
     sign: &'static str,
     /// `client chromium, firefox; protocol sse/h1`.
     about: String,
+    /// What carried both sides of a comparison.
+    stacks: Option<&'a str>,
     clients: Vec<ClientView>,
     quote: Option<&'a str>,
     place: &'a str,
@@ -114,6 +122,9 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         more_bytes,
         parts: &PARTS,
         lanes: drawings(lanes, &factors(plan, summary), title),
+        stacks: stack_tables(plan, summary, title),
+        versions: versions(summary),
+        between: between(summary),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };
@@ -140,7 +151,7 @@ impl Page<'_> {
     }
 }
 
-fn claim_view<'a>(number: usize, claim: &'a Claim, result: &ClaimResult, title: Title<'_>) -> ClaimView<'a> {
+fn claim_view<'a>(number: usize, claim: &'a Claim, result: &'a ClaimResult, title: Title<'_>) -> ClaimView<'a> {
     let (verdict, sign) = marks(Some(result.verdict));
     let clients = result.per_client.iter().map(|(client, of)| {
         let (verdict, sign) = marks(of.verdict);
@@ -153,6 +164,7 @@ fn claim_view<'a>(number: usize, claim: &'a Claim, result: &ClaimResult, title: 
         verdict,
         sign,
         about: about(claim, title),
+        stacks: result.stacks.as_deref(),
         clients: clients.collect(),
         quote: claim.source.quote(),
         place: claim.source.place(),

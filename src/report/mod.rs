@@ -5,6 +5,7 @@
 //! order, a page that loads anything, a print.
 
 mod answer;
+mod between;
 mod bytes;
 mod calibration;
 mod compare;
@@ -18,6 +19,7 @@ mod lanes;
 mod machine;
 mod overview;
 mod picture;
+mod stacks;
 mod table;
 mod terminal;
 mod timelines;

@@ -7,11 +7,13 @@ use comfy_table::{
 };
 
 use super::answer::answer;
+use super::between::between;
 use super::fewer::fewer;
 use super::table::{NumberCell, Row, Table, client, plain, short_name};
 use super::{Contents, Title};
 use crate::stats::claim::short;
 use crate::stats::number::plural;
+use crate::stats::stack;
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::Plan;
@@ -31,11 +33,18 @@ pub(super) fn terminal(of: Contents<'_>, look: Look) -> String {
     let Contents { plan, summary, title, .. } = of;
     let question = paragraph(&plan.question, look);
     let question = question.lines().map(|line| look.bold(line)).collect::<Vec<_>>().join("\n");
-    let mut text = vec![question, paragraph(&tally(plan, summary, title), look), String::new()];
+    let mut text = vec![question, paragraph(&tally(plan, summary, title), look)];
+    let carried = stack::carried(plan, &summary.trials);
+    text.extend(carried.map(|carried| paragraph(&format!("stack {carried}"), look)));
+    text.push(String::new());
     text.extend(fewer(plan, summary, title).map(|text| format!("{}\n", paragraph(&text, look))));
     text.extend([numbers(plan, summary, title, look), String::new(), paragraph(&answer(plan, summary, title), look)]);
     if !summary.claims.is_empty() {
         text.extend([String::new(), look.bold("Claims"), claims(summary, title, look)]);
+    }
+    let between = stood_between(summary, look);
+    if !between.is_empty() {
+        text.extend([String::new(), look.bold("Between"), between]);
     }
     let broken = reasons(summary, title, look);
     if !broken.is_empty() {
@@ -238,7 +247,8 @@ fn claims(summary: &Summary, title: Title<'_>, look: Look) -> String {
     for claim in here {
         let verdict = look.cell(&format!("{} {}", claim.verdict.sign(), claim.verdict.word()), colour(claim.verdict));
         let place = claim.source.place().to_owned();
-        let said: Vec<String> = [format!("“{}”", claim.says), claim.evidence_by(title), place]
+        let stacks = claim.stacks.clone().unwrap_or_default();
+        let said: Vec<String> = [format!("“{}”", claim.says), claim.evidence_by(title), stacks, place]
             .into_iter()
             .filter(|line| !line.is_empty())
             .collect();
@@ -267,6 +277,15 @@ pub(super) const fn colour(verdict: Verdict) -> Color {
 pub(super) fn outcome_counts(summary: &Summary) -> String {
     let outcomes = Outcome::counted(summary.trials.iter().map(|trial| trial.outcome));
     outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome.word())).collect::<Vec<_>>().join(", ")
+}
+
+/// What stood between, and what was changed in it.
+fn stood_between(summary: &Summary, look: Look) -> String {
+    let mut grid = look.grid(NOTHING);
+    for view in between(summary) {
+        grid.add_row(vec![cell(&view.name), lines(&[vec![view.says], view.changes].concat())]);
+    }
+    trimmed(&grid)
 }
 
 /// Every trial that was not completed, with its reason; trials with the same one share a line.

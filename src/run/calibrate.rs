@@ -10,7 +10,9 @@ use super::trial::TrialRunner;
 use super::trial::link::hidden;
 use crate::link::{Conditions, Link, LinkError};
 use crate::trial::journal::Journal;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload, default_client};
+use crate::trial::settings::{
+    BetweenSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client,
+};
 use crate::trial::{JournalLine, LabFact, Levels, Observation, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
 
@@ -39,7 +41,7 @@ fn settings() -> Settings {
         settle: Span::from_millis(50),
         hold: Span::from_millis(500),
         drain: Span::from_millis(100),
-        events: Events { count: 20, rate: Rate::per_second(50.0), ..Events::default() },
+        events: Events { count: 20.into(), rate: Rate::per_second(50.0), ..Events::default() },
         ..Workload::default()
     };
     Settings {
@@ -48,7 +50,9 @@ fn settings() -> Settings {
         timeout: Span::from_secs(5),
         workload,
         server: ServerSettings::default(),
+        stack: StackSettings::default(),
         link: None,
+        between: BetweenSettings::default(),
         reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),

@@ -11,6 +11,7 @@ use super::RunError;
 use crate::certs::Certs;
 use crate::client::{self, Client, Found};
 use crate::control::Control;
+use crate::intermediary::Intermediary;
 use crate::trial::Unsupported;
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
@@ -40,6 +41,8 @@ pub(super) struct Lab {
     pub(super) capture: bool,
     /// Clients looked for so far: asking a browser for its version takes a while.
     pub(super) found: HashMap<&'static str, Result<Found, Unsupported>>,
+    /// The same with what stands between.
+    pub(super) found_between: HashMap<&'static str, Result<Found, Unsupported>>,
 }
 
 impl Lab {
@@ -49,6 +52,11 @@ impl Lab {
             return if self.allow_exec { client::exec::locate(path) } else { Err(NOT_ALLOWED.into()) };
         }
         self.found.entry(row.name).or_insert_with(|| (row.find)()).clone()
+    }
+
+    /// The intermediary on this machine, or why it can't be used.
+    pub(super) fn find_intermediary(&mut self, row: &'static Intermediary) -> Result<Found, Unsupported> {
+        self.found_between.entry(row.name).or_insert_with(|| (row.find)()).clone()
     }
 
     /// The folder of a trial, for the logs of both ends.

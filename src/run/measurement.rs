@@ -33,7 +33,7 @@ use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::{Events, Expect, Reconnect, ServerSettings, Workload};
+use crate::trial::settings::{BetweenSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload};
 use crate::trial::{Down, Observation, PlannedTrial, Role, ServerFact, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
@@ -136,6 +136,7 @@ impl MeasurementService {
             allow_exec: false,
             capture: false,
             found: HashMap::new(),
+            found_between: HashMap::new(),
         };
         let closing = carrier.closing.clone();
         let (server, serving) = self.server(planned, feed, &carrier);
@@ -210,11 +211,13 @@ impl MeasurementService {
                 hold: request.hold,
                 drain: DRAIN,
                 // Due before the shortest hold ends.
-                events: Events { count: 1, ..Events::default() },
+                events: Events { count: 1.into(), ..Events::default() },
                 ..Workload::default()
             },
             server: ServerSettings { max_concurrent_streams: self.max_concurrent_streams, ..ServerSettings::default() },
+            stack: StackSettings::default(),
             link: None,
+            between: BetweenSettings::default(),
             reconnect: Reconnect::default(),
             expect: Expect::default(),
             fault: Vec::new(),

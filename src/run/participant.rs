@@ -53,6 +53,8 @@ enum Carrier {
         down: mpsc::Sender<Down>,
         up: mpsc::Receiver<Up<ServerFact>>,
     },
+    /// What stands between both ends knows of no trial.
+    Nowhere,
 }
 
 /// What is alive.
@@ -162,6 +164,11 @@ impl Participant {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(browser), log: None, gone: false }
     }
 
+    /// An intermediary under the same supervisor, which says nothing.
+    pub(super) fn intermediary(process: BrowserProcess) -> Self {
+        Self { carrier: Carrier::Nowhere, life: Lifetime::Browser(process), log: None, gone: false }
+    }
+
     /// A visitor's browser, whose page speaks the contract over the control origin.
     pub(super) fn visitor(carrier: PageCarrier) -> Self {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Visitor, log: None, gone: false }
@@ -190,7 +197,7 @@ impl Participant {
     pub(super) async fn order(&self, order: Down) {
         match &self.carrier {
             Carrier::Stdio { down: Some(down), .. } | Carrier::Within { down, .. } => drop(down.send(order).await),
-            Carrier::Stdio { down: None, .. } => {}
+            Carrier::Stdio { down: None, .. } | Carrier::Nowhere => {}
             Carrier::Page(page) => drop(page.down.send(order).await),
         }
     }
@@ -205,6 +212,7 @@ impl Participant {
                 }
                 Carrier::Within { up, .. } => up.recv().await.map(|said| ParticipantMessage::Said(said.of_any())),
                 Carrier::Page(page) => page.up.recv().await.map(|said| ParticipantMessage::Said(said.of_any())),
+                Carrier::Nowhere => std::future::pending().await,
             }
         };
         match life {

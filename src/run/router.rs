@@ -23,6 +23,8 @@ struct Open {
     /// Streams that belong to a measurement.
     streams: HashMap<u64, u32>,
     measurements: HashMap<u32, RoutedTrial>,
+    /// What carries connections on each ALPN, which the server tells once.
+    stacks: HashMap<Alpn, Observation<ServerFact>>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,10 @@ impl FactRouter {
     pub(super) fn watch(&self, trial: u32, alpn: Alpn) -> (FactQueue, mpsc::Receiver<Observation<ServerFact>>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let facts = FactQueue { sender, lost: Arc::default() };
-        self.lock().measurements.insert(trial, RoutedTrial { alpn, told: HashSet::new(), facts: facts.clone() });
+        let mut open = self.lock();
+        open.stacks.get(&alpn).into_iter().for_each(|stack| facts.send(stack.clone()));
+        open.measurements.insert(trial, RoutedTrial { alpn, told: HashSet::new(), facts: facts.clone() });
+        drop(open);
         (facts, receiver)
     }
 
@@ -81,13 +86,19 @@ impl FactRouter {
     /// Takes a fact of the server.
     pub fn record(&self, observation: &Observation<ServerFact>) {
         let mut open = self.lock();
-        let Open { connections, streams, measurements } = &mut *open;
+        let Open { connections, streams, measurements, stacks } = &mut *open;
         let t = observation.t;
         match observation.fact {
             ServerFact::Connected { conn, alpn } => {
                 connections.insert(conn, (t, alpn));
                 for measurement in measurements.values_mut().filter(|measurement| measurement.alpn == alpn) {
                     measurement.tell(conn, t, alpn);
+                }
+            }
+            ServerFact::Stack { alpn, .. } => {
+                stacks.insert(alpn, observation.clone());
+                for measurement in measurements.values().filter(|measurement| measurement.alpn == alpn) {
+                    measurement.facts.send(observation.clone());
                 }
             }
             ServerFact::Disconnected { conn, .. } => {
@@ -98,7 +109,7 @@ impl FactRouter {
                     }
                 }
             }
-            ServerFact::WebtransportDialect { conn, .. } => {
+            ServerFact::WebtransportDialect { conn, .. } | ServerFact::Handshake { conn, .. } => {
                 for measurement in measurements.values().filter(|measurement| measurement.told.contains(&conn)) {
                     measurement.facts.send(observation.clone());
                 }
@@ -142,7 +153,10 @@ mod tests {
 
     fn attached(conn: u64, stream: u64, trial: u32) -> Observation<ServerFact> {
         let (feed, alpn) = ("visit-0".into(), Alpn::H2);
-        Observation::at(9, ServerFact::Attached { conn, stream, alpn, tag: Some(trial), sub: Some(0), feed })
+        Observation::at(
+            9,
+            ServerFact::Attached { conn, stream, alpn, http: None, tag: Some(trial), sub: Some(0), feed },
+        )
     }
 
     fn kinds(facts: &mut mpsc::Receiver<Observation<ServerFact>>) -> Vec<String> {

@@ -97,6 +97,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         allow_exec: options.allow_exec,
         capture: options.capture,
         found: HashMap::new(),
+        found_between: HashMap::new(),
     };
     let mut interrupted = false;
     if options.calibration {

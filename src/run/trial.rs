@@ -1,5 +1,6 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
+mod between;
 mod capture;
 mod facts;
 mod faults;
@@ -73,6 +74,10 @@ pub(super) struct TrialRunner<'a> {
     end_by: Instant,
     server: Option<Participant>,
     client: Option<Participant>,
+    /// Whom the client takes for the server, where that isn't the server.
+    intermediary: Option<Participant>,
+    /// At which port it does.
+    intermediary_port: Option<u16>,
     /// What is between them, where it isn't loopback.
     link: Option<Link>,
     /// The control origin, at the client's end of it.
@@ -84,13 +89,13 @@ pub(super) struct TrialRunner<'a> {
     /// When it notes what it carried, in nanoseconds, and what that is for.
     link_marks: Vec<(u64, UsageAt)>,
     /// Facts that came from the server and from the client.
-    came: [u64; 2],
+    came: [u64; 3],
     /// Whether each said `done`.
-    done: [bool; 2],
+    done: [bool; 3],
     /// Whether a fault has ended each.
-    killed: [bool; 2],
+    killed: [bool; 3],
     /// Whether the process of each has ended by itself or by a fault, and its last line was taken.
-    gone: [bool; 2],
+    gone: [bool; 3],
     /// The servers that were killed and had others after them.
     life: u32,
     /// The ports that the server listens at.
@@ -108,6 +113,8 @@ pub(super) struct TrialRunner<'a> {
 enum Which {
     Server = 0,
     Client = 1,
+    /// What stands between, which says nothing, and ends.
+    Intermediary = 2,
 }
 
 impl Which {
@@ -115,6 +122,7 @@ impl Which {
         match self {
             Self::Server => "server",
             Self::Client => "client",
+            Self::Intermediary => "intermediary",
         }
     }
 }
@@ -130,15 +138,17 @@ impl<'a> TrialRunner<'a> {
             end_by: Instant::now() + planned.settings.timeout.duration(),
             server,
             client,
+            intermediary: None,
+            intermediary_port: None,
             link: None,
             answering: None,
             link_udp_dropped: None,
             go: None,
             link_marks: Vec::new(),
-            came: [0; 2],
-            done: [false; 2],
-            killed: [false; 2],
-            gone: [false; 2],
+            came: [0; 3],
+            done: [false; 3],
+            killed: [false; 3],
+            gone: [false; 3],
             life: 0,
             ports: BTreeMap::new(),
             watch: Watch::start(),
@@ -198,9 +208,15 @@ impl<'a> TrialRunner<'a> {
         (row.supports)(settings)?;
         let found = self.lab.find(&settings.client, row)?;
 
+        let between = self.find_intermediary().await?;
         self.bring_link_up().await?;
+        self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
         let ports = self.start_server(&folder).await?;
+        let ports = match between {
+            Some(between) => self.start_intermediary(between, &ports, &folder).await?,
+            None => ports,
+        };
         self.start_client(row, &found, &ports, &folder).await?;
         self.go(None).await
     }
@@ -256,10 +272,11 @@ impl<'a> TrialRunner<'a> {
     }
 
     async fn hear(&mut self) -> Option<(Which, ParticipantMessage)> {
-        let Self { server, client, interrupt, .. } = self;
+        let Self { server, client, intermediary, interrupt, .. } = self;
         tokio::select! {
             heard = hear(server) => Some((Which::Server, heard)),
             heard = hear(client) => Some((Which::Client, heard)),
+            heard = hear(intermediary) => Some((Which::Intermediary, heard)),
             // An interrupt whose sender is gone can't come any more.
             Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => None,
         }
@@ -344,6 +361,7 @@ impl<'a> TrialRunner<'a> {
         match which {
             Which::Server => self.server = Some(end),
             Which::Client => self.client = Some(end),
+            Which::Intermediary => self.intermediary = Some(end),
         }
         self.note(LabFact::Started { role, pid, version })?;
         Ok(())
@@ -359,6 +377,7 @@ impl<'a> TrialRunner<'a> {
         match which {
             Which::Server => self.server.as_mut(),
             Which::Client => self.client.as_mut(),
+            Which::Intermediary => self.intermediary.as_mut(),
         }
     }
 

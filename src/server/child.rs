@@ -17,7 +17,7 @@ use crate::transport::{Configuration, ConfigureError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::fact::UsageAt;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{FaultAct, StuckDirection};
+use crate::trial::settings::{FaultAct, Prepare, StuckDirection};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Observation, Role, ServerFact, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
@@ -71,7 +71,11 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         transports: Arc::new(Configuration::read(&settings.transports)?),
         rig,
         sink: sink.clone(),
-    });
+    })
+    .with_stack(settings.stack);
+    if settings.workload.prepare == Prepare::Early {
+        server.take_early_data();
+    }
     if settings.workload.stuck_direction == StuckDirection::Up {
         server.leave_unread();
     }

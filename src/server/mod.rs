@@ -4,6 +4,7 @@
 //! never happen here: a request answered whose `Host` or `Origin` was not let in, or a reader that makes
 //! another one wait.
 
+mod bulk;
 pub mod child;
 mod feeds;
 mod pages;
@@ -28,7 +29,7 @@ use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::transport::Configuration;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{CertificateUse, Heartbeat, ServerSettings};
+use crate::trial::settings::{CertificateUse, Heartbeat, ServerSettings, StackSettings};
 use crate::trial::{Alpn, ServerFact};
 use crate::units::Settable;
 use crate::wire::h3::QuicOptions;
@@ -89,6 +90,9 @@ pub struct Server {
     h3: JoinSet<()>,
     tcp: JoinSet<()>,
     stop: watch::Sender<bool>,
+    stack: StackSettings,
+    /// Whether it takes early data.
+    early_data: bool,
 }
 
 impl Server {
@@ -116,7 +120,22 @@ impl Server {
             showing: None,
             h3: JoinSet::new(),
             stop: watch::Sender::new(false),
+            stack: StackSettings::default(),
+            early_data: false,
         }
+    }
+
+    /// Sets TCP and QUIC up so, on all that is listened at from now on.
+    #[must_use]
+    pub fn with_stack(mut self, stack: StackSettings) -> Self {
+        self.stack = stack;
+        self
+    }
+
+    /// Takes early data of what is safe to be said twice (RFC 8470), on all that is listened at from now on: what a
+    /// trial wants.
+    pub fn take_early_data(&mut self) {
+        self.early_data = true;
     }
 
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
@@ -213,6 +232,9 @@ impl Server {
         let mut config = tls::server_showing(&self.showing()?, &[alpn])?;
         // Into the file that SSLKEYLOGFILE names, and nowhere where it isn't set (draft-ietf-tls-keylogfile).
         config.key_log = Arc::new(rustls::KeyLogFile::new());
+        if self.early_data {
+            tls::take_early_data(&mut config, alpn);
+        }
         Ok(Arc::new(config))
     }
 
@@ -229,6 +251,7 @@ impl Server {
             max_concurrent_streams: self.options.settings.max_concurrent_streams.value(),
             alt_svc,
             traffic: self.traffic.clone(),
+            stack: self.stack,
         };
         for listener in listeners {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
@@ -246,18 +269,19 @@ impl Server {
         let reset_key = ResetKey::of(self.options.certs.key().secret_der());
         let traffic = self.traffic.clone();
         let dialects = self.options.transports.dialects();
-        let options = QuicOptions { tls: self.tls(alpn)?, max_concurrent_streams, dialects, reset_key, traffic };
+        let (tls, stack, half_rtt) = (self.tls(alpn)?, self.stack, self.options.settings.half_rtt);
+        let options = QuicOptions { tls, max_concurrent_streams, dialects, reset_key, traffic, stack, half_rtt };
         for socket in sockets {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
             if alpn == Alpn::Quic {
-                let endpoint = quic::endpoint(socket, &options)?;
-                self.endpoints.push((endpoint.clone(), 0));
-                self.tasks.spawn(quic::serve(endpoint, options.clone(), handler, sink));
+                let listener = quic::endpoint(socket, &options)?;
+                self.endpoints.push((listener.endpoint.clone(), 0));
+                self.tasks.spawn(quic::serve(listener, handler, sink));
             } else {
-                let endpoint = h3::endpoint(socket, &options)?;
+                let listener = h3::endpoint(socket, &options)?;
                 // H3_NO_ERROR (RFC 9114 section 8.1).
-                self.endpoints.push((endpoint.clone(), 0x100));
-                self.h3.spawn(h3::serve(endpoint, options.clone(), handler, sink, self.stop.subscribe()));
+                self.endpoints.push((listener.endpoint.clone(), 0x100));
+                self.h3.spawn(h3::serve(listener, options.clone(), handler, sink, self.stop.subscribe()));
             }
         }
         Ok(port)

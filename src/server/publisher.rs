@@ -8,7 +8,7 @@ use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::trial::fact::UsageAt;
 use crate::trial::pace::{PacedThread, Woken};
 use crate::trial::schedule;
-use crate::trial::settings::{Direction, EventFeeds, Workload};
+use crate::trial::settings::{Direction, EventFeeds, Payload, Workload};
 use crate::wire::Sink;
 
 /// How long before the first event is due what the server used is read, in nanoseconds: reading takes some time.
@@ -37,7 +37,7 @@ impl Publisher {
                 Direction::Up | Direction::Echo => Vec::new(),
             };
             let mut dues: Vec<_> = events.iter().map(|due| (due.at, due.event, false)).collect();
-            dues.push((workload.census_nanos(), workload.events.count, true));
+            dues.push((workload.census_nanos(), workload.event_count(), true));
             dues.retain(|due| go + due.0 >= since);
             let size = workload.events.size.bytes();
             let whose = workload.events.feeds;
@@ -61,7 +61,10 @@ impl Publisher {
                 for feed in feeds.iter().skip(from).step_by(step) {
                     let data = |seq| payload::text(seed, seq, size);
                     let t = monotonic_nanos();
-                    let published = feed.publish_with("message", data, unix_micros(), census);
+                    let published = match workload.events.payload {
+                        Payload::Text => feed.publish_with("message", data, unix_micros(), census),
+                        Payload::Binary => feed.publish_bytes_with("message", data, unix_micros(), census),
+                    };
                     let (feed, id) = (feed.name().to_owned(), published.id.to_string());
                     sink.record_at(t, ServerFact::Published { feed, id, event, scheduled, census });
                 }

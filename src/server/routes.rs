@@ -9,17 +9,18 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Options;
 use super::feeds::Feeds;
 use super::pages::Pages;
+use super::{Options, bulk};
 use crate::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use crate::feed::{After, Feed};
 use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
     SubscriptionRequest, Transport,
 };
-use crate::trial::ServerFact;
 use crate::trial::rig::Rig;
+use crate::trial::settings::BufferingHint;
+use crate::trial::{Alpn, ServerFact};
 use crate::wire::exchange::BodyError;
 use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
 
@@ -43,6 +44,7 @@ pub(super) struct Routes {
     pub(super) feeds: Feeds,
     pages: Option<Pages>,
     transports: Arc<Configuration>,
+    hint: BufferingHint,
     rig: Option<Rig>,
     sink: Sink<ServerFact>,
     requests: AtomicU64,
@@ -61,6 +63,7 @@ impl Routes {
             feeds: Feeds::new(options.settings.log as usize),
             pages: options.control.as_deref().map(Pages::new),
             transports: Arc::clone(&options.transports),
+            hint: options.settings.buffering_hint,
             rig: options.rig,
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
@@ -107,6 +110,12 @@ impl Routes {
                 let mut response = Response::new(ResponseBody::whole(content.to_owned()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(embeddable(response).into())
+            }
+            (Some("bulk"), None, None, None, Exchange::Request(request)) => {
+                only(&request.head.method, GET)?;
+                let asked = query()?.get("bytes").and_then(|text| text.parse().ok());
+                let bytes = asked.filter(|bytes| *bytes <= bulk::MOST).ok_or_else(Error::no_length)?;
+                Ok(embeddable(bulk::response(bytes)).into())
             }
             (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
                 only(&request.head.method, POST)?;
@@ -163,6 +172,7 @@ impl Routes {
         let (tag, sub) = (number(query, "trial"), number(query, "sub"));
         let record = SubscriptionRecord {
             connection: Arc::clone(exchange.connection()),
+            http: (exchange.connection().alpn != Alpn::Quic).then_some(exchange.head().version),
             feed: Arc::clone(feed.name()),
             tag,
             sub,
@@ -171,7 +181,7 @@ impl Routes {
             permit: self.permit()?,
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
-        let pending = PendingSubscription { feed, record, rig: self.rig };
+        let pending = PendingSubscription { feed, record, hint: self.hint, rig: self.rig };
         Ok(transport.serve(SubscriptionRequest { exchange, after, query, pending, publishing }))
     }
 
@@ -252,6 +262,11 @@ impl Error {
 
     fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")
+    }
+
+    fn no_length() -> Self {
+        let says = format!("`bytes` is a whole number from 0 to {}, such as 262144", bulk::MOST);
+        Self::new(StatusCode::BAD_REQUEST, says)
     }
 
     fn refused(refusal: &Refusal) -> Self {

@@ -18,6 +18,7 @@ use self::repeats::Decision;
 use super::number;
 use super::result::{ClaimResult, ClientResult, Entry, TrialResult, Verdict, trials};
 use super::sample::median;
+use super::stack;
 use crate::trial::fact::Outcome;
 use crate::trial::{Claim, Plan};
 
@@ -83,6 +84,7 @@ pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> Clai
         verdict,
         per_client,
         evidence,
+        stacks: stack::compared(plan, &held_against(claim, plan, trials)),
     };
     let (reference, comparison) = match (Reference::parse(&claim.metric), ClaimComparison::of(claim)) {
         (Ok(reference), Ok(comparison)) => (reference, comparison),
@@ -103,6 +105,14 @@ pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> Clai
     let verdicts: Vec<Verdict> = per_client.values().filter_map(|client| client.verdict).collect();
     let evidence = sentence(&per_client, str::to_owned);
     result(overall(&verdicts), per_client, evidence)
+}
+
+/// The completed trials that a claim is about, and those that it compares them with.
+fn held_against<'a>(claim: &Claim, plan: &Plan, trials: &'a [TrialResult]) -> Vec<&'a TrialResult> {
+    let than =
+        |trial: &TrialResult| claim.than.as_ref().is_some_and(|than| select::matches(&than.selection, plan, trial));
+    let about = |trial: &&TrialResult| is_about(claim, plan, trial) || than(trial);
+    trials.iter().filter(|trial| trial.outcome == Outcome::Completed).filter(about).collect()
 }
 
 /// Refuted by any, confirmed by all of at least one, else undecided.

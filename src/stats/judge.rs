@@ -62,7 +62,7 @@ fn untold(record: &Record<'_>, id: &str) -> bool {
 }
 
 fn other_alpn(planned: &PlannedTrial, record: &Record<'_>) -> Option<String> {
-    let alpn = planned.settings.protocol.alpn;
+    let alpn = planned.settings.origin_alpn();
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();
     for attachment in record.attachments.iter().filter(|attachment| attachment.alpn != alpn) {
         *others.entry(attachment.alpn.title()).or_default() += 1;
@@ -230,6 +230,15 @@ mod tests {
         let mut rig = held();
         rig.request(9).attach_on(Alpn::H1, 9, 9);
         assert_eq!(verdict(&rig), "1 of 4 streams arrived on HTTP/1.1 instead of HTTP/2");
+    }
+
+    #[test]
+    fn behind_an_intermediary_streams_arrive_on_what_that_speaks() {
+        let mut rig = held();
+        rig.between(Alpn::H1, 1.1);
+        assert_eq!(verdict(&rig), "3 of 3 streams arrived on HTTP/2 instead of HTTP/1.1");
+        rig.between(Alpn::H2, 2.0);
+        assert_eq!(verdict(&rig), "");
     }
 
     #[test]

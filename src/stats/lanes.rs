@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::record::{Record, RecordedSubscription, Step, millis};
 use crate::trial::fact::Outcome;
 use crate::trial::settings::{Credentials, Urls, Workload};
-use crate::trial::{Alpn, JournalLine, Levels, Plan, PlannedTrial, SubscriptionPlan};
+use crate::trial::{Alpn, Exchanges, JournalLine, Levels, Plan, PlannedTrial, SubscriptionPlan};
 
 /// The connections of one trial. Times are milliseconds from the first subscription that was asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -150,7 +150,7 @@ fn faults(record: &Record<'_>, begin: u64, end: u64) -> Vec<LaneFault> {
 fn open(record: &Record<'_>, begin: u64, end: u64) -> [Vec<(f64, usize)>; 2] {
     // Each instant with whether a stream came or went.
     let mut changes: [Vec<(u64, bool)>; 2] = Default::default();
-    if !record.polled {
+    if record.exchanges != Exchanges::Periodic {
         let attachments = record.attachments.iter();
         changes[0].extend(attachments.flat_map(|of| [Some((of.t, true)), of.until.map(|t| (t, false))]).flatten());
     }

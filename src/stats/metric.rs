@@ -1,9 +1,13 @@
 //! Every metric, a row each: name, unit, definition, formula. T is the census.
 
 mod beside;
+mod between;
+mod clump;
+mod cut;
 pub(super) mod delivery;
 mod dialect;
 mod link;
+mod prediction;
 mod recovery;
 mod streams;
 mod timing;
@@ -19,7 +23,7 @@ use super::sample::Sample;
 pub struct Metric {
     /// Its name in files and tables: `open-streams`.
     pub name: &'static str,
-    /// Its unit: `streams`, `connections`, `draft`, `events`, `packets`,
+    /// Its unit: `streams`, `connections`, `draft`, `version`, `events`, `packets`,
     /// `round trips`, `ms`, `µs`, `B`.
     pub unit: &'static str,
     /// What it is, in a sentence.
@@ -54,6 +58,8 @@ pub static ALL: &[&Metric] = &[
     &streams::STREAMS_PER_CONNECTION,
     &streams::CONNECTIONS_OPENED,
     &streams::CONNECTIONS_UNUSED,
+    &between::ORIGIN_CONNECTIONS,
+    &between::ORIGIN_HTTP,
     &dialect::WEBTRANSPORT_DIALECT,
     &timing::BLOCKED_REQUEST,
     &beside::BESIDE_WAIT,
@@ -69,6 +75,9 @@ pub static ALL: &[&Metric] = &[
     &timing::LATENCY,
     &timing::ROUND_TRIP,
     &timing::STALL,
+    &prediction::PREDICTION_ERROR,
+    &clump::CLUMP,
+    &cut::CUT_AFTER,
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
     &recovery::NEVER_BACK,
@@ -125,7 +134,7 @@ mod tests {
             assert!(metric.definition.ends_with('.'), "{}", metric.name);
             assert!(metric.phrase.contains("{}"), "{}", metric.name);
             assert!(
-                ["streams", "connections", "draft", "events", "packets", "round trips", "ms", "µs", "B"]
+                ["streams", "connections", "draft", "version", "events", "packets", "round trips", "ms", "µs", "B"]
                     .contains(&metric.unit),
                 "{}",
                 metric.name

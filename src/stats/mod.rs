@@ -15,6 +15,7 @@ pub mod number;
 mod record;
 pub mod result;
 mod sample;
+pub mod stack;
 pub mod summary;
 
 #[cfg(test)]
@@ -25,7 +26,10 @@ pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
-pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, Summary, TrialResult, Verdict};
+pub use result::{
+    ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult, Verdict,
+};
+pub use stack::TrialStack;
 pub use summary::summarise;
 
 /// The names of all metrics, in the order of tables.

@@ -31,7 +31,7 @@ pub fn is_written(unit: &str) -> bool {
 
 /// Whether what has this unit is counted, and so has no scatter of its own. The rest is measured.
 pub fn is_counted(unit: &str) -> bool {
-    matches!(unit, "streams" | "connections" | "events" | "packets" | "draft")
+    matches!(unit, "streams" | "connections" | "events" | "packets" | "draft" | "version")
 }
 
 /// A share in a hundred with as many decimals as it takes to tell 93.75 from 96.88: `75 %`, `93.75 %`.

@@ -72,14 +72,16 @@ pub(super) struct Record<'a> {
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
     pub(super) faults_ended: Vec<u64>,
+    /// Whether the server sees an intermediary's connections, and not the client's.
+    pub(super) is_between: bool,
     /// Who publishes.
     pub(super) direction: Direction,
     /// The client's version.
     pub(super) client_version: Option<&'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
-    /// Whether a subscription is requests that end at once, so that between two it has no connection.
-    pub(super) polled: bool,
+    /// What a subscription has under way.
+    pub(super) exchanges: Exchanges,
     /// How it ended, and why.
     pub(super) outcome: Option<(Outcome, Option<&'a str>)>,
 }
@@ -89,9 +91,9 @@ impl<'a> Record<'a> {
     pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
-        let polled = planned.promises.exchanges == Exchanges::Periodic;
-        let link = LinkRecord::of(planned);
-        let mut record = Self { identical, polled, link, direction: workload.direction, ..Self::default() };
+        let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
+        let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
+        let mut record = Self { identical, exchanges, link, is_between, direction, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -158,6 +160,8 @@ impl<'a> Record<'a> {
             ClientFact::Clock { uncertainty, .. } => self.uncertainty = self.uncertainty.max(Some(*uncertainty)),
             // What was missed is counted from what came; this is what was said of it. Of an unknown number there is one.
             ClientFact::Gap { missed, .. } => self.told_gone += missed.unwrap_or(1),
+            // Stacks are read elsewhere.
+            ClientFact::Stack { .. } => {}
         }
     }
 
@@ -170,9 +174,9 @@ impl<'a> Record<'a> {
                 self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
             }
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
-            ServerFact::Attached { conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {
-                let (conn, stream, alpn, sub) = (*conn, *stream, *alpn, *sub);
-                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, sub, feed });
+            ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed } if *tag == Some(trial) => {
+                let (conn, stream, alpn, http, sub) = (*conn, *stream, *alpn, *http, *sub);
+                self.attachments.push(RecordedSubscription { t, until: None, conn, stream, alpn, http, sub, feed });
             }
             ServerFact::Detached { stream, tag, .. } if *tag == Some(trial) => detached.push((t, *stream)),
             ServerFact::Published { feed, id, event, scheduled, census } => {
@@ -188,7 +192,8 @@ impl<'a> Record<'a> {
                 self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
-            ServerFact::Attached { .. } | ServerFact::Detached { .. } | ServerFact::BoundReached { .. } => {}
+            ServerFact::Attached { .. } | ServerFact::Detached { .. } => {}
+            ServerFact::Stack { .. } | ServerFact::Handshake { .. } | ServerFact::BoundReached { .. } => {}
         }
     }
 
@@ -212,7 +217,8 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } | LabFact::LinkTried { .. } => {}
+            LabFact::Started { .. } | LabFact::Between { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
+            LabFact::Network { .. } | LabFact::LinkTried { .. } => {}
         }
     }
 

@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number;
+use super::stack::TrialStack;
 use crate::trial::Levels;
 use crate::trial::claim::ClaimSource;
 use crate::trial::fact::{Outcome, WayParts};
 use crate::trial::phase::TrialPhase;
+use crate::trial::settings::IntermediaryConfig;
 
 /// A run's summary: `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +24,9 @@ pub struct Summary {
     pub experiment: String,
     /// The run's seed.
     pub seed: u64,
+    /// What stood between client and server, each as it was told to be, in the order in which they first did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub between: Vec<StoodBetween>,
     /// One per planned trial, in the order of the plan.
     pub trials: Vec<TrialResult>,
     /// One per combination of levels, in the order of the plan.
@@ -37,6 +42,20 @@ impl Summary {
 
 fn first_version() -> u32 {
     1
+}
+
+/// An intermediary and what it was told to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct StoodBetween {
+    /// Its name.
+    pub intermediary: String,
+    /// Its version.
+    pub version: String,
+    /// What it was told to do: `default`, `streaming`, or the path of a configuration.
+    pub config: IntermediaryConfig,
+    /// What that changes in the configuration that its documentation begins with, as a diff: `- …`, `+ …`.
+    pub changes: Vec<String>,
 }
 
 /// What one trial gave.
@@ -66,6 +85,9 @@ pub struct TrialResult {
     /// What was put on the link in each part of the timeline, where its packets were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_link: Vec<PhaseParts>,
+    /// What carried it, at both ends; absent where nothing was found of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<TrialStack>,
     /// Every metric, by name.
     pub metrics: BTreeMap<String, Entry>,
 }
@@ -175,6 +197,9 @@ pub struct ClaimResult {
     pub per_client: BTreeMap<String, ClientResult>,
     /// The numbers, in a sentence.
     pub evidence: String,
+    /// Where TCP carried some of the trials that it is about, and QUIC others: the profile, and what did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stacks: Option<String>,
 }
 
 impl Entry {

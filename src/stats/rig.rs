@@ -3,6 +3,7 @@
 use crate::stats::metric::Metric;
 use crate::stats::{Entry, TrialResult, summarise};
 use crate::trial::fact::{Outcome, UsageAt};
+use crate::trial::settings::BetweenSettings;
 use crate::trial::{
     Alpn, Claim, ClientFact, Fact, JournalLine, LabFact, Levels, Plan, PlannedTrial, Promises, ServerFact, Settings,
 };
@@ -16,6 +17,8 @@ pub(crate) struct RecordedTrial {
     pub(crate) planned: PlannedTrial,
     pub(crate) journal: Vec<JournalLine>,
     now: u64,
+    /// The version of HTTP that subscriptions are asked for in.
+    http: f64,
     /// Feed, id and schedule of what was published, in order.
     published: Vec<(String, String, u64)>,
 }
@@ -34,7 +37,7 @@ impl RecordedTrial {
             ("protocol".to_owned(), settings.protocol.to_string().into()),
         ]);
         let planned = PlannedTrial { trial, repeat, seed: 1, levels, settings, promises: Promises::default() };
-        Self { planned, journal: Vec::new(), now: 1_000 * MS, published: Vec::new() }
+        Self { planned, journal: Vec::new(), now: 1_000 * MS, http: 1.1, published: Vec::new() }
     }
 
     /// A trial where `open` of `asked` subscriptions got all of one event and the census, completed.
@@ -77,6 +80,14 @@ impl RecordedTrial {
 
     pub(crate) fn metric(&self, metric: &Metric) -> Entry {
         self.result().metrics.remove(metric.name).unwrap()
+    }
+
+    /// An intermediary stands between that speaks this with the server.
+    pub(crate) fn between(&mut self, origin: Alpn, http: f64) -> &mut Self {
+        self.planned.settings.between =
+            BetweenSettings { intermediary: "proxy".to_owned(), origin, ..BetweenSettings::default() };
+        self.http = http;
+        self
     }
 
     /// This was observed now.
@@ -182,13 +193,21 @@ impl RecordedTrial {
         self.now += 1000;
         let (tag, alpn) = (Some(self.planned.trial), self.planned.settings.protocol.alpn);
         let feed = "f0".into();
-        self.fact(ServerFact::Attached { conn, stream, alpn, tag, sub: None, feed })
+        self.fact(ServerFact::Attached { conn, stream, alpn, http: None, tag, sub: None, feed })
     }
 
     fn attached(&mut self, feed: &str, tag: Option<u32>, sub: u32, conn: u64, alpn: Alpn) -> &mut Self {
         self.now += 1000;
         let feed = feed.into();
-        self.fact(ServerFact::Attached { conn, stream: sub.into(), alpn, tag, sub: Some(sub), feed })
+        self.fact(ServerFact::Attached {
+            conn,
+            stream: sub.into(),
+            alpn,
+            http: Some(self.http),
+            tag,
+            sub: Some(sub),
+            feed,
+        })
     }
 
     pub(crate) fn detach(&mut self, sub: u32, conn: u64) -> &mut Self {

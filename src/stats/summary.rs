@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::metric::{self, Metric};
 use super::record::Record;
-use super::result::{Entry, Group, GroupEntry, PhaseParts, Summary, TrialResult};
+use super::result::{Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
+use super::stack::TrialStack;
 use super::{claim, number};
 use crate::trial::fact::Outcome;
-use crate::trial::{Alpn, JournalLine, Plan, PlannedTrial};
+use crate::trial::{Alpn, Fact, JournalLine, LabFact, Plan, PlannedTrial};
 
 /// Computes every metric of every trial, folds repeats, and decides the claims. The same plan and observations
 /// always give the same summary.
@@ -25,7 +26,23 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
     let groups = groups(&trials);
     let claims = plan.claims.iter().map(|claim| claim::decide(claim, plan, &trials)).collect();
     let (version, experiment, seed) = (Summary::VERSION, plan.experiment.clone(), plan.seed);
-    Summary { version, experiment, seed, trials, groups, claims }
+    Summary { version, experiment, seed, between: between(journal), trials, groups, claims }
+}
+
+/// What stood between, each once.
+fn between(journal: &[JournalLine]) -> Vec<StoodBetween> {
+    let mut all = Vec::new();
+    for line in journal {
+        let Fact::Lab(LabFact::Between { intermediary, version, config, changes }) = &line.observation.fact else {
+            continue;
+        };
+        let (intermediary, version, changes) = (intermediary.clone(), version.clone(), changes.clone());
+        let one = StoodBetween { intermediary, version, config: config.clone(), changes };
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
 }
 
 fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
@@ -58,6 +75,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
         on_link: record.link.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
+        stack: TrialStack::of(planned, journal.iter().copied()),
         metrics,
     }
 }
@@ -145,6 +163,7 @@ mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
     use crate::trial::Alpn;
+    use crate::trial::settings::IntermediaryConfig;
 
     /// A repeat whose time to open is so many milliseconds.
     fn opened_in(repeat: u32, ms: u64) -> RecordedTrial {
@@ -166,6 +185,21 @@ mod tests {
         assert_eq!(serde_json::to_string_pretty(&summarise(&plan, &observations)).unwrap(), first);
         let read: Summary = serde_json::from_str(&first).unwrap();
         assert_eq!(serde_json::to_string_pretty(&read).unwrap(), first);
+    }
+
+    #[test]
+    fn what_stood_between_is_told_once_for_each_way_in_which_it_did() {
+        let between = |config: IntermediaryConfig, changes: &[&str]| {
+            let mut rig = opened_in(0, 3);
+            let changes = changes.iter().map(|&line| line.to_owned()).collect();
+            rig.fact(LabFact::Between { intermediary: "p".to_owned(), version: "1".to_owned(), config, changes });
+            rig
+        };
+        let plain = between(IntermediaryConfig::Default, &[]);
+        let rigs = [plain.clone(), between(IntermediaryConfig::Streaming, &["+ x"]), plain, opened_in(0, 3)];
+        let (plan, journal) = RecordedTrial::plan(&rigs, Vec::new());
+        let told = summarise(&plan, &journal).between;
+        assert_eq!(told.iter().map(|one| one.changes.len()).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

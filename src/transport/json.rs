@@ -2,6 +2,8 @@
 //! `{"id": "k3f9-18", "name": "message", "data": "…", "time": 1790000000000000}`, and a gap as
 //! `{"name": "gap", "missed": 12, "first": "k3f9-30"}` (`missed` is `null` where it can't be known).
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +49,13 @@ impl ServerMessage {
         serde_json::from_slice(text)
     }
 
+    /// Reads a message that may have an event's data behind its head, as bytes.
+    pub(super) fn read_with_bytes(message: &[u8]) -> Result<Self, serde_json::Error> {
+        let Some(end) = message.iter().position(|byte| *byte == b'\n') else { return Self::read(message) };
+        let HeadJson { id, name, time } = serde_json::from_slice(&message[..end])?;
+        Ok(Self::Event { id, name, data: String::from_utf8_lossy(&message[end + 1..]).into_owned(), time })
+    }
+
     /// Notes it among a subscription's receipts.
     pub(super) fn note(self, receipts: &mut Receipts) {
         match self {
@@ -61,7 +70,15 @@ impl ServerMessage {
 struct EventJson<'a> {
     id: String,
     name: &'a str,
-    data: &'a str,
+    data: Cow<'a, str>,
+    time: u64,
+}
+
+/// An event but for its data.
+#[derive(Serialize, Deserialize)]
+struct HeadJson {
+    id: String,
+    name: String,
     time: u64,
 }
 
@@ -77,7 +94,7 @@ static LINE: Encoding = Encoding { name: "application/x-ndjson", encode: encoded
 
 /// The same, kept by nobody: for an encoding that has it within.
 pub(super) fn encoded(event: &Event) -> Bytes {
-    let json = EventJson { id: event.id.to_string(), name: &event.name, data: &event.data, time: event.time };
+    let json = EventJson { id: event.id.to_string(), name: &event.name, data: event.as_text(), time: event.time };
     with_line_feed(&json, event.data.len() + 96)
 }
 
@@ -91,6 +108,20 @@ pub(super) fn object(event: &Event) -> Bytes {
     let mut line = line(event);
     line.truncate(line.len() - 1);
     line
+}
+
+/// An event whose data is bytes, for what carries them: the object without its data, a line feed, and the bytes.
+static HEAD_AND_BYTES: Encoding = Encoding {
+    name: "application/octet-stream",
+    encode: |event| {
+        let head = HeadJson { id: event.id.to_string(), name: event.name.clone(), time: event.time };
+        [with_line_feed(&head, 96), Bytes::copy_from_slice(event.data.as_bytes())].concat().into()
+    },
+};
+
+/// The same, encoded once and shared by all readers.
+pub(super) fn head_and_bytes(event: &Event) -> Bytes {
+    event.encoded(&HEAD_AND_BYTES)
 }
 
 /// A place as one line.
@@ -146,6 +177,19 @@ mod tests {
         let last: EventId = "k3f9-18".parse().unwrap();
         assert_eq!(ServerMessage::read(&place_line(last)).unwrap(), ServerMessage::At { last: last.to_string() });
         assert!(ServerMessage::read(b"{\"id\": 1}").is_err());
+    }
+
+    #[test]
+    fn bytes_go_as_they_are_where_they_can_and_as_base64_elsewhere() {
+        let data = crate::feed::payload::text(1, 1, 1024);
+        let event = Feed::new("f0", 4).publish_bytes_with("message", |_| data.clone(), 7, false);
+        let (id, name) = (event.id.to_string(), "message".to_owned());
+        let told = ServerMessage::read_with_bytes(&head_and_bytes(&event)).unwrap();
+        assert_eq!(told, ServerMessage::Event { id, name, data: data.clone(), time: 7 });
+        let ServerMessage::Event { data: coded, .. } = ServerMessage::read(&object(&event)).unwrap() else { panic!() };
+        assert_eq!(coded.len(), 1368, "four characters for three bytes");
+        assert_eq!(crate::feed::payload::from_text(&coded), Some(data));
+        assert!(head_and_bytes(&event).len() < 1024 + 70 && object(&event).len() > 1368);
     }
 
     #[test]

@@ -91,11 +91,12 @@ fn part(content: &[u8]) -> Bytes {
 }
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
+    let hint = reading.pending.hint;
     let reader = reading.pending.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let place = (reading.after == After::Now).then(|| part(json::place_line(reader.last()).trim_ascii_end()));
     let begin = if settings.greeting { Begin::Now(place) } else { Begin::WithTheFirst };
-    stream::response(TYPE, unfold(Some((begin, reader)), chunk)).into()
+    stream::response(TYPE, hint, unfold(Some((begin, reader)), chunk)).into()
 }
 
 /// What of the beginning is to be written yet.

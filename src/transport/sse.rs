@@ -130,11 +130,11 @@ static EVENT_STREAM: Encoding = Encoding { name: MEDIA_TYPE, encode };
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
-    let after = after(&reading);
+    let (after, hint) = (after(&reading), reading.pending.hint);
     let reader = reading.pending.after(after);
     // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
     let place = (after == After::Now).then(|| reader.last());
-    stream::response(MEDIA_TYPE, unfold((hello(settings, place), reader), chunk)).into()
+    stream::response(MEDIA_TYPE, hint, unfold((hello(settings, place), reader), chunk)).into()
 }
 
 /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
@@ -189,7 +189,7 @@ fn encode(event: &Event) -> Bytes {
         let _ = writeln!(text, "event: {}", event.name);
     }
     // CR and CRLF end a line too: data that has them arrives with line feeds instead (section 9.2.6).
-    for line in event.data.replace("\r\n", "\n").split(['\n', '\r']) {
+    for line in event.as_text().replace("\r\n", "\n").split(['\n', '\r']) {
         let _ = writeln!(text, "data: {line}");
     }
     text.push('\n');

@@ -3,21 +3,32 @@
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::{EndReason, Receipts, with_query};
+use crate::trial::settings::BufferingHint;
 use crate::wire::dial::{self, Target};
 use crate::wire::{Pool, ResponseBody};
 
-/// The server's answer: these pieces, of this type.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+
+/// The server's answer: these pieces, of this type, and what it says to intermediaries.
 pub(super) fn response(
     kind: &'static str,
+    hint: BufferingHint,
     pieces: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::chunks(pieces));
+    let (name, value) = match hint {
+        BufferingHint::None => (CACHE_CONTROL, "no-store"),
+        // It keeps proxies from holding the stream back to compress it.
+        BufferingHint::NoTransform => (CACHE_CONTROL, "no-store, no-transform"),
+        BufferingHint::XAccelBuffering => (ACCEL_BUFFERING, "no"),
+        BufferingHint::Incremental => (INCREMENTAL, "?1"),
+    };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    // `no-transform` keeps proxies from holding the stream back to compress it.
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
 }
 

@@ -68,11 +68,12 @@ impl Configured for Settings {
 const EMPTY_LINE: Bytes = Bytes::from_static(b"\n");
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
+    let hint = reading.pending.hint;
     let reader = reading.pending.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let first = if reading.after == After::Now { json::place_line(reader.last()) } else { EMPTY_LINE };
     let greeting = settings.greeting.then_some(first);
-    stream::response(MEDIA_TYPE, unfold((greeting, reader), chunk)).into()
+    stream::response(MEDIA_TYPE, hint, unfold((greeting, reader), chunk)).into()
 }
 
 type State = (Option<Bytes>, FeedReader);

@@ -1,4 +1,5 @@
-// WebSocket in a browser: WHATWG WebSockets. Each message is an event as a JSON object.
+// WebSocket in a browser: WHATWG WebSockets. Each message is an event as a JSON object; one whose data is bytes has them
+// behind the object and a line feed.
 
 /** What is spoken in the messages. */
 const SUBPROTOCOL = "transport-lab.v1";
@@ -69,9 +70,11 @@ function open(address, on, end) {
   const decoder = new TextDecoder();
   socket.onopen = () => on.opened();
   socket.onmessage = ({ data }) => {
-    const told = JSON.parse(typeof data === "string" ? data : decoder.decode(data));
+    const text = typeof data === "string" ? data : decoder.decode(data);
+    const end = text.indexOf("\n");
+    const told = JSON.parse(end < 0 ? text : text.slice(0, end));
     if (told.id === undefined) on.gap(told.missed ?? null, told.first ?? null);
-    else on.received(told.id, told.data);
+    else on.received(told.id, end < 0 ? told.data : text.slice(end + 1));
   };
   // An `error` says nothing, and is followed by this.
   socket.onclose = ({ code, reason, wasClean }) => {

@@ -244,9 +244,10 @@ fn tell(
 ) -> Result<(), Ended> {
     let (mut next, mut written) = (Some(next), 0);
     while let Some(told) = next.take() {
-        let object: Bytes = match told {
-            CursorItem::Event(event) => json::object(&event),
-            CursorItem::Gap(gap) => json::gap_object(gap),
+        let (object, frames): (Bytes, _) = match told {
+            CursorItem::Event(event) if event.binary => (json::head_and_bytes(&event), MessageKind::Binary),
+            CursorItem::Event(event) => (json::object(&event), settings.frames),
+            CursorItem::Gap(gap) => (json::gap_object(gap), settings.frames),
             CursorItem::Beat if *unanswered >= settings.missed_pongs.get() => {
                 return Err(Ended::Failed(WebSocketError::NoPong));
             }
@@ -256,7 +257,7 @@ fn tell(
             }
             CursorItem::End => return Err(Ended::Fed),
         };
-        socket.write(&object, settings.frames, settings.fragment)?;
+        socket.write(&object, frames, settings.fragment)?;
         written += object.len();
         if written < WRITE_BUFFER_BYTES {
             next = reader.ready();
@@ -330,7 +331,8 @@ async fn due(outgoing: &mut Option<mpsc::Receiver<String>>) -> String {
 }
 
 fn note(receipts: &mut Receipts, data: &[u8]) -> Result<(), EndReason> {
-    ServerMessage::read(data).map_err(|error| format!("the server sent what is no event: {error}"))?.note(receipts);
+    let told = ServerMessage::read_with_bytes(data);
+    told.map_err(|error| format!("the server sent what is no event: {error}"))?.note(receipts);
     Ok(())
 }
 

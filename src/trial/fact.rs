@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::phase::TrialPhase;
+use super::settings::IntermediaryConfig;
+use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
 
 /// What was observed, and who says so.
@@ -76,6 +78,8 @@ pub enum ClientFact {
     BesideSent { actor: u32 },
     /// It was answered: a status, `loaded`, `open`, or an error, which is an answer too (a refused WebSocket).
     BesideAnswered { actor: u32, how: String },
+    /// What carries its subscriptions, of its first connection, and the versions of what speaks there.
+    Stack { stack: Stack, versions: Versions },
     /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
     /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).
     Clock { page: u64, uncertainty: u64, step: u64, visibility: String, isolated: bool },
@@ -96,6 +100,7 @@ impl ClientFact {
             | Self::ProbeAnswered { .. }
             | Self::BesideSent { .. }
             | Self::BesideAnswered { .. }
+            | Self::Stack { .. }
             | Self::Clock { .. } => None,
         }
     }
@@ -105,13 +110,28 @@ impl ClientFact {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum ServerFact {
-    /// A connection was accepted and its TLS handshake finished.
+    /// A connection was accepted and its TLS handshake finished; on QUIC, where it is a connection before that, the
+    /// client's first flight was answered.
     Connected { conn: u64, alpn: Alpn },
     /// It ended, after this many requests.
     Disconnected { conn: u64, requests: u64 },
+    /// The client of a connection was known from before. Of QUIC it is told where early data was taken.
+    Handshake { conn: u64, handshake: Handshake },
+    /// What carries connections on this ALPN, of the first, and the versions of what speaks here.
+    Stack { alpn: Alpn, stack: Stack, versions: Versions },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
-    /// is the server's own number for it, for URLs that say nothing.
-    Attached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// is the server's own number for it, for URLs that say nothing. `http` is the version of HTTP that its request is
+    /// of (1, 1.1, 2 or 3), where it is one.
+    Attached {
+        conn: u64,
+        stream: u64,
+        alpn: Alpn,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        http: Option<f64>,
+        tag: Option<u32>,
+        sub: Option<u32>,
+        feed: Arc<str>,
+    },
     /// It ended.
     Detached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
@@ -158,14 +178,15 @@ impl ServerFact {
     pub fn in_life(mut self, life: u32) -> Self {
         let first = u64::from(life) << LIFE_BITS;
         match &mut self {
-            Self::Connected { conn, .. } | Self::Disconnected { conn, .. } | Self::WebtransportDialect { conn, .. } => {
-                *conn += first;
-            }
+            Self::Connected { conn, .. }
+            | Self::Disconnected { conn, .. }
+            | Self::Handshake { conn, .. }
+            | Self::WebtransportDialect { conn, .. } => *conn += first,
             Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
             Self::Written { stream, .. } => *stream += first,
-            Self::Published { .. } | Self::BoundReached { .. } | Self::Usage { .. } => {}
+            Self::Stack { .. } | Self::Published { .. } | Self::BoundReached { .. } | Self::Usage { .. } => {}
         }
         self
     }
@@ -179,6 +200,8 @@ pub enum LabFact {
     Journal { version: u32 },
     /// A process was started. A program that only says its version itself is told of again when it has.
     Started { role: String, pid: u32, version: Option<String> },
+    /// What the kernel's TCP does by itself in the client's network: a browser says nothing of its own connections.
+    Network { stack: TcpStack },
     /// A fault was injected.
     Fault { fault: String },
     /// It is over.
@@ -220,6 +243,9 @@ pub enum LabFact {
     /// Words were sent over a link that was to delay nothing and back, before a run's trials: how long each took, in
     /// nanoseconds.
     LinkTried { took: Vec<u64> },
+    /// What stands between client and server: which intermediary, what it was told to do, and where that is the lab's
+    /// way of letting events through, what it changes in the first one of the intermediary's documentation.
+    Between { intermediary: String, version: String, config: IntermediaryConfig, changes: Vec<String> },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
@@ -290,6 +316,16 @@ pub struct EventPacket {
     /// Whether an earlier packet had carried the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+}
+
+/// How a server came to know a client again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handshake {
+    /// By a ticket (RFC 8446 section 2.2).
+    Resumed,
+    /// By a ticket, and what it said before the handshake ended was taken (RFC 8446 section 2.3).
+    Early,
 }
 
 /// When the server's use was read, or the link's.

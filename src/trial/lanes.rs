@@ -72,7 +72,7 @@ mod tests {
     fn stream(conn: u64, stream: u64, sub: u32, begins: bool) -> ServerFact {
         let (alpn, tag, sub, feed) = (Alpn::H2, Some(7), Some(sub), "f0".into());
         if begins {
-            ServerFact::Attached { conn, stream, alpn, tag, sub, feed }
+            ServerFact::Attached { conn, stream, alpn, http: None, tag, sub, feed }
         } else {
             ServerFact::Detached { conn, stream, alpn, tag, sub, feed }
         }

@@ -111,7 +111,7 @@ mod tests {
             let stream = u64::from(sub);
             let (conn, alpn, tag, sub, feed) = (1, Alpn::H2, Some(7), Some(sub), "f0".into());
             if attach {
-                ServerFact::Attached { conn, stream, alpn, tag, sub, feed }
+                ServerFact::Attached { conn, stream, alpn, http: None, tag, sub, feed }
             } else {
                 ServerFact::Detached { conn, stream, alpn, tag, sub, feed }
             }

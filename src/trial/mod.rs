@@ -23,6 +23,7 @@ pub mod rig;
 mod schedule;
 pub mod schema;
 pub mod settings;
+pub mod stack;
 pub mod stdio;
 mod unsupported;
 
@@ -36,4 +37,5 @@ pub use promises::{Exchanges, Promises};
 pub use protocol::{Alpn, Protocol};
 pub use schedule::{ScheduledEvent, schedule};
 pub use settings::Settings;
+pub use stack::Stack;
 pub use unsupported::Unsupported;

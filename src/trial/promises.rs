@@ -22,10 +22,11 @@ impl Default for Promises {
 }
 
 /// What a subscription has under way between its beginning and its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exchanges {
     /// One that stays open: a stream, a tunnel, a session.
+    #[default]
     Persistent,
     /// One after another, each of which waits for its answer (RFC 6202 section 2): there is almost always one.
     Hanging,

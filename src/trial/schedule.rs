@@ -19,17 +19,20 @@ pub struct ScheduledEvent {
 pub fn schedule(workload: &Workload, seed: u64) -> Vec<ScheduledEvent> {
     let events = &workload.events;
     let start = (workload.ramp.nanos() + workload.settle.nanos()) as f64;
-    let interval = events.rate.interval_nanos();
+    let (count, interval) = (workload.event_count(), events.rate.interval_nanos());
     let offsets: Vec<f64> = match events.arrival {
-        Arrival::Periodic => (0..events.count).map(|k| f64::from(k) * interval).collect(),
-        Arrival::Burst => vec![0.0; events.count as usize],
-        // A pair every two intervals keeps the rate; its second comes 1 ms after the first.
-        Arrival::Pairs => (0..events.count).map(|k| f64::from(k / 2 * 2) * interval + f64::from(k % 2) * 1e6).collect(),
+        Arrival::Periodic => (0..count).map(|k| f64::from(k) * interval).collect(),
+        Arrival::Burst => vec![0.0; count as usize],
+        // A pair every two intervals keeps the rate.
+        Arrival::Pairs => {
+            let gap = events.gap.nanos() as f64;
+            (0..count).map(|k| f64::from(k / 2 * 2) * interval + f64::from(k % 2) * gap).collect()
+        }
         // Given how many events a Poisson process had, they are spread like independent uniform draws.
         Arrival::Poisson => {
-            let window = f64::from(events.count) * interval;
+            let window = f64::from(count) * interval;
             let mut random = SmallRng::seed_from_u64(seed);
-            let mut offsets: Vec<f64> = (0..events.count).map(|_| random.random_range(0.0..1.0) * window).collect();
+            let mut offsets: Vec<f64> = (0..count).map(|_| random.random_range(0.0..1.0) * window).collect();
             offsets.sort_by(f64::total_cmp);
             offsets
         }
@@ -43,7 +46,7 @@ mod tests {
 
     fn at(arrival: Arrival, seed: u64) -> Vec<u64> {
         let mut workload = Workload { settle: "1s".parse().unwrap(), ..Workload::default() };
-        workload.events.count = 4;
+        workload.events.count = 4.into();
         workload.events.rate = "10/s".parse().unwrap();
         workload.events.arrival = arrival;
         schedule(&workload, seed).iter().map(|due| due.at / 1_000_000).collect()
@@ -54,6 +57,11 @@ mod tests {
         assert_eq!(at(Arrival::Periodic, 1), [1000, 1100, 1200, 1300]);
         assert_eq!(at(Arrival::Burst, 1), [1000; 4]);
         assert_eq!(at(Arrival::Pairs, 1), [1000, 1001, 1200, 1201]);
+        let mut apart = Workload::default();
+        (apart.events.arrival, apart.events.gap) = (Arrival::Pairs, "150ms".parse().unwrap());
+        (apart.events.count, apart.events.rate) = (4.into(), "10/s".parse().unwrap());
+        let dues: Vec<u64> = schedule(&apart, 1).iter().map(|due| due.at / 1_000_000).collect();
+        assert_eq!(dues, [0, 150, 200, 350]);
         let poisson = at(Arrival::Poisson, 1);
         assert!(poisson.is_sorted() && poisson[0] >= 1000 && poisson[3] < 1400, "{poisson:?}");
         assert_eq!(poisson, at(Arrival::Poisson, 1), "the same seed, the same schedule");

@@ -2,12 +2,15 @@
 //! dotted name (`workload.events.rate`), and every one of them can be a factor.
 
 mod beside;
+mod between;
+mod events;
 mod expect;
 mod fault;
 mod link;
 mod preset;
 mod reconnect;
 mod server;
+mod stack;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -15,19 +18,22 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Protocol;
+use super::{Alpn, Protocol};
 use crate::units::Span;
 
-pub use beside::{Beside, BesideKind, FetchCredentials};
+pub use beside::{Beside, BesideKind, FetchCredentials, MAX_DOWNLOAD};
+pub use between::{BetweenSettings, IntermediaryConfig};
+pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow, LinkFault};
 pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
 pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};
-pub use server::{CertificateUse, Heartbeat, ServerSettings};
+pub use server::{BufferingHint, CertificateUse, Heartbeat, ServerSettings};
+pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
-    Arrival, Connections, Credentials, Direction, EventFeeds, Events, HostOrder, Opening, PageOrigin, StuckDirection,
-    StuckOn, Urls, Visibility, Workload,
+    Connections, Credentials, Direction, HostOrder, Opening, PageOrigin, Prepare, StuckDirection, StuckOn, Urls,
+    Visibility, Workload,
 };
 
 /// The least and the most that a trial may take beyond its timeline.
@@ -53,10 +59,16 @@ pub struct Settings {
     /// The server under test.
     #[serde(default)]
     pub server: ServerSettings,
+    /// How TCP and QUIC are set up at both ends.
+    #[serde(default)]
+    pub stack: StackSettings,
     /// The link between client and server; without it they are on loopback.
     #[serde(default)]
     #[schemars(with = "LinkSettings")]
     pub link: Option<LinkSettings>,
+    /// What stands between them.
+    #[serde(default)]
+    pub between: BetweenSettings,
     /// How a client comes back whose subscription ended.
     #[serde(default)]
     pub reconnect: Reconnect,
@@ -76,6 +88,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What the server under test is spoken to over: by clients, or by what stands between.
+    pub fn origin_alpn(&self) -> Alpn {
+        if self.between.is_there() { self.between.origin } else { self.protocol.alpn }
+    }
+
     /// Whether the server under test serves pages of the lab's.
     pub fn has_pages_of_the_server(&self) -> bool {
         self.workload.page == PageOrigin::SameOrigin || self.beside.iter().any(|beside| beside.kind == BesideKind::Tab)

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::Version;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::feed::Event;
+use crate::trial::fact::Handshake;
 use crate::trial::observation::Observable;
 use crate::trial::{Alpn, Observation, ServerFact};
+use crate::wire::early::MaybeReplay;
 use crate::wire::tcp::half_close::AnswerState;
 
 /// Where the facts of one end go. It must not block: it is called from the tasks that are measured.
@@ -58,16 +61,27 @@ pub struct Connection {
     pub alt_svc: Option<http::HeaderValue>,
     pub(super) answer: AnswerState,
     requests: AtomicU64,
+    /// Whether what comes now may be a replay, where that is the whole connection's.
+    pub(super) replay: MaybeReplay,
+    /// Whether it was told how its client was known.
+    known: AtomicBool,
     sink: Sink<ServerFact>,
 }
 
 impl Connection {
     /// Begins the record.
-    pub fn begin(peer: IpAddr, alpn: Alpn, alt_svc: Option<http::HeaderValue>, sink: Sink<ServerFact>) -> Arc<Self> {
+    pub(super) fn begin(
+        peer: IpAddr,
+        alpn: Alpn,
+        alt_svc: Option<http::HeaderValue>,
+        replay: MaybeReplay,
+        sink: Sink<ServerFact>,
+    ) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         sink.record(ServerFact::Connected { conn: id, alpn });
-        Arc::new(Self { id, peer, alpn, alt_svc, answer: AnswerState::default(), requests: AtomicU64::new(0), sink })
+        let (answer, requests, known) = (AnswerState::default(), AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { id, peer, alpn, alt_svc, answer, requests, replay, known, sink })
     }
 
     /// How many requests there were yet.
@@ -78,6 +92,13 @@ impl Connection {
     /// Tells a fact about it.
     pub(super) fn record(&self, fact: ServerFact) {
         self.sink.record(fact);
+    }
+
+    /// Its client was known from before; told once.
+    pub(super) fn knew(&self, handshake: Handshake) {
+        if !self.known.swap(true, Ordering::Relaxed) {
+            self.record(ServerFact::Handshake { conn: self.id, handshake });
+        }
     }
 
     /// Counts a request.
@@ -101,6 +122,8 @@ static STREAMS: AtomicU64 = AtomicU64::new(0);
 pub struct SubscriptionRecord {
     /// The connection that it came on.
     pub connection: Arc<Connection>,
+    /// The version of HTTP that its request is of; `None`: of none.
+    pub http: Option<Version>,
     /// The feed that it reads.
     pub feed: Arc<str>,
     /// What the subscription's URL says of itself: `?trial=7`.
@@ -119,14 +142,26 @@ impl SubscriptionRecord {
     /// Begins the subscription. To be called once the subscription's cursor exists: every event that is published
     /// from then on is the subscription's.
     pub fn begin(self) -> SubscriptionGuard {
-        let Self { ref connection, tag, sub, ref feed, .. } = self;
+        let Self { ref connection, http, tag, sub, ref feed, .. } = self;
         let (conn, alpn) = (connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
         if self.asks_only {
             return SubscriptionGuard { stream, of: self };
         }
-        connection.sink.record(ServerFact::Attached { conn, stream, alpn, tag, sub, feed: Arc::clone(feed) });
+        let (http, feed) = (http.and_then(number), Arc::clone(feed));
+        connection.sink.record(ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed });
         SubscriptionGuard { stream, of: self }
+    }
+}
+
+/// A version of HTTP as a number: 1.1.
+fn number(version: Version) -> Option<f64> {
+    match version {
+        Version::HTTP_10 => Some(1.0),
+        Version::HTTP_11 => Some(1.1),
+        Version::HTTP_2 => Some(2.0),
+        Version::HTTP_3 => Some(3.0),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod connection;
 mod date;
 pub mod descriptors;
 pub mod dial;
+pub(crate) mod early;
 pub mod exchange;
 pub mod h3;
 pub mod listen;
@@ -16,6 +17,7 @@ pub(crate) mod parting;
 pub mod quic;
 mod refusal;
 mod rest;
+mod stack;
 pub mod tcp;
 pub mod tls;
 pub mod token;
@@ -31,6 +33,7 @@ pub use exchange::{Exchange, Handler, OpenRequest, Request, ResponseBody, Tunnel
 pub use quic::reset::ResetKey;
 pub use quic::session::Session;
 pub use refusal::{json_response, refusal};
+pub use stack::{of_network, versions};
 pub use traffic::Traffic;
 pub(crate) use upgrade::{key as upgrade_key, proof as upgrade_proof};
 

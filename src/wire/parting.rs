@@ -103,14 +103,30 @@ pub(crate) async fn ended(mut connections: JoinSet<()>) {
     }
 }
 
+/// A stream with a socket under it.
+pub(crate) trait OverSocket: AsyncRead + AsyncWrite + Unpin {
+    type Socket: AsyncRead + Unpin;
+
+    /// What is under it.
+    fn socket(&mut self) -> &mut Self::Socket;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> OverSocket for TlsStream<S> {
+    type Socket = S;
+
+    fn socket(&mut self) -> &mut S {
+        self.get_mut().0
+    }
+}
+
 /// Closes a stream: with these last words, with `close_notify`, and not before the client has taken them or its time is
 /// up. A socket that is closed with something in it that nobody read is reset, and its client may lose what it was
 /// sent (RFC 9112 section 9.6).
-pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut tls: Box<TlsStream<S>>, last_words: &[u8]) {
+pub(crate) async fn close<S: OverSocket>(mut tls: Box<S>, last_words: &[u8]) {
     let closing = async {
         tls.write_all(last_words).await?;
         tls.shutdown().await?;
-        let (socket, _) = tls.get_mut();
+        let socket = tls.socket();
         let mut unread = [0; 1024];
         while socket.read(&mut unread).await? > 0 {}
         Ok::<_, io::Error>(())

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::trial::Alpn;
-use crate::wire::WireError;
+use crate::wire::{MAX_HEADER_BYTES, WireError};
 
 /// What a client of HTTP/1.0 may offer; HTTP/1.1 answers it.
 pub(super) const HTTP_1_0: &[u8] = b"http/1.0";
@@ -111,7 +112,17 @@ impl ResolvesServerCert for Showing {
     }
 }
 
-/// A client's configuration that trusts this CA alone and offers this ALPN alone.
+/// What a server takes of early data on TCP, in bytes: a request's header, and as much again.
+const MAX_EARLY_DATA: u32 = 2 * MAX_HEADER_BYTES;
+
+/// Lets a server take early data, and answer it before the handshake has ended.
+pub fn take_early_data(config: &mut ServerConfig, alpn: Alpn) {
+    // On QUIC it is all or nothing (RFC 9001 section 4.6.1).
+    config.max_early_data_size = if alpn.over_quic() { u32::MAX } else { MAX_EARLY_DATA };
+    config.send_half_rtt_data = true;
+}
+
+/// A client's configuration that trusts this CA alone and offers this ALPN alone. It never comes back to a session.
 pub fn client(ca: CertificateDer<'static>, alpn: Alpn) -> Result<ClientConfig, WireError> {
     let mut roots = RootCertStore::empty();
     roots.add(ca)?;
@@ -120,6 +131,7 @@ pub fn client(ca: CertificateDer<'static>, alpn: Alpn) -> Result<ClientConfig, W
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.wire().to_vec()];
+    config.resumption = Resumption::disabled();
     Ok(config)
 }
 

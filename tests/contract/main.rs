@@ -52,6 +52,16 @@ fn a_thousand_events_arrive_once_and_in_order_and_the_client_leaves_cleanly() {
 }
 
 #[test]
+fn bytes_arrive_as_they_were_whatever_carries_them() {
+    let events = "settle = '200ms'\nhold = '900ms'\nevents = { count = 35, rate = '50/s', payload = 'binary' }";
+    for trial in over_every_protocol(&format!("{}{OBSERVE}", workload(events))) {
+        // What isn't as it was published fails the trial.
+        delivers(&trial);
+        assert_eq!(trial.count("events-received") + trial.count("lost"), 36 * SUBSCRIPTIONS, "{}", trial.name());
+    }
+}
+
+#[test]
 fn a_reader_that_was_cut_off_comes_back_and_misses_nothing() {
     let events = "settle = '200ms'\nhold = '900ms'\nevents = { count = 60, rate = '100/s' }";
     let fault = "[[fault]]\nat = '500ms'\nkind = 'close-streams'\n";

@@ -346,3 +346,26 @@ fn each_fault_on_a_link_is_noted_and_the_trial_completes() {
         assert_eq!(of("link-ended").len(), 1, "such a trial has a link, though its file says nothing of one");
     }
 }
+
+#[test]
+fn what_was_prepared_saves_round_trips() {
+    if !can_link() {
+        return;
+    }
+    let (summary, _) = run("drain = '500ms'\n[factors]\nprotocol = ['sse/h1', 'sse/h2', 'sse/h3', 'quic/quic']\n\
+                            \"workload.prepare\" = ['none', 'ticket', 'early']\n[link]\ndelay = '100ms'\n");
+    let trials = summary["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 12);
+    for trial in trials {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        // TLS 1.3 takes one whether or not it resumes, and none for what is said early; TCP's own stays.
+        let tcp = ["sse/h1", "sse/h2"].iter().any(|protocol| levels["protocol"] == *protocol);
+        let early = levels["workload.prepare"] == "early";
+        let least = f64::from(u8::from(tcp)) + if early { 1.0 } else { 2.0 };
+        let took = metric(trial, "round-trips-to-first-event");
+        assert!(took >= least, "{levels}: {took}");
+        // One more would be 200 ms of the ends' own time.
+        assert!(!early || took < least + 1.0, "{levels}: {took}");
+    }
+}

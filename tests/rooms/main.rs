@@ -9,13 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use transport_lab::experiment::{Experiment, Overrides};
-use transport_lab::{client, transport};
+use transport_lab::{client, intermediary, transport};
 
 /// How long a file may be, in lines: fewer than this.
 const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
-/// other, nor do `certs` and `wire`, `admission` and `transport`.
+/// other, nor do `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
 const FLOORS: [&[&str]; 11] = [
     &["text", "units"],
     &["feed"],
@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 11] = [
     &["admission", "transport"],
     &["page"],
     &["server", "client", "control"],
-    &["browser"],
+    &["browser", "intermediary"],
     &["experiment"],
     &["run", "diagnose"],
     &["cli"],
@@ -128,20 +128,23 @@ fn a_room_knows_only_those_below_it() {
     assert_eq!(wrong, [""; 0]);
 }
 
-/// Where else a transport's or a client's name may stand, and why that is no question for it.
-const NAMED: [(&str, &str); 5] = [
+/// Where else a transport's, a client's or an intermediary's name may stand, and why that is no question for it.
+const NAMED: [(&str, &str); 8] = [
     ("client/agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
     ("trial/settings.rs", "the client where nobody says"),
+    ("trial/settings/between.rs", "what an intermediary is told to do, of which one is called as a transport is"),
     (
         "trial/protocol.rs",
         "the protocol where nobody says, and the ALPNs, of which one is called as its only transport is",
     ),
+    ("diagnose/check/buffering.rs", "what anybody's server calls itself, whatever stands between in trials"),
+    ("diagnose/visit.rs", "the same"),
     ("wire/token.rs", "what the RFCs call a tunnel or a session, whoever asks for one"),
     ("page/beside.js", "the kinds of other actors, of which one opens a WebSocket to nothing"),
 ];
 
 #[test]
-fn nobody_asks_for_a_transport_or_a_client_by_its_name() {
+fn nobody_asks_for_a_transport_a_client_or_an_intermediary_by_its_name() {
     let mut wrong = Vec::new();
     let mut needed = BTreeSet::new();
     for file in files("src", "rs").into_iter().chain(files("src", "js")) {
@@ -154,7 +157,9 @@ fn nobody_asks_for_a_transport_or_a_client_by_its_name() {
         let code = text.split("#[cfg(test)]").next().unwrap();
         let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with(['/', '*'])).collect();
         let transports = transport::ALL.iter().map(|row| ("transport", row.name));
-        for (room, name) in transports.chain(client::ALL.iter().map(|row| ("client", row.name))) {
+        let clients = client::ALL.iter().map(|row| ("client", row.name));
+        let intermediaries = intermediary::ALL.iter().map(|row| ("intermediary", row.name));
+        for (room, name) in transports.chain(clients).chain(intermediaries) {
             let own = [name.to_owned(), name.replace('-', "_")].map(|name| format!("{room}/{name}"));
             let is_own = own.iter().any(|own| path.strip_prefix(own).is_some_and(|rest| rest.starts_with(['.', '/'])));
             // A key of an object in script needs no quotes.

@@ -1,6 +1,7 @@
 //! Runs as a person starts them: the real program in a folder of its own, its faults injected, its ends killed, its
 //! disk filled, and nothing left behind.
 
+mod between;
 mod browsers;
 mod calibration;
 mod compare;

@@ -2,7 +2,9 @@
 //! Python's websockets), and against input that nobody should send.
 
 mod asking;
+mod bulk;
 mod door;
+mod early;
 mod endings;
 mod events;
 mod eventsource;

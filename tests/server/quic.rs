@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use transport_lab::certs::Certs;
+use transport_lab::trial::settings::StackSettings;
 use transport_lab::trial::{Alpn, Dialects, ServerFact};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::QuicOptions;
@@ -158,6 +159,8 @@ async fn both_ends(folder: &Path, sink: Sink<ServerFact>) -> (tokio::task::JoinH
             dialects: Dialects::ALL,
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
+            stack: StackSettings::default(),
+            half_rtt: true,
         },
     )
     .unwrap();

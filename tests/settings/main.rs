@@ -4,11 +4,13 @@ mod beginning;
 mod certificates;
 mod coming_back;
 mod direction;
+mod download;
 mod hosts;
 #[path = "../pace/mod.rs"]
 mod pace;
 mod page;
 mod polling;
+mod preparing;
 mod refused;
 mod requests;
 mod returning;

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport_lab::certs::Certs;
+use transport_lab::trial::settings::StackSettings;
 use transport_lab::trial::{Alpn, Dialect, Dialects, ServerFact};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::h3::{QuicOptions, endpoint, serve};
@@ -88,6 +89,8 @@ impl Echo {
             dialects,
             reset_key: ResetKey::of(b"a test's"),
             traffic: Traffic::default(),
+            stack: StackSettings::default(),
+            half_rtt: true,
         };
         let endpoint = endpoint(socket, &options).unwrap();
         let (sender, seen) = watch::channel(Seen::default());

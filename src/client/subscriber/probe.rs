@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::text::chain;
 use crate::trial::ClientFact;
 use crate::trial::clock::sleep_until;
+use crate::trial::settings::{Beside, BesideKind};
 use crate::wire::dial::Target;
 use crate::wire::{Pool, Sink, WireError};
 
@@ -24,14 +25,42 @@ pub(super) enum ProbeKind {
     /// That of mid-hold.
     Probe { trial: u32 },
     /// Another actor's, by its place in `beside`.
-    Beside { trial: u32, actor: u32 },
+    Beside { trial: u32, actor: u32, download: Option<Download> },
+}
+
+/// What a download asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Download {
+    bytes: u64,
+    urgency: Option<u32>,
+}
+
+impl Download {
+    /// What this actor downloads, if it does; the native client makes a plain request for what a page can do beyond that.
+    pub(super) fn of(beside: &Beside) -> Option<Self> {
+        let of = Self { bytes: beside.bytes.bytes(), urgency: beside.urgency.value() };
+        (beside.kind == BesideKind::Download).then_some(of)
+    }
 }
 
 impl ProbeKind {
     fn path(self) -> String {
         match self {
             Self::Probe { trial } => format!("/ping?trial={trial}&probe=0"),
-            Self::Beside { trial, actor } => format!("/ping?trial={trial}&beside={actor}"),
+            Self::Beside { trial, actor, download: None } => format!("/ping?trial={trial}&beside={actor}"),
+            Self::Beside { trial, actor, download: Some(Download { bytes, .. }) } => {
+                format!("/bulk?bytes={bytes}&trial={trial}&beside={actor}")
+            }
+        }
+    }
+
+    /// Its `priority` field (RFC 9218 section 5), where it has one.
+    fn priority(self) -> Option<String> {
+        match self {
+            Self::Beside { download: Some(Download { urgency: Some(urgency), .. }), .. } => {
+                Some(format!("u={urgency}"))
+            }
+            _ => None,
         }
     }
 
@@ -58,6 +87,17 @@ impl ProbeKind {
     }
 }
 
+/// Asks, and takes all of the answer.
+async fn ask(what: ProbeKind, connections: &Pool, target: &Target) -> Result<u16, WireError> {
+    let priority = what.priority();
+    let fields: Vec<_> = priority.iter().map(|priority| ("priority", priority.as_str())).collect();
+    let mut response = connections.connect(target).await?.get(&what.path(), &fields).await?;
+    while let Some(chunk) = response.chunk().await {
+        chunk?;
+    }
+    Ok(response.status.as_u16())
+}
+
 pub(super) async fn run(
     errand: Probe,
     connections: Arc<Pool>,
@@ -68,11 +108,7 @@ pub(super) async fn run(
     let asking = async {
         sleep_until(at).await;
         sink.record(what.sent());
-        let answer = match connections.connect(&target).await {
-            Ok(connection) => connection.get(&what.path(), &[]).await,
-            Err(error) => Err(error),
-        };
-        if let Some(fact) = what.answered(answer.map(|response| response.status.as_u16())) {
+        if let Some(fact) = what.answered(ask(what, &connections, &target).await) {
             sink.record(fact);
         }
     };

@@ -154,7 +154,7 @@ mod tests {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         settings.workload.subscribers = 3;
         settings.workload.direction = direction;
-        settings.workload.events.count = 4;
+        settings.workload.events.count = 4.into();
         PlannedTrial { trial: 0, repeat: 0, seed: 1, levels: Levels::new(), settings, promises: Promises::default() }
     }
 

@@ -17,7 +17,7 @@ impl TrialRunner<'_> {
         while !self.done[which as usize] && !self.killed[which as usize] {
             let late = match which {
                 Which::Server => "the server did not say what it saw in time",
-                Which::Client => "the client did not say what it saw in time",
+                Which::Client | Which::Intermediary => "the client did not say what it saw in time",
             };
             let (from, said) = self.next(until, late).await?;
             self.take(from, said).await?;
@@ -25,9 +25,9 @@ impl TrialRunner<'_> {
         Ok(())
     }
 
-    /// Ends both ends, whatever state they are in, and notes how they ended.
+    /// Ends both ends and what stands between, whatever state they are in, and notes how they ended.
     pub(super) async fn end(&mut self) -> Result<(), RunError> {
-        for which in [Which::Client, Which::Server] {
+        for which in [Which::Client, Which::Intermediary, Which::Server] {
             self.finish(which).await?;
         }
         Ok(())
@@ -38,6 +38,7 @@ impl TrialRunner<'_> {
         let end = match which {
             Which::Server => self.server.take(),
             Which::Client => self.client.take(),
+            Which::Intermediary => self.intermediary.take(),
         };
         if let Some(end) = end
             && let Some(status) = end.finish().await

@@ -1,6 +1,7 @@
 //! The link of a trial that has one: brought up before its ends, taken down after them, and told of.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 
 use etherparse::ip_number;
@@ -11,9 +12,10 @@ use crate::link::{Carried, Conditions, Disturbance, Link, LinkError, LinkReport,
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Blocked, Fault, FaultAct, LinkFault, LinkRate, LinkSettings};
+use crate::trial::settings::{Blocked, Fault, FaultAct, LinkFault, LinkRate, LinkSettings, StackSettings};
 use crate::trial::{LabFact, Observation, schedule};
 use crate::units::Span;
+use crate::wire;
 
 impl TrialRunner<'_> {
     /// Brings the link up, where there is to be one.
@@ -21,11 +23,14 @@ impl TrialRunner<'_> {
         let Some(settings) = &self.planned.settings.link else { return Ok(()) };
         let hidden = hidden(self.lab.rig);
         let [up, down] = settings.ways().map(|way| conditions(&LinkSettings { delay: way.delay + hidden, ..way }));
-        let (seed, port) = (self.planned.seed, self.lab.control.port());
+        let (seed, port, stack) = (self.planned.seed, self.lab.control.port(), self.planned.settings.stack);
         let start = if self.traces() { Link::start_recorded } else { Link::start };
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
             let link = start(&up, &down, seed, Some(port))?;
+            for end in [&link.server, &link.client] {
+                end.within(|| set_up(stack))?;
+            }
             let socket = link.client.within(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
             Ok((link, socket))
         });
@@ -45,6 +50,18 @@ impl TrialRunner<'_> {
             Err(error) => return failed(format!("the link could not be brought up: {}", chain(&error))),
         }
         Ok(())
+    }
+
+    /// Notes what TCP does by itself where the client is.
+    pub(super) fn note_network(&mut self) -> Result<(), EarlyEnd> {
+        let stack = match &self.link {
+            Some(link) => link.client.within(wire::of_network),
+            None => Ok(wire::of_network()),
+        };
+        match stack {
+            Ok(stack) => Ok(self.note(LabFact::Network { stack })?),
+            Err(error) => failed(format!("the client's end of the link can't be entered: {}", chain(&error))),
+        }
     }
 
     /// Has it note what it carries from one part of the timeline to the next.
@@ -133,6 +150,18 @@ impl TrialRunner<'_> {
 /// How much longer each packet is under way than anybody is told.
 pub(in crate::run) const fn hidden(rig: Option<Rig>) -> Span {
     Span::from_millis(if matches!(rig, Some(Rig::SlowLink)) { 5 } else { 0 })
+}
+
+/// Sets TCP up for all that is in this thread's network, and asks nothing of whoever is: a browser has it too. What the
+/// kernel doesn't let be set stays as it is, and is found so.
+fn set_up(stack: StackSettings) {
+    let congestion = stack.congestion().map(|congestion| ("tcp_congestion_control", congestion.name()));
+    let idle = stack.is_parity().then_some(("tcp_slow_start_after_idle", "0"));
+    for (name, value) in congestion.into_iter().chain(idle) {
+        if let Err(error) = std::fs::write(Path::new("/proc/sys/net/ipv4").join(name), value) {
+            tracing::debug!(%error, name, value, "TCP on the link keeps what it has");
+        }
+    }
 }
 
 fn conditions(settings: &LinkSettings) -> Conditions {

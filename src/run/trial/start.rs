@@ -1,7 +1,7 @@
 //! The start of a trial's ends: the server until it listens, the client until it is ready.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use crate::trial::{Down, LabFact, PlannedTrial, Role, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;
-/// How long a server may take until it listens.
-const LISTEN: Duration = Duration::from_secs(10);
+/// How long a server may take until it listens, and what stands before it.
+pub(super) const LISTEN: Duration = Duration::from_secs(10);
 /// How long a browser may take to report before it is taken for stuck, and started once more. WebKitGTK, where the
 /// machine is busy, now and then fetches its page and does nothing with it: of two hundred starts, about one.
 const STUCK: Duration = Duration::from_secs(15);
@@ -45,20 +45,16 @@ impl TrialRunner<'_> {
         self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         let role = Role::Server(ServerRole {
             certs: self.lab.certs_dir.clone(),
-            // What the server calls loopback is at the client's end of a link called so too.
-            bind: match self.link {
-                Some(_) => vec![Ipv4Addr::LOCALHOST.into()],
-                None => self.lab.addresses.clone(),
-            },
+            bind: self.addresses(),
             feeds: assign::feeds(&self.planned.settings.workload),
-            origins: vec![self.lab.control.origin()],
+            origins: std::iter::once(self.lab.control.origin()).chain(self.intermediary_origins()).collect(),
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports: self.ports.clone(),
             life: self.life,
         });
         let message = self.message(role);
         self.order(Which::Server, message).await;
-        let alpn = self.planned.settings.protocol.alpn;
+        let alpn = self.planned.settings.origin_alpn();
         let until = self.within(LISTEN);
         loop {
             match self.next(until, "the server did not listen in time").await? {
@@ -71,6 +67,15 @@ impl TrialRunner<'_> {
                 }
                 (which, said) => self.take(which, said).await?,
             }
+        }
+    }
+
+    /// Where the server listens, and what stands before it.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        match self.link {
+            // What the server calls loopback is at the client's end of a link called so too.
+            Some(_) => vec![Ipv4Addr::LOCALHOST.into()],
+            None => self.lab.addresses.clone(),
         }
     }
 
@@ -206,7 +211,7 @@ impl TrialRunner<'_> {
     }
 }
 
-fn log(folder: &Path, name: &str) -> Result<File, RunError> {
+pub(super) fn log(folder: &Path, name: &str) -> Result<File, RunError> {
     let path = folder.join(name);
     // A server that is started anew goes on where the last one stopped.
     File::options().create(true).append(true).open(&path).map_err(|source| RunError::Folder {

@@ -69,7 +69,7 @@ pub(super) static ROUND_TRIPS: Metric = Metric {
 };
 
 /// Why there is nothing to count.
-const NO_LINK: &str = "the trial had no link";
+pub(super) const NO_LINK: &str = "the trial had no link";
 /// The shortest round trip that others are counted in, in nanoseconds.
 const LEAST_ROUND_TRIP: u64 = 20_000_000;
 
@@ -83,7 +83,8 @@ fn per_event(record: &Record<'_>, count: fn(&LinkTotal) -> u64) -> Sample {
 }
 
 fn round_trips(record: &Record<'_>) -> Sample {
-    let Some(round_trip) = record.link.round_trip else { return Sample::absent(NO_LINK) };
+    let Some([up, down]) = record.link.delays else { return Sample::absent(NO_LINK) };
+    let round_trip = up + down;
     if round_trip < LEAST_ROUND_TRIP {
         return Sample::absent("a round trip over the link takes less than 20 ms");
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Metric, PLAIN, Sample};
 use crate::stats::record::Record;
+use crate::trial::Exchanges;
 
 const NO_CENSUS: &str = "the census was never taken";
 
@@ -57,7 +58,7 @@ pub(super) static CONNECTIONS: Metric = Metric {
     unit: "connections",
     definition: "Connections carrying a subscription at T.",
     phrase: "used {} connections",
-    compute: |record| carried(record, |loads| loads.len()),
+    compute: |record| of_clients(record, |record| carried(record, |loads| loads.len())),
     ..PLAIN
 };
 
@@ -67,7 +68,7 @@ pub(super) static STREAMS_PER_CONNECTION: Metric = Metric {
     unit: "streams",
     definition: "Most subscriptions on one connection at T.",
     phrase: "put up to {} on one connection",
-    compute: |record| carried(record, |loads| loads.into_values().max().unwrap_or(0)),
+    compute: |record| of_clients(record, |record| carried(record, |loads| loads.into_values().max().unwrap_or(0))),
     ..PLAIN
 };
 
@@ -77,7 +78,7 @@ pub(super) static CONNECTIONS_OPENED: Metric = Metric {
     unit: "connections",
     definition: "All connections that the server accepted, those of probes included.",
     phrase: "opened {} connections",
-    compute: |record| Sample::count(record.connections.len()),
+    compute: |record| of_clients(record, |record| Sample::count(record.connections.len())),
     ..PLAIN
 };
 
@@ -87,7 +88,7 @@ pub(super) static CONNECTIONS_UNUSED: Metric = Metric {
     unit: "connections",
     definition: "Connections that ended without having carried a request.",
     phrase: "left {} connections unused",
-    compute: unused,
+    compute: |record| of_clients(record, unused),
     ..PLAIN
 };
 
@@ -95,9 +96,17 @@ fn at_census(record: &Record<'_>, count: fn(&Record<'_>) -> usize) -> Sample {
     if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(record)) }
 }
 
+/// What the server sees of connections is not the clients' where an intermediary stands between.
+fn of_clients(record: &Record<'_>, sample: fn(&Record<'_>) -> Sample) -> Sample {
+    if record.is_between {
+        return Sample::absent("the server sees the intermediary's connections: `origin-connections`");
+    }
+    sample(record)
+}
+
 /// Polls come and go: what happens to be under way at T says nothing of subscriptions.
-fn carried(record: &Record<'_>, count: fn(BTreeMap<u64, usize>) -> usize) -> Sample {
-    if record.polled {
+pub(super) fn carried(record: &Record<'_>, count: fn(BTreeMap<u64, usize>) -> usize) -> Sample {
+    if record.exchanges == Exchanges::Periodic {
         return Sample::absent("between two polls no connection carries a subscription");
     }
     if record.census.is_empty() { Sample::absent(NO_CENSUS) } else { Sample::count(count(loads(record))) }

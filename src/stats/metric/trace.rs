@@ -88,7 +88,7 @@ fn hol_delay(_: &Record<'_>, packets: &[EventPacket], received: u64) -> Option<f
 
 fn own_loss_delay(record: &Record<'_>, packets: &[EventPacket], received: u64) -> Option<f64> {
     let dropped = first_ones(packets).find(|packet| packet.arrives.is_none())?;
-    Some(millis(dropped.came + record.link.delay_down, received))
+    Some(millis(dropped.came + record.link.delays.map_or(0, |[_, down]| down), received))
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ mod tests {
         // One event at the beginning, and the census at 21 s: of these the 20 s between are idle.
         let workload = &mut rig.planned.settings.workload;
         (workload.settle, workload.hold, workload.drain) = (Span::default(), Span::from_secs(21), Span::from_secs(1));
-        workload.events.count = 1;
+        workload.events.count = 1.into();
         assert_eq!(rig.metric(&IDLE_BYTES).median, Some(900.0));
     }
 }

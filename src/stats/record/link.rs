@@ -9,10 +9,8 @@ use crate::trial::{LabFact, PlannedTrial};
 /// A link's conditions, and what was observed on it. There may be none.
 #[derive(Debug, Default)]
 pub(in crate::stats) struct LinkRecord<'a> {
-    /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
-    pub(in crate::stats) round_trip: Option<u64>,
-    /// How long a packet to the client is under way at least, in nanoseconds.
-    pub(in crate::stats) delay_down: u64,
+    /// How long a packet is under way to the server and back at least, in nanoseconds; `None`: there is no link.
+    pub(in crate::stats) delays: Option<[u64; 2]>,
     /// What it had carried, both ways together, before `go`, at T, at the end, and just before the first event was due.
     pub(in crate::stats) carried: [Option<LinkTotal>; 4],
     /// How many packets it dropped, from its beginning to its end.
@@ -45,11 +43,9 @@ pub(in crate::stats) struct LinkTotal {
 
 impl<'a> LinkRecord<'a> {
     pub(super) fn of(planned: &PlannedTrial) -> Self {
-        let settings = planned.settings.link.as_ref();
+        let delays = planned.settings.link.as_ref().map(|link| link.ways().map(|way| way.delay.nanos()));
         let idle = Phases::of(&planned.settings, planned.seed).idle();
-        let round_trip = settings.map(|link| link.round_trip().nanos());
-        let delay_down = settings.map_or(0, |link| link.ways()[1].delay.nanos());
-        Self { round_trip, delay_down, idle, ..Self::default() }
+        Self { delays, idle, ..Self::default() }
     }
 
     /// Takes a fact about the link; others say nothing of it.

@@ -34,6 +34,8 @@ pub(in crate::stats) struct RecordedSubscription<'a> {
     pub(in crate::stats) conn: u64,
     pub(in crate::stats) stream: u64,
     pub(in crate::stats) alpn: Alpn,
+    /// The version of HTTP of its request.
+    pub(in crate::stats) http: Option<f64>,
     pub(in crate::stats) sub: Option<u32>,
     pub(in crate::stats) feed: &'a str,
 }

@@ -3,7 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::Span;
+use crate::units::{Settable, Size, Span};
+
+/// The most that a download may be.
+pub const MAX_DOWNLOAD: Size = Size::from_bytes(256 << 20);
+/// The least and the most that a download may be.
+const DOWNLOADS: [Size; 2] = [Size::from_bytes(0), MAX_DOWNLOAD];
 
 /// Something else that the client does: one request to the server under test, to the first host and port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +20,23 @@ pub struct Beside {
     /// The credentials mode of a fetch; the other kinds have none to choose.
     #[serde(default)]
     pub credentials: FetchCredentials,
+    /// How long a download is.
+    #[serde(default = "one_mebibyte")]
+    #[schemars(extend("x-least" = DOWNLOADS[0], "x-most" = DOWNLOADS[1]))]
+    pub bytes: Size,
+    /// How urgent a download is, from 0, the most, to 7: its `priority` field (RFC 9218 section 4.1; what says nothing is
+    /// 3). A page can ask for `high` (below 3) and `low` (above) alone, and its browser makes a field of that, or none.
+    #[serde(default = "unset")]
+    #[schemars(extend("minimum" = 0, "maximum" = 7))]
+    pub urgency: Settable<u32>,
+}
+
+fn one_mebibyte() -> Size {
+    Size::from_bytes(1 << 20)
+}
+
+fn unset() -> Settable<u32> {
+    Settable::Unset
 }
 
 /// What else the client does.
@@ -29,6 +51,8 @@ pub enum BesideKind {
     Websocket,
     /// A navigation in an `<iframe>`, to `/ping.html`: a 204 would leave the frame as it was.
     Navigation,
+    /// A download from `/bulk`, by a fetch; answered when all of it is there.
+    Download,
     /// A navigation in another tab (WHATWG HTML, "top-level traversable"), to a page that loads nothing else. It is
     /// answered when that page has told the control origin, and that the trial page.
     Tab,

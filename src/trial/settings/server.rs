@@ -20,6 +20,26 @@ pub struct ServerSettings {
     pub log: u32,
     /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
     pub certificate: CertificateUse,
+    /// Whether on QUIC the server sends its own streams, HTTP/3's settings among them, together with its part of the
+    /// handshake (0.5-RTT data, RFC 8446 section 2.3), or once its client has ended the handshake.
+    pub half_rtt: bool,
+    /// What a response that goes on says to what stands between, so that it is passed on as it comes.
+    pub buffering_hint: BufferingHint,
+}
+
+/// What a response that goes on says to intermediaries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BufferingHint {
+    /// Nothing.
+    None,
+    /// `Cache-Control: no-transform` (RFC 9111 section 5.2.2.6): whoever compresses must not.
+    #[default]
+    NoTransform,
+    /// `X-Accel-Buffering: no`, which is nginx's.
+    XAccelBuffering,
+    /// `Incremental: ?1` (RFC 10036): not to be gathered.
+    Incremental,
 }
 
 /// Whether all hosts share one certificate.
@@ -39,6 +59,8 @@ impl Default for ServerSettings {
             heartbeat: Heartbeat::Every(Span::from_secs(15)),
             log: 1024,
             certificate: CertificateUse::Shared,
+            half_rtt: true,
+            buffering_hint: BufferingHint::default(),
         }
     }
 }

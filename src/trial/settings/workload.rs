@@ -3,15 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Rate, Size, Span};
+use super::events::{EventCount, Events};
+use crate::units::{Size, Span};
 
 /// The least and the most that a server may be let send ahead: what HTTP/2 begins with (RFC 9113 section 6.9.2), and
 /// what a client would keep of a server that is never read.
 const WINDOWS: [Size; 2] = [Size::from_bytes(65_535), Size::from_bytes(256 << 20)];
-/// The least and the most that an event's data may be: the content check needs 16 B for what tells it from every other
-/// event.
-const SIZES: [Size; 2] = [Size::from_bytes(16), Size::from_bytes(1 << 20)];
-
 /// Who subscribes to what and when, and what is published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -37,6 +34,8 @@ pub struct Workload {
     pub connections: Connections,
     /// When the first subscription is asked for.
     pub open: Opening,
+    /// What client and server have of each other before the first subscription is asked for.
+    pub prepare: Prepare,
     /// Whether each subscription has an address of its own.
     pub urls: Urls,
     /// Which host comes first, where there are several.
@@ -89,6 +88,7 @@ impl Default for Workload {
             feeds: 1,
             connections: Connections::Shared,
             open: Opening::Burst,
+            prepare: Prepare::None,
             urls: Urls::Distinct,
             host_order: HostOrder::Forward,
             visibility: Visibility::Visible,
@@ -113,6 +113,18 @@ impl Workload {
     /// T, the census, in nanoseconds after `go`.
     pub fn census_nanos(&self) -> u64 {
         self.ramp.nanos() + self.hold.nanos()
+    }
+
+    /// How many events there are before the census.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the most that may be published")]
+    pub fn event_count(&self) -> u32 {
+        match self.events.count {
+            EventCount::Exactly(count) => count,
+            EventCount::Fill => {
+                let time = self.hold.nanos().saturating_sub(self.settle.nanos()) as f64;
+                (time / self.events.rate.interval_nanos()).min(f64::from(EventCount::MOST)) as u32
+            }
+        }
     }
 }
 
@@ -201,6 +213,22 @@ pub enum Opening {
     AfterSettings,
 }
 
+/// What client and server have of each other before the first subscription is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prepare {
+    /// Nothing.
+    #[default]
+    None,
+    /// A ticket of an earlier connection, which has ended: the next resumes its session (RFC 8446 section 2.2).
+    Ticket,
+    /// The same, and a server that takes early data: what is asked for goes out with the first packet of TLS or QUIC
+    /// (RFC 8446 section 2.3, RFC 9001 section 4.6), where it is safe to be said twice (RFC 8470).
+    Early,
+    /// A connection that has answered a request, as with `workload.open = "after-settings"`.
+    Connection,
+}
+
 /// Whether each subscription has an address of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -229,53 +257,4 @@ pub enum Visibility {
     Visible,
     /// Another tab covers it, from before `go`, and throttling is left as the browser has it.
     Hidden,
-}
-
-/// What is published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Events {
-    /// How many events before the census.
-    #[schemars(range(min = 0, max = 100_000))]
-    pub count: u32,
-    /// How often.
-    pub rate: Rate,
-    /// How long the data of each is. What a client publishes may be no longer than the server takes, 64 KiB.
-    #[schemars(extend("x-least" = SIZES[0], "x-most" = SIZES[1]))]
-    pub size: Size,
-    /// How they are spread.
-    pub arrival: Arrival,
-    /// Which feeds each goes to. The census goes to all.
-    pub feeds: EventFeeds,
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        let (rate, size) = (Rate::per_second(1.0), Size::from_bytes(100));
-        Self { count: 3, rate, size, arrival: Arrival::Periodic, feeds: EventFeeds::All }
-    }
-}
-
-/// How events are spread over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arrival {
-    /// Event k at k ÷ rate.
-    Periodic,
-    /// A Poisson process, given its count: `count` independent uniform instants of the first count ÷ rate seconds.
-    Poisson,
-    /// Two at a time, 1 ms apart, at half the rate.
-    Pairs,
-    /// All at once.
-    Burst,
-}
-
-/// Which feeds an event goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EventFeeds {
-    /// Every one.
-    All,
-    /// One: event k to feed k modulo their number, so that readers of several feeds have events of their own.
-    InTurn,
 }

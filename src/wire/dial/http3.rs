@@ -7,12 +7,11 @@ use bytes::{Buf, Bytes};
 use h3::ConnectionState;
 use h3::client::{RequestStream, SendRequest};
 use http::response::Parts;
-use quinn::{Endpoint, SendStream, TransportConfig, VarInt};
-use rustls::pki_types::CertificateDer;
+use quinn::{Endpoint, SendStream, VarInt};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::trial::{Alpn, Dialect, Dialects};
+use crate::trial::{Dialect, Dialects, Stack};
 use crate::wire::dial::target::{Target, Use};
 use crate::wire::h3::adapter::{BidiStream, Opener, QuicAdapter};
 use crate::wire::h3::codec::qpack;
@@ -21,7 +20,7 @@ use crate::wire::h3::frames::{DataReader, H3_NO_ERROR, H3_REQUEST_CANCELLED, rea
 use crate::wire::h3::sessions::{Sessions, prefixes};
 use crate::wire::h3::stream_start::StreamRouter;
 use crate::wire::h3::tunnel::H3Tunnel;
-use crate::wire::quic::endpoint;
+use crate::wire::quic::endpoint::{self, Connected};
 use crate::wire::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, Session, Tunnel, WireError};
 
 /// What the `:protocol` of WebTransport is from draft 15 on.
@@ -77,20 +76,18 @@ impl Drop for Owner {
 impl H3Connection {
     pub(in crate::wire) async fn connect(
         target: &Target,
-        ca: &CertificateDer<'static>,
-        Use { shared, windows, ask }: Use,
-    ) -> Result<Self, WireError> {
-        let streams = if shared { SERVER_STREAMS } else { SERVER_STREAMS_OF_ONE };
-        let mut transport = TransportConfig::default();
+        tls: Arc<rustls::ClientConfig>,
+        usage: Use,
+    ) -> Result<(Self, Stack), WireError> {
+        let streams = if usage.shared { SERVER_STREAMS } else { SERVER_STREAMS_OF_ONE };
+        let setup = usage.quic();
+        let mut transport = setup.transport();
         transport
-            .stream_receive_window(windows.stream.into())
-            .receive_window(windows.connection.into())
             .max_concurrent_uni_streams(streams.into())
             .max_concurrent_bidi_streams(streams.into())
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
-            .datagram_send_buffer_size(DATAGRAM_BUFFER)
-            .keep_alive_interval(ask);
-        let (quic, endpoint) = endpoint::connect(target, Alpn::H3, ca, transport).await?;
+            .datagram_send_buffer_size(DATAGRAM_BUFFER);
+        let Connected { quic, stack, endpoint } = endpoint::connect(target, tls, usage.early, setup, transport).await?;
         let sessions = Sessions::of_client();
         let router = StreamRouter::of_client(quic.clone(), Arc::clone(&sessions));
         let mut builder = h3::client::builder();
@@ -115,7 +112,7 @@ impl H3Connection {
             tracing::debug!(%error, "an HTTP/3 connection ended");
         });
         let owner = Owner { quic, driver: driver.abort_handle(), sessions, offer, _endpoint: endpoint };
-        Ok(Self { sender, owner: Arc::new(owner) })
+        Ok((Self { sender, owner: Arc::new(owner) }, stack))
     }
 
     /// Whether it can carry another request.

@@ -4,6 +4,7 @@ pub(in crate::wire) mod http3;
 pub mod pool;
 pub(in crate::wire) mod raw_quic;
 pub(in crate::wire) mod target;
+mod tickets;
 pub(in crate::wire) mod tunnel;
 
 use std::sync::Arc;
@@ -15,18 +16,19 @@ use hyper_util::rt::TokioIo;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{KeepAlive, TcpKeepCount, TcpKeepIdle, TcpKeepInterval};
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Stack};
 use crate::wire::dial::http3::{H3Connection, H3Response};
 use crate::wire::dial::raw_quic::QuicConnection;
 use crate::wire::dial::target::Use;
 pub use crate::wire::dial::target::{Target, Windows};
-use crate::wire::{Session, WireError, tls};
+pub use crate::wire::dial::tickets::TICKETS_OF_ONE;
+use crate::wire::{Session, WireError, stack, tls};
 
 /// How many questions of TCP's keep-alive go unanswered before the connection is ended.
 const UNANSWERED: u32 = 3;
@@ -61,25 +63,29 @@ impl Drop for ConnectionTask {
 impl ClientConnection {
     /// Connects. The server must speak exactly this ALPN under a certificate of this CA.
     pub async fn connect(target: &Target, alpn: Alpn, ca: &CertificateDer<'static>) -> Result<Self, WireError> {
-        Self::connect_for(target, alpn, ca, Use { shared: true, ..Use::default() }).await
+        let tls = Arc::new(tls::client(ca.clone(), alpn)?);
+        let connected = Self::connect_for(target, alpn, tls, Use { shared: true, ..Use::default() }).await;
+        connected.map(|(connection, _)| connection)
     }
 
-    /// The same, to be used so.
+    /// The same, to be used so; and what was found of what carries it.
     pub(in crate::wire) async fn connect_for(
         target: &Target,
         alpn: Alpn,
-        ca: &CertificateDer<'static>,
+        tls: Arc<rustls::ClientConfig>,
         usage: Use,
-    ) -> Result<Self, WireError> {
-        let kind = match alpn {
+    ) -> Result<(Self, Stack), WireError> {
+        let (kind, stack) = match alpn {
             Alpn::H1 => {
-                let stream = TokioIo::new(tls_stream(target, alpn, ca, usage.ask).await?);
-                let handshake = hyper::client::conn::http1::Builder::new().max_buf_size(64 * 1024).handshake(stream);
+                let (stream, stack) = tls_stream(target, alpn, tls, usage).await?;
+                let mut http1 = hyper::client::conn::http1::Builder::new();
+                let handshake = http1.max_buf_size(64 * 1024).handshake(TokioIo::new(stream));
                 let (sender, connection) = handshake.await.map_err(|error| target.failed(error))?;
-                Kind::H1 { sender, driver: ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle()) }
+                let driver = ConnectionTask(tokio::spawn(connection.with_upgrades()).abort_handle());
+                (Kind::H1 { sender, driver }, stack)
             }
             Alpn::H2 => {
-                let stream = tls_stream(target, alpn, ca, usage.ask).await?;
+                let (stream, stack) = tls_stream(target, alpn, tls, usage).await?;
                 let handshake = h2::client::Builder::new()
                     .initial_window_size(usage.windows.stream)
                     .initial_connection_window_size(usage.windows.connection)
@@ -87,12 +93,19 @@ impl ClientConnection {
                     .handshake(stream);
                 let (sender, mut connection) = handshake.await.map_err(|error| target.failed(error))?;
                 let pings = Arc::new(Mutex::new(connection.ping_pong()));
-                Kind::H2 { sender, driver: Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle())), pings }
+                let driver = Arc::new(ConnectionTask(tokio::spawn(connection).abort_handle()));
+                (Kind::H2 { sender, driver, pings }, stack)
             }
-            Alpn::H3 => Kind::H3(H3Connection::connect(target, ca, usage).await?),
-            Alpn::Quic => Kind::Quic(QuicConnection::connect(target, ca, usage).await?),
+            Alpn::H3 => {
+                let (connection, stack) = H3Connection::connect(target, tls, usage).await?;
+                (Kind::H3(connection), stack)
+            }
+            Alpn::Quic => {
+                let (connection, stack) = QuicConnection::connect(target, tls, usage).await?;
+                (Kind::Quic(connection), stack)
+            }
         };
-        Ok(Self { target: target.clone(), kind })
+        Ok((Self { target: target.clone(), kind }, stack))
     }
 
     /// Another user of the same connection; none on HTTP/1.1, which carries one response at a time, nor on raw QUIC,
@@ -262,20 +275,18 @@ impl Response {
 async fn tls_stream(
     target: &Target,
     alpn: Alpn,
-    ca: &CertificateDer<'static>,
-    ask: Option<Duration>,
-) -> Result<TlsStream<TcpStream>, WireError> {
-    let addresses = target.addresses()?;
-    let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| target.failed(error))?;
-    stream.set_nodelay(true).map_err(|error| target.failed(error))?;
-    if let Some(silence) = ask {
-        keep_alive(&stream, silence).map_err(|error| target.failed(error))?;
-    }
-    let connector = TlsConnector::from(Arc::new(tls::client(ca.clone(), alpn)?));
+    tls: Arc<rustls::ClientConfig>,
+    usage: Use,
+) -> Result<(TlsStream<TcpStream>, Stack), WireError> {
+    let stream = tcp_stream(target, usage).await.map_err(|error| target.failed(error))?;
+    let found = Stack::Tcp(stack::tcp(&stream));
+    let connector = TlsConnector::from(tls).early_data(usage.early);
     let tls = connector.connect(target.server_name()?, stream).await.map_err(|error| target.failed(error))?;
     // A server without ALPN would leave this open to guesses.
     match tls.get_ref().1.alpn_protocol() {
-        Some(chosen) if chosen == alpn.wire() => Ok(tls),
+        Some(chosen) if chosen == alpn.wire() => Ok((tls, found)),
+        // It hasn't answered yet; what it speaks is what it spoke when it gave the ticket (RFC 8446 section 4.2.10).
+        None if usage.early && tls.get_ref().1.is_handshaking() => Ok((tls, found)),
         _ => Err(target.failed(format!("it does not speak {}", alpn.title()))),
     }
 }
@@ -288,4 +299,24 @@ fn keep_alive(stream: &TcpStream, silence: Duration) -> nix::Result<()> {
     setsockopt(stream, TcpKeepInterval, &seconds)?;
     setsockopt(stream, TcpKeepCount, &UNANSWERED)?;
     setsockopt(stream, KeepAlive, &true)
+}
+
+/// A connection to the first of the server's addresses that has anybody.
+async fn tcp_stream(target: &Target, usage: Use) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
+    let mut failed = None;
+    for address in target.addresses()? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_nodelay(true)?;
+        stack::choose_congestion(&socket, usage.stack);
+        match socket.connect(address).await {
+            Ok(stream) => {
+                if let Some(silence) = usage.ask {
+                    keep_alive(&stream, silence)?;
+                }
+                return Ok(stream);
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.map_or_else(|| "it has no address".into(), Into::into))
 }

@@ -1,11 +1,12 @@
 //! Sessions on raw QUIC, client side.
 
-use quinn::{Endpoint, TransportConfig, VarInt};
-use rustls::pki_types::CertificateDer;
+use std::sync::Arc;
 
-use crate::trial::Alpn;
+use quinn::{Endpoint, VarInt};
+
+use crate::trial::Stack;
 use crate::wire::dial::target::{Target, Use};
-use crate::wire::quic::endpoint;
+use crate::wire::quic::endpoint::{self, Connected};
 use crate::wire::quic::session::Prefixes;
 use crate::wire::quic::{FirstLineAnswer, drive, read_line};
 use crate::wire::{Session, WireError};
@@ -28,20 +29,18 @@ pub(in crate::wire) struct QuicConnection {
 impl QuicConnection {
     pub(in crate::wire) async fn connect(
         target: &Target,
-        ca: &CertificateDer<'static>,
-        Use { windows, ask, .. }: Use,
-    ) -> Result<Self, WireError> {
-        let mut transport = TransportConfig::default();
+        tls: Arc<rustls::ClientConfig>,
+        usage: Use,
+    ) -> Result<(Self, Stack), WireError> {
+        let setup = usage.quic();
+        let mut transport = setup.transport();
         transport
-            .stream_receive_window(windows.stream.into())
-            .receive_window(windows.connection.into())
             .max_concurrent_uni_streams(UNI_STREAMS.into())
             .max_concurrent_bidi_streams(BIDI_STREAMS.into())
             .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
-            .datagram_send_buffer_size(DATAGRAMS_OUT)
-            .keep_alive_interval(ask);
-        let (quic, endpoint) = endpoint::connect(target, Alpn::Quic, ca, transport).await?;
-        Ok(Self { quic, endpoint })
+            .datagram_send_buffer_size(DATAGRAMS_OUT);
+        let Connected { quic, stack, endpoint } = endpoint::connect(target, tls, usage.early, setup, transport).await?;
+        Ok((Self { quic, endpoint }, stack))
     }
 
     /// Whether it can still become a session.
@@ -69,7 +68,10 @@ impl QuicConnection {
         }
         let (session, driver) = Session::new(quic.clone(), Prefixes::default());
         tokio::spawn(async move {
-            drive(quic, (send, recv), driver, |bound| tracing::warn!(bound, "a bound was reached")).await;
+            drive(quic, (send, recv), driver, std::future::ready(()), |bound| {
+                tracing::warn!(bound, "a bound was reached")
+            })
+            .await;
             drop(endpoint);
         });
         Ok((parts, Some(session)))

@@ -6,7 +6,15 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
+use crate::trial::settings::StackSettings;
 use crate::wire::WireError;
+use crate::wire::stack::QuicSetup;
+
+/// A QUIC connection whose server is silent for so long is gone (RFC 9308 section 3.2 recommends it).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a QUIC connection keeps for retransmission and sends ahead, in bytes: eight times what a round trip of 100 ms
+/// takes at 100 Mbit/s, quinn's own.
+const SEND_WINDOW: u64 = 10_000_000;
 
 /// What a server may send ahead, in bytes; nothing on HTTP/1.1, which leaves that to TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +40,24 @@ pub(in crate::wire) struct Use {
     pub(in crate::wire) windows: Windows,
     /// How long the server may be silent before it is asked whether it is there: by a PING of QUIC, or TCP's keep-alive.
     pub(in crate::wire) ask: Option<Duration>,
+    /// Whether it is used before the server has answered, where there is a ticket for that.
+    pub(in crate::wire) early: bool,
+    /// How TCP and QUIC are set up.
+    pub(in crate::wire) stack: StackSettings,
+}
+
+impl Use {
+    /// How a connection on QUIC is to be.
+    pub(in crate::wire) fn quic(self) -> QuicSetup {
+        QuicSetup {
+            idle_timeout: IDLE_TIMEOUT,
+            keep_alive: self.ask,
+            send_window: SEND_WINDOW,
+            stream_window: self.windows.stream,
+            receive_window: self.windows.connection,
+            stack: self.stack,
+        }
+    }
 }
 
 /// A server to dial.

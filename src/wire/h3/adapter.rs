@@ -69,20 +69,29 @@ type Going = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One entry per open stream until it is asked for.
 #[derive(Clone, Default)]
-pub(in crate::wire) struct StopWatcher(Arc<Mutex<HashMap<StreamId, Going>>>);
+pub(in crate::wire) struct StopWatcher(Arc<Mutex<HashMap<StreamId, Opened>>>);
+
+/// What is known of a stream that the peer has opened.
+struct Opened {
+    going: Going,
+    /// Whether it came as early data.
+    early: bool,
+}
 
 impl StopWatcher {
-    /// Ends when this stream's client is gone.
-    pub(in crate::wire) fn of(&self, stream: StreamId) -> Going {
+    /// What ends when this stream's client is gone, and whether it came as early data.
+    pub(in crate::wire) fn of(&self, stream: StreamId) -> (Going, bool) {
         // A stream is asked for once, while it is open: there is an entry.
-        self.forget(stream).unwrap_or_else(|| Box::pin(std::future::pending()))
+        let none = || Opened { going: Box::pin(std::future::pending()), early: false };
+        let Opened { going, early } = self.forget(stream).unwrap_or_else(none);
+        (going, early)
     }
 
-    fn expect(&self, stream: StreamId, going: Going) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(stream, going);
+    fn expect(&self, stream: StreamId, opened: Opened) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(stream, opened);
     }
 
-    fn forget(&self, stream: StreamId) -> Option<Going> {
+    fn forget(&self, stream: StreamId) -> Option<Opened> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream)
     }
 }
@@ -111,7 +120,8 @@ impl quic::Connection<Bytes> for QuicAdapter {
         while let Poll::Ready(Some(begun)) = self.bidi_beginning.poll_next_unpin(cx) {
             let Some((send, front, recv, guard)) = begun else { continue };
             let (stopped, id) = (send.stopped(), stream_id(send.id()));
-            self.gone.expect(id, Box::pin(async move { drop(stopped.await) }));
+            let going = Box::pin(async move { drop(stopped.await) });
+            self.gone.expect(id, Opened { going, early: recv.is_0rtt() });
             let (send, recv) = (SendStream::new(send), RecvStream::new(front, recv, guard));
             return Poll::Ready(Ok(BidiStream { send, recv, gone: self.gone.clone() }));
         }

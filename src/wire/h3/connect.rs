@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use quinn::{SendStream, VarInt};
 
 use crate::trial::{Dialect, Dialects, ServerFact};
+use crate::wire::early::TOO_EARLY;
 use crate::wire::h3::codec::capsules::{CapsuleError, Capsules, close_frame};
 use crate::wire::h3::codec::message;
 use crate::wire::h3::codec::qpack::{self, FieldSectionError};
@@ -44,11 +45,13 @@ pub(in crate::wire) struct ConnectContext<H> {
 pub(in crate::wire) async fn serve<H: Handler>(connect: Connect, shared: ConnectContext<H>) {
     let Connect { mut send, recv, protocol, section } = connect;
     let (id, quic, sessions) = (VarInt::from(send.id()), shared.quic.clone(), Arc::clone(&shared.sessions));
+    let early = recv.is_0rtt();
     // However this ends: nothing waits any longer for what this stream opens.
     let mut place = FilteredStream { sessions: &sessions, id, counted: false };
     let mut reader = DataReader::new(recv);
     let asked = Asked { section: &section, protocol };
-    let (draft, response) = match asked.answer(&shared, &mut place).await {
+    let answered = if early { Ok((false, TOO_EARLY.response())) } else { asked.answer(&shared, &mut place).await };
+    let (draft, response) = match answered {
         Ok(answered) => answered,
         Err(FieldSectionError::TooLong) => (false, refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
         Err(FieldSectionError::Stream(code)) => return give_up(&mut send, &mut reader, code),

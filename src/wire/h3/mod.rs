@@ -33,12 +33,14 @@ use bytes::Bytes;
 use h3::error::Code;
 use h3::quic::StreamId;
 use http::Method;
+use quinn::TransportConfig;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Endpoint, TransportConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::trial::fact::Handshake;
 use crate::trial::{Alpn, Dialects, ServerFact};
+use crate::wire::early::{self, MaybeReplay};
 use crate::wire::h3::adapter::{QuicAdapter, StopWatcher};
 use crate::wire::h3::connect::ConnectContext;
 use crate::wire::h3::content::{ContentError, Rest, ServerRequestStream, give_up};
@@ -46,8 +48,9 @@ use crate::wire::h3::frames::{H3_MESSAGE_ERROR, H3_NO_ERROR};
 use crate::wire::h3::sessions::Sessions;
 use crate::wire::h3::stream_start::StreamRouter;
 use crate::wire::parting::told;
-pub use crate::wire::quic::endpoint::QuicOptions;
-use crate::wire::quic::endpoint::{EachConnection, accept, bind};
+pub use crate::wire::quic::endpoint::{QuicListener, QuicOptions};
+use crate::wire::quic::endpoint::{accept, bind};
+use crate::wire::stack::QuicSetup;
 use crate::wire::{
     Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, MAX_HEADER_BYTES, Request, ResponseBody, Sink, WireError, date,
     rest, upgrade,
@@ -72,30 +75,33 @@ const FAREWELL: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// An endpoint on this socket, listening.
-pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
-    bind(socket, options, transport)
+pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<QuicListener, WireError> {
+    let setup = QuicSetup {
+        idle_timeout: IDLE_TIMEOUT,
+        keep_alive: Some(KEEP_ALIVE),
+        send_window: SEND_WINDOW,
+        stream_window: STREAM_WINDOW,
+        receive_window: CONNECTION_WINDOW,
+        stack: options.stack,
+    };
+    bind(socket, options, Alpn::H3, setup, transport)
 }
 
 /// The limits of each connection.
-fn transport(options: &QuicOptions) -> TransportConfig {
-    let mut transport = TransportConfig::default();
+fn transport(options: &QuicOptions, setup: QuicSetup) -> TransportConfig {
+    let mut transport = setup.transport();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
         .max_concurrent_uni_streams(UNI_STREAMS.into())
-        .send_window(SEND_WINDOW)
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
-        .datagram_send_buffer_size(DATAGRAM_BUFFER)
-        .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
-        .keep_alive_interval(Some(KEEP_ALIVE));
+        .datagram_send_buffer_size(DATAGRAM_BUFFER);
     transport
 }
 
 /// Serves connections until it is dropped, which closes them all; or until `stop` says so: then each is told that no
 /// further request is answered, and closed. The options are those of the endpoint.
 pub async fn serve<H: Handler>(
-    endpoint: Endpoint,
+    listener: QuicListener,
     options: QuicOptions,
     handler: H,
     sink: Sink<ServerFact>,
@@ -108,8 +114,7 @@ pub async fn serve<H: Handler>(
         sink: sink.clone(),
         stop: stop.clone(),
     };
-    let each = EachConnection::of(&endpoint, options, transport);
-    accept(&endpoint, each, &sink, stop, move |quic| connection(quic, serving.clone())).await;
+    accept(listener, &sink, stop, move |arrival| connection(arrival.quic, serving.clone())).await;
 }
 
 /// What connections have in common.
@@ -131,7 +136,8 @@ async fn connection<H: Handler>(
     if handshake.and_then(|data| data.protocol).as_deref() != Some(Alpn::H3.wire()) {
         return Err("an ALPN other than h3".into());
     }
-    let connection = Connection::begin(quic.remote_address().ip(), Alpn::H3, None, sink.clone());
+    let connection =
+        Connection::begin(quic.remote_address().ip(), Alpn::H3, None, MaybeReplay::default(), sink.clone());
     let (sessions, (connects, mut connecting)) = (Sessions::of_server(sink, streams), mpsc::unbounded_channel());
     let router = StreamRouter::of_server(quic.clone(), Arc::clone(&sessions), connects);
     let arrivals = QuicAdapter::new(router, offered);
@@ -223,7 +229,11 @@ async fn request_task<H: Handler>(
         stream.stop_sending(Code::from(H3_NO_ERROR.into_inner()));
         return Ok(());
     }
-    let mut gone = gone.of(stream.id());
+    let (mut gone, early) = gone.of(stream.id());
+    if early {
+        connection.knew(Handshake::Early);
+    }
+    let taken = early::check(early, &head.method, false);
     if handler.leaves_unread(&head.uri) {
         gone.await;
         return Ok(());
@@ -238,8 +248,14 @@ async fn request_task<H: Handler>(
         }
     };
     // An answer may take minutes, to a long poll: who has gone by then must not be waited for.
+    let answer = async move {
+        match taken {
+            Ok(()) => handler.answer(Exchange::Request(Request { head, body, connection })).await,
+            Err(refused) => refused.response(),
+        }
+    };
     let response = tokio::select! {
-        response = Box::pin(handler.answer(Exchange::Request(Request { head, body, connection }))) => response,
+        response = Box::pin(answer) => response,
         () = &mut gone => return Ok(()),
         ContentError(code) = rest.discard(&mut stream) => {
             give_up(&mut stream, code);

@@ -1,5 +1,6 @@
 //! QUIC endpoints, whatever is spoken on them: bound to a socket, accepting connections, dialling one.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -7,18 +8,22 @@ use std::sync::Arc;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
-use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connecting, Connection, ConnectionError, Endpoint, Incoming, ServerConfig, TransportConfig};
-use rustls::pki_types::CertificateDer;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
+};
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::trial::{Alpn, Dialects, ServerFact};
+use crate::trial::settings::StackSettings;
+use crate::trial::{Alpn, Dialects, ServerFact, Stack};
 use crate::wire::dial::target::Target;
 use crate::wire::parting::told;
 use crate::wire::quic::qlog;
-use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError, tls};
+use crate::wire::stack::{QuicSetup, UdpBuffers, versions};
+use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Traffic, WireError};
 
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
@@ -33,6 +38,23 @@ pub struct QuicOptions {
     pub reset_key: ResetKey,
     /// Counts what is sent and received.
     pub traffic: Traffic,
+    /// How QUIC is set up.
+    pub stack: StackSettings,
+    /// Whether a connection is served before its client has ended the handshake. It is in any case where TLS takes early
+    /// data.
+    pub half_rtt: bool,
+}
+
+/// An endpoint that listens, and what is told of its first connection.
+#[derive(Debug)]
+pub struct QuicListener {
+    pub endpoint: Endpoint,
+    alpn: Alpn,
+    setup: QuicSetup,
+    buffers: UdpBuffers,
+    each: EachConnection,
+    /// Whether connections are served before their handshakes have ended.
+    ahead: bool,
 }
 
 /// How many handshakes may be under way before the next clients have to show that they are where they say that they are.
@@ -48,45 +70,25 @@ const INCOMING_BYTES: u64 = 16 * 1024;
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Makes the limits of a connection.
-type Transport = fn(&QuicOptions) -> TransportConfig;
-
-fn configured(options: &QuicOptions, transport: Transport) -> Result<ServerConfig, NoInitialCipherSuite> {
-    let crypto = QuicServerConfig::try_from(Arc::clone(&options.tls))?;
-    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config
-        .transport_config(Arc::new(transport(options)))
-        .max_incoming(MAX_INCOMING)
-        .incoming_buffer_size(INCOMING_BYTES)
-        .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
-    Ok(config)
-}
+type Transport = fn(&QuicOptions, QuicSetup) -> TransportConfig;
 
 /// What each connection of an endpoint has for itself: a file of what it does, where there is to be one.
 #[derive(Debug)]
-pub(in crate::wire) struct EachConnection(Option<Logged>);
+struct EachConnection(Option<Logged>);
 
 #[derive(Debug)]
 struct Logged {
     folder: PathBuf,
     config: ServerConfig,
     options: QuicOptions,
+    setup: QuicSetup,
     transport: Transport,
 }
 
 impl EachConnection {
-    /// For an endpoint of these options and limits.
-    pub(in crate::wire) fn of(endpoint: &Endpoint, options: QuicOptions, transport: Transport) -> Self {
-        let logged = qlog::folder().and_then(|folder| Some((folder, configured(&options, transport).ok()?)));
-        Self(logged.map(|(folder, config)| {
-            // One key for the tokens of all its connections.
-            endpoint.set_server_config(Some(config.clone()));
-            Logged { folder, config, options, transport }
-        }))
-    }
-
     fn accept(&self, incoming: Incoming) -> Result<Connecting, ConnectionError> {
-        let Some(Logged { folder, config, options, transport }) = &self.0 else { return incoming.accept() };
-        let mut transport = transport(options);
+        let Some(Logged { folder, config, options, setup, transport }) = &self.0 else { return incoming.accept() };
+        let mut transport = transport(options, *setup);
         transport.qlog_stream(qlog::stream(folder, "server"));
         let mut config = config.clone();
         config.transport_config(Arc::new(transport));
@@ -94,44 +96,88 @@ impl EachConnection {
     }
 }
 
-/// An endpoint on this socket, listening, with these limits for each connection.
+/// An endpoint on this socket, listening for this ALPN, with these limits for each connection.
 pub(in crate::wire) fn bind(
     socket: UdpSocket,
     options: &QuicOptions,
+    alpn: Alpn,
+    setup: QuicSetup,
     transport: Transport,
-) -> Result<Endpoint, WireError> {
+) -> Result<QuicListener, WireError> {
     // The kernel gives as much of it as `net.core.rmem_max` allows; with less it is served too.
     if let Err(error) = setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER) {
         tracing::debug!(%error, "a UDP socket keeps its receive buffer");
     }
+    setup.make_room(&socket);
+    let buffers = UdpBuffers::of(&socket);
     let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let listen = |source: std::io::Error| WireError::Listen { address, source };
-    let config = configured(options, transport).map_err(|error| listen(std::io::Error::other(error)))?;
-    Endpoint::new(options.reset_key.endpoint(), Some(config), socket, options.traffic.runtime()).map_err(listen)
+    let crypto =
+        QuicServerConfig::try_from(Arc::clone(&options.tls)).map_err(|error| listen(std::io::Error::other(error)))?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport(options, setup)))
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(MAX_INCOMING as u64 * INCOMING_BYTES);
+    let runtime = options.traffic.runtime();
+    // One key for the tokens of all its connections, logged or not.
+    let each = EachConnection(qlog::folder().map(|folder| {
+        let (config, options) = (config.clone(), options.clone());
+        Logged { folder, config, options, setup, transport }
+    }));
+    let endpoint = Endpoint::new(options.reset_key.endpoint(), Some(config), socket, runtime).map_err(listen)?;
+    let ahead = options.half_rtt || options.tls.max_early_data_size > 0;
+    Ok(QuicListener { endpoint, alpn, setup, buffers, each, ahead })
 }
 
-/// A connection to a server that speaks this ALPN under a certificate of this CA, and the endpoint whose task sends
-/// and receives for it.
+/// A connection to a server, what was found of it, and the endpoint whose task sends and receives for it.
+#[derive(Debug)]
+pub(in crate::wire) struct Connected {
+    pub(in crate::wire) quic: Connection,
+    pub(in crate::wire) stack: Stack,
+    pub(in crate::wire) endpoint: Endpoint,
+}
+
+/// A connection to a server as TLS has it. `early`: with a ticket it is one before the server has answered.
 pub(in crate::wire) async fn connect(
     target: &Target,
-    alpn: Alpn,
-    ca: &CertificateDer<'static>,
+    tls: Arc<rustls::ClientConfig>,
+    early: bool,
+    setup: QuicSetup,
     mut transport: TransportConfig,
-) -> Result<(quinn::Connection, Endpoint), WireError> {
+) -> Result<Connected, WireError> {
     transport.qlog_stream(qlog::folder().and_then(|folder| qlog::stream(&folder, "client")));
     let address = target.address()?;
     let local = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    let crypto = tls::client(ca.clone(), alpn)?;
-    let crypto = QuicClientConfig::try_from(crypto).map_err(|error| target.failed(error))?;
+    let crypto = QuicClientConfig::try_from(tls).map_err(|error| target.failed(error))?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
-    let endpoint = Endpoint::client(local).map_err(|error| target.failed(error))?;
+    let socket = UdpSocket::bind(local).map_err(|error| target.failed(error))?;
+    setup.make_room(&socket);
+    let buffers = UdpBuffers::of(&socket);
+    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime));
+    let endpoint = endpoint.map_err(|error| target.failed(error))?;
     let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(error))?;
-    let quic = connecting.await.map_err(|error| target.failed(error))?;
-    Ok((quic, endpoint))
+    let began = if early { connecting.into_0rtt() } else { Err(connecting) };
+    let quic = match began {
+        Ok((quic, taken)) => {
+            let lost = quic.clone();
+            tokio::spawn(async move {
+                // What was said on it was not heard, and its streams are gone.
+                if !taken.await {
+                    lost.close(VarInt::from_u32(0), b"the server took no early data");
+                }
+            });
+            quic
+        }
+        Err(connecting) => connecting.await.map_err(|error| target.failed(error))?,
+    };
+    let stack = Stack::Quic(setup.found(&quic, buffers));
+    Ok(Connected { quic, stack, endpoint })
 }
 
 /// Serves each connection until this is dropped, which ends them all, or until `stop` says so, when each ends by itself.
@@ -140,14 +186,15 @@ pub(in crate::wire) async fn connect(
 /// handshakes under way the next have to show first that they receive what is sent to them (RFC 9000 section 8.1.2),
 /// which costs nothing here; and there are [`MAX_HANDSHAKES`] at most. Both are counted, like one connection too many.
 pub(in crate::wire) async fn accept<F>(
-    endpoint: &Endpoint,
-    each: EachConnection,
+    listener: QuicListener,
     sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
-    serve: impl Fn(Connection) -> F + Clone + Send + Sync + 'static,
+    serve: impl Fn(Arrival) -> F + Clone + Send + Sync + 'static,
 ) where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
+    let QuicListener { endpoint, alpn, setup, buffers, each, ahead } = listener;
+    let mut first = true;
     let mut connections = JoinSet::new();
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let [refused, retried, crowded] = ["connections", "quic-retry", "handshakes"].map(Bound::of_floods);
@@ -175,13 +222,26 @@ pub(in crate::wire) async fn accept<F>(
             crowded.reached(sink);
             continue;
         };
-        let serve = serve.clone();
+        let (serve, sink) = (serve.clone(), sink.clone());
+        let first = std::mem::take(&mut first);
         let accepted = each.accept(incoming);
         connections.spawn(async move {
             let served = async {
-                let quic = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, accepted?)).await??;
-                drop(permit);
-                serve(quic).await
+                let (arrival, ended) = Box::pin(arrive(accepted?, ahead)).await?;
+                let quic = arrival.quic.clone();
+                let ended = async move {
+                    ended.await;
+                    drop(permit);
+                    std::future::pending::<Infallible>().await
+                };
+                if first {
+                    let stack = Stack::Quic(setup.found(&quic, buffers));
+                    sink.record(ServerFact::Stack { alpn, stack, versions: versions() });
+                }
+                tokio::select! {
+                    served = serve(arrival) => served,
+                    never = ended => match never {},
+                }
             };
             if let Err(error) = served.await {
                 tracing::debug!(%error, "a QUIC connection ended");
@@ -189,4 +249,62 @@ pub(in crate::wire) async fn accept<F>(
         });
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// A connection that is there to be served.
+#[derive(Debug)]
+pub(in crate::wire) struct Arrival {
+    pub(in crate::wire) quic: Connection,
+    /// Becomes true when its handshake has ended. What is read before may be a replay.
+    pub(in crate::wire) confirmed: watch::Receiver<bool>,
+}
+
+impl Arrival {
+    /// Ends when the handshake has: a connection that is over before that never gets there.
+    pub(in crate::wire) async fn confirmed(mut confirmed: watch::Receiver<bool>) {
+        if confirmed.wait_for(|confirmed| *confirmed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Shakes hands with whoever comes: to the end, or `ahead` of it, once it is known what they speak. Gives back what ends
+/// with the handshake, too; one that takes too long ends its connection.
+async fn arrive(mut connecting: Connecting, ahead: bool) -> Result<(Arrival, impl Future<Output = ()>), ArrivalError> {
+    let (confirms, confirmed) = watch::channel(!ahead);
+    let (quic, ending) = if ahead {
+        // A browser's first flight is longer than a datagram: what it speaks may be in the second.
+        drop(tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting.handshake_data()).await??);
+        match connecting.into_0rtt() {
+            Ok((quic, ending)) => (quic, Some(ending)),
+            // A server's always can.
+            Err(connecting) => (tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await??, None),
+        }
+    } else {
+        (tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await??, None)
+    };
+    let ended = {
+        let quic = quic.clone();
+        async move {
+            let in_time = match ending {
+                Some(ending) => tokio::time::timeout(HANDSHAKE_TIMEOUT, ending).await.is_ok(),
+                None => true,
+            };
+            if !in_time {
+                quic.close(VarInt::from_u32(0), b"the handshake took too long");
+            } else if quic.close_reason().is_none() {
+                confirms.send_replace(true);
+            }
+        }
+    };
+    Ok((Arrival { quic, confirmed }, ended))
+}
+
+/// Why nobody came.
+#[derive(Debug, thiserror::Error)]
+enum ArrivalError {
+    #[error("the handshake failed")]
+    Failed(#[from] quinn::ConnectionError),
+    #[error("the handshake took too long")]
+    TooLong(#[from] tokio::time::error::Elapsed),
 }

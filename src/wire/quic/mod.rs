@@ -18,14 +18,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{ConnectionError, RecvStream, SendStream, TransportConfig, VarInt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::trial::fact::Handshake;
 use crate::trial::{Alpn, ServerFact};
-use crate::wire::quic::endpoint::{EachConnection, QuicOptions, accept, bind};
+use crate::wire::early::MaybeReplay;
+use crate::wire::quic::endpoint::{Arrival, QuicListener, QuicOptions, accept, bind};
 use crate::wire::quic::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
+use crate::wire::stack::QuicSetup;
 use crate::wire::{
     Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, Session, Sink, WireError, refusal, token,
 };
@@ -62,39 +65,41 @@ pub(in crate::wire) struct FirstLineAnswer {
 }
 
 /// An endpoint on this socket, listening.
-pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<Endpoint, WireError> {
-    bind(socket, options, transport)
+pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<QuicListener, WireError> {
+    let setup = QuicSetup {
+        idle_timeout: IDLE_TIMEOUT,
+        keep_alive: Some(KEEP_ALIVE),
+        send_window: SEND_WINDOW,
+        stream_window: STREAM_WINDOW,
+        receive_window: CONNECTION_WINDOW,
+        stack: options.stack,
+    };
+    bind(socket, options, Alpn::Quic, setup, transport)
 }
 
 /// The limits of each connection.
-fn transport(options: &QuicOptions) -> TransportConfig {
-    let mut transport = TransportConfig::default();
+fn transport(options: &QuicOptions, setup: QuicSetup) -> TransportConfig {
+    let mut transport = setup.transport();
     transport
         .max_concurrent_bidi_streams(options.max_concurrent_streams.into())
         .max_concurrent_uni_streams(UNI_STREAMS.into())
-        .send_window(SEND_WINDOW)
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(CONNECTION_WINDOW.into())
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
-        .datagram_send_buffer_size(DATAGRAM_BYTES)
-        .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
-        .keep_alive_interval(Some(KEEP_ALIVE));
+        .datagram_send_buffer_size(DATAGRAM_BYTES);
     transport
 }
 
-/// Serves connections until it is dropped, which closes them all. The options are those of the endpoint.
-pub async fn serve<H: Handler>(endpoint: Endpoint, options: QuicOptions, handler: H, sink: Sink<ServerFact>) {
+/// Serves connections until it is dropped, which closes them all.
+pub async fn serve<H: Handler>(listener: QuicListener, handler: H, sink: Sink<ServerFact>) {
     let bounds = Arc::new(["session-streams", "session-datagrams"].map(Bound::new));
     // Its end is the session's, which its user is told by the code: nothing more is to be said before.
     let (_never, stop) = watch::channel(false);
     let facts = sink.clone();
-    let serve = move |quic| connection(quic, handler.clone(), facts.clone(), Arc::clone(&bounds));
-    let each = EachConnection::of(&endpoint, options, transport);
-    accept(&endpoint, each, &sink, stop, serve).await;
+    let serve = move |arrival| connection(arrival, handler.clone(), facts.clone(), Arc::clone(&bounds));
+    accept(listener, &sink, stop, serve).await;
 }
 
 async fn connection<H: Handler>(
-    quic: quinn::Connection,
+    Arrival { quic, confirmed }: Arrival,
     handler: H,
     sink: Sink<ServerFact>,
     bounds: Arc<[Bound; 2]>,
@@ -103,7 +108,8 @@ async fn connection<H: Handler>(
     let Some(handshake) = handshake.filter(|data| data.protocol.as_deref() == Some(Alpn::Quic.wire())) else {
         return Err("an ALPN other than transport-lab".into());
     };
-    let connection = Connection::begin(quic.remote_address().ip(), Alpn::Quic, None, sink.clone());
+    let connection =
+        Connection::begin(quic.remote_address().ip(), Alpn::Quic, None, MaybeReplay::default(), sink.clone());
     let first = async {
         let (send, mut recv) = quic.accept_bi().await?;
         Ok::<_, ConnectionError>((read_line(&mut recv).await, send, recv))
@@ -113,6 +119,9 @@ async fn connection<H: Handler>(
         return Err("no first line in time".into());
     };
     let (line, mut send, recv) = first?;
+    if recv.is_0rtt() {
+        connection.knew(Handshake::Early);
+    }
     connection.asked();
     // RFC 6066 section 3: an address is no name to ask for; what was asked then is the address itself.
     let host = handshake.server_name.or_else(|| quic.local_ip().map(host_of)).unwrap_or_default();
@@ -128,7 +137,8 @@ async fn connection<H: Handler>(
         Ok(run) if parts.status == http::StatusCode::OK => {
             write_line(&mut send, &FirstLineAnswer { status: 200, error: None }).await?;
             let (session, driver) = Session::new(quic.clone(), Prefixes::default());
-            let mut driving = std::pin::pin!(drive(quic, (send, recv), driver, |what| {
+            let confirmed = Arrival::confirmed(confirmed);
+            let mut driving = std::pin::pin!(drive(quic, (send, recv), driver, confirmed, |what| {
                 Bound::reached_of(&*bounds, what, &sink);
             }));
             tokio::select! {
@@ -222,15 +232,18 @@ async fn write_line(stream: &mut SendStream, answer: &FirstLineAnswer) -> Result
 }
 
 /// Feeds a session that is its whole connection, until it has ended. `first` is its first stream; `refused` is told
-/// what the session's user was too slow to take.
+/// what the session's user was too slow to take. What a session brings is taken once the handshake is `confirmed`: to
+/// read is safe to be asked twice, and to publish isn't (RFC 8470).
 pub(in crate::wire) async fn drive(
     quic: quinn::Connection,
     first: (SendStream, RecvStream),
     driver: SessionDriver,
+    confirmed: impl Future<Output = ()>,
     refused: impl Fn(&'static str),
 ) {
     let SessionDriver { uni, bi, datagrams, mut ending, ended } = driver;
     let (_ours, mut theirs) = first;
+    let (mut confirmed, mut is_confirmed) = (std::pin::pin!(confirmed), false);
     let how = loop {
         tokio::select! {
             // What came before the end is still the session's: the end is looked for last.
@@ -239,13 +252,14 @@ pub(in crate::wire) async fn drive(
                 // Its users may also all be gone.
                 break wished.ok().and_then(|wished| wished.clone()).unwrap_or_default();
             }
-            Ok(stream) = quic.accept_uni() => {
+            () = &mut confirmed, if !is_confirmed => is_confirmed = true,
+            Ok(stream) = quic.accept_uni(), if is_confirmed => {
                 if let Err(error) = uni.try_send(stream) {
                     refused("session-streams");
                     let _ = error.into_inner().stop(TOO_MANY);
                 }
             }
-            Ok(streams) = quic.accept_bi() => {
+            Ok(streams) = quic.accept_bi(), if is_confirmed => {
                 if let Err(error) = bi.try_send(streams) {
                     refused("session-streams");
                     let (mut send, mut recv) = error.into_inner();
@@ -253,7 +267,7 @@ pub(in crate::wire) async fn drive(
                     let _ = recv.stop(TOO_MANY);
                 }
             }
-            Ok(datagram) = quic.read_datagram() => {
+            Ok(datagram) = quic.read_datagram(), if is_confirmed => {
                 if datagrams.try_send(datagram).is_err() {
                     refused("session-datagrams");
                 }

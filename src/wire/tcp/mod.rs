@@ -1,6 +1,8 @@
 //! HTTP/1.1 and HTTP/2 on TCP and TLS, server side.
 
+mod early_stream;
 pub(in crate::wire) mod half_close;
+pub(in crate::wire) mod stream;
 pub(in crate::wire) mod streams;
 
 use std::collections::HashMap;
@@ -19,20 +21,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use crate::trial::{Alpn, ServerFact};
+use crate::trial::settings::StackSettings;
+use crate::trial::{Alpn, ServerFact, Stack};
+use crate::wire::early;
 use crate::wire::exchange::BodyError;
 use crate::wire::malformed;
 use crate::wire::parting::{self, Lent};
 use crate::wire::rest;
 use crate::wire::tcp::half_close::HalfClose;
+use crate::wire::tcp::stream::ServerStream;
 use crate::wire::tcp::streams::ConnectionStreams;
 use crate::wire::upgrade::{self, Tunnels, UpgradeRequest};
 use crate::wire::{
     BODY_TIMEOUT, Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, Handler, MAX_BODY_BYTES,
-    MAX_CONNECTIONS, MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, tls, traffic::Counted,
+    MAX_CONNECTIONS, MAX_HEADER_BYTES, OpenRequest, Request, ResponseBody, Sink, Traffic, stack, tls, traffic::Counted,
 };
 
 /// What a HTTP/1.1 connection may buffer in either direction, in bytes.
@@ -54,6 +57,8 @@ pub struct TcpOptions {
     pub alt_svc: Option<http::HeaderValue>,
     /// Counts what is sent and received.
     pub traffic: Traffic,
+    /// How TCP is set up.
+    pub stack: StackSettings,
 }
 
 /// Serves connections until it is to stop, and then closes them all; dropped, it drops them.
@@ -64,7 +69,8 @@ pub async fn serve<H: Handler>(
     sink: Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let acceptor = TlsAcceptor::from(Arc::clone(&options.tls));
+    stack::choose_congestion(&listener, options.stack);
+    let mut first = true;
     let mut connections = JoinSet::new();
     let mut stops = HashMap::new();
     let refused = Bound::new("connections");
@@ -91,11 +97,12 @@ pub async fn serve<H: Handler>(
                 continue;
             }
         };
-        let (acceptor, options, handler, facts) = (acceptor.clone(), options.clone(), handler.clone(), sink.clone());
+        let (options, handler, facts) = (options.clone(), handler.clone(), sink.clone());
         let (sink, calmed) = (sink.clone(), Arc::clone(&calmed));
         let (stops_it, stop) = oneshot::channel();
+        let first = std::mem::take(&mut first);
         let task = connections.spawn(async move {
-            if let Err(error) = connection(stream, acceptor, options, handler, facts, stop).await {
+            if let Err(error) = connection(stream, first, options, handler, facts, stop).await {
                 tracing::debug!(%error, "a connection ended");
                 if is_calm_wanted(&*error) {
                     calmed.reached(&sink);
@@ -114,10 +121,10 @@ pub async fn serve<H: Handler>(
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// One connection, from its handshake to the end of both sides.
+/// One connection, from its handshake to the end of both sides. Of the first, what carries it is told.
 async fn connection<H: Handler>(
     stream: TcpStream,
-    acceptor: TlsAcceptor,
+    first: bool,
     options: TcpOptions,
     handler: H,
     sink: Sink<ServerFact>,
@@ -126,16 +133,23 @@ async fn connection<H: Handler>(
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
+    let found = first.then(|| Stack::Tcp(stack::tcp(&stream)));
     let stream = options.traffic.counted(stream);
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
-    let tls = Box::new(Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))).await??);
-    let alpn = tls::negotiated(tls.get_ref().1.alpn_protocol(), &options.tls);
+    let accepting = ServerStream::accept(stream, &options.tls);
+    let tls = Box::new(Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting)).await??);
+    let alpn = tls::negotiated(tls.session().alpn_protocol(), &options.tls);
+    let (replay, known) = (tls.replay(), tls.handshake());
     let (tls, mut comes_back) = parting::lend(tls);
     let mut last_words = &[][..];
     let ended = match alpn {
         Ok(alpn) => {
-            let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), sink);
+            if let Some(stack) = found {
+                sink.record(ServerFact::Stack { alpn, stack, versions: stack::versions() });
+            }
+            let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), replay, sink);
+            known.into_iter().for_each(|known| connection.knew(known));
             Box::pin(talk(tls, connection, options, handler, stop, &mut last_words)).await
         }
         Err(reason) => {
@@ -149,7 +163,7 @@ async fn connection<H: Handler>(
     ended
 }
 
-type Tls = Lent<TlsStream<Counted<TcpStream>>>;
+type Tls = Lent<ServerStream<Counted<TcpStream>>>;
 
 /// All that is said on one connection but the last words, which nothing else may come between.
 async fn talk<H: Handler>(
@@ -294,6 +308,9 @@ fn answer<H: Handler>(
     let version = request.version();
     let finish = Finish { is_head: request.method() == http::Method::HEAD, alt_svc: connection.alt_svc.clone() };
     let upgrade = malformed::check(version, request.headers()).and_then(|()| UpgradeRequest::of(&request));
+    let upgrade = upgrade.and_then(|upgrade| {
+        early::check(connection.replay.is(), request.method(), upgrade.is_some()).map(|()| upgrade)
+    });
     Answering(match upgrade {
         Ok(None) if request.body().is_end_stream() => {
             let (head, _) = request.into_parts();

@@ -1,0 +1,52 @@
+//! Caddy: HTTP/1.1, HTTP/2 and HTTP/3 with clients.
+
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
+use crate::client::Found;
+use crate::client::program::{self, AnswersOn};
+use crate::trial::{Alpn, Unsupported};
+
+pub(super) static INTERMEDIARY: Intermediary = Intermediary {
+    name: "caddy",
+    title: "Caddy",
+    find,
+    // It offers no extended CONNECT on HTTP/2 unless Go is told to by its environment (GODEBUG=http2xconnect=1).
+    with_clients: Spoken { alpns: &Alpn::HTTP, websockets: &[Alpn::H1, Alpn::H3] },
+    // Its WebSockets are HTTP/1.1's, whatever it speaks else.
+    with_origin: Spoken { alpns: &Alpn::HTTP, websockets: &[Alpn::H1] },
+    // https://caddyserver.com/docs/quick-starts/reverse-proxy
+    template: Template(include_str!("caddy.conf")),
+    file: "Caddyfile",
+    words: fill,
+    command: commands,
+};
+
+/// The first that takes the authorities which it believes from a file by this name.
+const LEAST: [u32; 3] = [2, 8, 0];
+
+fn find() -> Result<Found, Unsupported> {
+    let advice = "see https://caddyserver.com/docs/install, or install it by `sh tools/install.sh intermediaries`";
+    let path = program::locate_also("TRANSPORT_LAB_CADDY", &["caddy"], &unpacked("python/bin/caddy"), advice)?;
+    let said = program::answer_on(AnswersOn::StandardOutput, &path, &["version"])?;
+    // `v2.11.7 h1:…`
+    let first = said.split_whitespace().next().and_then(|word| word.strip_prefix('v'));
+    let version = first.ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?.to_owned();
+    version::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
+}
+
+fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
+    let addresses: Vec<_> = site.addresses.iter().map(ToString::to_string).collect();
+    // One of its own would be sought for every name, and plain HTTP answered at port 80.
+    let process = format!(
+        "admin off\n    persist_config off\n    auto_https off\n    servers {{\n        protocols {}\n    }}",
+        site.alpn
+    );
+    let only = if site.origin_alpn == Alpn::H3 { "\n            versions 3" } else { "" };
+    let tls = format!("transport http {{\n            tls_trust_pool file {{ca}}{only}\n        }}");
+    vec![("{process}", process), ("{listen}", format!("bind {}", addresses.join(" "))), ("{origin-tls}", tls)]
+}
+
+fn commands(found: &Found, _: &Site<'_>) -> Commands {
+    let told = ["--adapter", "caddyfile", "--config", "{profile}/Caddyfile"];
+    let with = |word| command(found, &[&[word], &told[..]].concat());
+    Commands { before: vec![with("validate")], run: with("run") }
+}

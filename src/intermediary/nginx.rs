@@ -1,0 +1,54 @@
+//! nginx, as distributions build it: HTTP/1.1 and HTTP/2 to clients, HTTP/1.0 or 1.1 to a server.
+
+use std::path::PathBuf;
+
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
+use crate::client::Found;
+use crate::client::program::{self, AnswersOn};
+use crate::trial::{Alpn, Unsupported};
+
+pub(super) static INTERMEDIARY: Intermediary = Intermediary {
+    name: "nginx",
+    title: "nginx",
+    find,
+    with_clients: Spoken { alpns: &[Alpn::H1, Alpn::H2], websockets: &[Alpn::H1] },
+    with_origin: Spoken { alpns: &[Alpn::H1], websockets: &[Alpn::H1] },
+    template: Template(include_str!("nginx.conf")),
+    file: "nginx.conf",
+    words: fill,
+    command: commands,
+};
+
+/// The first that logs where `-e` says.
+const LEAST: [u32; 3] = [1, 19, 5];
+
+fn find() -> Result<Found, Unsupported> {
+    // An ordinary user's PATH has no folder for a system's programs.
+    let files = [vec![PathBuf::from("/usr/sbin/nginx")], unpacked("nginx/usr/sbin/nginx")].concat();
+    let advice = "on Debian: apt install nginx-light, or unpack it by `sh tools/install.sh intermediaries`";
+    let path = program::locate_also("TRANSPORT_LAB_NGINX", &["nginx"], &files, advice)?;
+    let said = program::answer_on(AnswersOn::StandardError, &path, &["-v"])?;
+    let version = said.split_once("nginx/").and_then(|(_, rest)| rest.split_whitespace().next());
+    let version = version.ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?.to_owned();
+    version::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
+}
+
+fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
+    let http2 = if site.alpn == Alpn::H2 { " http2" } else { "" };
+    let listen: Vec<_> = site.listens().map(|address| format!("listen {address} ssl{http2};")).collect();
+    // Its workers would be another user's, who may not enter the folder.
+    let user = if site.root { " user root;" } else { "" };
+    let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let folders = folders.map(|name| format!("{name}_temp_path {{profile}}/tmp/{name};"));
+    vec![
+        ("{listen}", listen.join(" ")),
+        ("{process}", format!("pid {{profile}}/nginx.pid;{user}")),
+        ("{files}", format!("access_log off; {}", folders.join(" "))),
+    ]
+}
+
+fn commands(found: &Found, _: &Site<'_>) -> Commands {
+    let told = ["-e", "stderr", "-p", "{profile}", "-c", "{profile}/nginx.conf", "-g", "daemon off;"];
+    let check = [&told[..], &["-t", "-q"]].concat();
+    Commands { before: vec![command(found, &check)], run: command(found, &told) }
+}

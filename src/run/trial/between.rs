@@ -1,0 +1,244 @@
+//! What stands between a trial's ends: found, started once the server listens, and waited for until it listens too.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::Instant;
+
+use super::super::participant::{Participant, Place, spawn};
+use super::start::{LISTEN, log};
+use super::{EarlyEnd, TrialRunner, Which, failed};
+use crate::browser::{BrowserError, BrowserProcess};
+use crate::client::Found;
+use crate::experiment::assign;
+use crate::intermediary::{self, Intermediary, Site};
+use crate::text::chain;
+use crate::trial::LabFact;
+use crate::trial::fact::Outcome;
+use crate::trial::settings::IntermediaryConfig;
+use crate::wire::listen;
+
+/// How long after nobody was there an intermediary that starts is asked again.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long after it was asked and said nothing.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How much of its last words is told, in bytes.
+const LAST_WORDS: usize = 500;
+/// The name of its log in the trial's folder.
+const LOG: &str = "intermediary.log";
+
+/// What is to stand between: its row, the program, and what it is told to do.
+#[derive(Debug)]
+pub(super) struct FoundIntermediary {
+    row: &'static Intermediary,
+    program: Found,
+    configuration: String,
+}
+
+impl TrialRunner<'_> {
+    /// The intermediary on this machine, where there is to be one, and a port for it: the server has to know which origin
+    /// clients will take it for.
+    pub(super) async fn find_intermediary(&mut self) -> Result<Option<FoundIntermediary>, EarlyEnd> {
+        let between = &self.planned.settings.between;
+        let Some(row) = intermediary::find(&between.intermediary) else { return Ok(None) };
+        let program = self.lab.find_intermediary(row)?;
+        let configuration = match &between.config {
+            IntermediaryConfig::Own(path) => match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => return failed(format!("`between.config`: {} can't be read: {error}", path.display())),
+            },
+            own => row.template.text(own).unwrap_or_default(),
+        };
+        self.intermediary_port = Some(self.free_port().await?);
+        Ok(Some(FoundIntermediary { row, program, configuration }))
+    }
+
+    /// The origins that a page has whose server the intermediary is.
+    pub(super) fn intermediary_origins(&self) -> Vec<String> {
+        let hosts = assign::hosts(&self.planned.settings.workload);
+        let of = |port: u16| hosts.iter().map(move |host| format!("https://{host}:{port}"));
+        self.intermediary_port.into_iter().flat_map(of).collect()
+    }
+
+    /// A port that nobody listens at. None of the programs can be told to find one.
+    async fn free_port(&self) -> Result<u16, EarlyEnd> {
+        let addresses = &self.lab.addresses;
+        let port = if self.planned.settings.protocol.alpn.over_quic() {
+            listen::udp(addresses, 0).map(|(_, port)| port)
+        } else {
+            listen::tcp(addresses, 0).await.map(|(_, port)| port)
+        };
+        port.or_else(|error| failed(format!("there is no port for an intermediary: {}", chain(&error))))
+    }
+
+    /// Starts it before the server that listens there, and waits until it answers; gives back where clients find it.
+    pub(super) async fn start_intermediary(
+        &mut self,
+        between: FoundIntermediary,
+        origin: &[u16],
+        folder: &Path,
+    ) -> Result<Vec<u16>, EarlyEnd> {
+        let FoundIntermediary { row, program, configuration } = between;
+        let Some(port) = self.intermediary_port else { return failed("an intermediary without a port") };
+        let settings = &self.planned.settings;
+        let addresses = self.addresses();
+        let certs = &self.lab.certs;
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let [certificate, key] = certs.leaf_paths().map(|path| absolute(&path));
+        let site = Site {
+            alpn: settings.protocol.alpn,
+            addresses: &addresses,
+            port,
+            origin: origin.first().copied().unwrap_or(0),
+            origin_alpn: settings.between.origin,
+            certificate,
+            key,
+            ca: absolute(certs.ca_path()),
+            root: nix::unistd::geteuid().is_root(),
+        };
+        let spec = row.launch(&program, &site, &configuration);
+        self.keep(folder, row, spec.files.get(row.file).map_or("", String::as_str))?;
+        let place = self.link.as_ref().map(|link| &link.server);
+        let started =
+            BrowserProcess::start_by(&self.lab.program, &spec, log(folder, LOG)?, |command| spawn(command, place));
+        let process = match started.await {
+            Ok(process) => process,
+            // Its own words on its configuration are among them.
+            Err(BrowserError::Browser(why)) => return failed(format!("{} does not start: {why}", row.title)),
+            Err(error) => return failed(format!("{} does not start: {}", row.title, chain(&error))),
+        };
+        self.note(LabFact::Between {
+            intermediary: row.name.to_owned(),
+            version: program.version.clone(),
+            config: settings.between.config.clone(),
+            changes: match settings.between.config {
+                IntermediaryConfig::Streaming => row.template.changes(),
+                IntermediaryConfig::Default | IntermediaryConfig::Own(_) => Vec::new(),
+            },
+        })?;
+        self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
+        match self.answers(&addresses, port).await {
+            // Whatever it had to say of its end is in its log.
+            Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.gone[Which::Intermediary as usize] => {
+                let said = std::fs::read(folder.join(LOG)).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
+                failed(format!("{why}; {} said: {said}", row.title))
+            }
+            answers => answers.map(|()| vec![port]),
+        }
+    }
+
+    /// Waits until it answers at all addresses. That the kernel takes connections says nothing: who is to serve them may
+    /// not have begun.
+    async fn answers(&mut self, addresses: &[IpAddr], port: u16) -> Result<(), EarlyEnd> {
+        let until = self.within(LISTEN);
+        let over_quic = self.planned.settings.protocol.alpn.over_quic();
+        for address in addresses.iter().map(|address| SocketAddr::new(*address, port)) {
+            loop {
+                let asked = Asked::at(address, over_quic, self.link.as_ref().map(|link| &link.server));
+                let answer = async {
+                    let answered = match asked {
+                        Ok(asked) => tokio::time::timeout(AGAIN, asked.answer()).await.unwrap_or(false),
+                        Err(_) => false,
+                    };
+                    if !answered {
+                        tokio::time::sleep(LOOK).await;
+                    }
+                    answered
+                };
+                let heard = tokio::select! {
+                    answered = answer => match answered {
+                        true => break,
+                        false => None,
+                    },
+                    heard = self.hear() => Some(heard),
+                };
+                if let Some(heard) = heard
+                    && let (which, Some(said)) = self.sort(heard)?
+                {
+                    self.take(which, said).await?;
+                }
+                if Instant::now() > until {
+                    let late = "the intermediary did not answer in time".to_owned();
+                    return Err(EarlyEnd::Ended(Outcome::TimedOut, late));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what it was told to do in the trial's folder.
+    fn keep(&self, folder: &Path, row: &Intermediary, text: &str) -> Result<(), super::RunError> {
+        let path = folder.join(row.file);
+        std::fs::write(&path, text).map_err(|source| super::RunError::Folder { operation: "write", path, source })
+    }
+}
+
+/// Somebody who was asked what nobody asks, to see whether there is an answer.
+#[derive(Debug)]
+enum Asked {
+    /// Plain HTTP, where TLS is spoken: it is refused in one way or another.
+    Tcp(TcpStream),
+    /// A version of QUIC that there isn't: it is answered with those that there are (RFC 9000 section 6.1).
+    Udp(UdpSocket),
+}
+
+impl Asked {
+    /// Asks at this address, from a place in its network.
+    fn at(address: SocketAddr, over_quic: bool, place: Place<'_>) -> std::io::Result<Self> {
+        let ask = move || {
+            if over_quic { udp(address).map(Socket::Udp) } else { tcp(address).map(Socket::Tcp) }
+        };
+        let socket = match place {
+            Some(namespace) => namespace.within(ask).unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            None => ask(),
+        };
+        Ok(match socket? {
+            Socket::Tcp(socket) => Self::Tcp(TcpStream::from_std(socket)?),
+            Socket::Udp(socket) => Self::Udp(UdpSocket::from_std(socket)?),
+        })
+    }
+
+    /// Waits for any answer, be it an end.
+    async fn answer(self) -> bool {
+        let mut byte = [0];
+        match self {
+            Self::Tcp(mut socket) => {
+                let _ = socket.read(&mut byte).await;
+                true
+            }
+            // An error says that nobody is there.
+            Self::Udp(socket) => socket.recv(&mut byte).await.is_ok(),
+        }
+    }
+}
+
+/// A socket that has asked already.
+enum Socket {
+    Tcp(std::net::TcpStream),
+    Udp(std::net::UdpSocket),
+}
+
+fn tcp(address: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+    let mut socket = std::net::TcpStream::connect(address)?;
+    socket.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn udp(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+    let from = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = std::net::UdpSocket::bind(from)?;
+    socket.connect(address)?;
+    // A long header (RFC 8999 section 5.1) of a version that is kept for this (RFC 9000 section 15), with two connection
+    // ids, in a datagram as long as a first one must be (section 14.1).
+    let mut packet = vec![0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 7, 6, 5, 4, 3, 2, 1];
+    packet.resize(1200, 0);
+    socket.send(&packet)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

@@ -1,0 +1,73 @@
+//! What reached the server from what stands before it.
+
+use super::{Metric, PLAIN, Sample, streams};
+
+/// Connections of the intermediary's that carry a subscription at T.
+pub(super) static ORIGIN_CONNECTIONS: Metric = Metric {
+    name: "origin-connections",
+    unit: "connections",
+    definition: "Connections of the intermediary's that carry a subscription at T.",
+    phrase: "had {} connections to the server",
+    compute: |record| {
+        if !record.is_between {
+            return Sample::absent(NOTHING);
+        }
+        streams::carried(record, |loads| loads.len())
+    },
+    ..PLAIN
+};
+
+/// The version of HTTP in which each subscription reached the server from the intermediary: 1 (HTTP/1.0), 1.1, 2 or 3.
+pub(super) static ORIGIN_HTTP: Metric = Metric {
+    name: "origin-http",
+    unit: "version",
+    definition: "The version of HTTP in which each subscription reached the server from the intermediary: 1 (HTTP/1.0), \
+                 1.1, 2 or 3.",
+    phrase: "reached the server by HTTP {}",
+    compute: |record| {
+        if !record.is_between {
+            return Sample::absent(NOTHING);
+        }
+        let versions = record.attachments.iter().filter_map(|attachment| attachment.http).collect();
+        Sample::values(versions, || "no subscription reached the server".to_owned())
+    },
+    ..PLAIN
+};
+
+/// Why there is nothing to say.
+const NOTHING: &str = "nothing stands between";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::metric;
+    use crate::stats::rig::RecordedTrial;
+    use crate::trial::Alpn;
+
+    #[test]
+    fn connections_are_the_intermediarys_where_there_is_one_and_the_clients_where_there_is_none() {
+        let mut rig = RecordedTrial::new();
+        rig.attach(0, 1).attach(1, 2).open(0).open(1).census();
+        let of = |rig: &RecordedTrial, name: &str| rig.metric(metric::find(name).unwrap());
+        assert_eq!(of(&rig, "connections").median, Some(2.0));
+        for name in ["origin-connections", "origin-http"] {
+            assert_eq!(of(&rig, name).absent.as_deref(), Some(NOTHING));
+        }
+        rig.between(Alpn::H2, 1.1);
+        assert_eq!(of(&rig, "origin-connections").median, Some(2.0));
+        for name in ["connections", "connections-opened", "connections-unused", "streams-per-connection"] {
+            assert!(of(&rig, name).absent.unwrap().contains("`origin-connections`"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_requests_that_came() {
+        let mut rig = RecordedTrial::new();
+        rig.between(Alpn::H1, 1.0).attach(0, 1).attach(1, 2).census();
+        let entry = rig.metric(&ORIGIN_HTTP);
+        assert_eq!((entry.n, entry.min, entry.max), (2, Some(1.0), Some(1.0)));
+        let mut none = RecordedTrial::new();
+        none.between(Alpn::H1, 1.0).census();
+        assert_eq!(none.metric(&ORIGIN_HTTP).absent.as_deref(), Some("no subscription reached the server"));
+    }
+}

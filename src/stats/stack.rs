@@ -1,0 +1,151 @@
+//! What carried trials: the stacks of both ends, as facts say, and in a sentence wherever protocols are compared that
+//! don't share one.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::result::TrialResult;
+use crate::trial::stack::{QuicStack, Versions};
+use crate::trial::{ClientFact, Fact, JournalLine, LabFact, Plan, PlannedTrial, ServerFact, Stack};
+
+/// What carried a trial, at both ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrialStack {
+    /// The server's; null while it had no connection.
+    pub server: Option<Stack>,
+    /// The client's. Of a client that doesn't say, such as a browser: what the kernel does by itself where it is, and of
+    /// QUIC nothing.
+    pub client: Option<Stack>,
+    /// The versions of what speaks at the server, by name.
+    pub versions: Versions,
+}
+
+impl TrialStack {
+    /// That of this trial; `None`: nothing was found of it.
+    pub(super) fn of<'a>(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Option<Self> {
+        let (mut server, mut client, mut network, mut versions) = (None, None, None, Versions::new());
+        let alpn = planned.settings.protocol.alpn;
+        for JournalLine { observation, .. } in journal {
+            match &observation.fact {
+                Fact::Server(ServerFact::Stack { alpn: of, stack, versions: those }) if *of == alpn => {
+                    (server, versions) = (Some(stack.clone()), those.clone());
+                }
+                Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(stack.clone()),
+                Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(stack.clone())),
+                _ => {}
+            }
+        }
+        // A journal of before says nothing at all.
+        let known = server.is_some() || client.is_some() || network.is_some();
+        let own = || if alpn.over_quic() { Some(Stack::Quic(QuicStack::default())) } else { network };
+        known.then(|| Self { server, client: client.or_else(own), versions })
+    }
+
+    /// Both ends' that are known of.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, &Stack)> {
+        let ends = [("server", &self.server), ("client", &self.client)];
+        ends.into_iter().filter_map(|(end, stack)| Some((end, stack.as_ref()?)))
+    }
+}
+
+/// The profiles that trials had, each with what carried them: `as-shipped: TCP bbr of Linux 6.1.0, QUIC cubic of quinn
+/// 0.11.12`; nothing where nothing was found.
+pub fn carried<'a>(plan: &Plan, trials: impl IntoIterator<Item = &'a TrialResult>) -> Option<String> {
+    let mut profiles: Vec<(&'static str, Vec<String>)> = Vec::new();
+    for trial in trials {
+        let Some(stack) = &trial.stack else { continue };
+        let planned = plan.trials.iter().find(|planned| planned.trial == trial.trial);
+        let profile = planned.map_or("", |planned| planned.settings.stack.profile.word());
+        let at = profiles.iter().position(|(known, _)| *known == profile).unwrap_or_else(|| {
+            profiles.push((profile, Vec::new()));
+            profiles.len() - 1
+        });
+        for (_, stack) in stack.ends() {
+            let named = stack.named();
+            if !profiles[at].1.contains(&named) {
+                profiles[at].1.push(named);
+            }
+        }
+    }
+    let told: Vec<String> =
+        profiles.iter().map(|(profile, stacks)| format!("{profile}: {}", stacks.join(", "))).collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// The same of trials that TCP carried and trials that QUIC did; where one alone carried them all, nothing needs to be
+/// said.
+pub(super) fn compared(plan: &Plan, trials: &[&TrialResult]) -> Option<String> {
+    let stacks = || trials.iter().filter_map(|trial| trial.stack.as_ref()).flat_map(TrialStack::ends);
+    let first = stacks().next()?.1.over();
+    if stacks().all(|(_, stack)| stack.over() == first) {
+        return None;
+    }
+    carried(plan, trials.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::rig::RecordedTrial;
+    use crate::stats::summarise;
+    use crate::trial::Alpn;
+    use crate::trial::fact::Outcome;
+    use crate::trial::settings::StackProfile;
+    use crate::trial::stack::TcpStack;
+
+    fn tcp(congestion: &str) -> TcpStack {
+        let (congestion, implementation) = (Some(congestion.to_owned()), Some("Linux 6.1.0".to_owned()));
+        TcpStack { congestion, implementation, ..TcpStack::default() }
+    }
+
+    fn quinn() -> Stack {
+        let (congestion, implementation) = (Some("cubic".to_owned()), Some("quinn 0.11.12".to_owned()));
+        Stack::Quic(QuicStack { congestion, implementation, ..QuicStack::default() })
+    }
+
+    /// A browser's trial, in which the server says what carries this ALPN.
+    fn trial(trial: u32, alpn: Alpn, server: Stack) -> RecordedTrial {
+        let mut rig = RecordedTrial::of(trial, 0, "chromium", alpn);
+        rig.fact(LabFact::Network { stack: tcp("bbr") });
+        rig.fact(ServerFact::Stack { alpn, stack: server, versions: Versions::new() });
+        // Whoever was there by mistake on another port.
+        let alpn = if alpn == Alpn::H2 { Alpn::H1 } else { Alpn::H2 };
+        rig.fact(ServerFact::Stack { alpn, stack: Stack::Tcp(tcp("vegas")), versions: Versions::new() });
+        rig.request(0).attach(0, 1).wait(3).open(0).census().write(&[0]).receive_last(0);
+        rig.end(Outcome::Completed, None);
+        rig
+    }
+
+    #[test]
+    fn what_a_browser_does_not_say_is_the_kernels_on_tcp_and_unknown_on_quic() {
+        let [h2, h3] = [trial(0, Alpn::H2, Stack::Tcp(tcp("cubic"))), trial(1, Alpn::H3, quinn())];
+        let stack = h2.result().stack.unwrap();
+        assert_eq!((stack.server, stack.client), (Some(Stack::Tcp(tcp("cubic"))), Some(Stack::Tcp(tcp("bbr")))));
+        let stack = h3.result().stack.unwrap();
+        assert_eq!((stack.server, stack.client), (Some(quinn()), Some(Stack::Quic(QuicStack::default()))));
+        assert_eq!(RecordedTrial::new().result().stack, None, "a journal of before");
+    }
+
+    #[test]
+    fn a_claim_across_tcp_and_quic_names_profile_and_implementations_and_others_need_not() {
+        let claims = r#"[{"says": "Sooner.", "source": "own", "metric": "time-to-open", "where": {"protocol": "sse/h3"},
+            "than": {"where": {"protocol": "sse/h2"}}, "at-most": 1},
+            {"says": "Soon.", "source": "own", "metric": "time-to-open", "where": {"protocol": "sse/h2"}, "at-most": 9}]"#;
+        let mut rigs = [trial(0, Alpn::H2, Stack::Tcp(tcp("cubic"))), trial(1, Alpn::H3, quinn())];
+        for rig in &mut rigs {
+            rig.planned.settings.stack.profile = StackProfile::Parity;
+        }
+        let (plan, journal) = RecordedTrial::plan(&rigs, serde_json::from_str(claims).unwrap());
+        let summary = summarise(&plan, &journal);
+        assert_eq!(
+            summary.claims[0].stacks.as_deref(),
+            Some(
+                "parity: TCP cubic of Linux 6.1.0, TCP bbr of Linux 6.1.0, QUIC cubic of quinn 0.11.12, the client's own \
+                 QUIC, of which nothing is known"
+            )
+        );
+        assert_eq!(summary.claims[1].stacks, None);
+        assert!(carried(&plan, &summary.trials).unwrap().starts_with("parity: TCP cubic"));
+    }
+}

@@ -1,0 +1,18 @@
+//! A download beside subscriptions, and events whose data is bytes.
+
+use crate::run::completed;
+
+#[test]
+fn a_download_is_answered_when_all_of_it_is_there_and_bytes_are_whole_in_every_page() {
+    let run = completed(
+        "[factors]\nclient = ['native', 'chromium', 'firefox', 'webkit']\nprotocol = ['sse/h2', 'websocket/h1']\n\
+         [workload]\nsettle = '200ms'\nhold = '2s'\nevents = { count = 10, rate = '20/s', payload = 'binary' }\n\
+         [[beside]]\nat = '100ms'\nkind = 'download'\nbytes = '3 MiB'\nurgency = 6\n",
+    );
+    for trial in run.trials() {
+        let answers = run.facts(trial, "beside-answered");
+        assert_eq!(answers.len(), 1, "{}", trial["levels"]);
+        assert_eq!(answers[0]["how"], "200", "{}", trial["levels"]);
+        assert_eq!(trial["metrics"]["events-received"]["median"], 11.0, "{}", trial["levels"]);
+    }
+}

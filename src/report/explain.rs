@@ -32,8 +32,9 @@ fn head(life: &EventLife) -> String {
 fn sentence(life: &EventLife, title: Title<'_>) -> String {
     let level = |factor: &str| life.levels.get(factor).map(plain).unwrap_or_default();
     let others = life.levels.iter().filter(|(factor, _)| *factor != "client" && *factor != "protocol");
-    let others: String = others.map(|(factor, level)| format!(", {factor} {}", plain(level))).collect();
-    let by = format!("{} on {}{others}", title(&level("client")), level("protocol"));
+    let others = others.map(|(factor, level)| format!("{factor} {}", plain(level)));
+    let on = [level("protocol")].into_iter().chain(others).collect::<Vec<_>>().join(", ");
+    let by = format!("{} on {on}", title(&level("client")));
     let took = life.received.map_or_else(
         || "it was never received".to_owned(),
         |after| format!("it was received {} after it was due", number::with_unit(after, "ms")),
@@ -91,7 +92,7 @@ struct Point {
     at_client: bool,
 }
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 980.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 940.0;
 const SERVER: f64 = 40.0;

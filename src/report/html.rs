@@ -45,6 +45,8 @@ struct Page<'a> {
     timelines: Drawings<Timeline>,
     bytes: Vec<BytesDrawing>,
     more_bytes: usize,
+    /// What their legend has.
+    parts: &'static [PartRow],
     lanes: Drawings<Drawing>,
     trials: Vec<TrialView>,
     stacks: Vec<StackTable>,
@@ -118,6 +120,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         timelines: timelines(lanes, &factors(plan, summary), title),
         bytes,
         more_bytes,
+        parts: &PARTS,
         lanes: drawings(lanes, &factors(plan, summary), title),
         stacks: stack_tables(plan, summary, title),
         versions: versions(summary),
@@ -141,11 +144,6 @@ impl Page<'_> {
 
     fn rows(&self) -> &[Row] {
         &self.table.rows
-    }
-
-    /// What a legend of bytes has.
-    fn parts(&self) -> &'static [PartRow] {
-        &PARTS
     }
 
     fn has_other_levels(&self) -> bool {

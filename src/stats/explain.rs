@@ -190,8 +190,8 @@ mod tests {
         let expected = [
             "0 schedule due",
             "0 server published: in the feed's log",
-            "1 link packet 7 comes to the link and is dropped by loss",
-            "20 link packet 9, sent again comes to the link, 25.000 ms long (delay 25.000 ms)",
+            "1 link packet 7 comes to the link, and is dropped by loss",
+            "20 link packet 9 comes to the link again, 25.000 ms under way (delay 25.000 ms)",
             "45 link packet 9 arrives",
             "46 client received",
         ];
@@ -213,7 +213,7 @@ mod tests {
         rig.receive_at(0, 0, 40_000_000).receive_at(0, 1, 41_000_000);
         let request = LifeRequest { event: Some("k3f0-2".to_owned()), ..LifeRequest::default() };
         let told = lines(&told(&rig, &request).unwrap());
-        let waited = "30 link packet 6, which carried k3f0-1 before it, sent again comes to the link";
+        let waited = "30 link packet 6, of k3f0-1 before it, comes to the link again";
         assert!(told.iter().any(|line| line.starts_with(waited)), "{told:?}");
         assert!(told.iter().any(|line| line.contains("packet 3") && line.ends_with("dropped by loss")), "{told:?}");
     }

@@ -278,7 +278,7 @@ pub struct WayParts {
     pub protection: u64,
     /// What is in them and is no event's data: HTTP's fields and frames, and what encodes events.
     pub framing: u64,
-    /// Events' data.
+    /// Data of events that the server published, as it is written: JSON makes some of it longer.
     pub payload: u64,
     /// What could not be decrypted, and so not be told apart.
     pub unknown: u64,

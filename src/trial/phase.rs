@@ -9,7 +9,8 @@ use super::{Settings, schedule};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrialPhase {
-    /// Before the first event was due: connections and subscriptions are opened.
+    /// Connections and subscriptions are opened: before the first event was due, and on a flow that carries events before
+    /// the first of them.
     Handshake,
     /// An event was due a moment ago.
     Events,
@@ -69,7 +70,7 @@ impl Phases {
         Self { busy, end }
     }
 
-    /// Which part it is, so long after `go`; before that nothing but handshakes is sent.
+    /// Which part it is by the timeline, so long after `go`; before that nothing but handshakes is sent.
     pub fn at(&self, after: u64) -> TrialPhase {
         let begun = self.busy.partition_point(|(from, _)| *from <= after);
         match begun.checked_sub(1).map(|last| self.busy[last].1) {

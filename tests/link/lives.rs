@@ -50,7 +50,7 @@ fn the_slowest_event_of_a_lossy_link_is_followed_over_its_packets() {
 
     let event = life["event"].as_str().unwrap();
     let text = explained(folder.path(), &["--event", event, "--sub", "0", "--html", "life.html"]);
-    assert!(text.contains("comes to the link, 20.000 ms long (delay 20.000 ms)"), "{text}");
+    assert!(text.contains("20.000 ms under way (delay 20.000 ms)"), "{text}");
     let page = std::fs::read_to_string(folder.path().join("life.html")).unwrap();
     assert!(page.contains("<svg") && page.contains(event) && !page.contains("<script"), "{page}");
 }

@@ -19,10 +19,11 @@ pub(super) fn flows(
     go: Option<u64>,
     contents: &[Option<PacketContent>],
 ) -> Vec<LabFact> {
+    let begins = begins(recording, contents);
     let mut order: Vec<Flow> = Vec::new();
     let mut parts: BTreeMap<(usize, TrialPhase), [WayParts; 2]> = BTreeMap::new();
     let mut places: BTreeMap<Flow, usize> = BTreeMap::new();
-    for (packet, content) in recording.packets().zip(contents) {
+    for (place, (packet, content)) in recording.packets().zip(contents).enumerate() {
         let Some(outside) = Outside::of(packet.bytes, packet.way) else { continue };
         let flow = *places.entry(outside.flow).or_insert_with(|| {
             if order.len() == MAX_FLOWS {
@@ -31,7 +32,12 @@ pub(super) fn flows(
             order.push(outside.flow);
             order.len() - 1
         });
-        let phase = go.and_then(|go| packet.at.checked_sub(go)).map_or(TrialPhase::Handshake, |after| phases.at(after));
+        let phase = match go.and_then(|go| packet.at.checked_sub(go)).map(|after| phases.at(after)) {
+            Some(TrialPhase::Closing) => TrialPhase::Closing,
+            // Readers that come when the first event is due, or later, have a handshake too.
+            Some(phase) if begins.get(&outside.flow).is_none_or(|first| place >= *first) => phase,
+            _ => TrialPhase::Handshake,
+        };
         let of = &mut parts.entry((flow, phase)).or_default()[packet.way as usize];
         add(of, &outside, *content);
     }
@@ -41,6 +47,19 @@ pub(super) fn flows(
         LabFact::LinkFlow { over: over.to_owned(), client, server, phase, up, down }
     };
     parts.into_iter().map(fact).collect()
+}
+
+/// The place of the packet in which each flow carries an event's data for the first time.
+fn begins(recording: &Recording, contents: &[Option<PacketContent>]) -> BTreeMap<Flow, usize> {
+    let mut begins = BTreeMap::new();
+    for (place, (packet, content)) in recording.packets().zip(contents).enumerate() {
+        if content.is_some_and(|content| content.payload > 0)
+            && let Some(outside) = Outside::of(packet.bytes, packet.way)
+        {
+            begins.entry(outside.flow).or_insert(place);
+        }
+    }
+    begins
 }
 
 fn add(parts: &mut WayParts, outside: &Outside, content: Option<PacketContent>) {
@@ -60,5 +79,27 @@ fn add(parts: &mut WayParts, outside: &Outside, content: Option<PacketContent>) 
             parts.payload += bytes(payload.min(application).min(carries));
         }
         None => parts.unknown += bytes(carries),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_packet_carries_is_told_to_the_byte() {
+        let flow = Flow { over: crate::link::FlowTransport::Tcp, client: 1, server: 2 };
+        let of = |acknowledges, content| {
+            let mut parts = WayParts::default();
+            add(&mut parts, &Outside { flow, headers: 52, carries: 150, acknowledges }, content);
+            parts
+        };
+        let content = PacketContent { application: 121, payload: 100, acknowledges: false };
+        let data = WayParts { packets: 1, bytes: 202, headers: 52, ..WayParts::default() };
+        assert_eq!(of(false, Some(content)), WayParts { protection: 29, framing: 21, payload: 100, ..data });
+        assert_eq!(of(false, None), WayParts { unknown: 150, ..data });
+        let acknowledges = PacketContent { acknowledges: true, ..PacketContent::default() };
+        assert_eq!(of(false, Some(acknowledges)), WayParts { headers: 0, acknowledgements: 202, ..data });
+        assert_eq!(of(true, None), WayParts { headers: 0, acknowledgements: 202, ..data });
     }
 }

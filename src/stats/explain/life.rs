@@ -72,7 +72,7 @@ impl<'r, 'a> Life<'r, 'a> {
         let end = self.end();
         let steps = self.record.steps.get(&self.chosen.sub).cloned().unwrap_or_default();
         let due = self.chosen.publication.scheduled;
-        for (t, step) in steps.into_iter().filter(|(t, _)| (due..=end).contains(t)) {
+        for (t, step) in steps.into_iter().filter(|(t, _)| *t > due && *t <= end) {
             let what = match step {
                 Step::Requested => "subscription asked for",
                 Step::Opened => "subscription open",
@@ -106,16 +106,18 @@ impl<'r, 'a> Life<'r, 'a> {
 
     /// The copy that was received: the last that had arrived by then.
     fn own<'p>(&self, copies: &[OnLink<'p>]) -> Option<OnLink<'p>> {
-        let whole = |packets: &[EventPacket]| packets.iter().filter_map(|packet| packet.arrives).max();
-        let in_time = copies.iter().filter(|(_, packets)| {
-            whole(packets).zip(self.chosen.received).is_some_and(|(arrives, received)| arrives <= received)
-        });
-        in_time.max_by_key(|(_, packets)| whole(packets)).or(copies.first()).copied()
+        let in_time = copies.iter().filter(|(_, packets)| arrived(packets).is_some_and(|at| self.by_then(at)));
+        in_time.max_by_key(|(_, packets)| arrived(packets)).or(copies.first()).copied()
+    }
+
+    /// Whether something at this time can be what was received, by clocks that may differ.
+    fn by_then(&self, t: u64) -> bool {
+        self.chosen.received.is_some_and(|received| t <= received + self.record.uncertainty.unwrap_or(0))
     }
 
     fn packet(&mut self, packet: &EventPacket, of: &str, late: Option<u64>) {
-        let again = if packet.again { ", sent again" } else { "" };
-        let name = format!("packet {}{of}{again}", packet.number);
+        let again = if packet.again { " again" } else { "" };
+        let comes = format!("packet {}{of} comes to the link{again}", packet.number);
         let arrives = packet.arrives.map(|arrives| self.at(arrives));
         match (&packet.dropped, packet.arrives) {
             (None, Some(at)) => {
@@ -123,15 +125,14 @@ impl<'r, 'a> Life<'r, 'a> {
                     packet.waits.iter().map(|(by, nanos)| format!("{by} {}", ms(*nanos))).collect();
                 let waits = if waits.is_empty() { String::new() } else { format!(" ({})", waits.join(", ")) };
                 let under_way = ms(at.saturating_sub(packet.came));
-                self.step(packet.came, LifePlace::Link, format!("{name} comes to the link, {under_way} long{waits}"))
-                    .until = arrives;
+                self.step(packet.came, LifePlace::Link, format!("{comes}, {under_way} under way{waits}")).until =
+                    arrives;
                 let step = self.step(at, LifePlace::Link, format!("packet {} arrives", packet.number));
                 step.uncertainty = late.map(|nanos| nanos as f64 / 1e6);
             }
             (dropped, _) => {
                 let by = dropped.as_deref().unwrap_or("the link");
-                self.step(packet.came, LifePlace::Link, format!("{name} comes to the link and is dropped by {by}"))
-                    .dropped = true;
+                self.step(packet.came, LifePlace::Link, format!("{comes}, and is dropped by {by}")).dropped = true;
             }
         }
     }
@@ -140,16 +141,15 @@ impl<'r, 'a> Life<'r, 'a> {
     /// waited for that.
     fn held_up(&mut self, links: &BTreeMap<&str, Vec<OnLink<'_>>>, conn: u64, own: &[EventPacket], late: Option<u64>) {
         let Some(first) = own.first().map(|packet| packet.came) else { return };
-        let arrived = own.iter().filter_map(|packet| packet.arrives).max();
-        let (Some(arrived), Some(received)) = (arrived, self.chosen.received) else { return };
+        let Some(arrived) = arrived(own) else { return };
         for (id, copies) in links.iter().filter(|(id, _)| **id != self.chosen.id) {
             for (_, packets) in copies.iter().filter(|(of, _)| *of == conn) {
                 let lost = packets.iter().find(|packet| packet.arrives.is_none() && packet.came <= first);
-                let again = packets.iter().find(|packet| {
-                    packet.again && packet.arrives.is_some_and(|arrives| arrived < arrives && arrives <= received)
-                });
+                let again = packets
+                    .iter()
+                    .find(|packet| packet.again && packet.arrives.is_some_and(|at| arrived < at && self.by_then(at)));
                 if let (Some(lost), Some(again)) = (lost, again) {
-                    let of = format!(", which carried {id} before it");
+                    let of = format!(", of {id} before it,");
                     self.packet(lost, &of, late);
                     self.packet(again, &of, late);
                 }
@@ -177,6 +177,18 @@ impl<'r, 'a> Life<'r, 'a> {
             self.step(t, LifePlace::Fault, "the fault is over");
         }
     }
+}
+
+/// When all of an event had come out of the link: with the packets that first carried it, or where one of these was
+/// dropped with the first that brought something again.
+fn arrived(packets: &[EventPacket]) -> Option<u64> {
+    let (again, first): (Vec<&EventPacket>, Vec<&EventPacket>) = packets.iter().partition(|packet| packet.again);
+    let last = first.iter().filter_map(|packet| packet.arrives).max();
+    if first.iter().all(|packet| packet.arrives.is_some()) {
+        return last;
+    }
+    let brought = again.iter().filter_map(|packet| packet.arrives).min()?;
+    Some(brought.max(last.unwrap_or(0)))
 }
 
 fn ms(nanos: u64) -> String {

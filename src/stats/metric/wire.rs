@@ -4,13 +4,15 @@ use super::{Metric, PLAIN, Sample, delivery};
 use crate::stats::record::Record;
 use crate::trial::fact::WayParts;
 use crate::trial::phase::TrialPhase;
+use crate::trial::settings::Direction;
 
-/// Per flow, bytes of IP packets, headers included, both ways, before the first event was due: connecting, TLS, asking.
+/// Per flow, bytes of IP packets, headers included, both ways, before the first event was due or before the flow carried
+/// its first: connecting, TLS, asking.
 pub(super) static HANDSHAKE_BYTES: Metric = Metric {
     name: "handshake-bytes",
     unit: "B",
-    definition: "Per flow, bytes of IP packets, headers included, both ways, before the first event was due: connecting, \
-                 TLS, asking.",
+    definition: "Per flow, bytes of IP packets, headers included, both ways, before the first event was due or before the \
+                 flow carried its first: connecting, TLS, asking.",
     phrase: "took {} to begin",
     compute: |record| {
         let bytes = record.link.handshakes.iter().map(|bytes| *bytes as f64).collect();
@@ -37,7 +39,10 @@ pub(super) static OVERHEAD_PER_EVENT: Metric = Metric {
     unit: "B",
     definition: "Bytes of IP packets, both ways, that are not events' data, while events were due, ÷ `events-received`.",
     phrase: "added {} to an event",
-    compute: |record| per_event(record, |parts| parts.bytes - parts.payload),
+    compute: |record| match record.direction {
+        Direction::Down => per_event(record, |parts| parts.bytes - parts.payload),
+        Direction::Up | Direction::Echo => Sample::absent("what clients publish is not looked for in packets"),
+    },
     ..PLAIN
 };
 
@@ -123,6 +128,9 @@ mod tests {
         rig.fact(flow(TrialPhase::Events, 1, parts(100), down));
         assert_eq!(rig.metric(&OVERHEAD_PER_EVENT).median, Some(220.0));
         assert_eq!(rig.metric(&ACKNOWLEDGEMENTS_PER_EVENT).median, Some(40.0));
+        let mut echo = rig.clone();
+        echo.planned.settings.workload.direction = Direction::Echo;
+        assert!(echo.metric(&OVERHEAD_PER_EVENT).absent.unwrap().contains("not looked for"));
         rig.fact(flow(TrialPhase::Events, 2, WayParts { unknown: 1, ..parts(41) }, parts(40)));
         assert!(rig.metric(&OVERHEAD_PER_EVENT).absent.unwrap().contains("decrypted"));
     }

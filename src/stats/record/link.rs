@@ -27,7 +27,7 @@ pub(in crate::stats) struct LinkRecord<'a> {
     pub(in crate::stats) parts: BTreeMap<TrialPhase, [WayParts; 2]>,
     /// For how long no event had been due for a while, in nanoseconds.
     pub(in crate::stats) idle: u64,
-    /// The bytes of each flow before the first event was due.
+    /// The bytes of each flow before the first event.
     pub(in crate::stats) handshakes: Vec<u64>,
     /// Whether what it carried was written to a file, with all that takes of the machine meanwhile.
     pub(in crate::stats) captured: bool,

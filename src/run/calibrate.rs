@@ -75,8 +75,8 @@ async fn try_link(lab: &mut Lab, plan: &Plan, hidden: Span) -> Result<(), RunErr
     let Some(planned) = plan.trials.iter().find(|planned| planned.settings.link.is_some()) else { return Ok(()) };
     let seed = planned.seed;
     let tried = tokio::task::spawn_blocking(move || {
-        let plain = Conditions { delay: hidden, ..Conditions::default() };
-        Link::start(&plain, &plain, seed, None)?.round_trips(WORDS)
+        let conditions = Conditions { delay: hidden, ..Conditions::default() };
+        Link::start(&conditions, &conditions, seed, None)?.round_trips(WORDS)
     });
     match tried.await.unwrap_or(Err(LinkError::Panicked)) {
         Ok(took) => {

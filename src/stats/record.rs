@@ -1,6 +1,7 @@
 //! One trial's observations, sorted into what the formulas ask for.
 
 mod life;
+mod link;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,6 +10,7 @@ use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
+pub(super) use link::{LinkEnd, LinkTotal};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
@@ -55,12 +57,8 @@ pub(super) struct Record<'a> {
     /// What the link had carried, both ways together, before `go`, at T, at the end, and just before the first event was
     /// due.
     pub(super) carried: [Option<LinkTotal>; 4],
-    /// How many packets it dropped, from its beginning to its end.
-    pub(super) link_dropped: Option<u64>,
-    /// To how many of their senders it said so.
-    pub(super) link_told: Option<u64>,
-    /// How late it handed packets on, at the median, in nanoseconds.
-    pub(super) link_late: Option<u64>,
+    /// What it did from its beginning to its end.
+    pub(super) link_end: Option<LinkEnd>,
     /// How many events servers said to clients that they will never get.
     pub(super) told_gone: u64,
     /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
@@ -156,14 +154,6 @@ pub(super) struct Usage {
     pub(super) cpu: u64,
     pub(super) resident: u64,
     /// Bytes sent and received.
-    pub(super) bytes: u64,
-}
-
-/// What a link had carried, both ways together.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LinkTotal {
-    pub(super) packets: u64,
-    /// Their bytes, IP headers included.
     pub(super) bytes: u64,
 }
 
@@ -279,14 +269,9 @@ impl<'a> Record<'a> {
         match fact {
             LabFact::Machine { idle, udp_dropped } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             LabFact::Recorded { late } => self.recorded_late = late,
-            LabFact::LinkCarried { at, up, down } => {
-                let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
-                self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
-            }
+            LabFact::LinkCarried { at, up, down } => self.carried[*at as usize] = Some(LinkTotal::of(up, down)),
             LabFact::LinkEnded { up, down, late_median, .. } => {
-                self.link_dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
-                self.link_told = Some(up.told + down.told);
-                self.link_late = *late_median;
+                self.link_end = Some(LinkEnd::of(up, down, *late_median));
             }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);

@@ -270,7 +270,8 @@ fn behind_a_nat_that_forgot_who_asks_goes_on_and_who_listens_is_deaf() {
         return;
     }
     let head = "question = 'Is it true?'\nrepeats = 1\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '9s'\nsettle = '500ms'\n\
-                events = { count = 80, rate = '10/s' }\n";
+                events = { count = 8, rate = '1/s' }\n";
+    // Between two events: what is acknowledged afterwards would be said after it.
     let (summary, _) = run_from(
         head,
         "drain = '500ms'\n[server]\nheartbeat = 'off'\n[reconnect]\ntries = 20\ndelay = '100ms'\nfactor = 1\n[factors]\n\

@@ -1,7 +1,6 @@
 //! One trial's observations, sorted into what the formulas ask for.
 
 mod life;
-mod link;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +9,6 @@ use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{Alpn, ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
 pub(super) use life::Step;
-pub(super) use link::{LinkEnd, LinkTotal};
 
 /// Everything that was observed in one trial. All times are nanoseconds of one clock.
 #[derive(Debug, Default)]
@@ -57,8 +55,12 @@ pub(super) struct Record<'a> {
     /// What the link had carried, both ways together, before `go`, at T, at the end, and just before the first event was
     /// due.
     pub(super) carried: [Option<LinkTotal>; 4],
-    /// What it did from its beginning to its end.
-    pub(super) link_end: Option<LinkEnd>,
+    /// How many packets it dropped, from its beginning to its end.
+    pub(super) link_dropped: Option<u64>,
+    /// To how many of their senders it said so.
+    pub(super) link_told: Option<u64>,
+    /// How late it handed packets on, at the median, in nanoseconds.
+    pub(super) link_late: Option<u64>,
     /// How many events servers said to clients that they will never get.
     pub(super) told_gone: u64,
     /// How long an answer takes over it at least, in nanoseconds; `None`: there is no link.
@@ -157,6 +159,14 @@ pub(super) struct Usage {
     pub(super) bytes: u64,
 }
 
+/// What a link had carried, both ways together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LinkTotal {
+    pub(super) packets: u64,
+    /// Their bytes, IP headers included.
+    pub(super) bytes: u64,
+}
+
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
     pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
@@ -176,11 +186,8 @@ impl<'a> Record<'a> {
         record.attachments.sort_by_key(|attachment| attachment.t);
         record.probes_sent.sort_unstable();
         record.probes_answered.sort_unstable();
-        record
-            .beside_sent
-            .values_mut()
-            .chain(record.beside_answered.values_mut())
-            .for_each(|times| times.sort_unstable());
+        let beside = record.beside_sent.values_mut().chain(record.beside_answered.values_mut());
+        beside.for_each(|times| times.sort_unstable());
         detached.sort_unstable_by_key(|&(t, ..)| t);
         for (t, stream) in detached {
             let of = record.attachments.iter_mut().rev().find(|a| a.stream == stream && a.until.is_none() && a.t <= t);
@@ -269,9 +276,14 @@ impl<'a> Record<'a> {
         match fact {
             LabFact::Machine { idle, udp_dropped } => (self.idle, self.udp_dropped) = (*idle, *udp_dropped),
             LabFact::Recorded { late } => self.recorded_late = late,
-            LabFact::LinkCarried { at, up, down } => self.carried[*at as usize] = Some(LinkTotal::of(up, down)),
+            LabFact::LinkCarried { at, up, down } => {
+                let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
+                self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
+            }
             LabFact::LinkEnded { up, down, late_median, .. } => {
-                self.link_end = Some(LinkEnd::of(up, down, *late_median));
+                self.link_dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
+                self.link_told = Some(up.told + down.told);
+                self.link_late = *late_median;
             }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);

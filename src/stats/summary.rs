@@ -67,11 +67,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
 fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
     let median = entry.median?;
     let late = lateness.p99.or(lateness.median).unwrap_or(0.0);
-    let link = record
-        .link_end
-        .and_then(|end| end.late)
-        .map(|nanos| nanos as f64 / 1e6)
-        .filter(|_| metric.on_network && entry.unit == "ms");
+    let link = record.link_late.map(|nanos| nanos as f64 / 1e6).filter(|_| metric.on_network && entry.unit == "ms");
     let reason = match record.udp_dropped.filter(|_| metric.on_network && alpn.over_quic()) {
         _ if metric.from_schedule && late > median.abs() / 10.0 => format!(
             "events were published up to {} late (p99), more than a tenth of {}",

@@ -34,8 +34,8 @@ pub(super) static PACKETS_DROPPED: Metric = Metric {
     unit: "packets",
     definition: "Packets that the link dropped, both ways, from the trial's beginning to its end.",
     phrase: "had {} packets dropped",
-    compute: |record| match record.link_end {
-        Some(end) => Sample::Values(vec![end.dropped as f64]),
+    compute: |record| match record.link_dropped {
+        Some(packets) => Sample::Values(vec![packets as f64]),
         None => Sample::absent(NO_LINK),
     },
     ..PLAIN
@@ -48,8 +48,8 @@ pub(super) static PACKETS_TOLD: Metric = Metric {
     definition: "Packets that the link dropped and told their sender of: by ICMP, that one was too long, or by an RST of \
                  TCP.",
     phrase: "was told of {} dropped packets",
-    compute: |record| match record.link_end {
-        Some(end) => Sample::Values(vec![end.told as f64]),
+    compute: |record| match record.link_told {
+        Some(packets) => Sample::Values(vec![packets as f64]),
         None => Sample::absent(NO_LINK),
     },
     ..PLAIN

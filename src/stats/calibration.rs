@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((quick.link_round_trip.unwrap().median, quick.notes.len()), (1.0, 0));
         let notes = with(10).notes;
         assert!(
-            notes.len() == 1 && notes[0].starts_with("The link adds 10.0\u{a0}ms to a round trip by itself"),
+            notes.len() == 1 && notes[0].starts_with("The link adds 10\u{a0}ms to a round trip by itself"),
             "{notes:?}"
         );
     }

@@ -105,11 +105,8 @@ impl<'a> Record<'a> {
         record.attachments.sort_by_key(|attachment| attachment.t);
         record.probes_sent.sort_unstable();
         record.probes_answered.sort_unstable();
-        record
-            .beside_sent
-            .values_mut()
-            .chain(record.beside_answered.values_mut())
-            .for_each(|times| times.sort_unstable());
+        let beside = record.beside_sent.values_mut().chain(record.beside_answered.values_mut());
+        beside.for_each(|times| times.sort_unstable());
         detached.sort_unstable_by_key(|&(t, ..)| t);
         for (t, stream) in detached {
             let of = record.attachments.iter_mut().rev().find(|a| a.stream == stream && a.until.is_none() && a.t <= t);

@@ -216,8 +216,8 @@ fn a_kernel_that_is_told_how_long_a_packet_may_be_sends_shorter_ones() {
     }
     let link = link(&Conditions { mtu: Some(1000), ..Conditions::default() });
     let (_listener, mut server, mut client) = connection(&link);
-    let writing = std::thread::spawn(move || server.write_all(&[7; 50_000]).map(|()| server));
-    client.read_exact(&mut [0; 50_000]).unwrap();
+    let writing = std::thread::spawn(move || server.write_all(&vec![7; 50_000]).map(|()| server));
+    client.read_exact(&mut vec![0; 50_000]).unwrap();
     drop((client, writing.join().unwrap().unwrap()));
     let report = link.finish().unwrap();
     let down = &report.marks.last().unwrap().down;

@@ -265,6 +265,32 @@ fn a_lab_that_is_killed_leaves_nobody_in_its_namespaces() {
 }
 
 #[test]
+fn behind_a_nat_that_forgot_who_asks_goes_on_and_who_listens_is_deaf() {
+    if !can_link() {
+        return;
+    }
+    let head = "question = 'Is it true?'\nrepeats = 1\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '9s'\nsettle = '500ms'\n\
+                events = { count = 8, rate = '1/s' }\n";
+    // Between two events: what is acknowledged afterwards would be said after it.
+    let (summary, _) = run_from(
+        head,
+        "drain = '500ms'\n[server]\nheartbeat = 'off'\n[reconnect]\ntries = 20\ndelay = '100ms'\nfactor = 1\n[factors]\n\
+         protocol = ['sse/h2', 'sse/h3']\n'reconnect.ping' = ['off', '1s']\n[[fault]]\nat = '3s'\nkind = 'nat-rebind'\n\
+         [expect]\ndelivery = 'observe'\ncounts = 'observe'\n[link]\n",
+    );
+    for trial in summary["trials"].as_array().unwrap() {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        let asks = levels["reconnect.ping"] == "1s";
+        assert_eq!(metric(trial, "client-unaware") < 0.5, asks, "{levels}");
+        assert_eq!(metric(trial, "lost") < 0.5, asks, "{levels}");
+        // A connection of TCP was reset, and there is another; that of QUIC is still the same.
+        let told = trial["metrics"]["client-notices"]["median"].is_number();
+        assert_eq!(told, asks && levels["protocol"] == "sse/h2", "{levels}");
+    }
+}
+
+#[test]
 fn a_link_that_hides_five_milliseconds_is_flagged_before_the_first_trial() {
     if !can_link() {
         return;
@@ -307,8 +333,8 @@ fn a_link_that_breaks_fails_its_trial_and_not_the_next() {
     // The device goes from under the thread that carries packets.
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
     let namespaces = processes(folder.path()).into_iter().map(|process| process.join("ns/net"));
-    let elsewhere = namespaces.filter(|path| std::fs::read_link(path).is_ok_and(|link| link != own));
-    let namespace = elsewhere.last().unwrap();
+    let mut elsewhere = namespaces.filter(|path| std::fs::read_link(path).is_ok_and(|link| link != own));
+    let namespace = elsewhere.next_back().unwrap();
     let network = format!("--net={}", namespace.display());
     let gone = Command::new("nsenter").arg(network).args(["ip", "link", "del", "link0"]).status().unwrap();
     assert!(gone.success());
@@ -329,7 +355,8 @@ fn each_fault_on_a_link_is_noted_and_the_trial_completes() {
     if !can_link() {
         return;
     }
-    let (summary, journal) = run(
+    let (summary, journal) = run_from(
+        &HEAD.replacen("timeout", "repeats = 1\ntimeout", 1),
         "drain = '500ms'\n[factors]\n'fault.0.kind' = ['blackout', 'nat-rebind', 'nat-reset', 'interface-change', \
          'reset']\n[[fault]]\nat = '500ms'\nfor = '100ms'\n[expect]\ndelivery = 'observe'\ncounts = 'observe'\n",
     );

@@ -48,15 +48,14 @@ impl Nat {
     pub(super) fn leaves(&mut self, packet: &mut [u8]) -> Result<(), Option<Vec<u8>>> {
         let Some(flow) = Flow::of(packet) else { return Ok(()) };
         let key = (flow.protocol, flow.source);
-        let port = match self.ports.get(&key) {
-            Some(port) => *port,
-            None => {
-                let segment = Segment::of(packet).filter(|_| self.outside == Outside::Refuses);
-                if let Some(segment) = segment.filter(|segment| !segment.syn) {
-                    return Err(segment.refusal());
-                }
-                self.map(flow)
+        let port = if let Some(port) = self.ports.get(&key) {
+            *port
+        } else {
+            let segment = Segment::of(packet).filter(|_| self.outside == Outside::Refuses);
+            if let Some(segment) = segment.filter(|segment| !segment.syn) {
+                return Err(segment.refusal());
             }
+            self.map(flow)
         };
         set_port(packet, flow, Port::Source, port);
         Ok(())

@@ -5,7 +5,7 @@ use etherparse::{Icmpv4Header, Icmpv4Slice, TcpHeader};
 use super::*;
 
 pub(in crate::link) const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 2), 40_000);
-pub(in crate::link) const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 1), 443);
+pub(in crate::link) const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 443);
 
 /// A datagram with this content.
 pub(in crate::link) fn datagram(from: SocketAddrV4, to: SocketAddrV4, data: &[u8]) -> Vec<u8> {

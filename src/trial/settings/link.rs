@@ -22,8 +22,8 @@ const MTUS: [Size; 2] = [Size::from_bytes(576), Size::from_bytes(1_500)];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LinkSettings {
-    /// A network of which somebody has measured what the rest of these settings are to be; each that is written here has
-    /// its own value all the same. `transport-lab list presets` shows them with their sources.
+    /// A network as somebody has measured it, which sets what else would stand here. A setting that does stand here has its own
+    /// value all the same. `transport-lab list presets` shows them with their sources.
     pub preset: Preset,
     /// What no packet passes that carries it, as in networks whose firewall drops what it doesn't know, without a word.
     pub block: Blocked,

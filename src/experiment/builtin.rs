@@ -20,6 +20,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),
     ("ramp-or-burst", include_str!("../../experiments/ramp-or-burst.toml")),
     ("reconnect", include_str!("../../experiments/reconnect.toml")),
+    ("reconnect-herd", include_str!("../../experiments/reconnect-herd.toml")),
     ("restart", include_str!("../../experiments/restart.toml")),
     ("same-url", include_str!("../../experiments/same-url.toml")),
     ("saturation", include_str!("../../experiments/saturation.toml")),

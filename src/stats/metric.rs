@@ -62,6 +62,7 @@ pub static ALL: &[&Metric] = &[
     &recovery::RECONNECT_INTERVAL,
     &recovery::RECOVERY_TIME,
     &recovery::NEVER_BACK,
+    &recovery::HANDSHAKES,
     &usage::CPU_PER_EVENT,
     &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,

@@ -25,8 +25,7 @@ pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
-pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, Summary, TrialResult, Verdict};
-pub use stack::TrialStack;
+pub use result::{ClaimResult, ClientResult, Entry, Group, GroupEntry, Summary, TrialResult, TrialStack, Verdict};
 pub use summary::summarise;
 
 /// The names of all metrics, in the order of tables.

@@ -103,6 +103,7 @@ pub(super) struct Sent {
 /// A connection to the server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RecordedConnection {
+    pub(super) t: u64,
     /// The requests it carried; `None` until it ended.
     pub(super) requests: Option<u64>,
 }
@@ -241,10 +242,11 @@ impl<'a> Record<'a> {
     fn take_servers(&mut self, trial: u32, t: u64, fact: &'a ServerFact, detached: &mut Vec<(u64, u64)>) {
         match fact {
             ServerFact::Connected { conn, .. } => {
-                self.connections.entry(*conn).or_insert(RecordedConnection { requests: None });
+                self.connections.entry(*conn).or_insert(RecordedConnection { t, requests: None });
             }
             ServerFact::Disconnected { conn, requests } => {
-                self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
+                let of = self.connections.entry(*conn).or_insert(RecordedConnection { t, requests: None });
+                of.requests = Some(*requests);
             }
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
             ServerFact::Attached { conn, stream, alpn, tag, sub, feed } if *tag == Some(trial) => {

@@ -6,7 +6,7 @@ use super::metric::{self, Metric};
 use super::record::Record;
 use super::result::{Entry, Group, GroupEntry, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
-use super::stack::TrialStack;
+use super::stack;
 use super::{claim, number};
 use crate::trial::fact::Outcome;
 use crate::trial::{Alpn, JournalLine, Plan, PlannedTrial};
@@ -58,7 +58,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         publisher_lateness: lateness,
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
-        stack: TrialStack::of(planned, journal.iter().copied()),
+        stack: stack::found(planned, journal.iter().copied()),
         metrics,
     }
 }

@@ -152,7 +152,7 @@ pub(in crate::wire) async fn accept<F>(
     listener: QuicListener,
     sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
-    serve: impl Fn(Arrival) -> F + Clone + Send + Sync + 'static,
+    serve: impl Fn(AcceptedConnection) -> F + Clone + Send + Sync + 'static,
 ) where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
@@ -189,8 +189,8 @@ pub(in crate::wire) async fn accept<F>(
         let first = std::mem::take(&mut first);
         connections.spawn(async move {
             let served = async {
-                let (arrival, ended) = Box::pin(arrive(incoming, ahead)).await?;
-                let quic = arrival.quic.clone();
+                let (accepted, ended) = Box::pin(shake_hands(incoming, ahead)).await?;
+                let quic = accepted.quic.clone();
                 let ended = async move {
                     ended.await;
                     drop(permit);
@@ -201,7 +201,7 @@ pub(in crate::wire) async fn accept<F>(
                     sink.record(ServerFact::Stack { alpn, stack, versions: versions() });
                 }
                 tokio::select! {
-                    served = serve(arrival) => served,
+                    served = serve(accepted) => served,
                     never = ended => match never {},
                 }
             };
@@ -215,13 +215,13 @@ pub(in crate::wire) async fn accept<F>(
 
 /// A connection that is there to be served.
 #[derive(Debug)]
-pub(in crate::wire) struct Arrival {
+pub(in crate::wire) struct AcceptedConnection {
     pub(in crate::wire) quic: Connection,
     /// Becomes true when its handshake has ended. What is read before may be a replay.
     pub(in crate::wire) confirmed: watch::Receiver<bool>,
 }
 
-impl Arrival {
+impl AcceptedConnection {
     /// Ends when the handshake has: a connection that is over before that never gets there.
     pub(in crate::wire) async fn confirmed(mut confirmed: watch::Receiver<bool>) {
         if confirmed.wait_for(|confirmed| *confirmed).await.is_err() {
@@ -232,7 +232,10 @@ impl Arrival {
 
 /// Shakes hands with whoever comes: to the end, or `ahead` of it, once it is known what they speak. Gives back what ends
 /// with the handshake, too; one that takes too long ends its connection.
-async fn arrive(incoming: Incoming, ahead: bool) -> Result<(Arrival, impl Future<Output = ()>), ArrivalError> {
+async fn shake_hands(
+    incoming: Incoming,
+    ahead: bool,
+) -> Result<(AcceptedConnection, impl Future<Output = ()>), AcceptError> {
     let mut connecting = incoming.accept()?;
     let (confirms, confirmed) = watch::channel(!ahead);
     let (quic, ending) = if ahead {
@@ -260,12 +263,12 @@ async fn arrive(incoming: Incoming, ahead: bool) -> Result<(Arrival, impl Future
             }
         }
     };
-    Ok((Arrival { quic, confirmed }, ended))
+    Ok((AcceptedConnection { quic, confirmed }, ended))
 }
 
 /// Why nobody came.
 #[derive(Debug, thiserror::Error)]
-enum ArrivalError {
+enum AcceptError {
     #[error("the handshake failed")]
     Failed(#[from] quinn::ConnectionError),
     #[error("the handshake took too long")]

@@ -267,8 +267,11 @@ impl<'a> Record<'a> {
                 self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
-            ServerFact::Attached { .. } | ServerFact::Detached { .. } => {}
-            ServerFact::Stack { .. } | ServerFact::Handshake { .. } | ServerFact::BoundReached { .. } => {}
+            ServerFact::Attached { .. }
+            | ServerFact::Detached { .. }
+            | ServerFact::Stack { .. }
+            | ServerFact::Handshake { .. }
+            | ServerFact::BoundReached { .. } => {}
         }
     }
 
@@ -293,8 +296,7 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Exited { .. } => {}
-            LabFact::Network { .. } | LabFact::Journal { .. } => {}
+            LabFact::Started { .. } | LabFact::Exited { .. } | LabFact::Network { .. } | LabFact::Journal { .. } => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! don't share one.
 
 use super::result::{TrialResult, TrialStack};
-use crate::trial::stack::{QuicStack, Versions};
+use crate::trial::stack::{QuicStack, TcpStack, Versions};
 use crate::trial::{ClientFact, Fact, JournalLine, LabFact, Plan, PlannedTrial, ServerFact, Stack};
 
 /// What carried this trial; `None`: nothing was found of it.
@@ -15,10 +15,10 @@ pub(super) fn found<'a>(
     for JournalLine { observation, .. } in journal {
         match &observation.fact {
             Fact::Server(ServerFact::Stack { alpn: of, stack, versions: those }) if *of == alpn => {
-                (server, versions) = (Some(stack.clone()), those.clone());
+                (server, versions) = (Some(Stack::clone(stack)), those.clone());
             }
-            Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(stack.clone()),
-            Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(stack.clone())),
+            Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(Stack::clone(stack)),
+            Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(TcpStack::clone(stack))),
             _ => {}
         }
     }
@@ -71,26 +71,25 @@ mod tests {
     use crate::trial::Alpn;
     use crate::trial::fact::Outcome;
     use crate::trial::settings::StackProfile;
-    use crate::trial::stack::TcpStack;
 
     fn tcp(congestion: &str) -> TcpStack {
         let (congestion, implementation) = (Some(congestion.to_owned()), Some("Linux 6.1.0".to_owned()));
-        TcpStack { congestion, implementation, ..TcpStack::default() }
+        TcpStack { implementation, congestion, ..TcpStack::default() }
     }
 
     fn quinn() -> Stack {
         let (congestion, implementation) = (Some("cubic".to_owned()), Some("quinn 0.11.12".to_owned()));
-        Stack::Quic(QuicStack { congestion, implementation, ..QuicStack::default() })
+        Stack::Quic(QuicStack { implementation, congestion, ..QuicStack::default() })
     }
 
     /// A browser's trial, in which the server says what carries this ALPN.
     fn trial(trial: u32, alpn: Alpn, server: Stack) -> RecordedTrial {
         let mut rig = RecordedTrial::of(trial, 0, "chromium", alpn);
-        rig.fact(LabFact::Network { stack: tcp("bbr") });
-        rig.fact(ServerFact::Stack { alpn, stack: server, versions: Versions::new() });
+        rig.fact(LabFact::Network { stack: Box::new(tcp("bbr")) });
+        rig.fact(ServerFact::Stack { alpn, stack: Box::new(server), versions: Versions::new() });
         // Whoever was there by mistake on another port.
         let alpn = if alpn == Alpn::H2 { Alpn::H1 } else { Alpn::H2 };
-        rig.fact(ServerFact::Stack { alpn, stack: Stack::Tcp(tcp("vegas")), versions: Versions::new() });
+        rig.fact(ServerFact::Stack { alpn, stack: Box::new(Stack::Tcp(tcp("vegas"))), versions: Versions::new() });
         rig.request(0).attach(0, 1).wait(3).open(0).census().write(&[0]).receive_last(0);
         rig.end(Outcome::Completed, None);
         rig

@@ -197,7 +197,7 @@ pub(in crate::wire) async fn accept<F>(
                     std::future::pending::<Infallible>().await
                 };
                 if first {
-                    let stack = Stack::Quic(setup.found(&quic, buffers));
+                    let stack = Box::new(Stack::Quic(setup.found(&quic, buffers)));
                     sink.record(ServerFact::Stack { alpn, stack, versions: versions() });
                 }
                 tokio::select! {

@@ -286,6 +286,7 @@ others! {
     same_url_gives_what_is_expected holds "same-url",
     saturation_gives_what_is_expected holds "saturation",
     server_load_gives_what_is_expected holds "server-load",
+    reconnect_herd_gives_what_is_expected holds "reconnect-herd",
     setup_cost_gives_what_is_expected holds "setup-cost",
     slow_link_gives_what_is_expected holds "slow-link",
     stuck_neighbour_gives_what_is_expected holds "stuck-neighbour",

@@ -20,7 +20,7 @@ use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{Connections, Direction, Heartbeat, StuckDirection, StuckOn, Workload};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Alpn, ClientFact, Down, Role, TrialMessage, Up};
+use crate::trial::{Alpn, ClientFact, Down, Role, Settings, TrialMessage, Up};
 use crate::units::Size;
 use crate::wire::dial::{Target, Windows};
 use crate::wire::{Pool, Sink, versions};
@@ -64,15 +64,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
         Sink::new(move |observation| output.record(observation))
     };
     let shared = settings.workload.connections == Connections::Shared;
-    let ping = match settings.reconnect.ping {
-        Heartbeat::Off => None,
-        Heartbeat::Every(span) => Some(span.duration()),
-    };
-    let connections = |shared| {
-        let pool = Pool::new(role.protocol.alpn, ca.clone(), shared).asking(ping);
-        let pool = pool.with_windows(windows(&settings.workload)).with_stack(settings.stack);
-        Arc::new(preparing::keeping(pool, &settings.workload))
-    };
+    let connections = |shared| Arc::new(connections(&settings, Pool::new(role.protocol.alpn, ca.clone(), shared)));
     let pool = connections(shared);
     let stuck_on = match settings.workload.stuck_on {
         StuckOn::Own => connections(false),
@@ -136,9 +128,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
     // Each task tells its receipts, and only then lets go of its connection.
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
-    if let Some(stack) = pool.stack() {
-        sink.record(ClientFact::Stack { stack: stack.clone(), versions: versions() });
-    }
+    tell_stack(&pool, &sink);
     drop((pool, stuck_on));
     thread.finish(output);
     Ok(())
@@ -152,6 +142,23 @@ async fn go_at(input: &mut Input) -> Option<u64> {
             Down::Stop => return None,
             Down::Trial(_) | Down::Inject { .. } | Down::Cease { .. } => {}
         }
+    }
+}
+
+/// Connections as the settings want them.
+fn connections(settings: &Settings, pool: Pool) -> Pool {
+    let ping = match settings.reconnect.ping {
+        Heartbeat::Off => None,
+        Heartbeat::Every(span) => Some(span.duration()),
+    };
+    let pool = pool.asking(ping).with_windows(windows(&settings.workload)).with_stack(settings.stack);
+    preparing::keeping(pool, &settings.workload)
+}
+
+/// Tells what carried the subscriptions, if there was a connection.
+fn tell_stack(pool: &Pool, sink: &Sink<ClientFact>) {
+    if let Some(stack) = pool.stack() {
+        sink.record(ClientFact::Stack { stack: Box::new(stack.clone()), versions: versions() });
     }
 }
 

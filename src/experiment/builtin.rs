@@ -35,6 +35,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("polling-break-even", include_str!("../../experiments/polling-break-even.toml")),
     ("ramp-or-burst", include_str!("../../experiments/ramp-or-burst.toml")),
     ("reconnect", include_str!("../../experiments/reconnect.toml")),
+    ("reconnect-herd", include_str!("../../experiments/reconnect-herd.toml")),
     ("restart", include_str!("../../experiments/restart.toml")),
     ("same-url", include_str!("../../experiments/same-url.toml")),
     ("saturation", include_str!("../../experiments/saturation.toml")),

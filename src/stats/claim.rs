@@ -109,10 +109,14 @@ pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> Clai
 
 /// The completed trials that a claim is about, and those that it compares them with.
 fn held_against<'a>(claim: &Claim, plan: &Plan, trials: &'a [TrialResult]) -> Vec<&'a TrialResult> {
-    let than =
-        |trial: &TrialResult| claim.than.as_ref().is_some_and(|than| select::matches(&than.selection, plan, trial));
-    let about = |trial: &&TrialResult| is_about(claim, plan, trial) || than(trial);
-    trials.iter().filter(|trial| trial.outcome == Outcome::Completed).filter(about).collect()
+    let completed = trials.iter().filter(|trial| trial.outcome == Outcome::Completed);
+    let about: Vec<&TrialResult> = completed.filter(|trial| is_about(claim, plan, trial)).collect();
+    let than = |trial: &&TrialResult| {
+        let than = claim.than.iter();
+        than.flat_map(|than| select::paired(&than.selection, plan, trials, trial)).collect::<Vec<_>>()
+    };
+    let compared: Vec<&TrialResult> = about.iter().flat_map(than).collect();
+    about.into_iter().chain(compared).collect()
 }
 
 /// Refuted by any, confirmed by all of at least one, else undecided.

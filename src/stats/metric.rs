@@ -84,6 +84,7 @@ pub static ALL: &[&Metric] = &[
     &recovery::CLIENT_NOTICES,
     &recovery::SERVER_NOTICES,
     &recovery::CLIENT_UNAWARE,
+    &recovery::HANDSHAKES,
     &usage::CPU_PER_EVENT,
     &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,

@@ -27,9 +27,9 @@ pub use compare::{Comparison, compare};
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
 pub use result::{
-    ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult, Verdict,
+    ClaimResult, ClientResult, Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult, TrialStack,
+    Verdict,
 };
-pub use stack::TrialStack;
 pub use summary::summarise;
 
 /// The names of all metrics, in the order of tables.

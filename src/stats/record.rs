@@ -165,10 +165,11 @@ impl<'a> Record<'a> {
     fn take_servers(&mut self, trial: u32, t: u64, fact: &'a ServerFact, detached: &mut Vec<(u64, u64)>) {
         match fact {
             ServerFact::Connected { conn, .. } => {
-                self.connections.entry(*conn).or_insert(RecordedConnection { requests: None });
+                self.connections.entry(*conn).or_insert(RecordedConnection { t, requests: None });
             }
             ServerFact::Disconnected { conn, requests } => {
-                self.connections.insert(*conn, RecordedConnection { requests: Some(*requests) });
+                let of = self.connections.entry(*conn).or_insert(RecordedConnection { t, requests: None });
+                of.requests = Some(*requests);
             }
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
             ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed } if *tag == Some(trial) => {
@@ -189,8 +190,11 @@ impl<'a> Record<'a> {
                 self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
-            ServerFact::Attached { .. } | ServerFact::Detached { .. } => {}
-            ServerFact::Stack { .. } | ServerFact::Handshake { .. } | ServerFact::BoundReached { .. } => {}
+            ServerFact::Attached { .. }
+            | ServerFact::Detached { .. }
+            | ServerFact::Stack { .. }
+            | ServerFact::Handshake { .. }
+            | ServerFact::BoundReached { .. } => {}
         }
     }
 

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number;
-use super::stack::TrialStack;
-use crate::trial::Levels;
 use crate::trial::claim::ClaimSource;
 use crate::trial::fact::{Outcome, WayParts};
 use crate::trial::phase::TrialPhase;
 use crate::trial::settings::IntermediaryConfig;
+use crate::trial::stack::Versions;
+use crate::trial::{Levels, Stack};
 
 /// A run's summary: `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,6 +99,27 @@ pub struct PhaseParts {
     pub phase: TrialPhase,
     pub up: WayParts,
     pub down: WayParts,
+}
+
+/// What carried a trial, at both ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrialStack {
+    /// The server's; null while it had no connection.
+    pub server: Option<Stack>,
+    /// The client's. Of a client that doesn't say, such as a browser: what the kernel does by itself where it is, and of
+    /// QUIC nothing.
+    pub client: Option<Stack>,
+    /// The versions of what speaks at the server, by name.
+    pub versions: Versions,
+}
+
+impl TrialStack {
+    /// Both ends' that are known of.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, &Stack)> {
+        let ends = [("server", &self.server), ("client", &self.client)];
+        ends.into_iter().filter_map(|(end, stack)| Some((end, stack.as_ref()?)))
+    }
 }
 
 /// What the repeats of one combination say together.

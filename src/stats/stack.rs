@@ -1,52 +1,31 @@
 //! What carried trials: the stacks of both ends, as facts say, and in a sentence wherever protocols are compared that
 //! don't share one.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::result::TrialResult;
-use crate::trial::stack::{QuicStack, Versions};
+use super::result::{TrialResult, TrialStack};
+use crate::trial::stack::{QuicStack, TcpStack, Versions};
 use crate::trial::{ClientFact, Fact, JournalLine, LabFact, Plan, PlannedTrial, ServerFact, Stack};
 
-/// What carried a trial, at both ends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct TrialStack {
-    /// The server's; null while it had no connection.
-    pub server: Option<Stack>,
-    /// The client's. Of a client that doesn't say, such as a browser: what the kernel does by itself where it is, and of
-    /// QUIC nothing.
-    pub client: Option<Stack>,
-    /// The versions of what speaks at the server, by name.
-    pub versions: Versions,
-}
-
-impl TrialStack {
-    /// That of this trial; `None`: nothing was found of it.
-    pub(super) fn of<'a>(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Option<Self> {
-        let (mut server, mut client, mut network, mut versions) = (None, None, None, Versions::new());
-        let alpn = planned.settings.protocol.alpn;
-        for JournalLine { observation, .. } in journal {
-            match &observation.fact {
-                Fact::Server(ServerFact::Stack { alpn: of, stack, versions: those }) if *of == alpn => {
-                    (server, versions) = (Some(stack.clone()), those.clone());
-                }
-                Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(stack.clone()),
-                Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(stack.clone())),
-                _ => {}
+/// What carried this trial; `None`: nothing was found of it.
+pub(super) fn found<'a>(
+    planned: &PlannedTrial,
+    journal: impl IntoIterator<Item = &'a JournalLine>,
+) -> Option<TrialStack> {
+    let (mut server, mut client, mut network, mut versions) = (None, None, None, Versions::new());
+    let alpn = planned.settings.protocol.alpn;
+    for JournalLine { observation, .. } in journal {
+        match &observation.fact {
+            Fact::Server(ServerFact::Stack { alpn: of, stack, versions: those }) if *of == alpn => {
+                (server, versions) = (Some(Stack::clone(stack)), those.clone());
             }
+            Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(Stack::clone(stack)),
+            Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(TcpStack::clone(stack))),
+            _ => {}
         }
-        // A journal of before says nothing at all.
-        let known = server.is_some() || client.is_some() || network.is_some();
-        let own = || if alpn.over_quic() { Some(Stack::Quic(QuicStack::default())) } else { network };
-        known.then(|| Self { server, client: client.or_else(own), versions })
     }
-
-    /// Both ends' that are known of.
-    pub fn ends(&self) -> impl Iterator<Item = (&'static str, &Stack)> {
-        let ends = [("server", &self.server), ("client", &self.client)];
-        ends.into_iter().filter_map(|(end, stack)| Some((end, stack.as_ref()?)))
-    }
+    // A journal of before says nothing at all.
+    let known = server.is_some() || client.is_some() || network.is_some();
+    let own = || if alpn.over_quic() { Some(Stack::Quic(QuicStack::default())) } else { network };
+    known.then(|| TrialStack { server, client: client.or_else(own), versions })
 }
 
 /// The profiles that trials had, each with what carried them: `as-shipped: TCP bbr of Linux 6.1.0, QUIC cubic of quinn
@@ -92,26 +71,25 @@ mod tests {
     use crate::trial::Alpn;
     use crate::trial::fact::Outcome;
     use crate::trial::settings::StackProfile;
-    use crate::trial::stack::TcpStack;
 
     fn tcp(congestion: &str) -> TcpStack {
         let (congestion, implementation) = (Some(congestion.to_owned()), Some("Linux 6.1.0".to_owned()));
-        TcpStack { congestion, implementation, ..TcpStack::default() }
+        TcpStack { implementation, congestion, ..TcpStack::default() }
     }
 
     fn quinn() -> Stack {
         let (congestion, implementation) = (Some("cubic".to_owned()), Some("quinn 0.11.12".to_owned()));
-        Stack::Quic(QuicStack { congestion, implementation, ..QuicStack::default() })
+        Stack::Quic(QuicStack { implementation, congestion, ..QuicStack::default() })
     }
 
     /// A browser's trial, in which the server says what carries this ALPN.
     fn trial(trial: u32, alpn: Alpn, server: Stack) -> RecordedTrial {
         let mut rig = RecordedTrial::of(trial, 0, "chromium", alpn);
-        rig.fact(LabFact::Network { stack: tcp("bbr") });
-        rig.fact(ServerFact::Stack { alpn, stack: server, versions: Versions::new() });
+        rig.fact(LabFact::Network { stack: Box::new(tcp("bbr")) });
+        rig.fact(ServerFact::Stack { alpn, stack: Box::new(server), versions: Versions::new() });
         // Whoever was there by mistake on another port.
         let alpn = if alpn == Alpn::H2 { Alpn::H1 } else { Alpn::H2 };
-        rig.fact(ServerFact::Stack { alpn, stack: Stack::Tcp(tcp("vegas")), versions: Versions::new() });
+        rig.fact(ServerFact::Stack { alpn, stack: Box::new(Stack::Tcp(tcp("vegas"))), versions: Versions::new() });
         rig.request(0).attach(0, 1).wait(3).open(0).census().write(&[0]).receive_last(0);
         rig.end(Outcome::Completed, None);
         rig

@@ -6,7 +6,7 @@ use super::metric::{self, Metric};
 use super::record::Record;
 use super::result::{Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
-use super::stack::TrialStack;
+use super::stack;
 use super::{claim, number};
 use crate::trial::fact::Outcome;
 use crate::trial::{Alpn, Fact, JournalLine, LabFact, Plan, PlannedTrial};
@@ -75,7 +75,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
         on_link: record.link.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
-        stack: TrialStack::of(planned, journal.iter().copied()),
+        stack: stack::found(planned, journal.iter().copied()),
         metrics,
     }
 }

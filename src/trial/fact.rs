@@ -79,7 +79,7 @@ pub enum ClientFact {
     /// It was answered: a status, `loaded`, `open`, or an error, which is an answer too (a refused WebSocket).
     BesideAnswered { actor: u32, how: String },
     /// What carries its subscriptions, of its first connection, and the versions of what speaks there.
-    Stack { stack: Stack, versions: Versions },
+    Stack { stack: Box<Stack>, versions: Versions },
     /// How the client's clock maps to the lab's: `page` microseconds of `performance.now()` were `t`, give or
     /// take `uncertainty` nanoseconds (half the smallest round trip of 20, plus the timer's step).
     Clock { page: u64, uncertainty: u64, step: u64, visibility: String, isolated: bool },
@@ -118,7 +118,7 @@ pub enum ServerFact {
     /// The client of a connection was known from before. Of QUIC it is told where early data was taken.
     Handshake { conn: u64, handshake: Handshake },
     /// What carries connections on this ALPN, of the first, and the versions of what speaks here.
-    Stack { alpn: Alpn, stack: Stack, versions: Versions },
+    Stack { alpn: Alpn, stack: Box<Stack>, versions: Versions },
     /// A subscription began on a connection. `tag` and `sub` are what its URL says: `?trial=7&sub=0`; `stream`
     /// is the server's own number for it, for URLs that say nothing. `http` is the version of HTTP that its request is
     /// of (1, 1.1, 2 or 3), where it is one.
@@ -201,7 +201,7 @@ pub enum LabFact {
     /// A process was started. A program that only says its version itself is told of again when it has.
     Started { role: String, pid: u32, version: Option<String> },
     /// What the kernel's TCP does by itself in the client's network: a browser says nothing of its own connections.
-    Network { stack: TcpStack },
+    Network { stack: Box<TcpStack> },
     /// A fault was injected.
     Fault { fault: String },
     /// It is over.

@@ -55,7 +55,6 @@ async def main(ca, port):
             answer = client.ask(method, path, port)
             client.transmit()
             status = await answer
-            await client.wait_connected()
             early = client._quic.tls.early_data_accepted
             if ticket is None:
                 return await tickets.get()

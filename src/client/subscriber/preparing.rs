@@ -39,6 +39,5 @@ pub(super) async fn prepare(
         }
         pool.gather_tickets(target, *subscriptions, &path).await?;
     }
-    pool.use_tickets();
-    Ok(())
+    pool.make_ready()
 }

@@ -59,7 +59,7 @@ impl TrialRunner<'_> {
             None => Ok(wire::of_network()),
         };
         match stack {
-            Ok(stack) => Ok(self.note(LabFact::Network { stack })?),
+            Ok(stack) => Ok(self.note(LabFact::Network { stack: Box::new(stack) })?),
             Err(error) => failed(format!("the client's end of the link can't be entered: {}", chain(&error))),
         }
     }

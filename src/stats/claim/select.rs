@@ -72,15 +72,7 @@ pub(super) fn data(
         };
     };
     let Ok(below) = Reference::parse(than.metric.as_deref().unwrap_or(&claim.metric)) else { return none("no value") };
-    // Paired: the same repeat, and the same level of every factor that `than` doesn't choose itself.
-    let paired = trials.iter().filter(|other| {
-        let alike = trial.levels.iter().all(|(factor, level)| {
-            let other = other.levels.get(factor).unwrap_or(&Value::Null);
-            than.selection.contains_key(factor) || level.is_null() || other.is_null() || same(level, other)
-        });
-        other.repeat == trial.repeat && alike && matches(&than.selection, plan, other)
-    });
-    let paired: Vec<&TrialResult> = paired.filter(|other| other.outcome == Outcome::Completed).collect();
+    let paired = paired(&than.selection, plan, trials, trial);
     if paired.is_empty() {
         return none("nothing to compare with");
     }
@@ -89,6 +81,24 @@ pub(super) fn data(
         .filter_map(|other| other.metrics.get(below.metric.name))
         .map(|e| ratio(&above, &datum(e, &below)))
         .collect()
+}
+
+/// The completed trials that one is compared with: of the same repeat, and with the same level of every factor that the
+/// selection doesn't choose itself.
+pub(super) fn paired<'a>(
+    selection: &Selection,
+    plan: &Plan,
+    trials: &'a [TrialResult],
+    trial: &TrialResult,
+) -> Vec<&'a TrialResult> {
+    let paired = trials.iter().filter(|other| {
+        let alike = trial.levels.iter().all(|(factor, level)| {
+            let other = other.levels.get(factor).unwrap_or(&Value::Null);
+            selection.contains_key(factor) || level.is_null() || other.is_null() || same(level, other)
+        });
+        other.repeat == trial.repeat && alike && matches(selection, plan, other)
+    });
+    paired.filter(|other| other.outcome == Outcome::Completed).collect()
 }
 
 /// How many subscriptions the trial asks for.

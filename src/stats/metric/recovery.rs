@@ -140,6 +140,30 @@ fn unaware(record: &Record<'_>) -> Sample {
     Sample::count(subs.into_iter().filter(unaware).count())
 }
 
+/// The most connections that were made within 100 ms, from the first fault on.
+pub(super) static HANDSHAKES: Metric = Metric {
+    name: "handshakes-at-once",
+    unit: "connections",
+    definition: "The most connections that were made within 100 ms, from the first fault on.",
+    phrase: "made {} connections within 100 ms",
+    compute: handshakes,
+    ..PLAIN
+};
+
+/// Within how long handshakes come at once, in nanoseconds.
+const AT_ONCE: u64 = 100_000_000;
+
+fn handshakes(record: &Record<'_>) -> Sample {
+    let Some(fault) = record.faults_begun.iter().map(|(t, _)| *t).min() else {
+        return Sample::absent("there was no fault");
+    };
+    let mut times: Vec<u64> =
+        record.connections.values().map(|connection| connection.t).filter(|t| *t > fault).collect();
+    times.sort_unstable();
+    let within = |(at, t): (usize, &u64)| times.partition_point(|other| *other < t + AT_ONCE) - at;
+    Sample::count(times.iter().enumerate().map(within).max().unwrap_or(0))
+}
+
 fn never_back(record: &Record<'_>) -> Sample {
     if record.client_killed() {
         return Sample::absent("the client was killed, and with it what it had received");
@@ -193,6 +217,18 @@ mod tests {
     fn fault_ends(rig: &mut RecordedTrial) -> &mut RecordedTrial {
         let t = rig.now();
         rig.fact_at(t, LabFact::FaultEnded { fault: "refuse".to_owned() })
+    }
+
+    #[test]
+    fn handshakes_are_counted_where_most_come_at_once_after_the_fault() {
+        let mut rig = RecordedTrial::new();
+        rig.connect(1).connect(2).connect(3);
+        assert_eq!(rig.metric(&HANDSHAKES).absent.as_deref(), Some("there was no fault"));
+        let t = rig.now();
+        rig.fact_at(t, LabFact::Fault { fault: "restart-server".to_owned() });
+        assert_eq!(rig.metric(&HANDSHAKES).median, Some(0.0));
+        rig.wait(10).connect(4).wait(90).connect(5).wait(5).connect(6).wait(10).connect(7).wait(500).connect(8);
+        assert_eq!(rig.metric(&HANDSHAKES).median, Some(3.0), "4, 5 and 6; and 5, 6 and 7");
     }
 
     #[test]

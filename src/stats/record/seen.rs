@@ -22,6 +22,7 @@ pub(in crate::stats) struct Sent {
 /// A connection to the server.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::stats) struct RecordedConnection {
+    pub(in crate::stats) t: u64,
     /// The requests it carried; `None` until it ended.
     pub(in crate::stats) requests: Option<u64>,
 }

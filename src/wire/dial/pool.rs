@@ -92,9 +92,10 @@ impl Pool {
         Ok(())
     }
 
-    /// Comes back with the tickets that were gathered, from now on.
-    pub fn use_tickets(&self) {
+    /// Is ready for what is to be timed: comes back with the tickets that were gathered, from now on.
+    pub fn make_ready(&self) -> Result<(), WireError> {
         self.tickets.iter().for_each(|tickets| tickets.use_them());
+        self.tls().map(drop)
     }
 
     fn tls(&self) -> Result<Arc<rustls::ClientConfig>, WireError> {

@@ -69,7 +69,7 @@ impl QuicConnection {
         let (session, driver) = Session::new(quic.clone(), Prefixes::default());
         tokio::spawn(async move {
             drive(quic, (send, recv), driver, std::future::ready(()), |bound| {
-                tracing::warn!(bound, "a bound was reached")
+                tracing::warn!(bound, "a bound was reached");
             })
             .await;
             drop(endpoint);

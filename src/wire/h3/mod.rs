@@ -114,7 +114,7 @@ pub async fn serve<H: Handler>(
         sink: sink.clone(),
         stop: stop.clone(),
     };
-    accept(listener, &sink, stop, move |arrival| connection(arrival.quic, serving.clone())).await;
+    accept(listener, &sink, stop, move |accepted| connection(accepted.quic, serving.clone())).await;
 }
 
 /// What connections have in common.

@@ -189,7 +189,7 @@ pub(in crate::wire) async fn accept<F>(
     listener: QuicListener,
     sink: &Sink<ServerFact>,
     mut stop: watch::Receiver<bool>,
-    serve: impl Fn(Arrival) -> F + Clone + Send + Sync + 'static,
+    serve: impl Fn(AcceptedConnection) -> F + Clone + Send + Sync + 'static,
 ) where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
@@ -224,22 +224,22 @@ pub(in crate::wire) async fn accept<F>(
         };
         let (serve, sink) = (serve.clone(), sink.clone());
         let first = std::mem::take(&mut first);
-        let accepted = each.accept(incoming);
+        let connecting = each.accept(incoming);
         connections.spawn(async move {
             let served = async {
-                let (arrival, ended) = Box::pin(arrive(accepted?, ahead)).await?;
-                let quic = arrival.quic.clone();
+                let (accepted, ended) = Box::pin(shake_hands(connecting?, ahead)).await?;
+                let quic = accepted.quic.clone();
                 let ended = async move {
                     ended.await;
                     drop(permit);
                     std::future::pending::<Infallible>().await
                 };
                 if first {
-                    let stack = Stack::Quic(setup.found(&quic, buffers));
+                    let stack = Box::new(Stack::Quic(setup.found(&quic, buffers)));
                     sink.record(ServerFact::Stack { alpn, stack, versions: versions() });
                 }
                 tokio::select! {
-                    served = serve(arrival) => served,
+                    served = serve(accepted) => served,
                     never = ended => match never {},
                 }
             };
@@ -253,13 +253,13 @@ pub(in crate::wire) async fn accept<F>(
 
 /// A connection that is there to be served.
 #[derive(Debug)]
-pub(in crate::wire) struct Arrival {
+pub(in crate::wire) struct AcceptedConnection {
     pub(in crate::wire) quic: Connection,
     /// Becomes true when its handshake has ended. What is read before may be a replay.
     pub(in crate::wire) confirmed: watch::Receiver<bool>,
 }
 
-impl Arrival {
+impl AcceptedConnection {
     /// Ends when the handshake has: a connection that is over before that never gets there.
     pub(in crate::wire) async fn confirmed(mut confirmed: watch::Receiver<bool>) {
         if confirmed.wait_for(|confirmed| *confirmed).await.is_err() {
@@ -270,7 +270,10 @@ impl Arrival {
 
 /// Shakes hands with whoever comes: to the end, or `ahead` of it, once it is known what they speak. Gives back what ends
 /// with the handshake, too; one that takes too long ends its connection.
-async fn arrive(mut connecting: Connecting, ahead: bool) -> Result<(Arrival, impl Future<Output = ()>), ArrivalError> {
+async fn shake_hands(
+    mut connecting: Connecting,
+    ahead: bool,
+) -> Result<(AcceptedConnection, impl Future<Output = ()>), AcceptError> {
     let (confirms, confirmed) = watch::channel(!ahead);
     let (quic, ending) = if ahead {
         // A browser's first flight is longer than a datagram: what it speaks may be in the second.
@@ -297,12 +300,12 @@ async fn arrive(mut connecting: Connecting, ahead: bool) -> Result<(Arrival, imp
             }
         }
     };
-    Ok((Arrival { quic, confirmed }, ended))
+    Ok((AcceptedConnection { quic, confirmed }, ended))
 }
 
 /// Why nobody came.
 #[derive(Debug, thiserror::Error)]
-enum ArrivalError {
+enum AcceptError {
     #[error("the handshake failed")]
     Failed(#[from] quinn::ConnectionError),
     #[error("the handshake took too long")]

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::trial::fact::Handshake;
 use crate::trial::{Alpn, ServerFact};
 use crate::wire::early::MaybeReplay;
-use crate::wire::quic::endpoint::{Arrival, QuicListener, QuicOptions, accept, bind};
+use crate::wire::quic::endpoint::{AcceptedConnection, QuicListener, QuicOptions, accept, bind};
 use crate::wire::quic::session::{Ended, MAX_REASON_BYTES, Prefixes, SessionDriver};
 use crate::wire::stack::QuicSetup;
 use crate::wire::{
@@ -94,12 +94,12 @@ pub async fn serve<H: Handler>(listener: QuicListener, handler: H, sink: Sink<Se
     // Its end is the session's, which its user is told by the code: nothing more is to be said before.
     let (_never, stop) = watch::channel(false);
     let facts = sink.clone();
-    let serve = move |arrival| connection(arrival, handler.clone(), facts.clone(), Arc::clone(&bounds));
+    let serve = move |accepted| connection(accepted, handler.clone(), facts.clone(), Arc::clone(&bounds));
     accept(listener, &sink, stop, serve).await;
 }
 
 async fn connection<H: Handler>(
-    Arrival { quic, confirmed }: Arrival,
+    AcceptedConnection { quic, confirmed }: AcceptedConnection,
     handler: H,
     sink: Sink<ServerFact>,
     bounds: Arc<[Bound; 2]>,
@@ -137,7 +137,7 @@ async fn connection<H: Handler>(
         Ok(run) if parts.status == http::StatusCode::OK => {
             write_line(&mut send, &FirstLineAnswer { status: 200, error: None }).await?;
             let (session, driver) = Session::new(quic.clone(), Prefixes::default());
-            let confirmed = Arrival::confirmed(confirmed);
+            let confirmed = AcceptedConnection::confirmed(confirmed);
             let mut driving = std::pin::pin!(drive(quic, (send, recv), driver, confirmed, |what| {
                 Bound::reached_of(&*bounds, what, &sink);
             }));

@@ -133,7 +133,7 @@ async fn connection<H: Handler>(
     // Events are small and due now: Nagle's algorithm (RFC 896) would hold each until the last is acknowledged.
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?.ip();
-    let found = first.then(|| Stack::Tcp(stack::tcp(&stream)));
+    let found = first.then(|| Box::new(Stack::Tcp(stack::tcp(&stream))));
     let stream = options.traffic.counted(stream);
     // Each stage in a box of its own, that a connection doesn't hold for its life what only its handshake, the other
     // version of HTTP or a request under way needs: 9 kB of 25.
@@ -149,7 +149,9 @@ async fn connection<H: Handler>(
                 sink.record(ServerFact::Stack { alpn, stack, versions: stack::versions() });
             }
             let connection = Connection::begin(peer, alpn, options.alt_svc.clone(), replay, sink);
-            known.into_iter().for_each(|known| connection.knew(known));
+            if let Some(known) = known {
+                connection.knew(known);
+            }
             Box::pin(talk(tls, connection, options, handler, stop, &mut last_words)).await
         }
         Err(reason) => {

@@ -265,6 +265,7 @@ others! {
     duplex_gives_what_is_expected holds "duplex",
     echo_latency_gives_what_is_expected holds "echo-latency",
     fan_out_herd_gives_what_is_expected holds "fan-out-herd",
+    fast_link_gives_what_is_expected holds "fast-link",
     header_overhead_gives_what_is_expected holds "header-overhead",
     hidden_tab_gives_what_is_expected holds "hidden-tab",
     latency_gives_what_is_expected holds "latency",

@@ -18,6 +18,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("duplex", include_str!("../../experiments/duplex.toml")),
     ("echo-latency", include_str!("../../experiments/echo-latency.toml")),
     ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),
+    ("fast-link", include_str!("../../experiments/fast-link.toml")),
     ("header-overhead", include_str!("../../experiments/header-overhead.toml")),
     ("hidden-tab", include_str!("../../experiments/hidden-tab.toml")),
     ("latency", include_str!("../../experiments/latency.toml")),

@@ -168,7 +168,7 @@ impl<'a> Record<'a> {
         let identical = workload.urls == Urls::Identical;
         let link_delays = planned.settings.link.as_ref().map(|link| link.ways().map(|way| way.delay.nanos()));
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
-        let mut record = Self { identical, exchanges, link_delays, direction, ..Self::default() };
+        let mut record = Self { link_delays, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

@@ -24,6 +24,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("duplex", include_str!("../../experiments/duplex.toml")),
     ("echo-latency", include_str!("../../experiments/echo-latency.toml")),
     ("fan-out-herd", include_str!("../../experiments/fan-out-herd.toml")),
+    ("fast-link", include_str!("../../experiments/fast-link.toml")),
     ("half-open", include_str!("../../experiments/half-open.toml")),
     ("head-of-line", include_str!("../../experiments/head-of-line.toml")),
     ("header-overhead", include_str!("../../experiments/header-overhead.toml")),

@@ -9,17 +9,17 @@ use crate::trial::settings::MAX_DOWNLOAD;
 use crate::wire::ResponseBody;
 
 /// How much of it is handed on at once, in bytes: what HTTP/2 has in a frame (RFC 9113 section 6.5.2).
-const PIECE: u64 = 16 * 1024;
+const PIECE: usize = 16 * 1024;
 /// What it is made of. Nothing on the way compresses it.
-static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
+static ZEROS: [u8; PIECE] = [0; PIECE];
 
 /// How long a response may be asked for, in bytes.
 pub(super) const MOST: u64 = MAX_DOWNLOAD.bytes();
 
 /// So many bytes, made as they are sent.
 pub(super) fn response(bytes: u64) -> Response<ResponseBody> {
-    let pieces = (0..bytes.div_ceil(PIECE)).map(move |number| {
-        let length = usize::try_from((bytes - number * PIECE).min(PIECE)).unwrap_or(ZEROS.len());
+    let pieces = (0..bytes).step_by(PIECE).map(move |sent| {
+        let length = usize::try_from(bytes - sent).map_or(PIECE, |rest| rest.min(PIECE));
         Bytes::from_static(&ZEROS[..length])
     });
     let mut response = Response::new(ResponseBody::chunks(stream::iter(pieces)));

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::timeout;
 use transport_lab::trial::Alpn;
 use transport_lab::trial::settings::{Beside, BesideKind, FetchCredentials, PageOrigin};
-use transport_lab::units::Span;
+use transport_lab::units::{Settable, Size, Span};
 
 use crate::lab::{DEADLINE, Lab, trial, whole};
 use crate::routes::path;
@@ -43,7 +43,13 @@ async fn a_page_of_the_server_under_test_reports_for_its_own_trial_and_asks_for_
 async fn a_page_in_another_tab_is_told_of_to_the_trials_page() {
     let lab = Lab::start().await;
     let mut message = trial(7, Alpn::H2, 9, 1, 1);
-    let beside = Beside { at: Span::from_secs(1), kind: BesideKind::Tab, credentials: FetchCredentials::Omit };
+    let beside = Beside {
+        at: Span::from_secs(1),
+        kind: BesideKind::Tab,
+        credentials: FetchCredentials::Omit,
+        bytes: Size::from_bytes(0),
+        urgency: Settable::Unset,
+    };
     message.settings.beside = vec![beside.clone(), beside];
     let carrier = lab.control.open(message, 1).unwrap();
     let arrived = |actor: &str| path(&carrier.url, "arrived") + actor;

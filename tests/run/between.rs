@@ -26,9 +26,7 @@ fn every_transport_that_nginx_passes_on_comes_through_it_once_it_is_told_to_let_
     let lab = Lab::new();
     behind(&lab, "[between]\nintermediary = 'nginx'\nconfig = 'streaming'\n");
     let protocols = "polling/h1,long-polling/h2,streaming/h2,multipart/h1,sse/h1,sse/h2,websocket/h1";
-    let more = ["--set", "protocol", "workload.drain=2s"];
-    let set = format!("{}={protocols}", more[1]);
-    let ran = run(&lab, &["--set", &set, "--set", more[2]]).exits(0);
+    let ran = run(&lab, &["--set", &format!("protocol={protocols}"), "--set", "polling.interval=50ms"]).exits(0);
     let summary = ran.summary();
     for trial in summary["trials"].as_array().unwrap() {
         let levels = &trial["levels"];
@@ -77,7 +75,7 @@ fn every_proxy_lets_through_what_its_row_says_and_is_gone_afterwards() {
         let protocols = format!("protocol={}", alpns.collect::<Vec<_>>().join(","));
         let origins: Vec<_> = row.with_origin.alpns.iter().map(|alpn| alpn.name()).collect();
         let origins = format!("between.origin={}", origins.join(","));
-        let ran = run(&lab, &["--set", &protocols, "--set", &origins, "--set", "workload.drain=2s"]).exits(0);
+        let ran = run(&lab, &["--set", &protocols, "--set", &origins]).exits(0);
         let summary = ran.summary();
         for trial in summary["trials"].as_array().unwrap() {
             let levels = &trial["levels"];

@@ -50,12 +50,7 @@ fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
         Alpn::H3 => "codec_type: HTTP3",
         Alpn::H1 | Alpn::H2 | Alpn::Quic => "codec_type: AUTO",
     };
-    // Loopback carries datagrams larger than any network's, and Firefox sends such; Envoy would cut them off.
-    let listener = if site.alpn.over_quic() {
-        "udp_listener_config: { quic_options: {}, downstream_socket_config: { max_rx_datagram_size: 65535 } }"
-    } else {
-        ""
-    };
+    let listener = if site.alpn.over_quic() { "udp_listener_config: { quic_options: {} }" } else { "" };
     let shown = json!({
         "alpn_protocols": [String::from_utf8_lossy(site.alpn.wire())],
         "tls_certificates": [{

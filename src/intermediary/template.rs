@@ -19,10 +19,14 @@ impl Template {
         Some(lines.map(|line| line.get(2..).unwrap_or_default().to_owned() + "\n").collect())
     }
 
-    /// What is taken out of the first one and put in for events, as a diff has it: `- …` and `+ …`, in order.
+    /// What is taken out of the first one and put in for events, as a diff has it: `- …` and `+ …`, in order, each as far in
+    /// from the outermost as it is there.
     pub fn changes(self) -> Vec<String> {
         let changed = self.0.lines().filter(|line| line.starts_with(['-', '+']));
-        changed.map(|line| format!("{} {}", &line[..1], line[1..].trim())).collect()
+        let changed: Vec<(&str, &str)> = changed.map(|line| line.split_at(2)).collect();
+        let indent = |text: &str| text.len() - text.trim_start().len();
+        let outermost = changed.iter().map(|(_, text)| indent(text)).min().unwrap_or(0);
+        changed.into_iter().map(|(mark, text)| format!("{mark}{}", &text[outermost..])).collect()
     }
 }
 
@@ -38,6 +42,7 @@ mod tests {
         assert_eq!(text(IntermediaryConfig::Default), "a {\n    b;\n\n}\n");
         assert_eq!(text(IntermediaryConfig::Streaming), "a {\n    c;\n\n}\n");
         assert_eq!(template.changes(), ["- b;", "+ c;"]);
+        assert_eq!(Template("  a\n+     b:\n+       c\n").changes(), ["+ b:", "+   c"]);
         assert_eq!(template.text(&IntermediaryConfig::Own("./x".into())), None);
     }
 

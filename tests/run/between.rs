@@ -26,9 +26,7 @@ fn every_transport_that_nginx_passes_on_comes_through_it_once_it_is_told_to_let_
     let lab = Lab::new();
     behind(&lab, "[between]\nintermediary = 'nginx'\nconfig = 'streaming'\n");
     let protocols = "polling/h1,long-polling/h2,streaming/h2,multipart/h1,sse/h1,sse/h2,websocket/h1";
-    let more = ["--set", "protocol", "workload.drain=2s"];
-    let set = format!("{}={protocols}", more[1]);
-    let ran = run(&lab, &["--set", &set, "--set", more[2]]).exits(0);
+    let ran = run(&lab, &["--set", &format!("protocol={protocols}"), "--set", "polling.interval=50ms"]).exits(0);
     let summary = ran.summary();
     for trial in summary["trials"].as_array().unwrap() {
         let levels = &trial["levels"];
@@ -48,7 +46,7 @@ fn every_transport_that_nginx_passes_on_comes_through_it_once_it_is_told_to_let_
     assert_eq!((of("sse/h2"), of("websocket/h1")), (3.into(), 3.into()));
     assert_eq!(summary["between"][0]["intermediary"], "nginx");
     let changes = summary["between"][0]["changes"].as_array().unwrap();
-    assert!(changes.contains(&"+ proxy_buffering    off;".into()), "{changes:?}");
+    assert!(changes.iter().any(|line| line.as_str().unwrap().ends_with(" proxy_buffering    off;")), "{changes:?}");
     // As it was told to be, and gone.
     let kept = lab.only_run().join("trials/0/nginx.conf");
     let kept = std::fs::read_to_string(kept).unwrap();
@@ -68,32 +66,49 @@ fn is_here(name: &str) -> bool {
     }
 }
 
-#[test]
-fn every_proxy_lets_through_what_its_row_says_and_is_gone_afterwards() {
-    for row in transport_lab::intermediary::ALL.iter().filter(|row| is_here(row.name)) {
-        let lab = Lab::new();
-        behind(&lab, &format!("[between]\nintermediary = '{}'\nconfig = 'streaming'\n", row.name));
-        let alpns = row.with_clients.alpns.iter().map(|alpn| format!("sse/{alpn}"));
-        let protocols = format!("protocol={}", alpns.collect::<Vec<_>>().join(","));
-        let origins: Vec<_> = row.with_origin.alpns.iter().map(|alpn| alpn.name()).collect();
-        let origins = format!("between.origin={}", origins.join(","));
-        let ran = run(&lab, &["--set", &protocols, "--set", &origins, "--set", "workload.drain=2s"]).exits(0);
-        let summary = ran.summary();
-        for trial in summary["trials"].as_array().unwrap() {
-            let levels = &trial["levels"];
-            assert_eq!(trial["outcome"], "completed", "{}: {levels}: {}", row.name, trial["reason"]);
-            let reached = &trial["metrics"]["origin-http"];
-            let reached = reached["median"].as_f64().unwrap_or_else(|| panic!("{}: {levels}: {trial}", row.name));
-            // One level alone is no factor.
-            let wanted = match levels["between.origin"].as_str().unwrap_or("h1") {
-                "h1" => 1.1,
-                "h2" => 2.0,
-                _ => 3.0,
-            };
-            assert!((reached - wanted).abs() < f64::EPSILON, "{}: {levels}: {reached}", row.name);
-        }
-        lab.has_nothing_left();
+/// Has it pass events on from every version of HTTP to every version of HTTP that its row says.
+fn lets_through_what_its_row_says(name: &str) {
+    if !is_here(name) {
+        return;
     }
+    let row = transport_lab::intermediary::find(name).unwrap();
+    let lab = Lab::new();
+    behind(&lab, &format!("[between]\nintermediary = '{name}'\nconfig = 'streaming'\n"));
+    let alpns = row.with_clients.alpns.iter().map(|alpn| format!("sse/{alpn}"));
+    let protocols = format!("protocol={}", alpns.collect::<Vec<_>>().join(","));
+    let origins: Vec<_> = row.with_origin.alpns.iter().map(|alpn| alpn.name()).collect();
+    let origins = format!("between.origin={}", origins.join(","));
+    let ran = run(&lab, &["--set", &protocols, "--set", &origins]).exits(0);
+    let summary = ran.summary();
+    for trial in summary["trials"].as_array().unwrap() {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        let reached = &trial["metrics"]["origin-http"];
+        let reached = reached["median"].as_f64().unwrap_or_else(|| panic!("{levels}: {trial}"));
+        // One level alone is no factor.
+        let wanted = match levels["between.origin"].as_str().unwrap_or("h1") {
+            "h1" => 1.1,
+            "h2" => 2.0,
+            _ => 3.0,
+        };
+        assert!((reached - wanted).abs() < f64::EPSILON, "{levels}: {reached}");
+    }
+    lab.has_nothing_left();
+}
+
+#[test]
+fn haproxy_lets_through_what_its_row_says_and_is_gone_afterwards() {
+    lets_through_what_its_row_says("haproxy");
+}
+
+#[test]
+fn caddy_lets_through_what_its_row_says_and_is_gone_afterwards() {
+    lets_through_what_its_row_says("caddy");
+}
+
+#[test]
+fn envoy_lets_through_what_its_row_says_and_is_gone_afterwards() {
+    lets_through_what_its_row_says("envoy");
 }
 
 #[test]

@@ -68,7 +68,6 @@ enum Lifetime {
 
 /// What comes from an end of the trial.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time is under way, and nearly all are the large one")]
 pub(super) enum ParticipantMessage {
     /// A line.
     Said(Up<Fact>),

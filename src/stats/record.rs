@@ -218,8 +218,13 @@ impl<'a> Record<'a> {
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
-            LabFact::Started { .. } | LabFact::Between { .. } | LabFact::Exited { .. } | LabFact::Journal { .. } => {}
-            LabFact::Network { .. } | LabFact::LinkTried { .. } => {}
+            // For people who read journals, or read elsewhere.
+            LabFact::Started { .. }
+            | LabFact::Between { .. }
+            | LabFact::Exited { .. }
+            | LabFact::Journal { .. }
+            | LabFact::Network { .. }
+            | LabFact::LinkTried { .. } => {}
         }
     }
 

@@ -94,9 +94,9 @@ fn reads(client: &Client, protocol: &Protocol, setting: &str) -> bool {
     let all = tables.iter().flat_map(|table| ["down", "echo"].map(|direction| (table, direction)));
     all.into_iter().any(|(table, direction)| {
         let others = json!({
-            "workload": { "hosts": 2, "stuck": 1, "direction": direction }, "reconnect": { "tries": 1 },
-            "between": { "intermediary": intermediary::ALL[0].name },
-            "beside": [{ "at": "1s", "kind": "fetch" }], "fault": [{ "at": "1s", "kind": "refuse" }],
+            "workload": { "hosts": 2, "stuck": 1, "direction": direction, "events": { "arrival": "pairs" } },
+            "reconnect": { "tries": 1 }, "between": { "intermediary": intermediary::ALL[0].name },
+            "beside": [{ "at": "1s", "kind": "download" }], "fault": [{ "at": "1s", "kind": "refuse" }],
             (row.name): table,
         });
         let Some(settings) = settings(client, protocol, others) else { return false };

@@ -6,7 +6,7 @@ use super::Way;
 
 /// All packets between two sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flow {
+pub struct RecordedFlow {
     pub over: FlowTransport,
     /// The client's port.
     pub client: u16,
@@ -33,8 +33,8 @@ impl FlowTransport {
 
 /// A packet as it can be told without secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outside {
-    pub flow: Flow,
+pub struct PacketOutside {
+    pub flow: RecordedFlow,
     /// How many bytes are headers of IP and what goes over it, options included.
     pub headers: usize,
     /// What they are the headers of, in bytes.
@@ -43,7 +43,7 @@ pub struct Outside {
     pub acknowledges: bool,
 }
 
-impl Outside {
+impl PacketOutside {
     /// Of an IP packet that went this way; `None`: it is neither TCP's nor UDP's, or not whole.
     pub fn of(packet: &[u8], way: Way) -> Option<Self> {
         let (over, ports, carries, acknowledges) = match SlicedPacket::from_ip(packet).ok()?.transport? {
@@ -62,7 +62,7 @@ impl Outside {
             Way::Down => (ports.1, ports.0),
         };
         let headers = packet.len().checked_sub(carries)?;
-        Some(Self { flow: Flow { over, client, server }, headers, carries, acknowledges })
+        Some(Self { flow: RecordedFlow { over, client, server }, headers, carries, acknowledges })
     }
 }
 
@@ -79,12 +79,12 @@ mod tests {
             let builder = if fin { builder.fin() } else { builder };
             let mut packet = Vec::new();
             builder.write(&mut packet, payload).unwrap();
-            Outside::of(&packet, Way::Up).unwrap()
+            PacketOutside::of(&packet, Way::Up).unwrap()
         };
-        let flow = Flow { over: FlowTransport::Tcp, client: 40_000, server: 443 };
-        assert_eq!(segment(b"", false), Outside { flow, headers: 40, carries: 0, acknowledges: true });
-        assert_eq!(segment(b"", true), Outside { flow, headers: 40, carries: 0, acknowledges: false });
-        assert_eq!(segment(b"abc", false), Outside { flow, headers: 40, carries: 3, acknowledges: false });
+        let flow = RecordedFlow { over: FlowTransport::Tcp, client: 40_000, server: 443 };
+        assert_eq!(segment(b"", false), PacketOutside { flow, headers: 40, carries: 0, acknowledges: true });
+        assert_eq!(segment(b"", true), PacketOutside { flow, headers: 40, carries: 0, acknowledges: false });
+        assert_eq!(segment(b"abc", false), PacketOutside { flow, headers: 40, carries: 3, acknowledges: false });
     }
 
     #[test]
@@ -92,10 +92,10 @@ mod tests {
         let mut packet = Vec::new();
         let builder = PacketBuilder::ipv4([198, 18, 0, 1], [198, 18, 0, 2], 64).udp(443, 40_000);
         builder.write(&mut packet, b"quic").unwrap();
-        let flow = Flow { over: FlowTransport::Udp, client: 40_000, server: 443 };
+        let flow = RecordedFlow { over: FlowTransport::Udp, client: 40_000, server: 443 };
         assert_eq!(
-            Outside::of(&packet, Way::Down),
-            Some(Outside { flow, headers: 28, carries: 4, acknowledges: false })
+            PacketOutside::of(&packet, Way::Down),
+            Some(PacketOutside { flow, headers: 28, carries: 4, acknowledges: false })
         );
     }
 
@@ -104,8 +104,8 @@ mod tests {
         let mut packet = Vec::new();
         let builder = PacketBuilder::ipv4([198, 18, 0, 1], [198, 18, 0, 2], 64).icmpv4_echo_request(1, 1);
         builder.write(&mut packet, b"ping").unwrap();
-        assert_eq!(Outside::of(&packet, Way::Down), None);
-        assert_eq!(Outside::of(&packet[..10], Way::Down), None);
-        assert_eq!(Outside::of(&[], Way::Up), None);
+        assert_eq!(PacketOutside::of(&packet, Way::Down), None);
+        assert_eq!(PacketOutside::of(&packet[..10], Way::Down), None);
+        assert_eq!(PacketOutside::of(&[], Way::Up), None);
     }
 }

@@ -30,7 +30,7 @@ use std::thread::JoinHandle;
 pub use capture::{Capture, write_capture};
 pub use carried::{Carried, LinkReport, Snapshot};
 pub use conditions::Conditions;
-pub use flow::{Flow, FlowTransport, Outside};
+pub use flow::{FlowTransport, PacketOutside, RecordedFlow};
 pub use impairment::names;
 pub use middlebox::Disturbance;
 pub use namespace::{Namespace, gain_rights};

@@ -103,7 +103,7 @@ fn caught_up(record: &Record<'_>, id: &str, sub: Option<u32>) -> Option<(u32, u6
 /// `there are k3f9-1 to k3f9-50`.
 fn some(record: &Record<'_>) -> String {
     let mut all: Vec<_> = record.published.iter().collect();
-    all.sort_by_key(|(_, publication)| publication.t);
+    all.sort_by_key(|(_, publication)| (publication.t, publication.event));
     match (all.first(), all.last()) {
         (Some((first, _)), Some((last, _))) if first != last => format!("there are {first} to {last}"),
         (Some((only, _)), _) => format!("there is {only}"),

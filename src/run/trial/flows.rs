@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::dissect::PacketContent;
-use crate::link::{Flow, Outside, Recording};
+use crate::link::{PacketOutside, RecordedFlow, Recording};
 use crate::trial::LabFact;
 use crate::trial::fact::WayParts;
 use crate::trial::phase::{Phases, TrialPhase};
@@ -20,11 +20,11 @@ pub(super) fn flows(
     contents: &[Option<PacketContent>],
 ) -> Vec<LabFact> {
     let begins = begins(recording, contents);
-    let mut order: Vec<Flow> = Vec::new();
+    let mut order: Vec<RecordedFlow> = Vec::new();
     let mut parts: BTreeMap<(usize, TrialPhase), [WayParts; 2]> = BTreeMap::new();
-    let mut places: BTreeMap<Flow, usize> = BTreeMap::new();
+    let mut places: BTreeMap<RecordedFlow, usize> = BTreeMap::new();
     for (place, (packet, content)) in recording.packets().zip(contents).enumerate() {
-        let Some(outside) = Outside::of(packet.bytes, packet.way) else { continue };
+        let Some(outside) = PacketOutside::of(packet.bytes, packet.way) else { continue };
         let flow = *places.entry(outside.flow).or_insert_with(|| {
             if order.len() == MAX_FLOWS {
                 return order.len();
@@ -42,19 +42,20 @@ pub(super) fn flows(
         add(of, &outside, *content);
     }
     let fact = |((flow, phase), [up, down]): ((usize, TrialPhase), [WayParts; 2])| {
-        let (over, client, server) =
-            order.get(flow).map_or(("others", 0, 0), |flow: &Flow| (flow.over.word(), flow.client, flow.server));
+        let (over, client, server) = order
+            .get(flow)
+            .map_or(("others", 0, 0), |flow: &RecordedFlow| (flow.over.word(), flow.client, flow.server));
         LabFact::LinkFlow { over: over.to_owned(), client, server, phase, up, down }
     };
     parts.into_iter().map(fact).collect()
 }
 
 /// The place of the packet in which each flow carries an event's data for the first time.
-fn begins(recording: &Recording, contents: &[Option<PacketContent>]) -> BTreeMap<Flow, usize> {
+fn begins(recording: &Recording, contents: &[Option<PacketContent>]) -> BTreeMap<RecordedFlow, usize> {
     let mut begins = BTreeMap::new();
     for (place, (packet, content)) in recording.packets().zip(contents).enumerate() {
         if content.is_some_and(|content| content.payload > 0)
-            && let Some(outside) = Outside::of(packet.bytes, packet.way)
+            && let Some(outside) = PacketOutside::of(packet.bytes, packet.way)
         {
             begins.entry(outside.flow).or_insert(place);
         }
@@ -62,8 +63,8 @@ fn begins(recording: &Recording, contents: &[Option<PacketContent>]) -> BTreeMap
     begins
 }
 
-fn add(parts: &mut WayParts, outside: &Outside, content: Option<PacketContent>) {
-    let &Outside { headers, carries, acknowledges, .. } = outside;
+fn add(parts: &mut WayParts, outside: &PacketOutside, content: Option<PacketContent>) {
+    let &PacketOutside { headers, carries, acknowledges, .. } = outside;
     let bytes = |bytes: usize| bytes as u64;
     parts.packets += 1;
     parts.bytes += bytes(headers + carries);
@@ -88,10 +89,10 @@ mod tests {
 
     #[test]
     fn what_a_packet_carries_is_told_to_the_byte() {
-        let flow = Flow { over: crate::link::FlowTransport::Tcp, client: 1, server: 2 };
+        let flow = RecordedFlow { over: crate::link::FlowTransport::Tcp, client: 1, server: 2 };
         let of = |acknowledges, content| {
             let mut parts = WayParts::default();
-            add(&mut parts, &Outside { flow, headers: 52, carries: 150, acknowledges }, content);
+            add(&mut parts, &PacketOutside { flow, headers: 52, carries: 150, acknowledges }, content);
             parts
         };
         let content = PacketContent { application: 121, payload: 100, acknowledges: false };

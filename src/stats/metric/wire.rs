@@ -40,6 +40,7 @@ pub(super) static OVERHEAD_PER_EVENT: Metric = Metric {
     definition: "Bytes of IP packets, both ways, that are not events' data, while events were due, ÷ `events-received`.",
     phrase: "added {} to an event",
     compute: |record| match record.direction {
+        Direction::Down if !are_found(record) => Sample::absent("some events were not found whole in packets"),
         Direction::Down => per_event(record, |parts| parts.bytes - parts.payload),
         Direction::Up | Direction::Echo => Sample::absent("what clients publish is not looked for in packets"),
     },
@@ -77,6 +78,11 @@ fn per_event(record: &Record<'_>, count: fn(&WayParts) -> u64) -> Sample {
         0 => Sample::absent("no event was received"),
         events => Sample::Values(vec![count(&parts) as f64 / events as f64]),
     }
+}
+
+/// Whether every event that was received is known to have been in some packets, so that its data is known for what it is.
+fn are_found(record: &Record<'_>) -> bool {
+    record.received.values().flatten().all(|receipt| record.link.events.contains_key(receipt.id))
 }
 
 fn idle(record: &Record<'_>) -> Sample {
@@ -126,6 +132,10 @@ mod tests {
         rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
         let down = WayParts { payload: 200, framing: 60, acknowledgements: 80, ..parts(540) };
         rig.fact(flow(TrialPhase::Events, 1, parts(100), down));
+        for id in ["k3f0-1", "k3f0-2"] {
+            assert!(rig.metric(&OVERHEAD_PER_EVENT).absent.unwrap().contains("not found whole"));
+            rig.fact(LabFact::EventOnLink { id: id.to_owned(), conn: 0, packets: Vec::new() });
+        }
         assert_eq!(rig.metric(&OVERHEAD_PER_EVENT).median, Some(220.0));
         assert_eq!(rig.metric(&ACKNOWLEDGEMENTS_PER_EVENT).median, Some(40.0));
         let mut echo = rig.clone();

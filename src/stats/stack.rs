@@ -40,8 +40,12 @@ pub fn carried<'a>(plan: &Plan, trials: impl IntoIterator<Item = &'a TrialResult
             profiles.push((profile, Vec::new()));
             profiles.len() - 1
         });
-        for (_, stack) in stack.ends() {
-            let named = stack.named();
+        let server = stack.server.as_ref().map(Stack::named);
+        for (end, stack) in stack.ends() {
+            let mut named = stack.named();
+            if server.as_ref().is_some_and(|server| *server != named) {
+                named = format!("{named} at the {end}");
+            }
             if !profiles[at].1.contains(&named) {
                 profiles[at].1.push(named);
             }
@@ -119,8 +123,8 @@ mod tests {
         assert_eq!(
             summary.claims[0].stacks.as_deref(),
             Some(
-                "parity: TCP cubic of Linux 6.1.0, TCP bbr of Linux 6.1.0, QUIC cubic of quinn 0.11.12, the client's own \
-                 QUIC, of which nothing is known"
+                "parity: QUIC cubic of quinn 0.11.12, QUIC of which nothing is known at the client, TCP cubic of Linux \
+                 6.1.0, TCP bbr of Linux 6.1.0 at the client"
             )
         );
         assert_eq!(summary.claims[1].stacks, None);

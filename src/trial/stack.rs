@@ -95,7 +95,7 @@ impl Stack {
         match (congestion, implementation) {
             (Some(congestion), Some(implementation)) => format!("{over} {congestion} of {implementation}"),
             (_, Some(implementation)) => format!("{over} of {implementation}, congestion control unknown"),
-            (_, None) => format!("the client's own {over}, of which nothing is known"),
+            (_, None) => format!("{over} of which nothing is known"),
         }
     }
 

@@ -6,6 +6,7 @@ mod faults;
 mod finish;
 mod link;
 mod start;
+mod which;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::facts::Possible;
+use self::which::Which;
 use super::RunError;
 use super::lab::Lab;
 use super::machine::Watch;
@@ -101,25 +103,6 @@ pub(super) struct TrialRunner<'a> {
     late: Vec<u64>,
     /// What the client can have seen.
     possible: Possible,
-}
-
-/// Which end; the index of the arrays above.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Server = 0,
-    Client = 1,
-    /// What stands between, which says nothing, and ends.
-    Intermediary = 2,
-}
-
-impl Which {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-            Self::Intermediary => "intermediary",
-        }
-    }
 }
 
 impl<'a> TrialRunner<'a> {

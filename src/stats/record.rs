@@ -173,7 +173,7 @@ impl<'a> Record<'a> {
         let polled = planned.promises.exchanges == Exchanges::Periodic;
         let link_round_trip = planned.settings.link.as_ref().map(|link| link.round_trip().nanos());
         let (is_between, direction) = (planned.settings.between.is_there(), workload.direction);
-        let mut record = Self { identical, polled, link_round_trip, is_between, direction, ..Self::default() };
+        let mut record = Self { link_round_trip, is_between, direction, identical, polled, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

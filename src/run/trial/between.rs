@@ -101,7 +101,7 @@ impl TrialRunner<'_> {
             root: nix::unistd::geteuid().is_root(),
         };
         let spec = row.launch(&program, &site, &configuration);
-        self.keep(folder, row, spec.files.get(row.file).map_or("", String::as_str))?;
+        keep(folder, row, spec.files.get(row.file).map_or("", String::as_str))?;
         let place = self.link.as_ref().map(|link| &link.server);
         let started =
             BrowserProcess::start_by(&self.lab.program, &spec, log(folder, LOG)?, |command| spawn(command, place));
@@ -151,10 +151,7 @@ impl TrialRunner<'_> {
                     answered
                 };
                 let heard = tokio::select! {
-                    answered = answer => match answered {
-                        true => break,
-                        false => None,
-                    },
+                    answered = answer => if answered { break } else { None },
                     heard = self.hear() => Some(heard),
                 };
                 if let Some(heard) = heard
@@ -170,12 +167,12 @@ impl TrialRunner<'_> {
         }
         Ok(())
     }
+}
 
-    /// Keeps what it was told to do in the trial's folder.
-    fn keep(&self, folder: &Path, row: &Intermediary, text: &str) -> Result<(), super::RunError> {
-        let path = folder.join(row.file);
-        std::fs::write(&path, text).map_err(|source| super::RunError::Folder { operation: "write", path, source })
-    }
+/// Keeps what it was told to do in the trial's folder.
+fn keep(folder: &Path, row: &Intermediary, text: &str) -> Result<(), super::RunError> {
+    let path = folder.join(row.file);
+    std::fs::write(&path, text).map_err(|source| super::RunError::Folder { operation: "write", path, source })
 }
 
 /// Somebody who was asked what nobody asks, to see whether there is an answer.

@@ -1,4 +1,4 @@
-//! HAProxy, as distributions build it: HTTP/1.1 and HTTP/2 on both sides, WebSockets from either to either.
+//! HAProxy, as distributions build it: HTTP/1.1 and HTTP/2 on both sides, a WebSocket from either to either.
 
 use std::path::{Path, PathBuf};
 

@@ -57,7 +57,7 @@ pub struct Intermediary {
 pub struct Spoken {
     /// Requests and their responses.
     pub alpns: &'static [Alpn],
-    /// WebSockets, by whichever opening that ALPN has (RFC 6455, RFC 8441, RFC 9220).
+    /// A WebSocket, by whichever opening that ALPN has (RFC 6455, RFC 8441, RFC 9220).
     pub websockets: &'static [Alpn],
 }
 

@@ -10,6 +10,7 @@ mod flows;
 pub(super) mod link;
 mod start;
 mod trace;
+mod which;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use self::early_end::{EarlyEnd, failed};
 use self::facts::Possible;
+use self::which::Which;
 use super::RunError;
 use super::lab::Lab;
 use super::machine::Watch;
@@ -84,25 +86,6 @@ pub(super) struct TrialRunner<'a> {
     late: Vec<u64>,
     /// What the client can have seen.
     possible: Possible,
-}
-
-/// Which end; the index of the arrays above.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Server = 0,
-    Client = 1,
-    /// What stands between, which says nothing, and ends.
-    Intermediary = 2,
-}
-
-impl Which {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-            Self::Intermediary => "intermediary",
-        }
-    }
 }
 
 impl<'a> TrialRunner<'a> {

@@ -43,7 +43,7 @@ impl BetweenSettings {
 pub enum IntermediaryConfig {
     /// What its own documentation begins a reverse proxy with.
     Default,
-    /// The same with the least change that lets events and WebSockets through.
+    /// The same with the least change that lets events through, and each WebSocket.
     Streaming,
     /// This file, in which names in braces are filled in.
     Own(PathBuf),

@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    fn why(protocol: &str, more: serde_json::Value) -> String {
+    fn why(protocol: &str, more: &serde_json::Value) -> String {
         let mut settings = json!({ "protocol": protocol, "between": { "intermediary": "nginx" } });
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let settings: Settings = serde_json::from_value(settings).unwrap();
@@ -72,23 +72,23 @@ mod tests {
     #[test]
     fn what_an_intermediary_does_not_speak_is_said_by_its_row() {
         for protocol in ["sse/h1", "sse/h2", "polling/h2", "websocket/h1"] {
-            assert_eq!(why(protocol, json!({})), "", "{protocol}");
+            assert_eq!(why(protocol, &json!({})), "", "{protocol}");
         }
-        assert_eq!(why("sse/h3", json!({})), "nginx speaks HTTP/1.1, HTTP/2 with clients, and not HTTP/3");
-        assert_eq!(why("quic/quic", json!({})), "nginx speaks HTTP/1.1, HTTP/2 with clients, and not QUIC");
-        assert_eq!(why("websocket/h2", json!({})), "nginx takes no WebSocket from a client on HTTP/2");
+        assert_eq!(why("sse/h3", &json!({})), "nginx speaks HTTP/1.1, HTTP/2 with clients, and not HTTP/3");
+        assert_eq!(why("quic/quic", &json!({})), "nginx speaks HTTP/1.1, HTTP/2 with clients, and not QUIC");
+        assert_eq!(why("websocket/h2", &json!({})), "nginx takes no WebSocket from a client on HTTP/2");
         let origin = json!({ "between": { "intermediary": "nginx", "origin": "h2" } });
-        assert_eq!(why("sse/h2", origin), "nginx speaks HTTP/1.1 with a server, and not HTTP/2");
-        assert!(why("sse/h2", json!({ "workload": { "ports": 2 } })).contains("one port"));
-        assert!(why("sse/h2", json!({ "server": { "certificate": "per-host" } })).contains("all hosts share"));
-        assert!(why("sse/h2", json!({ "between": { "intermediary": "ngnix" } })).contains("there are nginx"));
-        assert_eq!(why("sse/h3", json!({ "between": {} })), "", "nothing stands between");
+        assert_eq!(why("sse/h2", &origin), "nginx speaks HTTP/1.1 with a server, and not HTTP/2");
+        assert!(why("sse/h2", &json!({ "workload": { "ports": 2 } })).contains("one port"));
+        assert!(why("sse/h2", &json!({ "server": { "certificate": "per-host" } })).contains("all hosts share"));
+        assert!(why("sse/h2", &json!({ "between": { "intermediary": "ngnix" } })).contains("there are nginx"));
+        assert_eq!(why("sse/h3", &json!({ "between": {} })), "", "nothing stands between");
     }
 
     #[test]
     fn no_intermediary_passes_a_session_on() {
         for row in ALL.iter().filter(|row| row.with_clients.alpns.contains(&Alpn::H3)) {
-            let says = why("webtransport/h3", json!({ "between": { "intermediary": row.name } }));
+            let says = why("webtransport/h3", &json!({ "between": { "intermediary": row.name } }));
             assert_eq!(says, format!("{} passes no WebTransport on", row.title));
         }
     }

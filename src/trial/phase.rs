@@ -110,11 +110,11 @@ mod tests {
     fn packets_are_for_an_event_for_a_moment_after_it_was_due() {
         // Due at 1, 1.5 and 2 s, and the census at 30 s.
         let phases = Phases::of(&settings(), 1);
-        let at = |seconds: f64| phases.at(Span::from_millis((seconds * 1000.0) as u64).nanos());
-        assert_eq!([0.0, 0.999].map(at), [TrialPhase::Handshake; 2]);
-        assert_eq!([1.0, 1.7, 2.999, 30.0, 30.5].map(at), [TrialPhase::Events; 5]);
-        assert_eq!([3.0, 29.0, 31.0, 34.9].map(at), [TrialPhase::Idle; 4]);
-        assert_eq!([35.0, 99.0].map(at), [TrialPhase::Closing; 2]);
+        let at = |millis: u64| phases.at(Span::from_millis(millis).nanos());
+        assert_eq!([0, 999].map(at), [TrialPhase::Handshake; 2]);
+        assert_eq!([1000, 1700, 2999, 30_000, 30_500].map(at), [TrialPhase::Events; 5]);
+        assert_eq!([3000, 29_000, 31_000, 34_900].map(at), [TrialPhase::Idle; 4]);
+        assert_eq!([35_000, 99_000].map(at), [TrialPhase::Closing; 2]);
         assert_eq!(phases.idle(), (27 + 4) * SECOND);
     }
 

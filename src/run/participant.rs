@@ -86,9 +86,7 @@ impl Participant {
         place: Place<'_>,
         environment: Environment,
     ) -> std::io::Result<Self> {
-        let mut command = command(argv)?;
-        command.envs(environment);
-        Self::start(command, log.into(), place, Budget::UNBOUNDED, of_server)
+        Self::of_the_lab(argv, log, place, environment, of_server)
     }
 
     /// The same with a client of the lab's own.
@@ -98,9 +96,19 @@ impl Participant {
         place: Place<'_>,
         environment: Environment,
     ) -> std::io::Result<Self> {
+        Self::of_the_lab(argv, log, place, environment, of_client)
+    }
+
+    fn of_the_lab(
+        argv: &[String],
+        log: File,
+        place: Place<'_>,
+        environment: Environment,
+        read: ReadLine,
+    ) -> std::io::Result<Self> {
         let mut command = command(argv)?;
         command.envs(environment);
-        Self::start(command, log.into(), place, Budget::UNBOUNDED, of_client)
+        Self::start(command, log.into(), place, Budget::UNBOUNDED, read)
     }
 
     /// The same with a client that isn't the lab's: what it may say and print has an end.

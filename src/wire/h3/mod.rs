@@ -56,15 +56,6 @@ use crate::wire::{
     rest, upgrade,
 };
 
-/// What a connection keeps for retransmission and sends ahead, in bytes.
-const SEND_WINDOW: u64 = 256 * 1024;
-/// What a client may send before it has to wait, per stream and per connection, in bytes.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// A connection whose peer is silent for so long is gone.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a quiet peer is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(8);
 /// Unidirectional streams of one client at once: control, and two of QPACK (RFC 9114 section 6.2), and what sessions
 /// send an event each on. QUIC keeps 600 bytes for each that may come.
 const UNI_STREAMS: u32 = 32;
@@ -76,15 +67,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// An endpoint on this socket, listening.
 pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<QuicListener, WireError> {
-    let setup = QuicSetup {
-        idle_timeout: IDLE_TIMEOUT,
-        keep_alive: Some(KEEP_ALIVE),
-        send_window: SEND_WINDOW,
-        stream_window: STREAM_WINDOW,
-        receive_window: CONNECTION_WINDOW,
-        stack: options.stack,
-    };
-    bind(socket, options, Alpn::H3, setup, transport)
+    bind(socket, options, Alpn::H3, transport)
 }
 
 /// The limits of each connection.

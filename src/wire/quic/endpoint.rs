@@ -5,6 +5,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
@@ -68,6 +69,15 @@ const INCOMING_BYTES: u64 = 16 * 1024;
 /// Linux's 208 KiB hold some 160 first packets: a thousand clients that come at once lose most of theirs, and try again
 /// a second later.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// What a connection keeps for retransmission and sends ahead, in bytes: all that a reader costs that doesn't read.
+const SEND_WINDOW: u64 = 256 * 1024;
+/// What a client may send before it has to wait, per stream and per connection, in bytes.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// A connection whose peer is silent for so long is gone.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a quiet peer is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
 /// Makes the limits of a connection.
 type Transport = fn(&QuicOptions, QuicSetup) -> TransportConfig;
@@ -101,9 +111,16 @@ pub(in crate::wire) fn bind(
     socket: UdpSocket,
     options: &QuicOptions,
     alpn: Alpn,
-    setup: QuicSetup,
     transport: Transport,
 ) -> Result<QuicListener, WireError> {
+    let setup = QuicSetup {
+        idle_timeout: IDLE_TIMEOUT,
+        keep_alive: Some(KEEP_ALIVE),
+        send_window: SEND_WINDOW,
+        stream_window: STREAM_WINDOW,
+        receive_window: CONNECTION_WINDOW,
+        stack: options.stack,
+    };
     // The kernel gives as much of it as `net.core.rmem_max` allows; with less it is served too.
     if let Err(error) = setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER) {
         tracing::debug!(%error, "a UDP socket keeps its receive buffer");

@@ -33,19 +33,10 @@ use crate::wire::{
     Bound, Connection, Exchange, HANDSHAKE_TIMEOUT, Handler, OpenRequest, Session, Sink, WireError, refusal, token,
 };
 
-/// What a connection keeps for retransmission and sends ahead, in bytes: all that a reader costs that doesn't read.
-const SEND_WINDOW: u64 = 256 * 1024;
-/// What a client may send before it has to wait, per stream and per connection, in bytes.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// What is kept of a connection's datagrams that wait to be sent, and that wait to be read, in bytes each.
 const DATAGRAM_BYTES: usize = 64 * 1024;
 /// Unidirectional streams that a client may have open.
 const UNI_STREAMS: u32 = 64;
-/// A connection whose peer is silent for so long is gone.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a quiet peer is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(8);
 /// How long the first line may be, and its answer, in bytes.
 pub(in crate::wire) const MAX_LINE_BYTES: usize = 2048;
 /// How long a client that is refused may take to say that it has the answer.
@@ -66,15 +57,7 @@ pub(in crate::wire) struct FirstLineAnswer {
 
 /// An endpoint on this socket, listening.
 pub fn endpoint(socket: UdpSocket, options: &QuicOptions) -> Result<QuicListener, WireError> {
-    let setup = QuicSetup {
-        idle_timeout: IDLE_TIMEOUT,
-        keep_alive: Some(KEEP_ALIVE),
-        send_window: SEND_WINDOW,
-        stream_window: STREAM_WINDOW,
-        receive_window: CONNECTION_WINDOW,
-        stack: options.stack,
-    };
-    bind(socket, options, Alpn::Quic, setup, transport)
+    bind(socket, options, Alpn::Quic, transport)
 }
 
 /// The limits of each connection.

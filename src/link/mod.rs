@@ -188,8 +188,8 @@ impl Link {
         let _ = self.wishes.send(Wish::Disturb(disturbance));
     }
 
-    /// Takes the client's address from it and gives it another one, of [`CLIENTS`] the next. What is under way to the old
-    /// one finds nobody.
+    /// Takes the client's address from it and gives it another one, the next of a few. What is under way to the old one
+    /// finds nobody.
     pub fn move_client(&mut self) -> Result<(), LinkError> {
         let at = |moves: usize| CLIENTS[moves % CLIENTS.len()];
         let (from, to) = (at(self.moves), at(self.moves + 1));

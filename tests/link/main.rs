@@ -6,6 +6,8 @@ mod disturbances;
 mod lives;
 mod trace;
 mod trials;
+#[path = "../until/mod.rs"]
+mod until;
 
 use transport_lab::link::{Conditions, Link};
 

@@ -3,7 +3,6 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::can_link;
+use crate::until::until;
 
 /// One subscriber, and events from the beginning on.
 const HEAD: &str = "question = 'Is it true?'\ntimeout = '2min'\n[workload]\nprobe = false\nhold = '1s'\n\
@@ -248,20 +248,13 @@ fn a_lab_that_is_killed_leaves_nobody_in_its_namespaces() {
     }
     let folder = lab("drain = '60s'\n[link]\ndelay = '5ms'\n");
     let mut child = command(folder.path()).env("IN", folder.path()).stdout(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let until = |what: &str, done: &dyn Fn() -> bool| {
-        while !done() {
-            assert!(Instant::now() < deadline, "waited in vain for {what}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
-    until("a subscription", &|| journal(folder.path()).iter().any(|fact| fact["kind"] == "requested"));
+    until("a subscription", || journal(folder.path()).iter().any(|fact| fact["kind"] == "requested"));
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
     let elsewhere = |process: &PathBuf| std::fs::read_link(process.join("ns/net")).is_ok_and(|link| link != own);
     assert_eq!(processes(folder.path()).iter().filter(|process| elsewhere(process)).count(), 2, "both ends");
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
-    until("both ends to end", &|| processes(folder.path()).is_empty());
+    until("both ends to end", || processes(folder.path()).is_empty());
 }
 
 #[test]
@@ -325,11 +318,7 @@ fn a_link_that_breaks_fails_its_trial_and_not_the_next() {
     }
     let folder = lab("drain = '500ms'\n[factors]\nprotocol = ['sse/h2', 'sse/h3']\n[link]\ndelay = '5ms'\n");
     let child = command(folder.path()).env("IN", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !journal(folder.path()).iter().any(|fact| fact["kind"] == "requested") {
-        assert!(Instant::now() < deadline, "waited in vain for a subscription");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("a subscription", || journal(folder.path()).iter().any(|fact| fact["kind"] == "requested"));
     // The device goes from under the thread that carries packets.
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
     let namespaces = processes(folder.path()).into_iter().map(|process| process.join("ns/net"));

@@ -2,41 +2,30 @@
 //! answered, and what isn't has to be said again (RFC 8470).
 
 use std::io::Write;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use transport_lab::certs::Certs;
-use transport_lab::server::{Options, Server};
-use transport_lab::transport::Configuration;
+use transport_lab::server::Server;
 use transport_lab::trial::fact::Handshake;
-use transport_lab::trial::{Alpn, ServerFact, Settings};
+use transport_lab::trial::{Alpn, ServerFact};
 use transport_lab::wire::Sink;
+
+use crate::lab::options;
 
 /// A server that takes early data at one port, and how it came to know its clients.
 async fn start(folder: &TempDir, alpn: Alpn) -> (Server, u16, Arc<std::sync::Mutex<Vec<Handshake>>>) {
     let certs = Arc::new(Certs::ensure(folder.path(), &[]).unwrap().0);
-    let settings: Settings = serde_json::from_str("{}").unwrap();
     let known = Arc::new(std::sync::Mutex::new(Vec::new()));
     let told = Arc::clone(&known);
-    let mut server = Server::new(Options {
-        certs,
-        addresses: vec![Ipv4Addr::LOCALHOST.into()],
-        hosts: vec![],
-        origins: vec![],
-        control: None,
-        token: None,
-        settings: settings.server,
-        transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
-        rig: None,
-        sink: Sink::new(move |observation| {
-            if let ServerFact::Handshake { handshake, .. } = observation.fact {
-                told.lock().unwrap().push(handshake);
-            }
-        }),
+    let sink = Sink::new(move |observation| {
+        if let ServerFact::Handshake { handshake, .. } = observation.fact {
+            told.lock().unwrap().push(handshake);
+        }
     });
+    let mut server = Server::new(options(certs, sink));
     server.take_early_data();
     let port = server.listen(alpn, 0).await.unwrap();
     (server, port, known)

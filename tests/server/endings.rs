@@ -15,17 +15,16 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use transport_lab::certs::Certs;
-use transport_lab::server::{Options, Server};
-use transport_lab::transport::Configuration;
+use transport_lab::server::Server;
+use transport_lab::trial::Alpn;
 use transport_lab::trial::ledger::{Ledger, OpenCounts};
-use transport_lab::trial::{Alpn, Settings};
 use transport_lab::wire::dial::{ClientConnection, Target};
 use transport_lab::wire::{Sink, tls};
 
 use crate::frames::{
     DATA, END_HEADERS, HEADERS, RST_STREAM, connect, connect_with_content, fields, frame, get, next, preface, reset,
 };
-use crate::lab::{PATIENCE, until};
+use crate::lab::{PATIENCE, options, until};
 use crate::raw::{Tls, handshake};
 
 /// How often each way to end is gone in a round.
@@ -52,24 +51,12 @@ impl Subject {
         let certs = Arc::new(Certs::ensure(&folder.path().join("certs"), &[]).unwrap().0);
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let ledger = Arc::new(Mutex::new(Ledger::default()));
-        let settings: Settings = serde_json::from_str("{}").unwrap();
         let sink = {
             let ledger = Arc::clone(&ledger);
             Sink::new(move |observation| ledger.lock().unwrap().apply(&observation.fact))
         };
         let (server, ports) = runtime.block_on(async {
-            let mut server = Server::new(Options {
-                certs: Arc::clone(&certs),
-                addresses: vec![Ipv4Addr::LOCALHOST.into()],
-                hosts: vec![],
-                origins: vec![],
-                control: None,
-                token: None,
-                settings: settings.server,
-                transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
-                rig: None,
-                sink,
-            });
+            let mut server = Server::new(options(Arc::clone(&certs), sink));
             let mut ports = BTreeMap::new();
             for alpn in Alpn::ALL {
                 ports.insert(alpn, server.listen(alpn, 0).await.unwrap());

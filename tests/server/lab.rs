@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,15 +16,34 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use transport_lab::certs::Certs;
-use transport_lab::transport::{self, Opens, Transport};
+use transport_lab::server::Options;
+use transport_lab::transport::{self, Configuration, Opens, Transport};
 use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
 use transport_lab::trial::settings::FaultKind;
 use transport_lab::trial::{Alpn, ServerFact, Settings};
+use transport_lab::wire::Sink;
 
 pub(crate) use crate::until::{PATIENCE, until};
 
 pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_transport-lab"))
+}
+
+/// What a server within a test is made of: nothing that needs to be set is.
+pub(crate) fn options(certs: Arc<Certs>, sink: Sink<ServerFact>) -> Options {
+    let settings: Settings = serde_json::from_str("{}").unwrap();
+    Options {
+        certs,
+        addresses: vec![Ipv4Addr::LOCALHOST.into()],
+        hosts: vec![],
+        origins: vec![],
+        control: None,
+        token: None,
+        settings: settings.server,
+        transports: Arc::new(Configuration::read(&settings.transports).unwrap()),
+        rig: None,
+        sink,
+    }
 }
 
 /// Every transport whose readers begin with a GET.

@@ -19,12 +19,13 @@ pub(super) fn flows(
     go: Option<u64>,
     contents: &[Option<PacketContent>],
 ) -> Vec<LabFact> {
-    let begins = begins(recording, contents);
+    let outsides: Vec<_> = recording.packets().map(|packet| PacketOutside::of(packet.bytes, packet.way)).collect();
+    let begins = begins(&outsides, contents);
     let mut order: Vec<RecordedFlow> = Vec::new();
     let mut parts: BTreeMap<(usize, TrialPhase), [WayParts; 2]> = BTreeMap::new();
     let mut places: BTreeMap<RecordedFlow, usize> = BTreeMap::new();
-    for (place, (packet, content)) in recording.packets().zip(contents).enumerate() {
-        let Some(outside) = PacketOutside::of(packet.bytes, packet.way) else { continue };
+    for (place, ((packet, outside), content)) in recording.packets().zip(&outsides).zip(contents).enumerate() {
+        let Some(outside) = outside else { continue };
         let flow = *places.entry(outside.flow).or_insert_with(|| {
             if order.len() == MAX_FLOWS {
                 return order.len();
@@ -39,7 +40,7 @@ pub(super) fn flows(
             _ => TrialPhase::Handshake,
         };
         let of = &mut parts.entry((flow, phase)).or_default()[packet.way as usize];
-        add(of, &outside, *content);
+        add(of, outside, *content);
     }
     let fact = |((flow, phase), [up, down]): ((usize, TrialPhase), [WayParts; 2])| {
         let (over, client, server) = order
@@ -51,11 +52,11 @@ pub(super) fn flows(
 }
 
 /// The place of the packet in which each flow carries an event's data for the first time.
-fn begins(recording: &Recording, contents: &[Option<PacketContent>]) -> BTreeMap<RecordedFlow, usize> {
+fn begins(outsides: &[Option<PacketOutside>], contents: &[Option<PacketContent>]) -> BTreeMap<RecordedFlow, usize> {
     let mut begins = BTreeMap::new();
-    for (place, (packet, content)) in recording.packets().zip(contents).enumerate() {
+    for (place, (outside, content)) in outsides.iter().zip(contents).enumerate() {
         if content.is_some_and(|content| content.payload > 0)
-            && let Some(outside) = PacketOutside::of(packet.bytes, packet.way)
+            && let Some(outside) = outside
         {
             begins.entry(outside.flow).or_insert(place);
         }

@@ -6,6 +6,8 @@
 
 mod contents;
 mod frames;
+mod http2;
+mod http3;
 mod protection;
 mod quic;
 mod search;
@@ -16,6 +18,8 @@ mod tcp;
 pub use contents::PacketContent;
 pub use search::KnownEvents;
 pub use secrets::Secrets;
+
+use std::borrow::Cow;
 
 use contents::PacketContents;
 use etherparse::{SlicedPacket, TransportSlice};
@@ -90,12 +94,14 @@ pub fn dissect(packets: &[DissectedPacket<'_>], secrets: &Secrets, events: &Know
     // What clients send is counted, and not looked into.
     tcp.decrypt(secrets, CLIENT, &mut contents);
     let mut occurrences = Vec::new();
-    for stream in decrypted.iter().chain(quic.streams()) {
-        for found in search::events_of(stream, events) {
+    let over_tcp = decrypted.into_iter().flat_map(|sent| http2::streams_of(&sent).unwrap_or_else(|| vec![sent]));
+    let over_quic = quic.streams().map(|sent| http3::content_of(sent).map_or(Cow::Borrowed(sent), Cow::Owned));
+    for stream in over_tcp.map(Cow::Owned).chain(over_quic) {
+        for found in search::events_of(&stream, events) {
             for (bytes, packet) in stream.held(found.data.clone()) {
                 contents.known(packet).payload += bytes.len();
             }
-            occurrences.push(found.occurrence(stream));
+            occurrences.push(found.occurrence(&stream));
         }
     }
     occurrences.sort_by_key(|occurrence| (occurrence.connection, occurrence.packets.first().map(|it| it.packet)));

@@ -1,24 +1,49 @@
 //! What one end sent on one stream, and in which packets.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Carrier;
 
 /// Bytes in order, and who carried them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Stream {
     pub(super) connection: usize,
     pub(super) bytes: Vec<u8>,
-    chunks: Vec<Chunk>,
+    chunks: Parts<Carrier>,
     /// Which bytes each packet had in it, whether or not others were needed to decrypt them.
-    held: Vec<(Range<usize>, usize)>,
+    held: Parts<usize>,
 }
 
-/// A part that came in one piece.
-#[derive(Debug)]
-struct Chunk {
-    range: Range<usize>,
-    carrier: Carrier,
+/// Parts of a stream that came in one piece each, and what is known of them, by where they begin.
+#[derive(Debug, Clone)]
+struct Parts<T> {
+    /// By beginning, and for those that begin alike in the order in which they were sent, to the end.
+    all: BTreeMap<(usize, usize), (usize, T)>,
+    /// How many bytes the longest has.
+    longest: usize,
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Self {
+        Self { all: BTreeMap::new(), longest: 0 }
+    }
+}
+
+impl<T: Copy> Parts<T> {
+    fn insert(&mut self, range: Range<usize>, what: T) {
+        self.longest = self.longest.max(range.len());
+        self.all.insert((range.start, self.all.len()), (range.end, what));
+    }
+
+    /// Those that have something of a part, and what they have of it.
+    fn of(&self, part: Range<usize>) -> impl Iterator<Item = (Range<usize>, T)> {
+        let near = self.all.range((part.start.saturating_sub(self.longest), 0)..(part.end, 0));
+        near.filter_map(move |((start, _), (end, what))| {
+            let (start, end) = (part.start.max(*start), part.end.min(*end));
+            (start < end).then_some((start..end, *what))
+        })
+    }
 }
 
 impl Stream {
@@ -38,8 +63,8 @@ impl Stream {
         if !again {
             self.bytes.extend_from_slice(&part[known..]);
         }
-        self.held.push((range.clone(), packet));
-        self.chunks.push(Chunk { range, carrier: Carrier { packet, again } });
+        self.held.insert(range.clone(), packet);
+        self.chunks.insert(range, Carrier { packet, again });
         true
     }
 
@@ -53,22 +78,29 @@ impl Stream {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(part);
         let range = start..self.bytes.len();
-        self.held.extend(held.map(|(of, packet)| (start + of.start..start + of.end, packet)));
-        self.chunks.extend(carriers.iter().map(|carrier| Chunk { range: range.clone(), carrier: *carrier }));
+        for (of, packet) in held {
+            self.held.insert(start + of.start..start + of.end, packet);
+        }
+        for carrier in carriers {
+            self.chunks.insert(range.clone(), *carrier);
+        }
+    }
+
+    /// Takes what is in this part of another, which is what came next.
+    pub(super) fn push_part(&mut self, whole: &Self, part: Range<usize>) {
+        let held = whole.held(part.clone());
+        let held = held.map(|(of, packet)| (of.start - part.start..of.end - part.start, packet));
+        self.push(&whole.bytes[part.clone()], &whole.carriers(&part), held);
     }
 
     /// Which bytes of a part each packet had in it; one that was sent again is there again.
     pub(super) fn held(&self, part: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
-        self.held.iter().filter_map(move |(range, packet)| {
-            let (start, end) = (range.start.max(part.start), range.end.min(part.end));
-            (start < end).then_some((start..end, *packet))
-        })
+        self.held.of(part)
     }
 
     /// The packets that carried something of a part, in order, each once.
     pub(super) fn carriers(&self, part: &Range<usize>) -> Vec<Carrier> {
-        let overlaps = |chunk: &&Chunk| chunk.range.start < part.end && part.start < chunk.range.end;
-        let mut carriers: Vec<_> = self.chunks.iter().filter(overlaps).map(|chunk| chunk.carrier).collect();
+        let mut carriers: Vec<_> = self.chunks.of(part.clone()).map(|(_, carrier)| carrier).collect();
         // What a packet carried for the first time counts, whatever it repeats beside.
         carriers.sort_by_key(|carrier| (carrier.packet, carrier.again));
         carriers.dedup_by_key(|carrier| carrier.packet);
@@ -96,6 +128,6 @@ mod tests {
         assert_eq!(carried(2..4), [(1, false), (2, false), (3, true), (4, false)]);
         assert_eq!(carried(8..9), [(4, false)]);
         let held: Vec<_> = stream.held(2..4).collect();
-        assert_eq!(held, [(2..3, 1), (3..4, 2), (2..3, 3), (3..4, 4)]);
+        assert_eq!(held, [(2..3, 1), (2..3, 3), (3..4, 2), (3..4, 4)]);
     }
 }

@@ -112,8 +112,15 @@ impl Participant {
     }
 
     /// The same with a client that isn't the lab's: what it may say and print has an end.
-    pub(super) fn program(argv: &[String], log: File, place: Place<'_>) -> std::io::Result<Self> {
-        let mut end = Self::start(command(argv)?, Stdio::piped(), place, Budget::OF_PROGRAM, of_client)?;
+    pub(super) fn program(
+        argv: &[String],
+        log: File,
+        place: Place<'_>,
+        environment: Environment,
+    ) -> std::io::Result<Self> {
+        let mut command = command(argv)?;
+        command.envs(environment);
+        let mut end = Self::start(command, Stdio::piped(), place, Budget::OF_PROGRAM, of_client)?;
         if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
         }

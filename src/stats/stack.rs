@@ -11,20 +11,31 @@ pub(super) fn found<'a>(
     journal: impl IntoIterator<Item = &'a JournalLine>,
 ) -> Option<TrialStack> {
     let (mut server, mut client, mut network, mut versions) = (None, None, None, Versions::new());
-    let alpn = planned.settings.protocol.alpn;
+    let (alpn, between) = (planned.settings.protocol.alpn, &planned.settings.between);
+    let mut proxy = between.is_there().then(|| between.intermediary.clone());
     for JournalLine { observation, .. } in journal {
         match &observation.fact {
-            Fact::Server(ServerFact::Stack { alpn: of, stack, versions: those }) if *of == alpn => {
+            Fact::Server(ServerFact::Stack { alpn: of, stack, versions: those }) if *of == alpn && proxy.is_none() => {
                 (server, versions) = (Some(Stack::clone(stack)), those.clone());
             }
             Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(Stack::clone(stack)),
             Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(TcpStack::clone(stack))),
+            Fact::Lab(LabFact::Started { role, version: Some(version), .. }) if role == "intermediary" => {
+                proxy = proxy.map(|name| format!("{name} {version}"));
+            }
             _ => {}
         }
     }
     // A journal of before says nothing at all.
     let known = server.is_some() || client.is_some() || network.is_some();
-    let own = || if alpn.over_quic() { Some(Stack::Quic(QuicStack::default())) } else { network };
+    let quic = |implementation| Some(Stack::Quic(QuicStack { implementation, ..QuicStack::default() }));
+    // Clients have a proxy for their server. It says nothing of itself: of TCP it has the kernel's, of QUIC its own.
+    let server = match proxy {
+        Some(_) if !alpn.over_quic() => network.clone(),
+        Some(name) => quic(Some(name)),
+        None => server,
+    };
+    let own = || if alpn.over_quic() { quic(None) } else { network };
     known.then(|| TrialStack { server, client: client.or_else(own), versions })
 }
 
@@ -107,6 +118,19 @@ mod tests {
         let stack = h3.result().stack.unwrap();
         assert_eq!((stack.server, stack.client), (Some(quinn()), Some(Stack::Quic(QuicStack::default()))));
         assert_eq!(RecordedTrial::new().result().stack, None, "a journal of before");
+    }
+
+    #[test]
+    fn what_carries_a_proxys_streams_is_the_proxys_and_the_kernels() {
+        let named = |alpn, server: Stack| {
+            let mut rig = trial(0, alpn, server);
+            rig.planned.settings.between.intermediary = "caddy".to_owned();
+            let (role, version) = ("intermediary".to_owned(), Some("2.11.7".to_owned()));
+            rig.fact(LabFact::Started { role, pid: 1, version });
+            rig.result().stack.unwrap().server.unwrap().named()
+        };
+        assert_eq!(named(Alpn::H3, quinn()), "QUIC of caddy 2.11.7, congestion control unknown");
+        assert_eq!(named(Alpn::H2, Stack::Tcp(tcp("cubic"))), "TCP bbr of Linux 6.1.0");
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub fn client(ca: CertificateDer<'static>, alpn: Alpn) -> Result<ClientConfig, W
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.wire().to_vec()];
     config.resumption = Resumption::disabled();
+    // As servers do: into the file that SSLKEYLOGFILE names, and nowhere where it isn't set (draft-ietf-tls-keylogfile).
+    config.key_log = Arc::new(rustls::KeyLogFile::new());
     Ok(config)
 }
 

@@ -8,6 +8,10 @@ use transport_lab::transport;
 use crate::can_link;
 use crate::trials::{SLOW, metric, run, run_from};
 
+/// Few events, each of which is cut by frames of HTTP/2, which hold 16 KiB.
+const LONG: &str = "question = 'Is it true?'\n[workload]\nprobe = false\nhold = '2s'\n\
+                    events = { count = 4, rate = '4/s', size = '60 KiB' }\n";
+
 /// The facts of one kind in one trial.
 fn of<'j>(journal: &'j [Value], trial: &Value, kind: &str) -> Vec<&'j Value> {
     journal.iter().filter(|fact| fact["trial"] == trial["trial"] && fact["kind"] == kind).collect()
@@ -55,14 +59,56 @@ fn every_event_of_every_protocol_is_found_in_the_packets_that_carried_it() {
         assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
         let traced = of(&journal, trial, "link-traced");
         assert_eq!((&traced[0]["missed"], &traced[0]["opaque"]), (&0.into(), &0.into()), "{levels}: {traced:?}");
-        let (received, on_link) = (received(&journal, trial), on_link(&journal, trial));
-        // Who begins late reads from then on: how many that are is no test's business, but the census is for all.
-        assert!(!received.is_empty(), "{levels}");
-        for (id, received) in received {
-            let packets = on_link.get(&id).unwrap_or_else(|| panic!("{levels}: {id} was not found"));
-            let arrived = packets.iter().map(|packet| packet["arrives"].as_u64().unwrap()).max().unwrap();
-            assert!(arrived <= received, "{levels}: {id} was received at {received}, and {packets:?} came later");
-        }
+        assert_found(&journal, trial);
+    }
+}
+
+/// Whatever was received is found, in packets that came before it was, where none is lost: one that is sent again all
+/// the same may come later.
+fn assert_found(journal: &[Value], trial: &Value) {
+    let levels = &trial["levels"];
+    let (received, on_link) = (received(journal, trial), on_link(journal, trial));
+    // Who begins late reads from then on: how many that are is no test's business, but the census is for all.
+    assert!(!received.is_empty(), "{levels}");
+    for (id, received) in received {
+        let packets = on_link.get(&id).unwrap_or_else(|| panic!("{levels}: {id} was not found"));
+        let first = packets.iter().filter(|packet| packet["again"] != true);
+        let arrived = first.map(|packet| packet["arrives"].as_u64().unwrap()).max().unwrap();
+        assert!(arrived <= received, "{levels}: {id} was received at {received}, and {packets:?} came later");
+    }
+}
+
+#[test]
+fn an_event_that_is_longer_than_a_frame_of_http_2_is_found() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) = run_from(
+        LONG,
+        "[factors]\nprotocol = ['sse/h2', 'websocket/h2']\n[link]\ndelay = '5ms'\nrate = '20 Mbit/s'\ntrace = true\n",
+    );
+    for trial in summary["trials"].as_array().unwrap() {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        assert_found(&journal, trial);
+    }
+}
+
+#[test]
+fn what_a_proxy_sends_is_looked_into_with_the_secrets_of_its_client() {
+    if !can_link() {
+        return;
+    }
+    let (summary, journal) = run_from(
+        LONG,
+        "[factors]\nclient = ['native', 'chromium']\nprotocol = ['sse/h2', 'sse/h3']\n\
+         [between]\nintermediary = 'caddy'\nconfig = 'streaming'\n[link]\ndelay = '5ms'\ntrace = true\n",
+    );
+    for trial in summary["trials"].as_array().unwrap() {
+        let levels = &trial["levels"];
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        assert_eq!(of(&journal, trial, "link-traced")[0]["opaque"], 0, "{levels}");
+        assert_found(&journal, trial);
     }
 }
 

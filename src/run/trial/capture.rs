@@ -3,26 +3,25 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::RunError;
+use super::super::participant::Environment;
 use super::TrialRunner;
+use super::which::Which;
 use crate::link::{Capture, Recording, write_capture};
 use crate::trial::LabFact;
 use crate::trial::clock::wall_micros;
 
 /// The file's name in the trial's folder.
 const CAPTURE: &str = "trial.pcapng";
-/// Where the server's secrets go until they are in it.
+/// Where secrets go until they are in it.
 pub(super) const KEYS: &str = "tls-secrets.log";
 /// Names the file that secrets of TLS go to (draft-ietf-tls-keylogfile).
 const KEY_LOG: &str = "SSLKEYLOGFILE";
 /// Names the folder that qlog goes to.
 const QLOG: &str = "QLOGDIR";
-
-/// A variable of an end's environment.
-type Variable = (&'static str, PathBuf);
 
 impl TrialRunner<'_> {
     /// Whether packets are kept and decrypted.
@@ -30,15 +29,27 @@ impl TrialRunner<'_> {
         self.planned.settings.link.as_ref().is_some_and(|link| link.trace || self.lab.capture)
     }
 
-    /// Where the server's secrets go, where packets are to be decrypted: a file that nobody else may read.
-    pub(super) fn keys(&self, folder: &Path) -> io::Result<Option<Variable>> {
-        let keys = self.traces().then(|| folder.join(KEYS));
-        keys.map(|path| private(&path).map(|_| (KEY_LOG, path))).transpose()
+    /// What an end finds in its environment besides. Where packets are to be decrypted, a file for secrets that nobody else
+    /// may read, and where there is a capture, a folder for what QUIC does.
+    pub(super) fn environment(&self, whose: Which, folder: &Path) -> io::Result<Environment> {
+        // A browser is at home elsewhere.
+        let folder = std::path::absolute(folder)?;
+        let mut environment = Environment::new();
+        if self.traces() && whose == self.who_knows_secrets() {
+            let path = folder.join(KEYS);
+            private(&path)?;
+            environment.push((KEY_LOG, path));
+        }
+        if self.traces() && self.lab.capture {
+            environment.push((QLOG, folder));
+        }
+        Ok(environment)
     }
 
-    /// Where what QUIC does goes, where it is to be told.
-    pub(super) fn qlog(&self, folder: &Path) -> Option<Variable> {
-        (self.traces() && self.lab.capture).then(|| (QLOG, folder.to_owned()))
+    /// Who has the secrets of what the link carries and says them: the server, so that no client need be able to. A proxy
+    /// says none.
+    fn who_knows_secrets(&self) -> Which {
+        if self.planned.settings.between.is_there() { Which::Client } else { Which::Server }
     }
 
     /// Removes them: whoever has them can decrypt what was sent.

@@ -36,8 +36,7 @@ impl TrialRunner<'_> {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
         let place = self.link.as_ref().map(|link| &link.server);
-        let keys = self.keys(folder).or_else(|error| failed(format!("no file for the secrets of TLS: {error}")))?;
-        let environment = keys.into_iter().chain(self.qlog(folder)).collect();
+        let environment = self.environment(Which::Server, folder).or_else(no_file)?;
         let server = match Participant::server(&argv, log(folder, "server.log")?, place, environment) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
@@ -152,7 +151,7 @@ impl TrialRunner<'_> {
     ) -> Result<Participant, EarlyEnd> {
         let place = self.link.as_ref().map(|link| &link.client);
         let log = log(folder, "client.log")?;
-        let environment = self.qlog(folder).into_iter().collect();
+        let environment = self.environment(Which::Client, folder).or_else(no_file)?;
         // A process needs no page; its command is the same for any address.
         Ok(match (row.command)(found, context) {
             Launch::Process(mut argv) => {
@@ -167,7 +166,7 @@ impl TrialRunner<'_> {
                     Err(error) => return failed(format!("the client could not be started: {error}")),
                 }
             }
-            Launch::Program(argv) => match Participant::program(&argv, log, place) {
+            Launch::Program(argv) => match Participant::program(&argv, log, place, environment) {
                 Ok(client) => {
                     client.order(Down::Trial(message)).await;
                     client
@@ -180,9 +179,12 @@ impl TrialRunner<'_> {
                     Err(error) => return failed(error.to_string()),
                 };
                 context.url.clone_from(&carrier.url);
-                let Launch::Browser(spec) = (row.command)(found, context) else {
+                let Launch::Browser(mut spec) = (row.command)(found, context) else {
                     return failed("a browser that is also a process");
                 };
+                // It finds nothing else of this process's environment.
+                spec.env
+                    .extend(environment.into_iter().map(|(name, path)| (name.to_owned(), path.display().to_string())));
                 match BrowserProcess::start_by(&self.lab.program, &spec, log, |command| spawn(command, place)).await {
                     Ok(browser) => Participant::browser(carrier, browser),
                     Err(error) => return failed(chain(&error)),
@@ -209,6 +211,10 @@ impl TrialRunner<'_> {
             }
         }
     }
+}
+
+fn no_file<T>(error: std::io::Error) -> Result<T, EarlyEnd> {
+    failed(format!("no file for the secrets of TLS: {error}"))
 }
 
 pub(super) fn log(folder: &Path, name: &str) -> Result<File, RunError> {

@@ -67,7 +67,8 @@ pub struct LinkSettings {
     #[schemars(extend("x-least" = DELAYS[0], "x-most" = DELAYS[1]))]
     pub reorder_by: Span,
     /// Whether packets are kept while the trial runs and decrypted afterwards, to tell which of them carried which event:
-    /// what `hol-delay` and `own-loss-delay` need. It takes the lab some memory, and time once the trial is over.
+    /// what `hol-delay` and `own-loss-delay` need. It takes the lab some memory, and time once the trial is over. Of TLS it
+    /// has to be 1.3: nginx before 1.23.4 offers older ones alone.
     pub trace: bool,
     /// What is otherwise from the client to the server.
     pub up: WaySettings,

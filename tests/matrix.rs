@@ -201,12 +201,14 @@ fn left(folder: &Path) -> Vec<String> {
 }
 
 /// Runs an experiment by the name that it is built in by, from a folder with no experiments of its own, and holds
-/// every trial against the matrix.
+/// every trial against the matrix. With `TRANSPORT_LAB_RESULTS=DIR` its results, verdicts and report stay there.
 fn holds(experiment: &str) {
     let missing = missing();
     let folder = tempfile::tempdir().unwrap();
+    let results = std::env::var_os("TRANSPORT_LAB_RESULTS").unwrap_or_else(|| "results".into());
     let ran = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
-        .args(["run", experiment, "--json"])
+        .args(["run", experiment, "--json", "--out"])
+        .arg(results)
         .current_dir(folder.path())
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())

@@ -270,7 +270,9 @@ impl Server {
         let traffic = self.traffic.clone();
         let dialects = self.options.transports.dialects();
         let (tls, stack, half_rtt) = (self.tls(alpn)?, self.stack, self.options.settings.half_rtt);
-        let options = QuicOptions { tls, max_concurrent_streams, dialects, reset_key, traffic, stack, half_rtt };
+        let reset_interval = self.options.settings.reset_interval.duration();
+        let options =
+            QuicOptions { tls, max_concurrent_streams, dialects, reset_key, reset_interval, traffic, stack, half_rtt };
         for socket in sockets {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
             if alpn == Alpn::Quic {

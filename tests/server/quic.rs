@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -158,6 +159,7 @@ async fn both_ends(folder: &Path, sink: Sink<ServerFact>) -> (tokio::task::JoinH
             max_concurrent_streams: 100,
             dialects: Dialects::ALL,
             reset_key: ResetKey::of(b"a test's"),
+            reset_interval: Duration::from_millis(20),
             traffic: Traffic::default(),
             stack: StackSettings::default(),
             half_rtt: true,

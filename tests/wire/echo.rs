@@ -88,6 +88,7 @@ impl Echo {
             max_concurrent_streams,
             dialects,
             reset_key: ResetKey::of(b"a test's"),
+            reset_interval: Duration::from_millis(20),
             traffic: Traffic::default(),
             stack: StackSettings::default(),
             half_rtt: true,

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Settable, Span, inline_schema, word_or};
 
+/// From no limit to one that is of no use to anybody.
+const RESET_INTERVALS: [Span; 2] = [Span::from_millis(0), Span::from_secs(60)];
+
 /// The server under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -23,6 +26,10 @@ pub struct ServerSettings {
     /// Whether on QUIC the server sends its own streams, HTTP/3's settings among them, together with its part of the
     /// handshake (0.5-RTT data, RFC 8446 section 2.3), or once its client has ended the handshake.
     pub half_rtt: bool,
+    /// How long passes on QUIC between two stateless resets at least (RFC 9000 section 10.3): by them a server that was
+    /// started anew ends the connections of the one before it. 20 ms is quinn's own limit; 0 is none.
+    #[schemars(extend("x-least" = RESET_INTERVALS[0], "x-most" = RESET_INTERVALS[1]))]
+    pub reset_interval: Span,
     /// What a response that goes on says to what stands between, so that it is passed on as it comes.
     pub buffering_hint: BufferingHint,
 }
@@ -60,6 +67,7 @@ impl Default for ServerSettings {
             log: 1024,
             certificate: CertificateUse::Shared,
             half_rtt: true,
+            reset_interval: Span::from_millis(20),
             buffering_hint: BufferingHint::default(),
         }
     }

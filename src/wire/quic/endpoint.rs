@@ -37,6 +37,8 @@ pub struct QuicOptions {
     pub dialects: Dialects,
     /// What it has in common with the server that takes its place.
     pub reset_key: ResetKey,
+    /// How long passes between two stateless resets at least.
+    pub reset_interval: Duration,
     /// Counts what is sent and received.
     pub traffic: Traffic,
     /// How QUIC is set up.
@@ -143,7 +145,8 @@ pub(in crate::wire) fn bind(
         let (config, options) = (config.clone(), options.clone());
         Logged { folder, config, options, setup, transport }
     }));
-    let endpoint = Endpoint::new(options.reset_key.endpoint(), Some(config), socket, runtime).map_err(listen)?;
+    let endpoint = Endpoint::new(options.reset_key.endpoint(options.reset_interval), Some(config), socket, runtime)
+        .map_err(listen)?;
     let ahead = options.half_rtt || options.tls.max_early_data_size > 0;
     Ok(QuicListener { endpoint, alpn, setup, buffers, each, ahead })
 }

@@ -22,16 +22,16 @@ impl ResetKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
     }
 
-    /// An endpoint that uses it.
-    pub(in crate::wire) fn endpoint(&self) -> EndpointConfig {
+    /// An endpoint that uses it, once in such an interval at most.
+    pub(in crate::wire) fn endpoint(&self, interval: Duration) -> EndpointConfig {
         let mut config = EndpointConfig::new(Arc::new(self.0.clone()));
-        config.cid_generator(|| Box::new(AnyId));
+        config.cid_generator(|| Box::new(AnyId)).min_reset_interval(interval);
         config
     }
 }
 
 /// Draws ids, and takes any for its own, as quinn's own takes only what the same process has drawn. What keeps a
-/// stranger from having resets sent is quinn's limit of one in 20 ms.
+/// stranger from having resets sent is their least interval.
 #[derive(Debug, Clone, Copy)]
 struct AnyId;
 

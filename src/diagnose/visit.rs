@@ -7,7 +7,7 @@ use http::response::Parts;
 use serde::Serialize;
 
 use super::aim::Aim;
-use super::dial::SeenSettings;
+use super::dial::{Goaway, SeenHttp3, SeenSettings};
 use super::reading::Reading;
 use super::said::Said;
 use super::tls::SeenTls;
@@ -48,16 +48,17 @@ pub(super) struct Silence {
     pub(super) waited: Duration,
 }
 
-/// HTTP/3 as it is offered (RFC 7838).
+/// What came of asking for HTTP/3.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SeenAltSvc {
-    pub(super) value: String,
+pub(super) struct SeenQuic {
+    /// The `Alt-Svc` that offers it (RFC 7838); without one it was asked for at the address's own port.
+    pub(super) offered: Option<String>,
     pub(super) port: u16,
     /// How long the QUIC handshake took, or why there was none.
     pub(super) handshake: Result<Duration, QuicSilence>,
 }
 
-/// Why a QUIC handshake didn't come about, as the rest of a sentence.
+/// Why a QUIC handshake didn't come about, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct QuicSilence(pub(super) String);
@@ -78,6 +79,15 @@ pub enum Resumed {
     Untold { why: &'static str },
 }
 
+/// The same, on one ALPN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SeenReturn {
+    pub alpn: Alpn,
+    #[serde(flatten)]
+    pub resumed: Resumed,
+}
+
 /// How many streams were open at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,6 +95,8 @@ pub struct SeenStreams {
     pub alpn: Alpn,
     pub asked: u32,
     pub opened: u32,
+    /// How many its SETTINGS allow on a connection, or its QUIC transport parameters to begin with.
+    pub limit: Option<u64>,
     /// What the next one was told.
     pub refused: Option<String>,
 }
@@ -93,6 +105,7 @@ pub struct SeenStreams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SeenQuiet {
+    pub alpn: Alpn,
     /// How long it was listened, in milliseconds.
     pub listened: u64,
     /// The longest time in which no byte came.
@@ -104,6 +117,7 @@ pub struct SeenQuiet {
 /// A WebSocket that was read for a while.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SeenSocket {
+    pub(super) alpn: Alpn,
     pub(super) headed: Duration,
     pub(super) server: Option<String>,
     /// Its messages as events, its pings as signs of life.
@@ -128,7 +142,9 @@ pub(super) struct Visit {
     pub(super) spoken: Vec<Alpn>,
     pub(super) not_spoken: Vec<Alpn>,
     pub(super) settings: Option<SeenSettings>,
-    pub(super) alt_svc: Option<SeenAltSvc>,
+    pub(super) http3: Option<SeenHttp3>,
+    pub(super) quic: Option<SeenQuic>,
+    pub(super) goaways: Vec<(Alpn, Goaway)>,
     /// What was read of it, on each ALPN, and what that says; the best first.
     pub(super) readings: Vec<(Reading, Said)>,
     pub(super) silences: Vec<Silence>,
@@ -140,10 +156,15 @@ pub(super) struct Visit {
     pub(super) compressed: Option<Reading>,
     /// The same as a reader has it that stopped reading meanwhile.
     pub(super) slow: Option<(Reading, Said)>,
-    pub(super) resumed: Option<Resumed>,
-    pub(super) streams: Option<SeenStreams>,
-    pub(super) quiet: Option<SeenQuiet>,
-    pub(super) socket: Option<SeenSocket>,
+    /// On each ALPN, as what follows.
+    pub(super) resumed: Vec<SeenReturn>,
+    pub(super) streams: Vec<SeenStreams>,
+    pub(super) quiet: Vec<SeenQuiet>,
+    pub(super) sockets: Vec<SeenSocket>,
+    /// Where SETTINGS offer a WebSocket, and what came of asking for one.
+    pub(super) refused_sockets: Vec<(Alpn, String)>,
+    /// A request for a WebSocket was answered as one that isn't: 426, or what there is at that address for others.
+    pub(super) upgrade_lost: bool,
     /// What was left out, and why.
     pub(super) left_out: Vec<String>,
 }
@@ -159,17 +180,21 @@ impl Visit {
             spoken: Vec::new(),
             not_spoken: Vec::new(),
             settings: None,
-            alt_svc: None,
+            http3: None,
+            quic: None,
+            goaways: Vec::new(),
             readings: Vec::new(),
             silences: Vec::new(),
             late: Duration::ZERO,
             head_only: None,
             compressed: None,
             slow: None,
-            resumed: None,
-            streams: None,
-            quiet: None,
-            socket: None,
+            resumed: Vec::new(),
+            streams: Vec::new(),
+            quiet: Vec::new(),
+            sockets: Vec::new(),
+            refused_sockets: Vec::new(),
+            upgrade_lost: false,
             left_out: Vec::new(),
         }
     }
@@ -187,13 +212,19 @@ impl Visit {
     /// What calls itself the server.
     pub(super) fn server(&self) -> Option<&str> {
         let head = self.head().and_then(|head| super::dial::field(head, &http::header::SERVER));
-        head.or(self.socket.as_ref().and_then(|socket| socket.server.as_deref()))
+        head.or(self.sockets.iter().find_map(|socket| socket.server.as_deref()))
     }
 
     /// Whether nginx, or what is made of it, answers.
     pub(super) fn is_nginx(&self) -> bool {
         let server = self.server().unwrap_or_default().to_ascii_lowercase();
         ["nginx", "openresty", "tengine"].iter().any(|name| server.contains(name))
+    }
+
+    /// Whether Envoy, or what is made of it, answers or has passed it on.
+    pub(super) fn is_envoy(&self) -> bool {
+        let passed_on = self.head().is_some_and(|head| head.headers.contains_key("x-envoy-upstream-service-time"));
+        passed_on || self.server().is_some_and(|server| server.to_ascii_lowercase().contains("envoy"))
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

@@ -70,7 +70,7 @@ fn an_app_of_others_is_healthy_if_it_resumes_and_is_found_to_lose_if_not() {
         let wanted: &[&str] = if how == "resumes" { &[] } else { &["no-ids"] };
         assert_eq!(ran.findings(), wanted, "{}", ran.out);
         assert_eq!(ran.exit, Some(i32::from(!wanted.is_empty())));
-        assert_eq!(ran.json()["streams"]["opened"], 5, "{}", ran.out);
+        assert_eq!(ran.json()["streams"][0]["opened"], 5, "{}", ran.out);
     }
 }
 

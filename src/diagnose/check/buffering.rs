@@ -9,7 +9,6 @@ use crate::diagnose::dial::field;
 use crate::diagnose::reading::TOGETHER;
 use crate::diagnose::said::Said;
 use crate::diagnose::visit::{StreamKind, Visit};
-use crate::trial::Alpn;
 
 /// A stream that begins with this many events at once may be telling what was before.
 const BURST: usize = 3;
@@ -49,7 +48,7 @@ pub(super) static CLUMPS: Check = Check {
     name: "buffered",
     look: |visit| {
         let read = visit.readings.iter().map(|(reading, said)| (reading.alpn.title(), said));
-        let socket = visit.socket.iter().map(|socket| (Alpn::H1.title(), &socket.said));
+        let socket = visit.sockets.iter().map(|socket| (socket.alpn.title(), &socket.said));
         let evidence: Vec<String> = read.chain(socket).flat_map(|(over, said)| held(over, said, visit.late)).collect();
         if evidence.is_empty() {
             return None;

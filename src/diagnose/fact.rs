@@ -113,7 +113,7 @@ fn takes_sockets(takes: bool, source: &str) -> String {
 
 fn http3(visit: &Visit) -> Option<String> {
     let http3 = visit.http3.as_ref()?;
-    let dialects: Vec<&str> = http3.webtransport.iter().map(crate::trial::Dialect::word).collect();
+    let dialects: Vec<&str> = http3.webtransport.iter().map(|dialect| dialect.word()).collect();
     let webtransport = if dialects.is_empty() {
         "no WebTransport".to_owned()
     } else {

@@ -13,6 +13,9 @@ use super::said::Said;
 use super::tls::SeenTls;
 use crate::trial::Alpn;
 
+/// The field that Envoy adds to what it has from others.
+pub(super) const PASSED_ON_BY_ENVOY: &str = "x-envoy-upstream-service-time";
+
 /// What kind of stream it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -223,7 +226,7 @@ impl Visit {
 
     /// Whether Envoy, or what is made of it, answers or has passed it on.
     pub(super) fn is_envoy(&self) -> bool {
-        let passed_on = self.head().is_some_and(|head| head.headers.contains_key("x-envoy-upstream-service-time"));
+        let passed_on = self.head().is_some_and(|head| head.headers.contains_key(PASSED_ON_BY_ENVOY));
         passed_on || self.server().is_some_and(|server| server.to_ascii_lowercase().contains("envoy"))
     }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::lab::{Lab, Ran, diagnose, free_port, installed, until};
 
 /// A program of Python's in a process of its own. It ends when dropped.
-struct Python(Child);
+pub(crate) struct Python(Child);
 
 impl Drop for Python {
     fn drop(&mut self) {
@@ -30,7 +30,7 @@ from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-port, certs, resumes = sys.argv[1], sys.argv[2], sys.argv[3] == "resumes"
+port, certs, resumes, quic = sys.argv[1], sys.argv[2], sys.argv[3] == "resumes", sys.argv[4] == "quic"
 begun = time.time()
 
 async def events(request):
@@ -51,21 +51,29 @@ config = Config()
 config.bind = [f"127.0.0.1:{port}"]
 config.certfile, config.keyfile = f"{certs}/server.pem", f"{certs}/server.key"
 config.alpn_protocols = ["h2", "http/1.1"]
+if quic:
+    config.quic_bind = [f"127.0.0.1:{port}"]
 asyncio.run(serve(Starlette(routes=[Route("/events", events)]), config))
 "#;
+
+/// The app, once it listens, on HTTP/3 too if that is wanted, and its address.
+pub(crate) fn app_of_others(lab: &Lab, how: &str, quic: bool) -> (Python, String) {
+    let port = free_port();
+    let certs = lab.certs().display().to_string();
+    let quic = if quic { "quic" } else { "tcp" };
+    let mut app = Python(python(APP, &[&port.to_string(), &certs, how, quic]).spawn().unwrap());
+    until("hypercorn", || {
+        assert!(app.0.try_wait().unwrap().is_none(), "it ended: is it installed (tools/install.sh test)?");
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    (app, format!("https://localhost:{port}/events"))
+}
 
 #[test]
 fn an_app_of_others_is_healthy_if_it_resumes_and_is_found_to_lose_if_not() {
     let lab = Lab::serve();
     for how in ["resumes", "forgets"] {
-        let port = free_port();
-        let certs = lab.certs().display().to_string();
-        let mut app = Python(python(APP, &[&port.to_string(), &certs, how]).spawn().unwrap());
-        until("hypercorn", || {
-            assert!(app.0.try_wait().unwrap().is_none(), "it ended: is it installed (tools/install.sh test)?");
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        let url = format!("https://localhost:{port}/events");
+        let (_app, url) = app_of_others(&lab, how, false);
         let ran = diagnose(&url, &["--ca", &lab.ca(), "--listen", "3s", "--streams", "5"]);
         let wanted: &[&str] = if how == "resumes" { &[] } else { &["no-ids"] };
         assert_eq!(ran.findings(), wanted, "{}", ran.out);

@@ -1,5 +1,7 @@
 //! What a WebSocket does that it should not.
 
+use http::StatusCode;
+
 use super::{Check, Severity, Told, span};
 use crate::diagnose::visit::{SeenSocket, Visit};
 
@@ -51,7 +53,14 @@ pub(super) static REFUSED: Check = Check {
                    such a connection tries no other."
                     .to_owned(),
             evidence: evidence.collect(),
-            change: "answer the extended CONNECT (RFC 8441, RFC 9220), or let SETTINGS not offer it".to_owned(),
+            change: if visit.is_envoy() {
+                // https://github.com/envoyproxy/envoy/issues/8547
+                "Envoy: without `allow_connect` and `allow_extended_connect` browsers open it on HTTP/1.1: from any other \
+                 version it makes an opening without Sec-WebSocket-Key of it, which servers on HTTP/1.1 refuse"
+                    .to_owned()
+            } else {
+                "answer the extended CONNECT (RFC 8441, RFC 9220), or let SETTINGS not offer it".to_owned()
+            },
         })
     },
 };
@@ -62,11 +71,10 @@ pub(super) static UPGRADE_LOST: Check = Check {
         visit.upgrade_lost.then(|| Told {
             severity: Severity::Loses,
             says: "No WebSocket comes about: something in between takes `Upgrade` out of the request.".to_owned(),
-            evidence: vec![
-                "a request with `Connection: Upgrade` and `Upgrade: websocket` was answered 426 Upgrade Required, as one \
-                 without them is"
-                    .to_owned(),
-            ],
+            evidence: vec![format!(
+                "a request with `Connection: Upgrade` and `Upgrade: websocket` was answered {}, as one without them is",
+                visit.head().map_or(StatusCode::UPGRADE_REQUIRED, |head| head.status)
+            )],
             change: if visit.is_envoy() {
                 "Envoy: `upgrade_configs: [{ upgrade_type: websocket }]` in its HTTP connection manager".to_owned()
             } else {

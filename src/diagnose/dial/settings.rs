@@ -7,7 +7,7 @@ use quinn::VarInt;
 use quinn_proto::coding::Codec;
 use serde::Serialize;
 
-use crate::trial::Dialects;
+use crate::trial::{Dialect, Dialects};
 
 /// What a client may send ahead on a new connection of HTTP/2, and on each of its streams (RFC 9113 section 6.9.2).
 const FIRST_WINDOW: u32 = 65_535;
@@ -59,7 +59,7 @@ pub struct SeenHttp3 {
     pub extended_connect: bool,
     pub datagrams: bool,
     /// The dialects of WebTransport that it speaks.
-    pub webtransport: Dialects,
+    pub webtransport: Vec<Dialect>,
     /// How long a request's header may be, in bytes, if it says so.
     pub max_header: Option<u64>,
     /// `None`: they could not be read.
@@ -72,7 +72,7 @@ impl SeenHttp3 {
         Self {
             extended_connect: value(0x8) == Some(1),
             datagrams: value(0x33) == Some(1),
-            webtransport,
+            webtransport: webtransport.iter().collect(),
             max_header: value(0x6),
             transport,
         }

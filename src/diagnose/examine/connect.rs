@@ -14,8 +14,12 @@ pub(super) async fn all(visit: &mut Visit, guest: &Guest) -> Result<Vec<Dialled>
             if visit.aim.is_secure() =>
         {
             let (seen, dialled) = http3::look(&visit.aim, guest, None, None).await;
-            // That nobody is there at all is said best by who was asked first.
-            let Some(dialled) = dialled else { return Err(error) };
+            let dialled = match dialled {
+                Ok(dialled) => dialled,
+                Err(error @ DialError::Certificate { .. }) => return Err(error.into()),
+                // That nobody is there at all is said best by who was asked first.
+                Err(_) => return Err(error),
+            };
             visit.quic = Some(seen);
             note(visit, &dialled);
             visit.http3 = dialled.http3().await;

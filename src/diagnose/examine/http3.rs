@@ -14,14 +14,12 @@ pub(super) async fn look(
     guest: &Guest,
     alt_svc: Option<String>,
     near: Option<IpAddr>,
-) -> (SeenQuic, Option<Dialled>) {
+) -> (SeenQuic, Result<Dialled, DialError>) {
     let at = alt_svc.as_deref().and_then(offered);
     let offered = alt_svc.filter(|_| at.is_some());
     let port = at.unwrap_or(aim.port());
-    let (handshake, dialled) = match Dialled::connect_quic(aim, guest, QuicPlace { port, near, window: WINDOW }).await {
-        Ok(dialled) => (Ok(dialled.took), Some(dialled)),
-        Err(error) => (Err(silence(&error)), None),
-    };
+    let dialled = Dialled::connect_quic(aim, guest, QuicPlace { port, near, window: WINDOW }).await;
+    let handshake = dialled.as_ref().map(|dialled| dialled.took).map_err(silence);
     (SeenQuic { offered, port, handshake }, dialled)
 }
 

@@ -121,11 +121,11 @@ async fn over_quic(
     }
     let (seen, dialled) = http3::look(aim, guest, alt_svc, Some(first.address.ip())).await;
     let heard = match dialled {
-        Some(dialled) => {
+        Ok(dialled) => {
             let heard = listen(&dialled, aim, guest, &wants(Coding::Identity), window, |_| false).await;
             Some((dialled, heard))
         }
-        None => None,
+        Err(_) => None,
     };
     Some(OverQuic { seen, heard })
 }

@@ -16,7 +16,7 @@ use crate::diagnose::error::DiagnoseError;
 use crate::diagnose::guest::{Guest, Stop};
 use crate::diagnose::reading::{Finish, Reading};
 use crate::diagnose::socket;
-use crate::diagnose::visit::{SeenQuic, SeenSocket, StreamKind, Visit};
+use crate::diagnose::visit::{PASSED_ON_BY_ENVOY, SeenQuic, SeenSocket, StreamKind, Visit};
 use crate::text::chain;
 use crate::trial::Alpn;
 use crate::wire::token::WEBSOCKET;
@@ -46,7 +46,7 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
             return None;
         }
         let (seen, dialled) = http3::look(aim, guest, None, near).await;
-        Some(over_quic(aim, guest, seen, dialled, (extent.listen, window)).await)
+        Some(over_quic(aim, guest, seen, dialled.ok(), (extent.listen, window)).await)
     };
     let (opened, over_quic) = tokio::join!(opened, over_quic);
     visit.goaways.extend(connections.iter().filter_map(|dialled| Some((dialled.alpn, dialled.goaway()?))));
@@ -65,8 +65,9 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
                 visit.quiet.extend(extent.quiet.map(|wait| socket::quiet_of(&seen, wait)));
                 visit.sockets.push(*seen);
             }
-            Ok(Asked::Refused(answer)) if answer.head.status == StatusCode::UPGRADE_REQUIRED && alpn == Alpn::H1 => {
+            Ok(Asked::Refused(answer)) if alpn == Alpn::H1 && has_lost_upgrade(&answer) => {
                 visit.upgrade_lost = true;
+                visit.head_only = Some((answer.head, answer.headed));
             }
             Ok(Asked::Refused(answer)) if k == 0 => return Err(refused(aim, guest, *answer)),
             Ok(Asked::Refused(answer)) => {
@@ -105,12 +106,23 @@ async fn open(
     let asked = timeout(patience, dialled.tunnel(aim, guest, WEBSOCKET, &version)).await;
     let (answer, tunnel) = match asked {
         Ok(Err(AskError::Stopped(stop))) => return Err(stop.into()),
-        asked => asked.map_err(|_| DiagnoseError::Silent { waited: patience })??,
+        asked => asked.map_err(|_| DiagnoseError::SilentSocket { waited: patience })??,
     };
     let Some(tunnel) = tunnel else { return Ok(Asked::Refused(Box::new(answer))) };
     let mut seen = socket::read(tunnel, dialled.alpn, window).await;
     (seen.headed, seen.server) = (answer.headed, answer.field(&SERVER).map(str::to_owned));
     Ok(Asked::Open(Box::new(seen)))
+}
+
+/// Whether it is the answer to a request that asks for no WebSocket: this one was made into one on its way. Envoy refuses
+/// by itself what it isn't told to upgrade.
+fn has_lost_upgrade(answer: &Answer) -> bool {
+    let by_envoy = || answer.field(&SERVER) == Some("envoy") && !answer.head.headers.contains_key(PASSED_ON_BY_ENVOY);
+    match answer.head.status {
+        StatusCode::UPGRADE_REQUIRED => true,
+        StatusCode::FORBIDDEN => by_envoy(),
+        _ => false,
+    }
 }
 
 /// Why it is no WebSocket.

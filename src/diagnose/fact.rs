@@ -147,10 +147,10 @@ fn bytes(bytes: u64) -> String {
     const KIB: u64 = 1024;
     match bytes {
         0..10_240 => format!("{bytes} bytes"),
-        10_240..10_485_760 => format!("{} KiB", (bytes + KIB / 2) / KIB),
+        10_240..1_048_576 => format!("{} KiB", (bytes + KIB / 2) / KIB),
         // As much as there is: no limit.
         0x7fff_0000..0x8000_0000 => "any number of bytes".to_owned(),
-        _ => format!("{} MiB", bytes / (KIB * KIB)),
+        _ => format!("{} MiB", (bytes + KIB * KIB / 2) / (KIB * KIB)),
     }
 }
 

@@ -108,3 +108,35 @@ fn a_server_that_leaves_a_connection_is_told_with_its_reason() {
     assert_eq!(look("leaves").exits(0).finding("goaway")["severity"], "advice");
     assert_eq!(look("stays").exits(0).findings(), [""; 0]);
 }
+
+/// An app of Express, before whose event stream its `compression` stands, which is flushed for each event or is not.
+const EXPRESS: &str = "
+const app = require('express')();
+app.use(require('compression')());
+app.get('/events', (ask, answer) => {
+  answer.set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' }).flushHeaders();
+  let number = Number(ask.get('last-event-id') || 0);
+  const clock = setInterval(() => {
+    number += 1;
+    answer.write(`id: ${number}\ndata: event ${number}\n\n`);
+    if (process.argv[1] === 'flushes') answer.flush();
+  }, 200);
+  ask.on('close', () => clearInterval(clock));
+});
+const server = app.listen(0, '127.0.0.1', () => console.log(server.address().port));
+";
+
+#[test]
+fn an_app_of_express_whose_compression_gathers_events_is_named_with_its_line() {
+    let look = |how: &str| {
+        let node = Node::start(EXPRESS, &[how]);
+        diagnose(&node.url("http", "/events"), &["--listen", "3s", "--streams", "2"])
+    };
+    let gathers = look("gathers").exits(1).finding("compressed");
+    assert!(gathers["change"].as_str().unwrap().contains("Express: `res.flush()`"), "{gathers}");
+    let flushes = look("flushes").exits(0);
+    assert_eq!(
+        (flushes.findings(), &flushes.json()["resumed"][0]["came"]),
+        (vec!["http-1-only".into()], &"next".into())
+    );
+}

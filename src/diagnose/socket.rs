@@ -32,7 +32,7 @@ pub(super) async fn read(tunnel: Tunnel, alpn: Alpn, window: Duration) -> SeenSo
     let mut seen = SeenSocket {
         alpn,
         headed: Duration::ZERO,
-        server: None,
+        head: None,
         said: Said::default(),
         closed: None,
         broke: None,
@@ -114,7 +114,7 @@ mod tests {
         let mut seen = SeenSocket {
             alpn: Alpn::H1,
             headed: Duration::ZERO,
-            server: None,
+            head: None,
             said: Said::default(),
             closed: None,
             broke: Some("the connection ended".to_owned()),

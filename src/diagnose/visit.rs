@@ -8,13 +8,11 @@ use serde::Serialize;
 
 use super::aim::Aim;
 use super::dial::{Goaway, SeenHttp3, SeenSettings};
+use super::known::{self, Remedy};
 use super::reading::Reading;
 use super::said::Said;
 use super::tls::SeenTls;
 use crate::trial::Alpn;
-
-/// The field that Envoy adds to what it has from others.
-pub(super) const PASSED_ON_BY_ENVOY: &str = "x-envoy-upstream-service-time";
 
 /// What kind of stream it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,6 +23,8 @@ pub enum StreamKind {
     Lines,
     /// A WebSocket.
     Socket,
+    /// A WebTransport session.
+    WebTransport,
     /// `multipart/x-mixed-replace`.
     Parts,
     /// An answer that waits until there is something to say.
@@ -38,6 +38,7 @@ impl StreamKind {
             Self::EventStream => "an event stream (text/event-stream)",
             Self::Lines => "a stream of lines",
             Self::Socket => "a WebSocket",
+            Self::WebTransport => "a WebTransport session",
             Self::Parts => "a multipart stream",
             Self::LongPoll => "a long poll",
         }
@@ -79,7 +80,7 @@ pub enum Resumed {
     /// Nothing of what had been sent after that id.
     Nothing,
     /// It can't be told, as the rest of a sentence.
-    Untold { why: &'static str },
+    Untold { why: String },
 }
 
 /// The same, on one ALPN.
@@ -117,12 +118,13 @@ pub struct SeenQuiet {
     pub cut: Option<(u64, String)>,
 }
 
-/// A WebSocket that was read for a while.
-#[derive(Debug, Clone, PartialEq)]
+/// A WebSocket, or a WebTransport session, that was read for a while.
+#[derive(Debug)]
 pub(super) struct SeenSocket {
     pub(super) alpn: Alpn,
     pub(super) headed: Duration,
-    pub(super) server: Option<String>,
+    /// The header of the answer that opened it.
+    pub(super) head: Option<Parts>,
     /// Its messages as events, its pings as signs of life.
     pub(super) said: Said,
     /// The close code and reason that came.
@@ -209,25 +211,19 @@ impl Visit {
 
     /// The header that says most about who answers.
     pub(super) fn head(&self) -> Option<&Parts> {
-        self.main().map(|(reading, _)| &reading.head).or(self.head_only.as_ref().map(|(head, _)| head))
+        let read = self.main().map(|(reading, _)| &reading.head);
+        let opened = || self.sockets.iter().find_map(|socket| socket.head.as_ref());
+        read.or(self.head_only.as_ref().map(|(head, _)| head)).or_else(opened)
     }
 
     /// What calls itself the server.
     pub(super) fn server(&self) -> Option<&str> {
-        let head = self.head().and_then(|head| super::dial::field(head, &http::header::SERVER));
-        head.or(self.sockets.iter().find_map(|socket| socket.server.as_deref()))
+        self.head().and_then(|head| super::dial::field(head, &http::header::SERVER))
     }
 
-    /// Whether nginx, or what is made of it, answers.
-    pub(super) fn is_nginx(&self) -> bool {
-        let server = self.server().unwrap_or_default().to_ascii_lowercase();
-        ["nginx", "openresty", "tengine"].iter().any(|name| server.contains(name))
-    }
-
-    /// Whether Envoy, or what is made of it, answers or has passed it on.
-    pub(super) fn is_envoy(&self) -> bool {
-        let passed_on = self.head().is_some_and(|head| head.headers.contains_key(PASSED_ON_BY_ENVOY));
-        passed_on || self.server().is_some_and(|server| server.to_ascii_lowercase().contains("envoy"))
+    /// What to change: `own`, or a line of who answers.
+    pub(super) fn change(&self, own: &str, line: Remedy) -> String {
+        known::change(self.head(), own, line)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

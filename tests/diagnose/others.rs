@@ -114,11 +114,17 @@ print(server.server_address[1], flush=True)
 server.serve_forever()
 "#;
 
-fn compressed(how: &str) -> Ran {
-    let mut server = Python(python(ZLIB, &[how]).stdout(Stdio::piped()).spawn().unwrap());
+/// A program that begins by saying at which port it listens, and that port.
+pub(crate) fn python_that_listens(script: &str, arguments: &[&str]) -> (Python, String) {
+    let mut server = Python(python(script, arguments).stdout(Stdio::piped()).spawn().unwrap());
     let mut port = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let url = format!("http://127.0.0.1:{}/events", port.trim());
+    (server, port.trim().to_owned())
+}
+
+fn compressed(how: &str) -> Ran {
+    let (_server, port) = python_that_listens(ZLIB, &[how]);
+    let url = format!("http://127.0.0.1:{port}/events");
     diagnose(&url, &["--listen", "4s", "--streams", "0"])
 }
 

@@ -162,17 +162,21 @@ fn haproxy_cuts_what_is_quiet_and_nothing_else() {
     let origin = Origin::start();
     // Its documentation's 50 s, in 3.
     let soon = |text: String| text.replace("50000ms", "3000ms");
-    let haproxy = Proxy::before(&origin, "haproxy", DEFAULT, soon);
+    let (cuts, waits) =
+        (Proxy::before(&origin, "haproxy", DEFAULT, soon), Proxy::before(&origin, "haproxy", STREAMING, as_it_is));
     let quiet = ["--listen", "1s", "--streams", "0", "--quiet", "8s"];
-    let cut = haproxy.diagnose(&origin, "https:///quiet", &quiet).exits(1).finding("idle-cut");
-    assert!(cut["change"].as_str().unwrap().contains("HAProxy: `timeout server`"), "{cut}");
-    finds_nothing(haproxy.diagnose(&origin, "https:///events", &["--listen", "4s", "--streams", "5"]));
-    let haproxy = Proxy::before(&origin, "haproxy", STREAMING, as_it_is);
-    finds_nothing(haproxy.diagnose(&origin, "https:///quiet", &quiet));
-    // It lets a WebSocket through from HTTP/2 to HTTP/1.1.
-    let ran = finds_nothing(haproxy.diagnose(&origin, "wss:///live", &["--listen", "2s"]));
-    let seen = ran.json()["seen"].to_string();
-    assert!(seen.contains("HTTP/2: open after") && seen.contains("messages, the first after"), "{seen}");
+    std::thread::scope(|scope| {
+        let cut = scope.spawn(|| cuts.diagnose(&origin, "https:///quiet", &quiet).exits(1).finding("idle-cut"));
+        let uncut = scope.spawn(|| waits.diagnose(&origin, "https:///quiet", &quiet));
+        finds_nothing(cuts.diagnose(&origin, "https:///events", &["--listen", "4s", "--streams", "5"]));
+        // It lets a WebSocket through from HTTP/2 to HTTP/1.1.
+        let ran = finds_nothing(waits.diagnose(&origin, "wss:///live", &["--listen", "2s"]));
+        let seen = ran.json()["seen"].to_string();
+        assert!(seen.contains("HTTP/2: open after") && seen.contains("messages, the first after"), "{seen}");
+        let cut = cut.join().unwrap();
+        assert!(cut["change"].as_str().unwrap().contains("HAProxy: a longer `timeout server`"), "{cut}");
+        finds_nothing(uncut.join().unwrap());
+    });
 }
 
 #[test]
@@ -202,27 +206,26 @@ fn caddy_as_it_begins_lets_events_through_over_every_version_of_http() {
 fn envoy_ends_each_answer_after_15_seconds_until_it_is_told_not_to() {
     let origin = Origin::start();
     let long = ["--listen", "17s", "--streams", "0"];
-    let envoy = Proxy::before(&origin, "envoy", DEFAULT, as_it_is);
-    let ended = envoy.diagnose(&origin, "https:///events", &long).exits(1);
-    let finding = ended.finding("ends");
-    assert!(finding["change"].as_str().unwrap().contains("`timeout: 0s` in the route"), "{finding}");
-    assert!(finding["evidence"].to_string().contains("after 15."), "{finding}");
-    let refused = envoy.diagnose(&origin, "wss:///live", &["--listen", "2s"]).exits(1);
-    let change = refused.finding("upgrade-lost")["change"].to_string();
-    assert!(change.contains("`upgrade_configs:"), "{change}");
-    let envoy = Proxy::before(&origin, "envoy", STREAMING, as_it_is);
+    let (ends, goes_on) =
+        (Proxy::before(&origin, "envoy", DEFAULT, as_it_is), Proxy::before(&origin, "envoy", STREAMING, as_it_is));
     std::thread::scope(|scope| {
-        let events = scope.spawn(|| envoy.diagnose(&origin, "https:///events", &long));
+        let ended = scope.spawn(|| ends.diagnose(&origin, "https:///events", &long).exits(1).finding("ends"));
+        let open = scope.spawn(|| goes_on.diagnose(&origin, "https:///events", &long));
+        let socket = |envoy: &Proxy| envoy.diagnose(&origin, "wss:///live", &["--listen", "2s"]);
+        let refused = socket(&ends).exits(1).finding("upgrade-lost");
+        assert!(refused["change"].as_str().unwrap().contains("`upgrade_configs:"), "{refused}");
         // https://github.com/envoyproxy/envoy/issues/8547
-        let refused = envoy.diagnose(&origin, "wss:///live", &["--listen", "2s"]).exits(1);
+        let refused = socket(&goes_on).exits(1);
         assert_eq!(refused.findings(), ["socket-refused"]);
         let finding = refused.finding("socket-refused").to_string();
         assert!(finding.contains("it answers 400") && finding.contains("Envoy: without `allow_connect`"), "{finding}");
-        finds_nothing(events.join().unwrap());
+        let without = |text: String| text.replace("allow_connect: true", "allow_connect: false");
+        finds_nothing(socket(&Proxy::before(&origin, "envoy", STREAMING, without)));
+        let ended = ended.join().unwrap();
+        assert!(ended["change"].as_str().unwrap().contains("`timeout: 0s` in the route"), "{ended}");
+        assert!(ended["evidence"].to_string().contains("after 15."), "{ended}");
+        finds_nothing(open.join().unwrap());
     });
-    let without = |text: String| text.replace("allow_connect: true", "allow_connect: false");
-    let envoy = Proxy::before(&origin, "envoy", STREAMING, without);
-    finds_nothing(envoy.diagnose(&origin, "wss:///live", &["--listen", "2s"]));
 }
 
 #[test]

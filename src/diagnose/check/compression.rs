@@ -1,12 +1,7 @@
 //! Compression, as browsers ask for it.
 
-use http::HeaderName;
-
 use super::{Check, Severity, Told, span};
-use crate::diagnose::dial::field;
 
-/// Where Express says that it is.
-const POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 /// With fewer arrivals it can't be told whether something was held back.
 const ENOUGH: usize = 3;
 
@@ -34,17 +29,11 @@ pub(super) static HELD: Check = Check {
                     arrivals[0]
                 ),
             ],
-            change: if visit.is_nginx() {
-                "nginx: take the stream's type out of `gzip_types` and `brotli_types`, or `gzip off;` in its location"
-                    .to_owned()
-            } else if visit.head().and_then(|head| field(head, &POWERED_BY)) == Some("Express") {
-                "Express: `res.flush()` after each event, or `Cache-Control: no-transform`, which its `compression` heeds"
-                    .to_owned()
-            } else {
-                "flush the compressor after each event, or leave the stream uncompressed (`Cache-Control: \
-                 no-transform` asks proxies to)"
-                    .to_owned()
-            },
+            change: visit.change(
+                "flush the compressor after each event, or leave the stream uncompressed (`Cache-Control: no-transform` \
+                 asks proxies to)",
+                |lines| lines.compressed,
+            ),
         })
     },
 };

@@ -2,7 +2,7 @@
 
 use super::{Check, Severity, Told, span};
 use crate::diagnose::reading::Finish;
-use crate::diagnose::visit::{StreamKind, Visit};
+use crate::diagnose::visit::StreamKind;
 
 pub(super) static BROKEN: Check = Check {
     name: "ends",
@@ -28,17 +28,8 @@ pub(super) static BROKEN: Check = Check {
             severity: if loses { Severity::Loses } else { Severity::Delays },
             says: "The stream ends by itself: what happens next waits until each reader has come back.".to_owned(),
             evidence,
-            change: change(visit),
+            change: visit
+                .change("keep the answer open, and let no time limit of a server or proxy end it", |lines| lines.ended),
         })
     },
 };
-
-fn change(visit: &Visit) -> String {
-    if visit.is_envoy() {
-        return "Envoy: `timeout: 0s` in the route of the stream: it ends each answer after 15 s, however much comes of it"
-            .to_owned();
-    }
-    "keep the answer open, and let no time limit of a server or proxy end it (Envoy: `timeout: 0s` in the route; nginx: \
-     `proxy_read_timeout`; HAProxy: `timeout server`)"
-        .to_owned()
-}

@@ -11,7 +11,6 @@ pub(super) static OLD_HTTP: Check = Check {
     name: "http-1-only",
     look: |visit| {
         visit.main().filter(|_| goes_on(visit) && visit.spoken == [Alpn::H1])?;
-        let change = if visit.is_nginx() { "nginx: `http2 on;` in the server, with TLS" } else { "HTTP/2, with TLS" };
         Some(Told {
             severity: Severity::Advice,
             says: format!(
@@ -23,7 +22,7 @@ pub(super) static OLD_HTTP: Check = Check {
             } else {
                 "without TLS, browsers speak HTTP/1.1 alone".to_owned()
             }],
-            change: change.to_owned(),
+            change: visit.change("HTTP/2, with TLS", |lines| lines.http2),
         })
     },
 };
@@ -79,13 +78,7 @@ pub(super) static GOAWAY: Check = Check {
                    it has to come back on another."
                     .to_owned(),
             evidence,
-            change: if visit.is_nginx() {
-                "nginx: a greater `keepalive_requests` and `keepalive_time`".to_owned()
-            } else {
-                "a greater limit of a connection's age and requests (Envoy: `max_connection_duration` and \
-                 `max_requests_per_connection`), or none"
-                    .to_owned()
-            },
+            change: visit.change("a greater limit of a connection's age and requests, or none", |lines| lines.goaway),
         })
     },
 };
@@ -116,16 +109,14 @@ pub(super) static FEW_STREAMS: Check = Check {
             severity: Severity::Delays,
             says: format!("A browser holds {least} streams to it; what it asks for beyond waits without a word."),
             evidence,
-            change: if visit.is_nginx() {
-                "nginx: `http2_max_concurrent_streams 128;`".to_owned()
-            } else {
-                "allow 100 streams on a connection at least (RFC 9113 section 6.5.2)".to_owned()
-            },
+            change: visit.change("allow 100 streams on a connection at least (RFC 9113 section 6.5.2)", |lines| {
+                lines.few_streams
+            }),
         })
     },
 };
 
 /// Whether it is a stream that each reader keeps open.
 fn goes_on(visit: &Visit) -> bool {
-    visit.kind.is_some_and(|kind| kind != StreamKind::Socket)
+    visit.kind.is_some_and(|kind| !matches!(kind, StreamKind::Socket | StreamKind::WebTransport))
 }

@@ -51,14 +51,7 @@ pub(super) static NO_BEAT: Check = Check {
 
 fn change(visit: &Visit) -> String {
     let beat = if visit.is_event_stream() { "a comment (`:` and two line feeds)" } else { "a ping or an empty line" };
-    let timeout = if visit.is_nginx() {
-        "nginx: `proxy_read_timeout 1h;` in the location of the stream"
-    } else if visit.is_envoy() {
-        "Envoy: `stream_idle_timeout: 0s`, and `timeout: 0s` in the route of the stream"
-    } else {
-        "let a proxy before it wait longer (HAProxy: `timeout server` and `timeout client`, of a WebSocket `timeout \
-         tunnel`; nginx: `proxy_read_timeout`; Envoy: `timeout: 0s` in the route)"
-    };
+    let timeout = visit.change("let a proxy before it wait longer", |lines| lines.cut);
     format!("send {beat} every 15 s; or {timeout}")
 }
 

@@ -1,9 +1,9 @@
-//! What a WebSocket does that it should not.
+//! What a WebSocket, or a WebTransport session, does that it should not.
 
 use http::StatusCode;
 
 use super::{Check, Severity, Told, span};
-use crate::diagnose::visit::{SeenSocket, Visit};
+use crate::diagnose::visit::{SeenSocket, StreamKind, Visit};
 
 pub(super) static BROKEN: Check = Check {
     name: "socket-broken",
@@ -11,7 +11,7 @@ pub(super) static BROKEN: Check = Check {
         let evidence = ended(visit, |socket| socket.broke.as_ref());
         (!evidence.is_empty()).then(|| Told {
             severity: Severity::Loses,
-            says: "The WebSocket breaks: what was under way is lost.".to_owned(),
+            says: format!("The {} breaks: what was under way is lost.", title(visit)),
             evidence,
             change: "write frames as RFC 6455 section 5 has them, and end with a closing frame".to_owned(),
         })
@@ -24,8 +24,10 @@ pub(super) static CLOSED: Check = Check {
         let evidence = ended(visit, |socket| socket.closed.as_ref());
         (!evidence.is_empty()).then(|| Told {
             severity: Severity::Delays,
-            says: "The server closes the WebSocket by itself: what happens next waits until each reader is back."
-                .to_owned(),
+            says: format!(
+                "The server closes the {} by itself: what happens next waits until each reader is back.",
+                title(visit)
+            ),
             evidence,
             change: "keep it open; if it wants a first message or a subprotocol, a diagnosis sends none \
                      (-H 'Sec-WebSocket-Protocol: …' asks for one)"
@@ -53,14 +55,10 @@ pub(super) static REFUSED: Check = Check {
                    such a connection tries no other."
                     .to_owned(),
             evidence: evidence.collect(),
-            change: if visit.is_envoy() {
-                // https://github.com/envoyproxy/envoy/issues/8547
-                "Envoy: without `allow_connect` and `allow_extended_connect` browsers open it on HTTP/1.1: from any other \
-                 version it makes an opening without Sec-WebSocket-Key of it, which servers on HTTP/1.1 refuse"
-                    .to_owned()
-            } else {
-                "answer the extended CONNECT (RFC 8441, RFC 9220), or let SETTINGS not offer it".to_owned()
-            },
+            change: visit
+                .change("answer the extended CONNECT (RFC 8441, RFC 9220), or let SETTINGS not offer it", |lines| {
+                    lines.connect
+                }),
         })
     },
 };
@@ -75,17 +73,14 @@ pub(super) static UPGRADE_LOST: Check = Check {
                 "a request with `Connection: Upgrade` and `Upgrade: websocket` was answered {}, as one without them is",
                 visit.head().map_or(StatusCode::UPGRADE_REQUIRED, |head| head.status)
             )],
-            change: if visit.is_envoy() {
-                "Envoy: `upgrade_configs: [{ upgrade_type: websocket }]` in its HTTP connection manager".to_owned()
-            } else {
-                "nginx: `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header \
-                 Connection \"upgrade\";` in the location; in another proxy what lets a WebSocket through (Envoy: \
-                 `upgrade_configs`)"
-                    .to_owned()
-            },
+            change: visit.change("pass `Connection: Upgrade` and `Upgrade: websocket` on", |lines| lines.upgrade),
         })
     },
 };
+
+fn title(visit: &Visit) -> &'static str {
+    if visit.kind == Some(StreamKind::WebTransport) { "session" } else { "WebSocket" }
+}
 
 /// How those ended of which this says so, each with its ALPN. A quiet time that was asked for makes it another row's.
 fn ended(visit: &Visit, how: impl Fn(&SeenSocket) -> Option<&String>) -> Vec<String> {

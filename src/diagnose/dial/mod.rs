@@ -25,7 +25,8 @@ use super::guest::Guest;
 use super::tls::SeenTls;
 use crate::trial::Alpn;
 use crate::wire::dial::{H2Tunnel, H3Connection, Target};
-use crate::wire::{Tunnel, upgrade_key, upgrade_proof};
+use crate::wire::token::WEBTRANSPORT;
+use crate::wire::{Session, Tunnel, upgrade_key, upgrade_proof};
 use answer::AnswerBody;
 pub(super) use answer::{Answer, field};
 pub use error::{AskError, DialError};
@@ -257,6 +258,20 @@ impl Dialled {
         };
         guest.answered(head.status);
         Ok((Answer { head, asked, headed: asked.elapsed(), body: AnswerBody::None }, tunnel))
+    }
+
+    /// Asks for a WebTransport session, in whichever dialect its SETTINGS name; none: refused.
+    pub(super) async fn session(&self, aim: &Aim, guest: &Guest) -> Result<(Answer, Option<Session>), AskError> {
+        let alpn = self.alpn;
+        let broken = |source: Cause| AskError::Broken { alpn, source };
+        let Asker::H3 { connection, target, .. } = &self.asker else { return Err(AskError::NoTunnels { alpn }) };
+        guest.turn().await?;
+        let asked = Instant::now();
+        let request = request(aim, guest, Method::CONNECT, &[], &broken)?;
+        let answered = connection.clone().session(target, request, WEBTRANSPORT).await;
+        let (head, session) = answered.map_err(|error| broken(error.into()))?;
+        guest.answered(head.status);
+        Ok((Answer { head, asked, headed: asked.elapsed(), body: AnswerBody::None }, session))
     }
 
     /// The same on HTTP/1.1.

@@ -22,6 +22,8 @@ use crate::trial::Alpn;
 
 /// How long the handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many addresses are asked, one after another.
+const MOST_ADDRESSES: usize = 2;
 /// How often a browser asks a server on which nothing happens whether it is there (Chromium's
 /// `kPingTimeoutSecs`), while an answer is under way.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -44,15 +46,24 @@ pub(in crate::diagnose) struct QuicPlace {
     pub(in crate::diagnose) window: u32,
 }
 
-/// Shakes hands, to speak HTTP/3.
+/// Shakes hands, to speak HTTP/3, with the first of the server's addresses that does.
 pub(super) async fn shake(aim: &Aim, guest: &Guest, place: QuicPlace) -> Result<Shaken, DialError> {
-    let QuicPlace { port, near, window } = place;
+    let found = lookup_host((aim.host(), place.port)).await;
+    let found = found.map_err(|source| DialError::Resolve { host: aim.host(), source })?;
+    let mut failed = DialError::NoAddress(aim.host());
+    for address in candidates(found, place.near) {
+        match shake_at(aim, guest, place, address).await {
+            Ok(shaken) => return Ok(shaken),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn shake_at(aim: &Aim, guest: &Guest, place: QuicPlace, address: SocketAddr) -> Result<Shaken, DialError> {
+    let QuicPlace { port, window, .. } = place;
     let peer = || format!("UDP port {port} of {}", aim.host());
     let unset = |source: std::io::Error| DialError::Connect { peer: peer(), source };
-    let address = match lookup_host((aim.host(), port)).await {
-        Ok(found) => prefer(found, near).ok_or_else(|| DialError::NoAddress(aim.host()))?,
-        Err(source) => return Err(DialError::Resolve { host: aim.host(), source }),
-    };
     let local: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -91,11 +102,15 @@ pub(super) async fn shake(aim: &Aim, guest: &Guest, place: QuicPlace) -> Result<
     Ok(Shaken { quic, endpoint, address, tls, transport })
 }
 
-/// The address that answered on TCP, where one did: who isn't at an address answers nothing, and each would be waited
-/// for.
-fn prefer(found: impl Iterator<Item = SocketAddr>, near: Option<IpAddr>) -> Option<SocketAddr> {
-    let found: Vec<SocketAddr> = found.collect();
-    found.iter().find(|address| Some(address.ip()) == near).or(found.first()).copied()
+/// The address that answered on TCP, where one did, and else as many as there is time for: who isn't there answers
+/// nothing.
+fn candidates(found: impl Iterator<Item = SocketAddr>, near: Option<IpAddr>) -> Vec<SocketAddr> {
+    let mut found: Vec<SocketAddr> = found.collect();
+    if let Some(same) = found.iter().find(|address| Some(address.ip()) == near) {
+        return vec![*same];
+    }
+    found.truncate(MOST_ADDRESSES);
+    found
 }
 
 /// The port at which `Alt-Svc` offers HTTP/3 on the same host (RFC 7838 section 3).

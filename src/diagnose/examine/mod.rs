@@ -7,6 +7,7 @@ mod quiet;
 mod read;
 mod resume;
 mod sockets;
+mod webtransport;
 
 use std::time::Duration;
 
@@ -38,7 +39,16 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
         return sockets::examine(visit, guest, extent).await;
     }
     let mut connections = connect::all(visit, guest).await?;
-    connections.extend(read::all(visit, guest, &connections, extent.listen).await?);
+    let mut over_quic = None;
+    let read = read::all(visit, guest, &connections, extent.listen, &mut over_quic).await;
+    connections.extend(over_quic);
+    if let Err(found) = read {
+        let dialled = connections.iter().find(|dialled| dialled.alpn == Alpn::H3);
+        let dialled = dialled.filter(|_| webtransport::may_be(visit, &found) && !guest.is_turned_away());
+        let Some(dialled) = dialled else { return Err(found) };
+        let windows = (extent.listen, extent.quiet);
+        return if webtransport::examine(visit, guest, dialled, windows).await? { Ok(()) } else { Err(found) };
+    }
     let behaved = behave(visit, guest, &connections, extent).await;
     visit.goaways.extend(connections.iter().filter_map(|dialled| Some((dialled.alpn, dialled.goaway()?))));
     behaved

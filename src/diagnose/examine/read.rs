@@ -15,6 +15,7 @@ use crate::diagnose::dial::{Dialled, field};
 use crate::diagnose::error::DiagnoseError;
 use crate::diagnose::guest::{Guest, Stop};
 use crate::diagnose::kind::{self, looks_like_html};
+use crate::diagnose::known;
 use crate::diagnose::reading::{Coding, Heard, Reading, listen, listen_and_tell, read, wants};
 use crate::diagnose::said::Said;
 use crate::diagnose::slow;
@@ -35,17 +36,18 @@ struct OverQuic {
     heard: Option<(Dialled, Heard)>,
 }
 
-/// Reads it so long. A connection of HTTP/3 is given back where there is one beside those of TCP.
+/// Reads it so long. `found` becomes a connection of HTTP/3, where there is one beside those of TCP.
 pub(super) async fn all(
     visit: &mut Visit,
     guest: &Guest,
     connections: &[Dialled],
     window: Duration,
-) -> Result<Option<Dialled>, DiagnoseError> {
+    found: &mut Option<Dialled>,
+) -> Result<(), DiagnoseError> {
     let aim = &visit.aim.clone();
     let (tells, offer) = watch::channel(None);
     let headed = |head: &Parts| {
-        tells.send_replace(Some(field(head, &ALT_SVC).map(str::to_owned)));
+        tells.send_replace(Some((head.status, field(head, &ALT_SVC).map(str::to_owned))));
     };
     let headed = &headed;
     let plain = connections.iter().map(|dialled| async move {
@@ -61,6 +63,16 @@ pub(super) async fn all(
     let browsers = as_browsers(aim, guest, connections.first(), window);
     let (plain, quic, browsers, slow, late) = tokio::join!(join_all(plain), quic, browsers, slow, lateness(window));
     visit.late = late;
+    let mut over_quic = None;
+    if let Some(OverQuic { seen, heard }) = quic {
+        visit.quic = Some(seen);
+        if let Some((dialled, heard)) = heard {
+            visit.spoken.push(Alpn::H3);
+            visit.http3 = dialled.http3().await;
+            *found = Some(dialled);
+            over_quic = Some(heard);
+        }
+    }
     let mut failed = None;
     for heard in plain {
         match heard {
@@ -78,7 +90,12 @@ pub(super) async fn all(
             Heard::Failed(error) => failed = Some(error.into()),
         }
     }
-    let over_quic = if let Some(quic) = quic { take_quic(visit, guest, quic).await } else { None };
+    if let Some(heard) = over_quic
+        && let Some(left_out) = take_quic(visit, guest, heard)
+    {
+        visit.left_out.push(format!("the stream on HTTP/3: {left_out}"));
+        *found = None;
+    }
     visit.compressed = browsers;
     visit.slow = slow.map(|reading| {
         let said = Said::read(kind::format(visit.kind), &reading.pieces);
@@ -90,9 +107,9 @@ pub(super) async fn all(
         None => {}
     }
     if let Some((reading, _)) = visit.readings.first() {
-        return if visit.kind.is_some() { Ok(over_quic) } else { Err(not_a_stream(guest, reading)) };
+        return if visit.kind.is_some() { Ok(()) } else { Err(not_a_stream(guest, reading)) };
     }
-    silent(visit, guest, connections).await.map(|()| over_quic)
+    silent(visit, guest, connections).await
 }
 
 fn note(visit: &mut Visit, reading: Box<Reading>) {
@@ -104,19 +121,21 @@ fn note(visit: &mut Visit, reading: Box<Reading>) {
     visit.readings.push((*reading, said));
 }
 
-/// Asks for HTTP/3, once a header has offered it or could have, and reads the stream there. Without TLS it is asked for
-/// only where it is offered.
+/// Asks for HTTP/3, once a header has offered it or could have, and reads the stream there. Without TLS, and where there
+/// is no stream, it is asked for only where it is offered.
 async fn over_quic(
     aim: &Aim,
     guest: &Guest,
     connections: &[Dialled],
-    mut offer: watch::Receiver<Option<Option<String>>>,
+    mut offer: watch::Receiver<Option<(StatusCode, Option<String>)>>,
     window: Duration,
 ) -> Option<OverQuic> {
     let first = connections.first().filter(|first| first.place.is_none())?;
     let told = timeout(OFFER_TIMEOUT.min(window), offer.wait_for(Option::is_some)).await;
-    let alt_svc = told.ok().and_then(Result::ok).and_then(|told| told.clone().flatten());
-    if guest.is_turned_away() || (alt_svc.is_none() && !aim.is_secure()) {
+    let (status, alt_svc) = told.ok().and_then(Result::ok).and_then(|told| told.clone()).unzip();
+    let alt_svc = alt_svc.flatten();
+    let is_worth_it = aim.is_secure() && status.is_none_or(|status| status.is_success() || may_be_session(status));
+    if guest.is_turned_away() || (alt_svc.is_none() && !is_worth_it) {
         return None;
     }
     let (seen, dialled) = http3::look(aim, guest, alt_svc, Some(first.address.ip())).await;
@@ -130,25 +149,19 @@ async fn over_quic(
     Some(OverQuic { seen, heard })
 }
 
-/// Writes down what came of that. What goes wrong there alone is told, and keeps nobody from the rest.
-async fn take_quic(visit: &mut Visit, guest: &Guest, OverQuic { seen, heard }: OverQuic) -> Option<Dialled> {
-    visit.quic = Some(seen);
-    let (dialled, heard) = heard?;
-    visit.spoken.push(Alpn::H3);
-    visit.http3 = dialled.http3().await;
-    let left_out = match heard {
-        Heard::Answered(reading) if reading.head.status == StatusCode::OK => {
-            note(visit, reading);
-            return Some(dialled);
-        }
-        Heard::Answered(reading) => format!("it answers {}", reading.head.status),
-        Heard::Silent { alpn, waited, .. } => {
-            visit.silences.push(Silence { alpn, waited });
-            return Some(dialled);
-        }
-        Heard::Failed(error) => guest.hide(&chain(&error)),
-    };
-    visit.left_out.push(format!("the stream on HTTP/3: {left_out}"));
+/// What a GET may be answered with where there are sessions alone.
+fn may_be_session(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 405 | 406 | 426 | 501)
+}
+
+/// Writes down what came of that. What goes wrong there alone is given back, and keeps nobody from the rest.
+fn take_quic(visit: &mut Visit, guest: &Guest, heard: Heard) -> Option<String> {
+    match heard {
+        Heard::Answered(reading) if reading.head.status == StatusCode::OK => note(visit, reading),
+        Heard::Answered(reading) => return Some(format!("it answers {}", reading.head.status)),
+        Heard::Silent { alpn, waited, .. } => visit.silences.push(Silence { alpn, waited }),
+        Heard::Failed(error) => return Some(guest.hide(&chain(&error))),
+    }
     None
 }
 
@@ -211,5 +224,6 @@ async fn silent(visit: &mut Visit, guest: &Guest, connections: &[Dialled]) -> Re
     let kind = kind::of_head(&answer.head);
     visit.head_only = Some((answer.head, answer.headed));
     visit.kind = kind;
-    if kind.is_some() || visit.is_nginx() { Ok(()) } else { Err(DiagnoseError::Silent { waited }) }
+    let holds_back = visit.head().is_some_and(|head| known::at(head).any(|known| known.holds_back));
+    if kind.is_some() || holds_back { Ok(()) } else { Err(DiagnoseError::Silent { waited }) }
 }

@@ -20,13 +20,30 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// Why it can't be told what a reader gets that comes back.
+#[derive(Debug, thiserror::Error)]
+enum Untold {
+    #[error("no event came in that time")]
+    NoEvent,
+    #[error("events have no ids")]
+    NoIds,
+    #[error("fewer than two ids came in that time")]
+    FewIds,
+    #[error("an id has characters that a header field can't have")]
+    NoField,
+    #[error("no answer began within {} s", ANSWER_TIMEOUT.as_secs())]
+    NoAnswer,
+}
+
 /// Comes back on each connection on which it was read, at the same time.
 pub(super) async fn on_each(visit: &mut Visit, guest: &Guest, connections: &[Dialled]) -> Result<(), DiagnoseError> {
     let ids = match ids(visit) {
         Ok(ids) => ids,
         Err(why) => {
             let read = visit.readings.first().map(|(reading, _)| reading.alpn);
-            visit.resumed.extend(read.map(|alpn| SeenReturn { alpn, resumed: Resumed::Untold { why } }));
+            visit
+                .resumed
+                .extend(read.map(|alpn| SeenReturn { alpn, resumed: Resumed::Untold { why: why.to_string() } }));
             return Ok(());
         }
     };
@@ -45,20 +62,20 @@ pub(super) async fn on_each(visit: &mut Visit, guest: &Guest, connections: &[Dia
 }
 
 /// An id after which others are known to have come, and those; or why there is none.
-fn ids(visit: &Visit) -> Result<Vec<String>, &'static str> {
+fn ids(visit: &Visit) -> Result<Vec<String>, Untold> {
     let said = visit.readings.iter().map(|(_, said)| said).max_by_key(|said| said.events.len());
-    let Some(said) = said.filter(|said| !said.events.is_empty()) else { return Err("no event came in that time") };
+    let Some(said) = said.filter(|said| !said.events.is_empty()) else { return Err(Untold::NoEvent) };
     if !said.has_ids() {
-        return Err("events have no ids");
+        return Err(Untold::NoIds);
     }
     let ids: Vec<String> =
         said.place.clone().into_iter().chain(said.events.iter().map(|event| event.id.clone())).collect();
     let distinct = ids.windows(2).all(|pair| pair[0] != pair[1]);
     if ids.len() < 2 || !distinct {
-        return Err("fewer than two ids came in that time");
+        return Err(Untold::FewIds);
     }
     if HeaderValue::try_from(&ids[0]).is_err() {
-        return Err("an id has characters that a header field can't have");
+        return Err(Untold::NoField);
     }
     Ok(ids)
 }
@@ -75,7 +92,7 @@ async fn resume(visit: &Visit, guest: &Guest, dialled: &Dialled, ids: &[String])
     let heard = listen(own.as_ref().unwrap_or(dialled), &visit.aim, guest, &fields, ANSWER_TIMEOUT, has_event).await;
     let reading = match heard {
         Heard::Answered(reading) => reading,
-        Heard::Silent { .. } => return seen(Resumed::Untold { why: "no answer began within 3 s" }),
+        Heard::Silent { .. } => return seen(Resumed::Untold { why: Untold::NoAnswer.to_string() }),
         Heard::Failed(error) => return Err(error.into()),
     };
     let came = Said::read(format, &reading.pieces);

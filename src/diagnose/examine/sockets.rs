@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::header::{SEC_WEBSOCKET_VERSION, SERVER};
+use http::header::SEC_WEBSOCKET_VERSION;
+use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use tokio::time::timeout;
 
@@ -14,9 +15,10 @@ use crate::diagnose::aim::Aim;
 use crate::diagnose::dial::{Answer, AskError, Dialled};
 use crate::diagnose::error::DiagnoseError;
 use crate::diagnose::guest::{Guest, Stop};
+use crate::diagnose::known;
 use crate::diagnose::reading::{Finish, Reading};
 use crate::diagnose::socket;
-use crate::diagnose::visit::{PASSED_ON_BY_ENVOY, SeenQuic, SeenSocket, StreamKind, Visit};
+use crate::diagnose::visit::{SeenQuic, SeenSocket, StreamKind, Visit};
 use crate::text::chain;
 use crate::trial::Alpn;
 use crate::wire::token::WEBSOCKET;
@@ -65,7 +67,7 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
                 visit.quiet.extend(extent.quiet.map(|wait| socket::quiet_of(&seen, wait)));
                 visit.sockets.push(*seen);
             }
-            Ok(Asked::Refused(answer)) if alpn == Alpn::H1 && has_lost_upgrade(&answer) => {
+            Ok(Asked::Refused(answer)) if alpn == Alpn::H1 && has_lost_upgrade(&answer.head) => {
                 visit.upgrade_lost = true;
                 visit.head_only = Some((answer.head, answer.headed));
             }
@@ -110,19 +112,14 @@ async fn open(
     };
     let Some(tunnel) = tunnel else { return Ok(Asked::Refused(Box::new(answer))) };
     let mut seen = socket::read(tunnel, dialled.alpn, window).await;
-    (seen.headed, seen.server) = (answer.headed, answer.field(&SERVER).map(str::to_owned));
+    (seen.headed, seen.head) = (answer.headed, Some(answer.head));
     Ok(Asked::Open(Box::new(seen)))
 }
 
-/// Whether it is the answer to a request that asks for no WebSocket: this one was made into one on its way. Envoy refuses
-/// by itself what it isn't told to upgrade.
-fn has_lost_upgrade(answer: &Answer) -> bool {
-    let by_envoy = || answer.field(&SERVER) == Some("envoy") && !answer.head.headers.contains_key(PASSED_ON_BY_ENVOY);
-    match answer.head.status {
-        StatusCode::UPGRADE_REQUIRED => true,
-        StatusCode::FORBIDDEN => by_envoy(),
-        _ => false,
-    }
+/// Whether it is the answer to a request that asks for no WebSocket: this one was made into one on its way, or somebody
+/// refuses to pass it on.
+fn has_lost_upgrade(head: &Parts) -> bool {
+    head.status == StatusCode::UPGRADE_REQUIRED || known::refuses_upgrade(head)
 }
 
 /// Why it is no WebSocket.

@@ -32,5 +32,7 @@ pub(super) async fn stop_and_go(aim: &Aim, guest: &Guest, window: Duration, at: 
         return None;
     }
     sleep_until(answer.asked + stopped).await;
-    Some(read(answer, dialled.alpn, window, |_| false).await)
+    let read = read(answer, dialled.alpn, window, |_| false).await;
+    dialled.leave().await;
+    Some(read)
 }

@@ -142,6 +142,13 @@ impl Dialled {
         }
     }
 
+    /// Ends it. On QUIC the server is told, who would wait for its idle time-out else; on TCP the kernel does that.
+    pub(super) async fn leave(self) {
+        if let Asker::H3 { connection, .. } = &self.asker {
+            connection.close().await;
+        }
+    }
+
     /// How many bytes have come on it so far, TLS taken off; none are counted on QUIC.
     pub(super) fn received(&self) -> u64 {
         self.overheard.bytes()

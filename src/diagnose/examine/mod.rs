@@ -11,6 +11,8 @@ mod webtransport;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::aim::Aim;
 use super::dial::{DialError, Dialled};
 use super::error::DiagnoseError;
@@ -39,19 +41,28 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
         return sockets::examine(visit, guest, extent).await;
     }
     let mut connections = connect::all(visit, guest).await?;
-    let mut over_quic = None;
-    let read = read::all(visit, guest, &connections, extent.listen, &mut over_quic).await;
-    connections.extend(over_quic);
-    if let Err(found) = read {
-        let dialled = connections.iter().find(|dialled| dialled.alpn == Alpn::H3);
-        let dialled = dialled.filter(|_| webtransport::may_be(visit, &found) && !guest.is_turned_away());
-        let Some(dialled) = dialled else { return Err(found) };
-        let windows = (extent.listen, extent.quiet);
-        return if webtransport::examine(visit, guest, dialled, windows).await? { Ok(()) } else { Err(found) };
-    }
-    let behaved = behave(visit, guest, &connections, extent).await;
+    let seen = on_all(visit, guest, &mut connections, extent).await;
     visit.goaways.extend(connections.iter().filter_map(|dialled| Some((dialled.alpn, dialled.goaway()?))));
-    behaved
+    join_all(connections.into_iter().map(Dialled::leave)).await;
+    seen
+}
+
+/// Reads on all connections, of which there is one more where HTTP/3 is found.
+async fn on_all(
+    visit: &mut Visit,
+    guest: &Guest,
+    connections: &mut Vec<Dialled>,
+    extent: Extent,
+) -> Result<(), DiagnoseError> {
+    let mut over_quic = None;
+    let read = read::all(visit, guest, connections, extent.listen, &mut over_quic).await;
+    connections.extend(over_quic);
+    let Err(found) = read else { return behave(visit, guest, connections, extent).await };
+    let dialled = connections.iter().find(|dialled| dialled.alpn == Alpn::H3);
+    let dialled = dialled.filter(|_| webtransport::may_be(visit, &found) && !guest.is_turned_away());
+    let Some(dialled) = dialled else { return Err(found) };
+    let windows = (extent.listen, extent.quiet);
+    if webtransport::examine(visit, guest, dialled, windows).await? { Ok(()) } else { Err(found) }
 }
 
 /// What it does beyond saying something, on each of the connections.

@@ -53,7 +53,9 @@ async fn on(
         }
         Heard::Failed(error) => return Err(error.into()),
     };
-    Ok((seen, dialled.goaway().map(|goaway| (dialled.alpn, goaway))))
+    let goaway = dialled.goaway().map(|goaway| (dialled.alpn, goaway));
+    dialled.leave().await;
+    Ok((seen, goaway))
 }
 
 fn quiet_of(reading: &Reading) -> SeenQuiet {

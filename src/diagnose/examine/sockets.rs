@@ -59,6 +59,7 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
             note(visit, &dialled);
             visit.http3 = dialled.http3().await;
             asked.extend(opened.map(|opened| (Alpn::H3, opened)));
+            dialled.leave().await;
         }
     }
     for (k, (alpn, opened)) in asked.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h3::ConnectionState;
@@ -31,6 +32,8 @@ const SERVER_STREAMS: u32 = 2048;
 /// The same on a connection of one subscription. `quinn` has an entry for each from the beginning, which are most of what
 /// a thousand connections cost.
 const SERVER_STREAMS_OF_ONE: u32 = 256;
+/// How long a server is told that a connection ends (RFC 9000 section 10.2).
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
 
@@ -62,7 +65,7 @@ struct Owner {
     /// What the server offers, once it has said so.
     offer: watch::Receiver<Option<Offer>>,
     /// Kept, since its task is what sends and receives.
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl Drop for Owner {
@@ -116,8 +119,14 @@ impl H3Connection {
             let error = tokio::join!(driving, datagrams.read_datagrams(&datagrams_of)).0;
             tracing::debug!(%error, "an HTTP/3 connection ended");
         });
-        let owner = Owner { quic, driver: driver.abort_handle(), sessions, offer, _endpoint: endpoint };
+        let owner = Owner { quic, driver: driver.abort_handle(), sessions, offer, endpoint };
         Ok(Self { sender, owner: Arc::new(owner) })
+    }
+
+    /// Ends it, and waits until the server can have been told.
+    pub(crate) async fn close(&self) {
+        self.owner.quic.close(H3_NO_ERROR, b"");
+        let _ = tokio::time::timeout(FAREWELL, self.owner.endpoint.wait_idle()).await;
     }
 
     /// Whether it can carry another request.

@@ -159,7 +159,7 @@ python_packages() {
     fi
 }
 
-# And they diagnose nginx, and have it and others stand between.
+# And they diagnose nginx, with nchan too, and have it and others stand between.
 intermediaries_for_tests() {
     [ "$needed" != "$for_run" ] || return 0
     intermediaries || exit 1
@@ -167,17 +167,22 @@ intermediaries_for_tests() {
         say "nginx could not be unpacked into $nginx"
         exit 1
     fi
+    if [ "$(id -u)" -eq 0 ]; then nginx_with_nchan env; else nginx_with_nchan 'sudo -n'; fi
 }
 
-# And open WebSockets with npm's ws, and read event streams with its eventsource, whose version 3 is the last for the
-# Node that Debian has.
+# And open WebSockets with npm's ws, diagnose an app of its express, whose compression gathers events, and read event
+# streams with its eventsource, whose version 3 is the last for the Node that Debian has.
 node_packages() {
     [ "$needed" != "$for_run" ] || return 0
-    [ -e "$modules/node_modules/ws/package.json" ] && [ -e "$modules/node_modules/eventsource/package.json" ] && return 0
-    say "installing Node's ws and eventsource in $modules"
+    there=yes
+    for package in compression eventsource express ws; do
+        [ -e "$modules/node_modules/$package/package.json" ] || there=
+    done
+    [ -z "$there" ] || return 0
+    say "installing Node's compression, eventsource, express and ws in $modules"
     mkdir -p "$modules"
-    if ! npm install --silent --no-fund --no-audit --prefix "$modules" ws@8 eventsource@3; then
-        say "ws and eventsource could not be installed in $modules"
+    if ! npm install --silent --no-fund --no-audit --prefix "$modules" compression@1 eventsource@3 express@5 ws@8; then
+        say "they could not be installed in $modules"
         exit 1
     fi
 }

@@ -30,6 +30,8 @@ Examples:
 
 It is a guest: it only reads, makes 24 requests at most beside the streams of
 --streams, ten in a second, says in User-Agent what it is, and stops at the first 429.
+Each version of HTTP that the server speaks is looked at: HTTP/3 where Alt-Svc offers
+it, or else where UDP answers at the address's own port.
 
 Exit status:
     0  nothing was found that loses or delays events
@@ -59,7 +61,8 @@ pub struct DiagnoseArgs {
     /// How long the stream is listened to.
     #[arg(long, value_name = "TIME", default_value = "6s", value_parser = length)]
     pub listen: Span,
-    /// How many streams to open at once; 0: none but those that are read.
+    /// How many streams to open at once on each version of HTTP, six at most on HTTP/1.1 beside others; 0: none but
+    /// those that are read.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub streams: u32,
     /// Wait so long for a stream on which nothing happens to be cut.

@@ -43,6 +43,12 @@ pub enum DiagnoseError {
         waited.as_secs()
     )]
     Silent { waited: Duration },
+    #[error(
+        "no answer to the request for a WebSocket began within {} s: something in between may take `Upgrade` out of the \
+         request, and hold back what it gets instead",
+        waited.as_secs()
+    )]
+    SilentSocket { waited: Duration },
     #[error("{bytes} bytes of an answer's header came within {} s, and not its end", waited.as_secs())]
     EndlessHeader { waited: Duration, bytes: u64 },
     #[error("it answers 200 and opens no WebSocket: an address with https:// reads what it says instead")]

@@ -7,10 +7,12 @@ use serde::Serialize;
 use time::macros::format_description;
 
 use super::check::span;
+use super::dial::Goaway;
 use super::reading::{Finish, Reading};
 use super::said::Said;
-use super::visit::{Resumed, StreamKind, Visit};
+use super::visit::{Resumed, SeenQuiet, SeenReturn, SeenSocket, SeenStreams, StreamKind, Visit};
 use crate::text::visible;
+use crate::trial::Alpn;
 
 /// Something that was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +29,9 @@ pub(super) fn all(visit: &Visit) -> Vec<Seen> {
         ("address", address(visit)),
         ("speaks", speaks(visit)),
         ("TLS", tls(visit)),
-        ("settings", settings(visit)),
+        ("HTTP/2", settings(visit)),
+        ("HTTP/3", http3(visit)),
+        ("QUIC", transport(visit)),
         ("server", server(visit)),
         ("stream", stream(visit)),
         ("caching", visit.main().map(|(reading, _)| shown(reading.field(&CACHE_CONTROL).unwrap_or("nothing is said")))),
@@ -38,11 +42,12 @@ pub(super) fn all(visit: &Visit) -> Vec<Seen> {
         rows.into_iter().filter_map(|(about, says)| says.map(|says| Seen { about, says })).collect();
     let said = visit.readings.iter().map(|(reading, said)| said_on(visit.kind, reading, said));
     all.extend(said.map(|says| Seen { about: "said", says }));
-    all.extend(visit.socket.as_ref().map(|socket| Seen { about: "said", says: contents(&socket.said, "message") }));
+    all.extend(visit.sockets.iter().map(|socket| Seen { about: "said", says: socket_said(socket) }));
     all.extend(slow(visit).map(|says| Seen { about: "slow reader", says }));
-    all.extend(coming_back(visit).map(|says| Seen { about: "coming back", says }));
-    all.extend(many(visit).map(|says| Seen { about: "many", says }));
-    all.extend(quiet(visit).map(|says| Seen { about: "quiet", says }));
+    all.extend(visit.resumed.iter().map(|seen| Seen { about: "coming back", says: coming_back(seen) }));
+    all.extend(visit.streams.iter().map(|seen| Seen { about: "many", says: many(seen) }));
+    all.extend(visit.quiet.iter().map(|seen| Seen { about: "quiet", says: quiet(seen) }));
+    all.extend(visit.goaways.iter().map(|(alpn, goaway)| Seen { about: "GOAWAY", says: leaving(*alpn, goaway) }));
     all
 }
 
@@ -52,19 +57,22 @@ fn address(visit: &Visit) -> Option<String> {
 }
 
 fn speaks(visit: &Visit) -> Option<String> {
-    let title = |alpns: &[crate::trial::Alpn]| alpns.iter().map(|alpn| alpn.title()).collect::<Vec<_>>().join(", ");
     if visit.spoken.is_empty() {
         return None;
     }
-    let not = if visit.not_spoken.is_empty() { String::new() } else { format!("; not {}", title(&visit.not_spoken)) };
-    let quic = match &visit.alt_svc {
-        None if visit.socket.is_some() => String::new(),
-        None => "; HTTP/3 is not offered (Alt-Svc), and was not asked for".to_owned(),
-        Some(offered) => match &offered.handshake {
-            Ok(took) => format!("; HTTP/3 on UDP port {}, by a handshake of {}", offered.port, span(*took)),
-            Err(why) => format!("; HTTP/3 on UDP port {} {why}", offered.port),
-        },
+    let quic = visit.quic.as_ref();
+    let of_quic = quic
+        .map(|quic| (quic.port, if quic.offered.is_some() { "offered by Alt-Svc" } else { "not offered by Alt-Svc" }));
+    let title = |alpn: &Alpn| match of_quic.filter(|_| *alpn == Alpn::H3) {
+        Some((port, offered)) => format!("{} (UDP port {port}, {offered})", alpn.title()),
+        None => alpn.title().to_owned(),
     };
+    let title = |alpns: &[Alpn]| alpns.iter().map(title).collect::<Vec<_>>().join(", ");
+    let not = if visit.not_spoken.is_empty() { String::new() } else { format!("; not {}", title(&visit.not_spoken)) };
+    let silence = quic.and_then(|quic| quic.handshake.as_ref().err()).zip(of_quic);
+    let quic = silence.map_or_else(String::new, |(why, (port, offered))| {
+        format!("; no {}: {offered}, and UDP port {port}: {why}", Alpn::H3.title())
+    });
     Some(format!("{}{not}{quic}", title(&visit.spoken)))
 }
 
@@ -90,8 +98,60 @@ fn settings(visit: &Visit) -> Option<String> {
     let settings = visit.settings?;
     let streams = settings.max_concurrent_streams;
     let streams = streams.map_or_else(|| "any number of streams".to_owned(), |streams| format!("{streams} streams"));
-    let connect = if settings.extended_connect { "" } else { " not" };
-    Some(format!("{streams} at once on HTTP/2; a WebSocket is{connect} taken on it (RFC 8441)"))
+    Some(format!(
+        "{streams} at once; {}; a client may send {} ahead on a stream, {} on all{}",
+        takes_sockets(settings.extended_connect, "RFC 8441"),
+        bytes(settings.stream_window.into()),
+        bytes(settings.connection_window),
+        settings.max_header.map_or_else(String::new, |most| format!("; a header of {} at most", bytes(most.into())))
+    ))
+}
+
+fn takes_sockets(takes: bool, source: &str) -> String {
+    format!("it takes {} on it (extended CONNECT, {source})", if takes { "a WebSocket" } else { "no WebSocket" })
+}
+
+fn http3(visit: &Visit) -> Option<String> {
+    let http3 = visit.http3.as_ref()?;
+    let dialects: Vec<&str> = http3.webtransport.iter().map(|dialect| dialect.word()).collect();
+    let webtransport = if dialects.is_empty() {
+        "no WebTransport".to_owned()
+    } else {
+        format!("WebTransport ({})", dialects.join(", "))
+    };
+    Some(format!(
+        "{}; {webtransport}; {}datagrams{}",
+        takes_sockets(http3.extended_connect, "RFC 9220"),
+        if http3.datagrams { "" } else { "no " },
+        http3.max_header.map_or_else(String::new, |most| format!("; a header of {} at most", bytes(most)))
+    ))
+}
+
+fn transport(visit: &Visit) -> Option<String> {
+    let transport = visit.http3.as_ref()?.transport?;
+    let idle = transport.idle_timeout.map_or_else(
+        || "no idle time-out".to_owned(),
+        |after| format!("it forgets a connection after {} of silence", span(Duration::from_millis(after))),
+    );
+    Some(format!(
+        "{} streams of requests and {} one-way ones to begin with; {idle}; a client may send {} ahead on a stream, {} on all",
+        transport.streams,
+        transport.one_way_streams,
+        bytes(transport.stream_window),
+        bytes(transport.connection_window)
+    ))
+}
+
+/// A number of bytes as people read it.
+fn bytes(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    match bytes {
+        0..10_240 => format!("{bytes} bytes"),
+        10_240..1_048_576 => format!("{} KiB", (bytes + KIB / 2) / KIB),
+        // As much as there is: no limit.
+        0x7fff_0000..0x8000_0000 => "any number of bytes".to_owned(),
+        _ => format!("{} MiB", (bytes + KIB * KIB / 2) / (KIB * KIB)),
+    }
 }
 
 fn server(visit: &Visit) -> Option<String> {
@@ -185,35 +245,46 @@ fn slow(visit: &Visit) -> Option<String> {
     Some(format!("it stopped reading, and had {bytes} bytes and {} events afterwards{then}", said.events.len()))
 }
 
-fn coming_back(visit: &Visit) -> Option<String> {
-    Some(match visit.resumed.as_ref()? {
-        Resumed::Next => "with Last-Event-ID, what followed came next".to_owned(),
-        Resumed::Again { .. } => "with Last-Event-ID, what was known came again".to_owned(),
-        Resumed::Later { .. } | Resumed::Nothing => "with Last-Event-ID, not what had followed".to_owned(),
-        Resumed::Untold { why } => format!("not tried: {why}"),
-    })
+/// `HTTP/2: 12 messages, the first after 30 ms; 2 heartbeats, 15 s apart`.
+fn socket_said(socket: &SeenSocket) -> String {
+    let contents = contents(&socket.said, "message");
+    shown(&format!("{}: open after {}: {contents}", socket.alpn.title(), span(socket.headed)))
 }
 
-fn many(visit: &Visit) -> Option<String> {
-    let streams = visit.streams.as_ref()?;
+fn coming_back(SeenReturn { alpn, resumed }: &SeenReturn) -> String {
+    let came = match resumed {
+        Resumed::Next => "with Last-Event-ID, what followed came next",
+        Resumed::Again { .. } => "with Last-Event-ID, what was known came again",
+        Resumed::Later { .. } | Resumed::Nothing => "with Last-Event-ID, not what had followed",
+        Resumed::Untold { why } => return format!("{}: not tried: {why}", alpn.title()),
+    };
+    format!("{}: {came}", alpn.title())
+}
+
+fn many(streams: &SeenStreams) -> String {
     let refused = streams.refused.as_ref().map(|refused| format!("; the next: {refused}"));
-    let (opened, asked) = (streams.opened, streams.asked);
-    Some(shown(&format!(
-        "{opened} of {asked} streams open at once on {}{}",
-        streams.alpn.title(),
-        refused.unwrap_or_default()
-    )))
+    let (alpn, opened, asked) = (streams.alpn, streams.opened, streams.asked);
+    // RFC 9112 has a connection for each, and browsers have a limit of those.
+    let of_six = if alpn == Alpn::H1 { "; a browser opens 6 of them to a host, all its tabs together" } else { "" };
+    let title = alpn.title();
+    shown(&format!("{title}: {opened} of {asked} streams open at once{}{of_six}", refused.unwrap_or_default()))
 }
 
-fn quiet(visit: &Visit) -> Option<String> {
-    let quiet = visit.quiet.as_ref()?;
+fn leaving(alpn: Alpn, goaway: &Goaway) -> String {
+    let at = goaway.at.map_or_else(String::new, |at| format!(" after {}", span(at)));
+    let said = if goaway.said.is_empty() { String::new() } else { format!(": {}", goaway.said) };
+    let why = if alpn == Alpn::H2 { format!(", {}", goaway.name()) } else { String::new() };
+    shown(&format!("{}: no more requests on a connection{at}{why}{said}", alpn.title()))
+}
+
+fn quiet(quiet: &SeenQuiet) -> String {
     let millis = |ms| span(Duration::from_millis(ms));
     let cut = quiet.cut.as_ref().map_or_else(
         || "it was not cut".to_owned(),
         |(silence, how)| format!("cut after {} of silence: {how}", millis(*silence)),
     );
     let (listened, longest) = (millis(quiet.listened), millis(quiet.longest));
-    Some(shown(&format!("in {listened}, at most {longest} without a byte; {cut}")))
+    shown(&format!("{}: in {listened}, at most {longest} without a byte; {cut}", quiet.alpn.title()))
 }
 
 fn shown(text: &str) -> String {

@@ -21,6 +21,8 @@ pub const NAME: &str =
 const BETWEEN: Duration = Duration::from_millis(100);
 /// How many requests one diagnosis makes at most, beside the streams that were asked for.
 const MAX_REQUESTS: u32 = 24;
+/// On how many protocols streams are opened at once.
+const PROTOCOLS: u32 = 3;
 /// A text this short would be found, and hidden, all over the place.
 const LEAST_HIDDEN: usize = 4;
 
@@ -110,7 +112,7 @@ impl Guest {
             roots: Arc::new(roots),
             insecure,
             next: Mutex::new(Instant::now()),
-            budget: MAX_REQUESTS + streams,
+            budget: MAX_REQUESTS + PROTOCOLS * streams,
             requests: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             turned_away: AtomicBool::new(false),

@@ -15,14 +15,14 @@ mod examine;
 mod fact;
 mod guest;
 mod kind;
+mod known;
 mod page;
-mod quic;
 mod reading;
 mod said;
+mod session;
 mod slow;
 mod socket;
 mod stamp;
-mod tallied;
 mod terminal;
 mod tls;
 mod visit;
@@ -36,14 +36,14 @@ use tokio::time::{Instant, sleep};
 
 pub use aim::{Aim, AimError};
 pub use check::{Finding, Severity};
-pub use dial::{AskError, DialError, SeenSettings};
+pub use dial::{AskError, DialError, SeenHttp3, SeenSettings, SeenTransport};
 pub use error::DiagnoseError;
 pub use fact::Seen;
 pub use guest::{Given, GivenError, NAME, Stop};
 pub use page::html;
 pub use terminal::terminal;
 pub use tls::{CaError, SeenCertificate, SeenTls};
-pub use visit::{Resumed, SeenQuiet, SeenStreams, StreamKind};
+pub use visit::{Resumed, SeenQuiet, SeenReturn, SeenStreams, StreamKind};
 
 use crate::admission::Origin;
 use crate::text::chain;
@@ -114,10 +114,13 @@ pub struct Diagnosis {
     pub seen: Vec<Seen>,
     pub left_out: Vec<String>,
     pub tls: Option<SeenTls>,
+    /// What it says on HTTP/2 of its connections, and on HTTP/3.
     pub settings: Option<SeenSettings>,
-    pub resumed: Option<Resumed>,
-    pub streams: Option<SeenStreams>,
-    pub quiet: Option<SeenQuiet>,
+    pub http3: Option<SeenHttp3>,
+    /// On each ALPN.
+    pub resumed: Vec<SeenReturn>,
+    pub streams: Vec<SeenStreams>,
+    pub quiet: Vec<SeenQuiet>,
     pub conduct: Conduct,
 }
 
@@ -145,7 +148,7 @@ pub async fn diagnose(wanted: &Wanted, mut interrupt: watch::Receiver<bool>) -> 
             Ok(()) => None,
             // What is known by then is worth telling.
             Err(DiagnoseError::Stopped(stop) | DiagnoseError::Ask(AskError::Stopped(stop)))
-                if !visit.readings.is_empty() || visit.socket.is_some() =>
+                if !visit.readings.is_empty() || !visit.sockets.is_empty() =>
             {
                 Some(if stop == Stop::TooMany { CutShort::TooMany } else { CutShort::Spent })
             }
@@ -174,8 +177,10 @@ fn told(visit: Visit, guest: &Guest, cut_short: Option<CutShort>, took: Duration
     let (mut streams, mut quiet, mut resumed) = (visit.streams, visit.quiet, visit.resumed);
     streams.iter_mut().filter_map(|streams| streams.refused.as_mut()).for_each(hidden);
     quiet.iter_mut().filter_map(|quiet| quiet.cut.as_mut()).for_each(|(_, how)| hidden(how));
-    if let Some(Resumed::Again { id }) = &mut resumed {
-        hidden(id);
+    for seen in &mut resumed {
+        if let Resumed::Again { id } = &mut seen.resumed {
+            hidden(id);
+        }
     }
     let (requests, connections) = guest.made();
     Diagnosis {
@@ -188,6 +193,7 @@ fn told(visit: Visit, guest: &Guest, cut_short: Option<CutShort>, took: Duration
         left_out: visit.left_out,
         tls: visit.tls,
         settings: visit.settings,
+        http3: visit.http3,
         resumed,
         streams,
         quiet,

@@ -1,6 +1,5 @@
 //! A stream read for a while: which bytes came, and when.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -135,19 +134,28 @@ pub(super) async fn listen(
     window: Duration,
     enough: impl Fn(&[Piece]) -> bool,
 ) -> Heard {
-    let before = dialled.received.load(Ordering::Acquire);
+    listen_and_tell(dialled, aim, guest, fields, window, (&|_| (), enough)).await
+}
+
+/// The same, and tells of the answer's header when that comes.
+pub(super) async fn listen_and_tell(
+    dialled: &Dialled,
+    aim: &Aim,
+    guest: &Guest,
+    fields: &[(HeaderName, HeaderValue)],
+    window: Duration,
+    (headed, enough): (&dyn Fn(&Parts), impl Fn(&[Piece]) -> bool),
+) -> Heard {
+    let before = dialled.received();
     match timeout(window, dialled.ask(aim, guest, Method::GET, fields)).await {
         Ok(Ok(answer)) => {
+            headed(&answer.head);
             // What is no stream is not waited for.
             let window = if answer.head.status == StatusCode::OK { window } else { window.min(answer.headed + BRIEF) };
             Heard::Answered(Box::new(read(answer, dialled.alpn, window, enough).await))
         }
         Ok(Err(error)) => Heard::Failed(error),
-        Err(_) => Heard::Silent {
-            alpn: dialled.alpn,
-            waited: window,
-            bytes: dialled.received.load(Ordering::Acquire) - before,
-        },
+        Err(_) => Heard::Silent { alpn: dialled.alpn, waited: window, bytes: dialled.received() - before },
     }
 }
 

@@ -58,7 +58,10 @@ impl Samples {
         if self.shown.len() < SAMPLES {
             let short: String = text.chars().take(SAMPLE_CHARS).collect();
             let more = if short.len() < text.len() { "…" } else { "" };
-            self.shown.push(format!("{}{more}", visible(&short)));
+            let shown = format!("{}{more}", visible(&short));
+            if !self.shown.contains(&shown) {
+                self.shown.push(shown);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use super::said::{Said, SaidEvent};
 use super::stamp::stamp;
 use super::visit::{SeenQuiet, SeenSocket, millis};
 use crate::text::{chain, visible};
+use crate::trial::Alpn;
 use crate::wire::Tunnel;
 
 /// How long a message may be, in bytes.
@@ -24,13 +25,14 @@ const MAX_MESSAGES: usize = 20_000;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads it for so long.
-pub(super) async fn read(tunnel: Tunnel, window: Duration) -> SeenSocket {
+pub(super) async fn read(tunnel: Tunnel, alpn: Alpn, window: Duration) -> SeenSocket {
     let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
     let mut socket = WebSocketStream::from_raw_socket(tunnel, Role::Client, Some(config)).await;
     let begun = Instant::now();
     let mut seen = SeenSocket {
+        alpn,
         headed: Duration::ZERO,
-        server: None,
+        head: None,
         said: Said::default(),
         closed: None,
         broke: None,
@@ -100,7 +102,7 @@ pub(super) fn quiet_of(seen: &SeenSocket, wait: Duration) -> SeenQuiet {
     let longest = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default();
     let how = seen.broke.clone().or_else(|| seen.closed.as_ref().map(|closed| format!("it was closed {closed}")));
     let cut = seen.ended.zip(how).map(|((at, last), how)| (millis(at.saturating_sub(last)), how));
-    SeenQuiet { listened: millis(listened), longest: millis(longest), cut }
+    SeenQuiet { alpn: seen.alpn, listened: millis(listened), longest: millis(longest), cut }
 }
 
 #[cfg(test)]
@@ -110,8 +112,9 @@ mod tests {
     #[test]
     fn the_longest_silence_is_found_between_messages_and_pings_and_at_the_end() {
         let mut seen = SeenSocket {
+            alpn: Alpn::H1,
             headed: Duration::ZERO,
-            server: None,
+            head: None,
             said: Said::default(),
             closed: None,
             broke: Some("the connection ended".to_owned()),

@@ -1,6 +1,7 @@
 //! A diagnosis as a terminal shows it.
 
 use super::check::{Finding, Severity, count};
+use super::fact::Seen;
 use super::{CutShort, Diagnosis};
 use crate::text::visible;
 
@@ -18,9 +19,9 @@ pub fn terminal(of: &Diagnosis, width: usize, colour: bool) -> String {
         text.push(String::new());
     }
     let about = of.seen.iter().map(|seen| seen.about.len()).max().unwrap_or(0);
-    for seen in &of.seen {
-        let head = format!("{:about$}  ", seen.about);
-        text.extend(wrapped(&visible(&seen.says), width, &paint("2", &head), head.chars().count()));
+    for (name, says) in rows(of) {
+        let head = format!("{name:about$}  ");
+        text.extend(wrapped(&visible(says), width, &paint("2", &head), head.chars().count()));
     }
     for left_out in &of.left_out {
         text.extend(wrapped(&format!("left out: {}", visible(left_out)), width, "", 0));
@@ -28,6 +29,16 @@ pub fn terminal(of: &Diagnosis, width: usize, colour: bool) -> String {
     text.push(String::new());
     text.extend(wrapped(&conduct(of), width, "", 0));
     text.join("\n") + "\n"
+}
+
+/// What was seen: of what, which is said once for those in a row that share it, and what.
+pub(super) fn rows(of: &Diagnosis) -> Vec<(&str, &str)> {
+    let (mut rows, mut last) = (Vec::new(), "");
+    for Seen { about, says } in &of.seen {
+        rows.push((if *about == last { "" } else { about }, says.as_str()));
+        last = about;
+    }
+    rows
 }
 
 /// What was found, in a line.

@@ -7,7 +7,8 @@ use http::response::Parts;
 use serde::Serialize;
 
 use super::aim::Aim;
-use super::dial::SeenSettings;
+use super::dial::{Goaway, SeenHttp3, SeenSettings};
+use super::known::{self, Remedy};
 use super::reading::Reading;
 use super::said::Said;
 use super::tls::SeenTls;
@@ -22,6 +23,8 @@ pub enum StreamKind {
     Lines,
     /// A WebSocket.
     Socket,
+    /// A WebTransport session.
+    WebTransport,
     /// `multipart/x-mixed-replace`.
     Parts,
     /// An answer that waits until there is something to say.
@@ -35,6 +38,7 @@ impl StreamKind {
             Self::EventStream => "an event stream (text/event-stream)",
             Self::Lines => "a stream of lines",
             Self::Socket => "a WebSocket",
+            Self::WebTransport => "a WebTransport session",
             Self::Parts => "a multipart stream",
             Self::LongPoll => "a long poll",
         }
@@ -48,16 +52,17 @@ pub(super) struct Silence {
     pub(super) waited: Duration,
 }
 
-/// HTTP/3 as it is offered (RFC 7838).
+/// What came of asking for HTTP/3.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SeenAltSvc {
-    pub(super) value: String,
+pub(super) struct SeenQuic {
+    /// The `Alt-Svc` that offers it (RFC 7838); without one it was asked for at the address's own port.
+    pub(super) offered: Option<String>,
     pub(super) port: u16,
     /// How long the QUIC handshake took, or why there was none.
     pub(super) handshake: Result<Duration, QuicSilence>,
 }
 
-/// Why a QUIC handshake didn't come about, as the rest of a sentence.
+/// Why a QUIC handshake didn't come about, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct QuicSilence(pub(super) String);
@@ -75,7 +80,16 @@ pub enum Resumed {
     /// Nothing of what had been sent after that id.
     Nothing,
     /// It can't be told, as the rest of a sentence.
-    Untold { why: &'static str },
+    Untold { why: String },
+}
+
+/// The same, on one ALPN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SeenReturn {
+    pub alpn: Alpn,
+    #[serde(flatten)]
+    pub resumed: Resumed,
 }
 
 /// How many streams were open at once.
@@ -85,6 +99,8 @@ pub struct SeenStreams {
     pub alpn: Alpn,
     pub asked: u32,
     pub opened: u32,
+    /// How many its SETTINGS allow on a connection, or its QUIC transport parameters to begin with.
+    pub limit: Option<u64>,
     /// What the next one was told.
     pub refused: Option<String>,
 }
@@ -93,6 +109,7 @@ pub struct SeenStreams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SeenQuiet {
+    pub alpn: Alpn,
     /// How long it was listened, in milliseconds.
     pub listened: u64,
     /// The longest time in which no byte came.
@@ -101,11 +118,13 @@ pub struct SeenQuiet {
     pub cut: Option<(u64, String)>,
 }
 
-/// A WebSocket that was read for a while.
-#[derive(Debug, Clone, PartialEq)]
+/// A WebSocket, or a WebTransport session, that was read for a while.
+#[derive(Debug)]
 pub(super) struct SeenSocket {
+    pub(super) alpn: Alpn,
     pub(super) headed: Duration,
-    pub(super) server: Option<String>,
+    /// The header of the answer that opened it.
+    pub(super) head: Option<Parts>,
     /// Its messages as events, its pings as signs of life.
     pub(super) said: Said,
     /// The close code and reason that came.
@@ -128,7 +147,9 @@ pub(super) struct Visit {
     pub(super) spoken: Vec<Alpn>,
     pub(super) not_spoken: Vec<Alpn>,
     pub(super) settings: Option<SeenSettings>,
-    pub(super) alt_svc: Option<SeenAltSvc>,
+    pub(super) http3: Option<SeenHttp3>,
+    pub(super) quic: Option<SeenQuic>,
+    pub(super) goaways: Vec<(Alpn, Goaway)>,
     /// What was read of it, on each ALPN, and what that says; the best first.
     pub(super) readings: Vec<(Reading, Said)>,
     pub(super) silences: Vec<Silence>,
@@ -140,10 +161,15 @@ pub(super) struct Visit {
     pub(super) compressed: Option<Reading>,
     /// The same as a reader has it that stopped reading meanwhile.
     pub(super) slow: Option<(Reading, Said)>,
-    pub(super) resumed: Option<Resumed>,
-    pub(super) streams: Option<SeenStreams>,
-    pub(super) quiet: Option<SeenQuiet>,
-    pub(super) socket: Option<SeenSocket>,
+    /// On each ALPN, as what follows.
+    pub(super) resumed: Vec<SeenReturn>,
+    pub(super) streams: Vec<SeenStreams>,
+    pub(super) quiet: Vec<SeenQuiet>,
+    pub(super) sockets: Vec<SeenSocket>,
+    /// Where SETTINGS offer a WebSocket, and what came of asking for one.
+    pub(super) refused_sockets: Vec<(Alpn, String)>,
+    /// A request for a WebSocket was answered as one that isn't: 426, or what there is at that address for others.
+    pub(super) upgrade_lost: bool,
     /// What was left out, and why.
     pub(super) left_out: Vec<String>,
 }
@@ -159,17 +185,21 @@ impl Visit {
             spoken: Vec::new(),
             not_spoken: Vec::new(),
             settings: None,
-            alt_svc: None,
+            http3: None,
+            quic: None,
+            goaways: Vec::new(),
             readings: Vec::new(),
             silences: Vec::new(),
             late: Duration::ZERO,
             head_only: None,
             compressed: None,
             slow: None,
-            resumed: None,
-            streams: None,
-            quiet: None,
-            socket: None,
+            resumed: Vec::new(),
+            streams: Vec::new(),
+            quiet: Vec::new(),
+            sockets: Vec::new(),
+            refused_sockets: Vec::new(),
+            upgrade_lost: false,
             left_out: Vec::new(),
         }
     }
@@ -181,19 +211,19 @@ impl Visit {
 
     /// The header that says most about who answers.
     pub(super) fn head(&self) -> Option<&Parts> {
-        self.main().map(|(reading, _)| &reading.head).or(self.head_only.as_ref().map(|(head, _)| head))
+        let read = self.main().map(|(reading, _)| &reading.head);
+        let opened = || self.sockets.iter().find_map(|socket| socket.head.as_ref());
+        read.or(self.head_only.as_ref().map(|(head, _)| head)).or_else(opened)
     }
 
     /// What calls itself the server.
     pub(super) fn server(&self) -> Option<&str> {
-        let head = self.head().and_then(|head| super::dial::field(head, &http::header::SERVER));
-        head.or(self.socket.as_ref().and_then(|socket| socket.server.as_deref()))
+        self.head().and_then(|head| super::dial::field(head, &http::header::SERVER))
     }
 
-    /// Whether nginx, or what is made of it, answers.
-    pub(super) fn is_nginx(&self) -> bool {
-        let server = self.server().unwrap_or_default().to_ascii_lowercase();
-        ["nginx", "openresty", "tengine"].iter().any(|name| server.contains(name))
+    /// What to change: `own`, or a line of who answers.
+    pub(super) fn change(&self, own: &str, line: Remedy) -> String {
+        known::change(self.head(), own, line)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

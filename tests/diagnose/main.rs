@@ -4,11 +4,13 @@
 mod bad;
 mod buffers;
 mod healthy;
+mod http3;
 mod lab;
 mod nginx;
 mod node;
 mod others;
 mod protocols;
+mod proxies;
 mod rigged;
 mod said;
 mod sockets;

@@ -21,9 +21,17 @@ struct Nginx {
 impl Nginx {
     /// A proxy before the lab, with this in the location.
     fn before(lab: &Lab, location: &str) -> Self {
+        let origin = lab.base + 1;
+        let proxy = format!("location / {{ proxy_pass https://127.0.0.1:{origin}; proxy_ssl_verify off; {location} }}");
+        Self::start(&find(), lab, "", &proxy)
+    }
+
+    /// One with this before everything else, and this in its server.
+    fn start(program: &Path, lab: &Lab, first: &str, server: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-        fs::write(folder.path().join("nginx.conf"), configuration(folder.path(), lab, port, location)).unwrap();
-        let mut command = Command::new(find());
+        let text = configuration(folder.path(), lab, port, (first, server));
+        fs::write(folder.path().join("nginx.conf"), text).unwrap();
+        let mut command = Command::new(program);
         command.args(["-e", "error.log", "-c", "nginx.conf", "-p"]).arg(folder.path()).stdin(Stdio::null());
         let mut process = command.spawn().expect("nginx starts");
         until("nginx", || {
@@ -57,11 +65,12 @@ fn find() -> PathBuf {
         .expect("the test command (tools/install.sh test) unpacks nginx")
 }
 
-fn configuration(folder: &Path, lab: &Lab, port: u16, location: &str) -> String {
-    let (folder, certs, origin) = (folder.display(), lab.certs().display(), lab.base + 1);
+fn configuration(folder: &Path, lab: &Lab, port: u16, (first, server): (&str, &str)) -> String {
+    let (folder, certs) = (folder.display(), lab.certs().display());
     let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
     format!(
-        "{user}
+        "{first}
+{user}
 daemon off;
 pid {folder}/nginx.pid;
 worker_processes 1;
@@ -75,15 +84,41 @@ http {{
     ssl_certificate_key {certs}/server.key;
     server {{
         listen 127.0.0.1:{port} ssl http2;
-        location / {{
-            proxy_pass https://127.0.0.1:{origin};
-            proxy_ssl_verify off;
-            {location}
-        }}
+        {server}
     }}
 }}
 "
     )
+}
+
+/// Publishes the time to nchan ten times a second, until the other end is gone.
+fn publish(url: &str, ca: &str) -> Child {
+    let script = format!(
+        "while curl -sf --cacert {ca} -o /dev/null --data \"{{\\\"time\\\": $(date +%s%3N)}}\" {url}; do sleep 0.1; done"
+    );
+    Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn nchan_tells_what_was_missed_and_only_its_cache_control_is_advised_about() {
+    let lab = Lab::serve();
+    let unpacked = installed("nginx/usr");
+    let module = format!("load_module {}/lib/nginx/modules/ngx_nchan_module.so;", unpacked.display());
+    let locations = "location /pub { nchan_publisher; nchan_channel_id x; nchan_message_buffer_length 100; }
+        location /sub { nchan_subscriber; nchan_channel_id x; nchan_subscriber_first_message newest; }";
+    let nginx = Nginx::start(&unpacked.join("sbin/nginx"), &lab, &module, locations);
+    let url = |scheme: &str, path: &str| format!("{scheme}://localhost:{}{path}", nginx.port);
+    let mut publisher = publish(&url("https", "/pub"), &lab.ca());
+    let ca = lab.ca();
+    let ran = diagnose(&url("https", "/sub"), &["--ca", &ca, "--listen", "3s", "--streams", "5"]).exits(0);
+    let socket = diagnose(&url("wss", "/sub"), &["--ca", &ca, "--listen", "2s"]).exits(0);
+    drop(nginx);
+    publisher.wait().unwrap();
+    assert_eq!(ran.findings(), ["no-cache-control"], "advice: it has none");
+    let resumed = &ran.json()["resumed"];
+    assert_eq!((&resumed[0]["came"], &resumed[1]["came"]), (&"next".into(), &"next".into()), "{resumed}");
+    assert_eq!(socket.findings(), [""; 0]);
+    assert!(socket.out.contains("messages, the first after"), "{}", socket.out);
 }
 
 #[test]
@@ -112,7 +147,7 @@ fn in_nginx_that_does_not_buffer_nothing_is_found() {
     let told = ran.json();
     let seen = told["seen"].to_string();
     assert!(seen.contains("HTTP/2: header after") && seen.contains("HTTP/1.1: header after"), "on both: {seen}");
-    assert_eq!((&told["resumed"]["came"], &told["streams"]["opened"]), (&"next".into(), &20.into()), "{told}");
+    assert_eq!((&told["resumed"][0]["came"], &told["streams"][0]["opened"]), (&"next".into(), &20.into()), "{told}");
 }
 
 #[test]

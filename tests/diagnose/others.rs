@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::lab::{Lab, Ran, diagnose, free_port, installed, until};
 
 /// A program of Python's in a process of its own. It ends when dropped.
-struct Python(Child);
+pub(crate) struct Python(Child);
 
 impl Drop for Python {
     fn drop(&mut self) {
@@ -30,7 +30,7 @@ from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-port, certs, resumes = sys.argv[1], sys.argv[2], sys.argv[3] == "resumes"
+port, certs, resumes, quic = sys.argv[1], sys.argv[2], sys.argv[3] == "resumes", sys.argv[4] == "quic"
 begun = time.time()
 
 async def events(request):
@@ -51,26 +51,34 @@ config = Config()
 config.bind = [f"127.0.0.1:{port}"]
 config.certfile, config.keyfile = f"{certs}/server.pem", f"{certs}/server.key"
 config.alpn_protocols = ["h2", "http/1.1"]
+if quic:
+    config.quic_bind = [f"127.0.0.1:{port}"]
 asyncio.run(serve(Starlette(routes=[Route("/events", events)]), config))
 "#;
+
+/// The app, once it listens, on HTTP/3 too if that is wanted, and its address.
+pub(crate) fn app_of_others(lab: &Lab, how: &str, quic: bool) -> (Python, String) {
+    let port = free_port();
+    let certs = lab.certs().display().to_string();
+    let quic = if quic { "quic" } else { "tcp" };
+    let mut app = Python(python(APP, &[&port.to_string(), &certs, how, quic]).spawn().unwrap());
+    until("hypercorn", || {
+        assert!(app.0.try_wait().unwrap().is_none(), "it ended: is it installed (tools/install.sh test)?");
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    (app, format!("https://localhost:{port}/events"))
+}
 
 #[test]
 fn an_app_of_others_is_healthy_if_it_resumes_and_is_found_to_lose_if_not() {
     let lab = Lab::serve();
     for how in ["resumes", "forgets"] {
-        let port = free_port();
-        let certs = lab.certs().display().to_string();
-        let mut app = Python(python(APP, &[&port.to_string(), &certs, how]).spawn().unwrap());
-        until("hypercorn", || {
-            assert!(app.0.try_wait().unwrap().is_none(), "it ended: is it installed (tools/install.sh test)?");
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        let url = format!("https://localhost:{port}/events");
+        let (_app, url) = app_of_others(&lab, how, false);
         let ran = diagnose(&url, &["--ca", &lab.ca(), "--listen", "3s", "--streams", "5"]);
         let wanted: &[&str] = if how == "resumes" { &[] } else { &["no-ids"] };
         assert_eq!(ran.findings(), wanted, "{}", ran.out);
         assert_eq!(ran.exit, Some(i32::from(!wanted.is_empty())));
-        assert_eq!(ran.json()["streams"]["opened"], 5, "{}", ran.out);
+        assert_eq!(ran.json()["streams"][0]["opened"], 5, "{}", ran.out);
     }
 }
 
@@ -106,11 +114,17 @@ print(server.server_address[1], flush=True)
 server.serve_forever()
 "#;
 
-fn compressed(how: &str) -> Ran {
-    let mut server = Python(python(ZLIB, &[how]).stdout(Stdio::piped()).spawn().unwrap());
+/// A program that begins by saying at which port it listens, and that port.
+pub(crate) fn python_that_listens(script: &str, arguments: &[&str]) -> (Python, String) {
+    let mut server = Python(python(script, arguments).stdout(Stdio::piped()).spawn().unwrap());
     let mut port = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let url = format!("http://127.0.0.1:{}/events", port.trim());
+    (server, port.trim().to_owned())
+}
+
+fn compressed(how: &str) -> Ran {
+    let (_server, port) = python_that_listens(ZLIB, &[how]);
+    let url = format!("http://127.0.0.1:{port}/events");
     diagnose(&url, &["--listen", "4s", "--streams", "0"])
 }
 

@@ -20,7 +20,7 @@ fn a_server_that_allows_few_streams_is_told_from_one_that_allows_many() {
     assert_eq!(ran.findings(), ["few-streams"]);
     let finding = ran.finding("few-streams");
     assert!(finding["evidence"].to_string().contains("SETTINGS_MAX_CONCURRENT_STREAMS is 5"), "{finding}");
-    assert_eq!(ran.json()["streams"]["opened"], 5);
+    assert_eq!(ran.json()["streams"][0]["opened"], 5);
     let enough = lab.diagnose(5, "/feeds/news/sse", &["--listen", "1s", "--streams", "5"]).exits(0);
     assert_eq!(enough.findings(), [""; 0]);
 }
@@ -36,11 +36,11 @@ fn http_3_that_is_offered_and_not_there_is_told() {
         stay(stream);
     });
     let finding = glance(&rigged.url(), &[]).exits(0).finding("alt-svc");
-    assert!(finding["evidence"].to_string().contains("had no answer within 3 s"), "{finding}");
+    assert!(finding["evidence"].to_string().contains("no answer within 3 s"), "{finding}");
     let lab = Lab::serve();
     let url = format!("https://localhost:{}/feeds/news/sse", lab.base + 5);
     let there = glance(&url, &["--ca", &lab.ca()]).exits(0);
-    assert!(there.findings().is_empty() && there.out.contains("HTTP/3 on UDP port"), "{}", there.out);
+    assert!(there.findings().is_empty() && there.out.contains("HTTP/3 (UDP port"), "{}", there.out);
 }
 
 /// A server on TLS whose certificate is valid for so many days more; gives its address and its certificate as a file.
@@ -122,7 +122,8 @@ fn a_long_silence_is_told_from_heartbeats() {
         assert_eq!(told["severity"], "advice", "{told}");
         let beats = beats.join().unwrap().exits(0);
         assert_eq!(beats.findings(), [""; 0]);
-        let quiet = &beats.json()["quiet"];
+        let told = beats.json();
+        let quiet = &told["quiet"][0];
         assert!(
             quiet["longest"].as_u64().unwrap() < 20_000 && quiet["listened"].as_u64().unwrap() >= 46_000,
             "{quiet}"

@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use crate::lab::{diagnose, glance};
+use crate::lab::{Lab, diagnose, glance};
 use crate::node::Node;
 use crate::rigged::{Rigged, stay};
 
@@ -106,4 +106,34 @@ fn what_opens_no_websocket_is_told() {
     });
     let url = page.url().replace("http:", "ws:");
     glance(&url, &[]).exits(4).says(&["it answers 200 and opens no WebSocket"]);
+}
+
+/// A WebSocket of `ws` on HTTP/1.1, beside an HTTP/2 of Node's whose SETTINGS offer one too, which nobody opens.
+const OFFERS: &str = "
+const { WebSocketServer } = require('ws');
+const read = name => require('fs').readFileSync(`${process.argv[1]}/${name}`);
+const settings = { enableConnectProtocol: process.argv[2] === 'offers' };
+const server = require('http2').createSecureServer(
+  { allowHTTP1: true, settings, cert: read('server.pem'), key: read('server.key') });
+server.on('stream', stream => { stream.on('error', () => {}); stream.respond({ ':status': 501 }); stream.end(); });
+const sockets = new WebSocketServer({ noServer: true });
+server.on('upgrade', (ask, tcp, head) => sockets.handleUpgrade(ask, tcp, head, socket => socket.send('x')));
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+";
+
+#[test]
+fn a_websocket_that_settings_offer_and_nobody_opens_is_found() {
+    let lab = Lab::serve();
+    let look = |how: &str| {
+        let node = Node::start(OFFERS, &[lab.certs().to_str().unwrap(), how]);
+        diagnose(&node.url("wss", "/live"), &["--ca", &lab.ca(), "--listen", "1s"])
+    };
+    let refused = look("offers").exits(1);
+    assert_eq!(refused.findings(), ["socket-refused"]);
+    let finding = refused.finding("socket-refused");
+    assert!(
+        finding["evidence"].to_string().contains("SETTINGS on HTTP/2") && finding["severity"] == "loses",
+        "{finding}"
+    );
+    assert_eq!(look("offers not").exits(0).findings(), [""; 0]);
 }

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderName, VIA};
-
 use super::{Check, Severity, Told, count, span};
-use crate::diagnose::dial::field;
 use crate::diagnose::reading::TOGETHER;
 use crate::diagnose::said::Said;
 use crate::diagnose::visit::{StreamKind, Visit};
-use crate::trial::Alpn;
 
 /// A stream that begins with this many events at once may be telling what was before.
 const BURST: usize = 3;
@@ -49,7 +45,7 @@ pub(super) static CLUMPS: Check = Check {
     name: "buffered",
     look: |visit| {
         let read = visit.readings.iter().map(|(reading, said)| (reading.alpn.title(), said));
-        let socket = visit.socket.iter().map(|socket| (Alpn::H1.title(), &socket.said));
+        let socket = visit.sockets.iter().map(|socket| (socket.alpn.title(), &socket.said));
         let evidence: Vec<String> = read.chain(socket).flat_map(|(over, said)| held(over, said, visit.late)).collect();
         if evidence.is_empty() {
             return None;
@@ -147,20 +143,6 @@ fn beats_together(said: &Said) -> Option<usize> {
 
 /// The line to change, as far as it is known what stands there.
 fn line(visit: &Visit) -> String {
-    if visit.is_nginx() {
-        return "nginx: `proxy_buffering off;` in the location of the stream, or the application answers with \
-                `X-Accel-Buffering: no`"
-            .to_owned();
-    }
-    let said = |name: &HeaderName| visit.head().and_then(|head| field(head, name)).unwrap_or_default();
-    let who = format!("{} {}", visit.server().unwrap_or_default(), said(&VIA)).to_ascii_lowercase();
-    if who.contains("apache") {
-        "Apache: `flushpackets=on` in the ProxyPass of the stream".to_owned()
-    } else if who.contains("caddy") {
-        "Caddy: `flush_interval -1` in the stream's reverse_proxy".to_owned()
-    } else {
-        "flush after each event in the application; in a proxy before it turn buffering off for the stream (nginx: \
-         `proxy_buffering off;`, or the application's answer has `X-Accel-Buffering: no`)"
-            .to_owned()
-    }
+    let own = "flush after each event in the application, and turn buffering off in what stands before it";
+    visit.change(own, |lines| lines.gathered)
 }

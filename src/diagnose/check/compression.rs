@@ -29,14 +29,11 @@ pub(super) static HELD: Check = Check {
                     arrivals[0]
                 ),
             ],
-            change: if visit.is_nginx() {
-                "nginx: take the stream's type out of `gzip_types` and `brotli_types`, or `gzip off;` in its location"
-                    .to_owned()
-            } else {
-                "flush the compressor after each event, or leave the stream uncompressed (`Cache-Control: \
-                 no-transform` asks proxies to)"
-                    .to_owned()
-            },
+            change: visit.change(
+                "flush the compressor after each event, or leave the stream uncompressed (`Cache-Control: no-transform` \
+                 asks proxies to)",
+                |lines| lines.compressed,
+            ),
         })
     },
 };

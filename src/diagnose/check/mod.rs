@@ -87,11 +87,13 @@ pub(super) struct Check {
 }
 
 /// All of them.
-static ALL: [&Check; 33] = [
+static ALL: [&Check; 35] = [
     &certificate::INVALID,
     &certificate::ENDING,
     &protocols::OLD_HTTP,
     &protocols::NO_HTTP_3,
+    &protocols::UNTOLD_HTTP_3,
+    &protocols::GOAWAY,
     &protocols::FEW_STREAMS,
     &content::TYPE,
     &content::CHARSET,
@@ -124,7 +126,7 @@ static ALL: [&Check; 33] = [
 ];
 
 /// What there is of a WebSocket alone.
-static SOCKETS: [&Check; 2] = [&sockets::BROKEN, &sockets::CLOSED];
+static SOCKETS: [&Check; 4] = [&sockets::UPGRADE_LOST, &sockets::REFUSED, &sockets::BROKEN, &sockets::CLOSED];
 
 /// What they find, the worst first.
 pub(super) fn all(visit: &Visit) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, Severity, Told, span};
-use crate::diagnose::visit::Visit;
+use crate::diagnose::visit::{Resumed, Visit};
 
 /// What is cut after a shorter silence than this was not cut for its silence.
 const SILENCE: u64 = 3_000;
@@ -14,15 +14,22 @@ const PATIENT: u64 = 45_000;
 pub(super) static CUT: Check = Check {
     name: "idle-cut",
     look: |visit| {
-        let (silence, how) = visit.quiet.as_ref()?.cut.as_ref()?;
-        if *silence < SILENCE {
+        let evidence: Vec<String> = visit
+            .quiet
+            .iter()
+            .filter_map(|quiet| {
+                let (silence, how) = quiet.cut.as_ref().filter(|(silence, _)| *silence >= SILENCE)?;
+                Some(format!("on {}, after {} without a byte: {how}", quiet.alpn.title(), shown(*silence)))
+            })
+            .collect();
+        if evidence.is_empty() {
             return None;
         }
-        let returns = visit.resumed == Some(crate::diagnose::visit::Resumed::Next);
+        let returns = !visit.resumed.is_empty() && visit.resumed.iter().all(|seen| seen.resumed == Resumed::Next);
         Some(Told {
             severity: if returns { Severity::Delays } else { Severity::Loses },
             says: "A stream on which nothing happens is cut.".to_owned(),
-            evidence: vec![format!("after {} without a byte: {how}", shown(*silence))],
+            evidence,
             change: change(visit),
         })
     },
@@ -31,7 +38,7 @@ pub(super) static CUT: Check = Check {
 pub(super) static NO_BEAT: Check = Check {
     name: "no-heartbeat",
     look: |visit| {
-        let quiet = visit.quiet.as_ref().filter(|quiet| quiet.cut.is_none() && quiet.longest >= PATIENT)?;
+        let quiet = visit.quiet.iter().find(|quiet| quiet.cut.is_none() && quiet.longest >= PATIENT)?;
         Some(Told {
             severity: Severity::Advice,
             says: "Nothing is sent while nothing happens: a proxy or network in between may cut it without a word."
@@ -44,9 +51,8 @@ pub(super) static NO_BEAT: Check = Check {
 
 fn change(visit: &Visit) -> String {
     let beat = if visit.is_event_stream() { "a comment (`:` and two line feeds)" } else { "a ping or an empty line" };
-    let timeout =
-        if visit.is_nginx() { "; or nginx: `proxy_read_timeout 1h;` in the location of the stream" } else { "" };
-    format!("send {beat} every 15 s{timeout}")
+    let timeout = visit.change("let a proxy before it wait longer", |lines| lines.cut);
+    format!("send {beat} every 15 s; or {timeout}")
 }
 
 fn shown(millis: u64) -> String {

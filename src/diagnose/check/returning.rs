@@ -1,7 +1,7 @@
 //! Whether who was cut gets what it missed.
 
 use super::{Check, Severity, Told, count};
-use crate::diagnose::visit::Resumed;
+use crate::diagnose::visit::{Resumed, SeenReturn};
 
 pub(super) static NO_IDS: Check = Check {
     name: "no-ids",
@@ -23,15 +23,23 @@ pub(super) static NO_IDS: Check = Check {
 pub(super) static MISSED: Check = Check {
     name: "not-resumed",
     look: |visit| {
-        let evidence = match visit.resumed.as_ref()? {
-            Resumed::Nothing => "none of what had been sent after that id came".to_owned(),
-            Resumed::Later { missed } => format!("{} left out", are(*missed)),
-            Resumed::Next | Resumed::Again { .. } | Resumed::Untold { .. } => return None,
-        };
+        let missed = visit.resumed.iter().filter_map(|SeenReturn { alpn, resumed }| {
+            let missed = match resumed {
+                Resumed::Nothing => "none of what had been sent after that id came".to_owned(),
+                Resumed::Later { missed } => format!("{} left out", are(*missed)),
+                Resumed::Next | Resumed::Again { .. } | Resumed::Untold { .. } => return None,
+            };
+            let over = alpn.title();
+            Some(format!("over {over}, cut, and come back with the id of an event that others had followed: {missed}"))
+        });
+        let evidence: Vec<String> = missed.collect();
+        if evidence.is_empty() {
+            return None;
+        }
         Some(Told {
             severity: Severity::Loses,
             says: "A reader that comes back with Last-Event-ID does not get what it missed.".to_owned(),
-            evidence: vec![format!("cut, and come back with the id of an event that others had followed: {evidence}")],
+            evidence,
             change: "keep a log of events, and begin after the one that Last-Event-ID names".to_owned(),
         })
     },
@@ -40,11 +48,18 @@ pub(super) static MISSED: Check = Check {
 pub(super) static AGAIN: Check = Check {
     name: "told-again",
     look: |visit| {
-        let Resumed::Again { id } = visit.resumed.as_ref()? else { return None };
+        let again = visit.resumed.iter().filter_map(|SeenReturn { alpn, resumed }| match resumed {
+            Resumed::Again { id } => Some(format!("over {}, the first that came was `{id}`", alpn.title())),
+            _ => None,
+        });
+        let evidence: Vec<String> = again.collect();
+        if evidence.is_empty() {
+            return None;
+        }
         Some(Told {
             severity: Severity::Advice,
             says: "A reader that comes back with Last-Event-ID gets events again that it has.".to_owned(),
-            evidence: vec![format!("the first that came was `{id}`")],
+            evidence,
             change: "begin after the event that Last-Event-ID names, and not with it".to_owned(),
         })
     },

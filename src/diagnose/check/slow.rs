@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Severity, Told, count, span};
-use crate::trial::Alpn;
 
 pub(super) static MISSES: Check = Check {
     name: "slow-reader",
     look: |visit| {
         let (reading, slow) = visit.slow.as_ref().filter(|_| visit.is_event_stream())?;
-        let (_, quick) = visit.readings.iter().find(|(quick, _)| quick.alpn == Alpn::H2)?;
+        let (_, quick) = visit.readings.iter().find(|(quick, _)| quick.alpn == reading.alpn)?;
         let had: BTreeSet<&str> = slow.events.iter().map(|event| event.id.as_str()).collect();
         let sent: Vec<&str> = quick.events.iter().map(|event| event.id.as_str()).collect();
         // From the first that both have on. Without ids, or with the same one again, it can't be told.
@@ -29,10 +28,11 @@ pub(super) static MISSES: Check = Check {
             severity: Severity::Loses,
             says: "A reader that doesn't read for a while never gets some of what others were sent.".to_owned(),
             evidence: vec![format!(
-                "in {}, {} of {} were left out for a reader on HTTP/2 with a full window",
+                "in {}, {} of {} were left out for a reader on {} with a full window",
                 span(reading.took),
                 count(missed, "event"),
-                sent.len()
+                sent.len(),
+                reading.alpn.title()
             )],
             change:
                 "let each reader have a place in one log of events, rather than a queue that drops what is too much"

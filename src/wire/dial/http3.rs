@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h3::ConnectionState;
@@ -31,12 +32,14 @@ const SERVER_STREAMS: u32 = 2048;
 /// The same on a connection of one subscription. `quinn` has an entry for each from the beginning, which are most of what
 /// a thousand connections cost.
 const SERVER_STREAMS_OF_ONE: u32 = 256;
+/// How long a server is told that a connection ends (RFC 9000 section 10.2).
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What waits of datagrams to be read, and to be sent, in bytes; beyond it the oldest are dropped.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
 
 /// A connection that speaks HTTP/3; clones share it, and the last one closes it.
 #[derive(Clone)]
-pub(in crate::wire) struct H3Connection {
+pub(crate) struct H3Connection {
     sender: SendRequest<Opener, Bytes>,
     owner: Arc<Owner>,
 }
@@ -62,7 +65,7 @@ struct Owner {
     /// What the server offers, once it has said so.
     offer: watch::Receiver<Option<Offer>>,
     /// Kept, since its task is what sends and receives.
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl Drop for Owner {
@@ -88,6 +91,11 @@ impl H3Connection {
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
             .datagram_send_buffer_size(DATAGRAM_BUFFER);
         let Connected { quic, stack, endpoint } = endpoint::connect(target, tls, usage.early, setup, transport).await?;
+        Ok((Self::on(target, quic, endpoint).await?, stack))
+    }
+
+    /// The same on a connection of QUIC that is there already, whose endpoint is kept with it.
+    pub(crate) async fn on(target: &Target, quic: quinn::Connection, endpoint: Endpoint) -> Result<Self, WireError> {
         let sessions = Sessions::of_client();
         let router = StreamRouter::of_client(quic.clone(), Arc::clone(&sessions));
         let mut builder = h3::client::builder();
@@ -111,8 +119,14 @@ impl H3Connection {
             let error = tokio::join!(driving, datagrams.read_datagrams(&datagrams_of)).0;
             tracing::debug!(%error, "an HTTP/3 connection ended");
         });
-        let owner = Owner { quic, driver: driver.abort_handle(), sessions, offer, _endpoint: endpoint };
-        Ok((Self { sender, owner: Arc::new(owner) }, stack))
+        let owner = Owner { quic, driver: driver.abort_handle(), sessions, offer, endpoint };
+        Ok(Self { sender, owner: Arc::new(owner) })
+    }
+
+    /// Ends it, and waits until the server can have been told.
+    pub(crate) async fn close(&self) {
+        self.owner.quic.close(H3_NO_ERROR, b"");
+        let _ = tokio::time::timeout(FAREWELL, self.owner.endpoint.wait_idle()).await;
     }
 
     /// Whether it can carry another request.
@@ -120,8 +134,23 @@ impl H3Connection {
         self.owner.quic.close_reason().is_none()
     }
 
+    /// All that the server's SETTINGS say, as ids and values (RFC 9114 section 7.2.4), once they have come.
+    pub(crate) async fn settings(&self) -> Vec<(u64, u64)> {
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, self.owner.sessions.settings()).await.unwrap_or_default()
+    }
+
+    /// The dialects of WebTransport that they name.
+    pub(crate) async fn dialects(&self) -> Dialects {
+        self.offered().await
+    }
+
+    /// The stream that the server's GOAWAY names, if there was one.
+    pub(crate) fn leaving(&self) -> Option<u64> {
+        self.owner.sessions.leaving()
+    }
+
     /// Sends a request; waits for a stream's credit first, then for the response's header.
-    pub(in crate::wire) async fn request(
+    pub(crate) async fn request(
         &mut self,
         request: http::Request<()>,
         body: Bytes,
@@ -136,7 +165,7 @@ impl H3Connection {
     }
 
     /// Asks for a tunnel (RFC 9220); none: refused.
-    pub(in crate::wire) async fn tunnel(
+    pub(crate) async fn tunnel(
         self,
         target: &Target,
         request: http::Request<()>,
@@ -154,7 +183,7 @@ impl H3Connection {
     }
 
     /// Asks for a session (draft-ietf-webtrans-http3); none: refused.
-    pub(in crate::wire) async fn session(
+    pub(crate) async fn session(
         self,
         target: &Target,
         mut request: http::Request<()>,
@@ -246,7 +275,7 @@ impl Drop for Waiting {
     }
 }
 
-pub(in crate::wire) struct H3Response(RequestStream<BidiStream, Bytes>);
+pub(crate) struct H3Response(RequestStream<BidiStream, Bytes>);
 
 impl std::fmt::Debug for H3Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -255,7 +284,7 @@ impl std::fmt::Debug for H3Response {
 }
 
 impl H3Response {
-    pub(in crate::wire) async fn chunk(&mut self) -> Option<Result<Bytes, h3::error::StreamError>> {
+    pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, h3::error::StreamError>> {
         match self.0.recv_data().await {
             Ok(Some(mut data)) => {
                 let length = data.remaining();

@@ -23,11 +23,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::trial::{Alpn, Stack};
-use crate::wire::dial::http3::{H3Connection, H3Response};
+pub(crate) use crate::wire::dial::http3::{H3Connection, H3Response};
 use crate::wire::dial::raw_quic::QuicConnection;
 use crate::wire::dial::target::Use;
 pub use crate::wire::dial::target::{Target, Windows};
 pub use crate::wire::dial::tickets::TICKETS_OF_ONE;
+pub(crate) use crate::wire::dial::tunnel::H2Tunnel;
 use crate::wire::{Session, WireError, stack, tls};
 
 /// How many questions of TCP's keep-alive go unanswered before the connection is ended.

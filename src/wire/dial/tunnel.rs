@@ -2,7 +2,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -13,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Mutex;
 
-use crate::wire::dial::{ClientConnection, ConnectionTask, Kind, Target};
+use crate::wire::dial::{ClientConnection, Kind, Target};
 use crate::wire::{Tunnel, WireError, upgrade};
 
 /// How much a tunnel on HTTP/2 hands over at once, in bytes.
@@ -71,7 +70,7 @@ impl ClientConnection {
                     .map_err(|error| target.broke(error))?;
                 let (response, send) = sender.send_request(request, false).map_err(|error| target.broke(error))?;
                 let (head, recv) = response.await.map_err(|error| target.broke(error))?.into_parts();
-                let tunnel = H2Tunnel { send, recv, read: Bytes::new(), _driver: driver };
+                let tunnel = H2Tunnel::new(send, recv, driver);
                 let tunnel: Option<Tunnel> = head.status.is_success().then(|| Box::new(tunnel) as Tunnel);
                 Ok((head, tunnel))
             }
@@ -104,17 +103,23 @@ async fn takes_tunnels(
     Err(target.broke("it takes no extended CONNECT on HTTP/2 (RFC 8441 section 3)"))
 }
 
-/// A stream of HTTP/2 as a two-way byte stream.
+/// A stream of HTTP/2 as a two-way byte stream, and what keeps its connection (`K`).
 #[derive(Debug)]
-struct H2Tunnel {
+pub(crate) struct H2Tunnel<K> {
     send: h2::SendStream<Bytes>,
     recv: h2::RecvStream,
     /// What has come and wasn't read yet.
     read: Bytes,
-    _driver: Arc<ConnectionTask>,
+    _keep: K,
 }
 
-impl AsyncRead for H2Tunnel {
+impl<K> H2Tunnel<K> {
+    pub(crate) fn new(send: h2::SendStream<Bytes>, recv: h2::RecvStream, keep: K) -> Self {
+        Self { send, recv, read: Bytes::new(), _keep: keep }
+    }
+}
+
+impl<K: Unpin> AsyncRead for H2Tunnel<K> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while self.read.is_empty() {
             match ready!(self.recv.poll_data(cx)) {
@@ -132,7 +137,7 @@ impl AsyncRead for H2Tunnel {
     }
 }
 
-impl AsyncWrite for H2Tunnel {
+impl<K: Unpin> AsyncWrite for H2Tunnel<K> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));

@@ -33,6 +33,9 @@ impl Guard {
         if let Some(settings) = self.filter.take_settings() {
             self.router.sessions.peer_says(&settings);
         }
+        if let Some(id) = self.filter.take_goaway() {
+            self.router.sessions.peer_leaves(id);
+        }
         Ok(passed)
     }
 

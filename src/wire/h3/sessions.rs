@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -64,8 +65,10 @@ pub(in crate::wire) struct Sessions {
     parking: usize,
     /// How many requests' streams QUIC lets a client have at once.
     streams: u64,
-    /// The dialects that the peer's SETTINGS name, once they have come.
-    peer: SetOnce<Dialects>,
+    /// What the peer's SETTINGS say, once they have come: the dialects that they name, and at a client all of it.
+    peer: SetOnce<(Dialects, Box<[(u64, u64)]>)>,
+    /// The stream that the peer's GOAWAY names; the largest number that there is: none has come.
+    leaving: AtomicU64,
     /// A server's: where bounds that are reached are told of.
     sink: Option<Sink<ServerFact>>,
     bounds: [Bound; 5],
@@ -114,6 +117,7 @@ impl Sessions {
             parking,
             streams,
             peer: SetOnce::new(),
+            leaving: AtomicU64::new(u64::MAX),
             sink: Some(sink),
             bounds: bounds(),
         })
@@ -128,6 +132,7 @@ impl Sessions {
             parking,
             streams,
             peer: SetOnce::new(),
+            leaving: AtomicU64::new(u64::MAX),
             sink: None,
             bounds: bounds(),
         })
@@ -139,8 +144,19 @@ impl Sessions {
 
     /// The peer's SETTINGS have come.
     pub(in crate::wire) fn peer_says(&self, payload: &[u8]) {
+        let all = if self.sink.is_none() { settings::pairs(payload) } else { Vec::new() };
         // They come once.
-        let _ = self.peer.set(settings::dialects(payload));
+        let _ = self.peer.set((settings::dialects(payload), all.into()));
+    }
+
+    /// The peer has said GOAWAY, and named this stream.
+    pub(in crate::wire) fn peer_leaves(&self, id: u64) {
+        self.leaving.store(id, Ordering::Release);
+    }
+
+    /// The stream that a server's GOAWAY names, if there was any (RFC 9114 section 5.2).
+    pub(in crate::wire) fn leaving(&self) -> Option<u64> {
+        Some(self.leaving.load(Ordering::Acquire)).filter(|id| *id != u64::MAX)
     }
 
     /// The id of the next request's stream.
@@ -150,7 +166,12 @@ impl Sessions {
 
     /// The dialects that the peer's SETTINGS name; waits for them.
     pub(in crate::wire) async fn peer(&self) -> Dialects {
-        *self.peer.wait().await
+        self.peer.wait().await.0
+    }
+
+    /// All that a server's SETTINGS say, as ids and values; waits for them.
+    pub(in crate::wire) async fn settings(&self) -> Vec<(u64, u64)> {
+        self.peer.wait().await.1.to_vec()
     }
 
     /// A request's stream has begun; it may open a session.

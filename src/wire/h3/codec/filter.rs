@@ -67,6 +67,8 @@ pub(in crate::wire) struct Filter {
     max_push_id: Option<u64>,
     /// What the peer's settings say, until somebody takes them.
     settings: Option<Bytes>,
+    /// What its GOAWAY names, likewise.
+    goaway: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +85,7 @@ impl Filter {
     /// At the beginning of a frame, or where so many bytes of one are yet to come that goes on as it comes.
     pub(in crate::wire) fn new(place: FilteredStream, left: u64) -> Self {
         let state = State::Pass(left);
-        Self { place, state, front: BytesMut::new(), begun: false, max_push_id: None, settings: None }
+        Self { place, state, front: BytesMut::new(), begun: false, max_push_id: None, settings: None, goaway: None }
     }
 
     /// What has come goes in; what may go on comes out, which may be nothing yet.
@@ -157,6 +159,11 @@ impl Filter {
         self.settings.take()
     }
 
+    /// What the peer's GOAWAY names, once, when one has come.
+    pub(in crate::wire) fn take_goaway(&mut self) -> Option<u64> {
+        self.goaway.take()
+    }
+
     /// Whether a frame of this type may come here and now.
     fn admit(&self, kind: u64) -> Result<(), FilterError> {
         let request = self.place == FilteredStream::Request;
@@ -219,7 +226,10 @@ impl Filter {
             }
             // Section 5.2: a server names a request's stream.
             GOAWAY if self.place == FilteredStream::ControlOfServer && !id.is_multiple_of(4) => connection(H3_ID_ERROR),
-            _ => Ok(true),
+            _ => {
+                self.goaway = Some(id);
+                Ok(true)
+            }
         }
     }
 }

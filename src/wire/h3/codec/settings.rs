@@ -58,6 +58,11 @@ pub(in crate::wire) fn dialects(payload: &[u8]) -> Dialects {
     Pairs(payload).flatten().filter_map(named).map(|(dialect, ..)| dialect).collect()
 }
 
+/// All that a peer's SETTINGS say, as ids and values.
+pub(in crate::wire) fn pairs(payload: &[u8]) -> Vec<(u64, u64)> {
+    Pairs(payload).flatten().collect()
+}
+
 /// Ids and values of a payload, as far as they can be read.
 struct Pairs<'a>(&'a [u8]);
 

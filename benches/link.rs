@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// What connecting takes: the median of 200, and the 99th percentile; and how late the link was.
 fn connect(conditions: &Conditions) -> Result<(String, String), LinkError> {
-    let link = Link::start(conditions, conditions, 1, None)?;
+    let link = Link::start(conditions, conditions, 1, &[])?;
     let listener = link.server.within(|| TcpListener::bind((SERVER, 0)).expect("a port"))?;
     let to = listener.local_addr().expect("it is bound");
     let accepting = std::thread::spawn(move || listener.incoming().take(201).for_each(drop));
@@ -56,7 +56,7 @@ fn connect(conditions: &Conditions) -> Result<(String, String), LinkError> {
 /// Bits per second, IP headers included, that get through a bottleneck of 10 Mbit/s in ten seconds.
 fn rate() -> Result<f64, LinkError> {
     let narrow = Conditions { rate: Some(BitRate::per_second(10_000_000)), ..Conditions::default() };
-    let link = Link::start(&Conditions::default(), &narrow, 1, None)?;
+    let link = Link::start(&Conditions::default(), &narrow, 1, &[])?;
     let client = link.client.within(|| UdpSocket::bind((CLIENT, 0)).expect("a port"))?;
     let server = link.server.within(|| UdpSocket::bind((SERVER, 0)).expect("a port"))?;
     let to: SocketAddr = client.local_addr().expect("it is bound");
@@ -84,7 +84,7 @@ fn rate() -> Result<f64, LinkError> {
 
 /// Bits of data per second that one TCP connection brings to the client, and how late the link was.
 fn bulk(conditions: &Conditions) -> Result<(f64, String), LinkError> {
-    let link = Link::start(conditions, conditions, 1, None)?;
+    let link = Link::start(conditions, conditions, 1, &[])?;
     let listener = link.server.within(|| TcpListener::bind((SERVER, 0)).expect("a port"))?;
     let to = listener.local_addr().expect("it is bound");
     let mut client = link.client.within(|| TcpStream::connect(to).expect("a connection"))?;

@@ -22,10 +22,10 @@ const BEFORE: Duration = Duration::from_secs(20);
 /// How much of a failed command's complaint is passed on, in bytes from its end.
 const COMPLAINT: usize = 500;
 
-/// This process's standard input: one line, and then its end. A signal to end is an end, too.
+/// This process's standard input: lines, and then its end. A signal to end is an end, too.
 #[derive(Debug)]
 pub(super) struct ParentInput {
-    /// The line, if there is one; closed at the end of the input.
+    /// Its lines; closed at the end of the input.
     read: mpsc::Receiver<io::Result<String>>,
     signals: Vec<Signal>,
 }
@@ -36,10 +36,14 @@ impl ParentInput {
         let (sender, read) = mpsc::channel(1);
         std::thread::spawn(move || {
             let mut stdin = io::stdin().lock();
-            let mut line = String::new();
-            let first = stdin.by_ref().take(LINE).read_line(&mut line);
-            if !line.is_empty() || first.is_err() {
-                let _ = sender.blocking_send(first.map(|_| line));
+            loop {
+                let mut line = String::new();
+                let read = stdin.by_ref().take(LINE).read_line(&mut line);
+                let ended = matches!(read, Ok(0));
+                let failed = read.is_err();
+                if ended || sender.blocking_send(read.map(|_| line)).is_err() || failed {
+                    break;
+                }
             }
             let _ = io::copy(&mut stdin, &mut io::sink());
         });
@@ -47,7 +51,7 @@ impl ParentInput {
         Self { read, signals: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
     }
 
-    /// The first line; `None` when there is none.
+    /// The next line; `None` when there is none. May be dropped and asked again.
     pub(super) async fn line(&mut self) -> Result<Option<String>, LaunchError> {
         let line = tokio::select! {
             line = self.read.recv() => line,
@@ -74,14 +78,14 @@ async fn any(signals: &mut [Signal]) {
     let _ = futures_util::future::select_all(waits).await;
 }
 
-/// Runs a command before the start; it must succeed.
-pub(super) async fn before(
+/// Runs a command that ends by itself; it must succeed.
+pub(super) async fn run(
     profile: &Profile,
     command: &[String],
     environment: &BTreeMap<String, String>,
 ) -> Result<(), LaunchError> {
     let argv: Vec<String> = command.iter().map(|word| profile.fill_in(word)).collect();
-    let failed = |why: String| LaunchError::Before { command: argv.join(" "), why };
+    let failed = |why: String| LaunchError::Command { command: argv.join(" "), why };
     let mut child = self::command(&argv, environment).map_err(|error| failed(error.to_string()))?;
     // Dropping it at the deadline kills it; what it may have started is ended with the rest of the process tree.
     let output = child.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).output();

@@ -1,8 +1,9 @@
 //! The supervisor of a browser: `transport-lab child browser`.
 //!
-//! Enters: one line of JSON, a [`LaunchSpec`], and then the end of the input. Leaves: one line for the browser's start,
-//! one for its end. What must never happen: a process or a profile that is still there after the input has
-//! ended, be the browser hung, crashed or split into daemons, and the lab killed with -9.
+//! Enters: one line of JSON, a [`LaunchSpec`], lines for commands that are to be run beside the browser, and then the end
+//! of the input. Leaves: one line for the browser's start, one for each command's end, one for the browser's. What must
+//! never happen: a process or a profile that is still there after the input has ended, be the browser hung, crashed or
+//! split into daemons, and the lab killed with -9.
 //!
 //! - A child's subreaper (prctl(2)) inherits every orphan among its descendants, so whatever leaves the
 //!   browser's process group is still found below the supervisor.
@@ -15,6 +16,7 @@ mod process;
 mod process_tree;
 mod profile;
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +30,8 @@ use tokio::process::Child;
 use crate::client::LaunchSpec;
 use crate::text::chain;
 use display::{Display, DisplayError};
-pub use process::{BrowserError, BrowserProcess};
+pub use process::{BrowserError, BrowserProcess, SupervisorMessage};
+pub use process_tree::{TreeUsage, tree_usage};
 use profile::Profile;
 
 /// How long the process tree has between SIGTERM and SIGKILL. Its profile is thrown away, so it has nothing to save.
@@ -45,6 +48,8 @@ const LOOK: Duration = Duration::from_millis(5);
 enum Said {
     /// The browser runs, as this process and the leader of this process group.
     Pid(i32),
+    /// A command that was asked for has ended; why it failed, if it did.
+    Ran(Option<String>),
     /// The browser ended by itself: `exit 0`, `signal 9`.
     Exited(String),
     /// The browser could not be started.
@@ -63,7 +68,7 @@ enum LaunchError {
     #[error("`{0}` would be written outside the profile")]
     Outside(String),
     #[error("`{command}` failed: {why}")]
-    Before { command: String, why: String },
+    Command { command: String, why: String },
     #[error("no display")]
     Display(#[from] DisplayError),
     #[error("`{program}` does not start")]
@@ -94,9 +99,20 @@ async fn live(input: &mut launch::ParentInput, output: &mut (impl AsyncWrite + U
     let status = match started {
         Ok(Some(pid)) => {
             say(output, &Said::Pid(pid)).await;
-            tokio::select! {
-                exited = tree.exited() => say(output, &Said::Exited(exited)).await,
-                () = input.ended() => {}
+            loop {
+                let line = tokio::select! {
+                    exited = tree.exited() => {
+                        say(output, &Said::Exited(exited)).await;
+                        break;
+                    }
+                    line = input.line() => line,
+                };
+                let Ok(Some(line)) = line else { break };
+                let ran = tokio::select! {
+                    ran = tree.run(&line) => ran,
+                    () = input.ended() => break,
+                };
+                say(output, &Said::Ran(ran.err().map(|error| chain(&error)))).await;
             }
             0
         }
@@ -125,6 +141,8 @@ struct ProcessTree {
     profile: Option<Profile>,
     display: Option<Display>,
     browser: Option<Child>,
+    /// What the browser has, and what is run beside it.
+    environment: BTreeMap<String, String>,
 }
 
 impl ProcessTree {
@@ -137,7 +155,7 @@ impl ProcessTree {
         profile.fill(&spec.files)?;
         let mut environment = profile.environment(&spec.env);
         for command in &spec.before {
-            launch::before(profile, command, &environment).await?;
+            launch::run(profile, command, &environment).await?;
         }
         if spec.display {
             let display = self.display.insert(Display::start(profile).await?);
@@ -151,7 +169,15 @@ impl ProcessTree {
         // Not polled yet, so it has its id even if it has ended.
         let id = pid(browser.id()).map_or(0, Pid::as_raw);
         self.browser = Some(browser);
+        self.environment = environment;
         Ok(id)
+    }
+
+    /// Runs the command that a line describes beside the browser, and waits for its end.
+    async fn run(&self, line: &str) -> Result<(), LaunchError> {
+        let Some(profile) = &self.profile else { return Ok(()) };
+        let command: Vec<String> = serde_json::from_str(line).map_err(|error| LaunchError::Line(error.to_string()))?;
+        launch::run(profile, &command, &self.environment).await
     }
 
     /// Waits for the browser's end.

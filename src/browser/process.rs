@@ -34,6 +34,15 @@ pub enum BrowserError {
     Silent,
 }
 
+/// What comes from a browser's supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SupervisorMessage {
+    /// The browser has ended: `exit 0`, `signal 9`.
+    Exited(String),
+    /// A command beside it has; why it failed, if it did.
+    Ran(Option<String>),
+}
+
 /// A browser under its supervisor, as the runner holds it. Dropping it closes the supervisor's input, and with that ends the
 /// browser; [`BrowserProcess::end`] also waits until nothing is left.
 #[derive(Debug)]
@@ -81,6 +90,7 @@ impl BrowserProcess {
         });
         match heard.await.map_err(|_| BrowserError::Silent)?? {
             Said::Pid(pid) => Ok(Self { child, input, output, browser: Pid::from_raw(pid), exited: None }),
+            Said::Ran(_) => Err(BrowserError::Browser("something ran before it".to_owned())),
             Said::Error(why) | Said::Exited(why) => {
                 // Its profile is gone before the next trial starts.
                 let _ = timeout(END, child.wait()).await;
@@ -96,16 +106,37 @@ impl BrowserProcess {
 
     /// Waits for the browser's end: `exit 0`, `signal 9`. May be dropped and asked again.
     pub async fn exited(&mut self) -> String {
+        loop {
+            if let SupervisorMessage::Exited(how) = self.hear().await {
+                return how;
+            }
+        }
+    }
+
+    /// Waits for what comes next of it: the end of a command, or its own. May be dropped and asked again.
+    pub async fn hear(&mut self) -> SupervisorMessage {
         if let Some(exited) = &self.exited {
-            return exited.clone();
+            return SupervisorMessage::Exited(exited.clone());
         }
         let exited = match hear(&mut self.output, &mut self.child).await {
+            Ok(Said::Ran(why)) => return SupervisorMessage::Ran(why),
             Ok(Said::Exited(how)) => how,
             Ok(Said::Error(why)) => why,
             Ok(Said::Pid(_)) => "started twice".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.exited.insert(exited).clone()
+        SupervisorMessage::Exited(self.exited.insert(exited).clone())
+    }
+
+    /// Has the supervisor run a command beside the browser, in its profile and with its environment; `{profile}` in its
+    /// words is filled in. [`BrowserProcess::hear`] says when it has ended.
+    ///
+    /// # Errors
+    /// The supervisor has ended.
+    pub async fn run(&mut self, command: &[String]) -> io::Result<()> {
+        let mut line = serde_json::to_vec(command).map_err(io::Error::from)?;
+        line.push(b'\n');
+        self.input.write_all(&line).await
     }
 
     /// Ends the browser and waits until its processes and its profile are gone; after 5 s, kills what is known.

@@ -17,6 +17,51 @@ pub(super) struct Process {
     zombie: bool,
     /// When it started, in clock ticks after the machine did: with the process id, it is one process only.
     pub(super) started: u64,
+    /// What it and those of its children that have ended have had of the processor, in clock ticks.
+    cpu: u64,
+}
+
+/// What a process and all below it have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeUsage {
+    /// CPU time, user and system, in microseconds, in steps of the kernel's clock ticks.
+    pub cpu: u64,
+    /// Memory in bytes, of which what several processes share is counted once (`Pss` of proc(5)).
+    pub resident: u64,
+}
+
+/// How long a clock tick of proc(5) is, in microseconds: there are a hundred a second on every architecture that Linux
+/// still has (`USER_HZ`).
+const TICK_MICROS: u64 = 10_000;
+
+/// What this process and all below it have used so far; `None` where it is gone.
+pub fn tree_usage(root: Pid) -> Option<TreeUsage> {
+    let first = process(root)?;
+    let mut children = children();
+    let mut usage = TreeUsage { cpu: 0, resident: 0 };
+    let mut left = vec![first];
+    while let Some(process) = left.pop() {
+        usage.cpu += process.cpu * TICK_MICROS;
+        usage.resident += resident(process.pid).unwrap_or(0);
+        left.extend(children.remove(&process.pid).into_iter().flatten());
+    }
+    Some(usage)
+}
+
+fn resident(pid: Pid) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// All processes, by their parents.
+fn children() -> BTreeMap<Pid, Vec<Process>> {
+    let mut children: BTreeMap<Pid, Vec<Process>> = BTreeMap::new();
+    for process in all_ids().filter_map(process) {
+        children.entry(process.parent).or_default().push(process);
+    }
+    children
 }
 
 /// The process with this id.
@@ -32,6 +77,7 @@ fn parse(pid: Pid, stat: &str) -> Option<Process> {
         zombie: matches!(*fields.first()?, "Z" | "X"),
         parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
         started: fields.get(19)?.parse().ok()?,
+        cpu: fields.get(11..15)?.iter().filter_map(|ticks| ticks.parse::<u64>().ok()).sum(),
     })
 }
 
@@ -46,10 +92,7 @@ fn all_ids() -> impl Iterator<Item = Pid> {
 /// A zombie counts until it is reaped: its other threads may still be ending, and with them its sockets.
 pub(super) fn below_us(display: Option<Pid>, ours: Option<u32>) -> Vec<Pid> {
     let us = nix::unistd::getpid();
-    let mut children: BTreeMap<Pid, Vec<Process>> = BTreeMap::new();
-    for process in all_ids().filter_map(process) {
-        children.entry(process.parent).or_default().push(process);
-    }
+    let mut children = children();
     let mut below = Vec::new();
     let mut parents = vec![us];
     while let Some(parent) = parents.pop() {
@@ -98,6 +141,7 @@ mod tests {
         let stat = "42 (a) R 7 (b)) S 41 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
         let process = parse(Pid::from_raw(42), stat).unwrap();
         assert_eq!((process.parent, process.zombie, process.started), (Pid::from_raw(41), false, 98765));
+        assert_eq!(process.cpu, 5 + 6 + 7 + 8);
         assert_eq!(parse(Pid::from_raw(42), "42 (cut"), None);
     }
 
@@ -106,5 +150,14 @@ mod tests {
         let us = process(nix::unistd::getpid()).unwrap();
         assert_eq!(us.parent, nix::unistd::getppid());
         assert!(us.started > 0 && !us.zombie);
+    }
+
+    #[test]
+    fn a_tree_has_used_at_least_what_its_root_has() {
+        let us = nix::unistd::getpid();
+        let alone = resident(us).unwrap();
+        let usage = tree_usage(us).unwrap();
+        assert!(usage.resident >= alone / 2 && alone > 100_000, "{usage:?} {alone}");
+        assert_eq!(tree_usage(Pid::from_raw(i32::MAX)), None);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Experiment;
 use crate::transport::{ConfigureError, Configured, Opens, Transport};
 use crate::trial::settings::{
-    Arrival, BesideKind, CertificateUse, Connections, Opening, StuckDirection, StuckOn, Workload,
+    Arrival, BesideKind, CertificateUse, Connections, FaultKind, Opening, StuckDirection, StuckOn, Workload,
 };
 use crate::trial::{Alpn, Exchanges, Levels, Plan, PlannedTrial, Settings, Unsupported};
 use crate::units::{Settable, Span};
@@ -199,6 +199,10 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
             counts && (is_native(settings) || !transport.browser_reconnects())
+        }
+        "between.place" => settings.between.is_there() && settings.link.is_some(),
+        "between.drain" => {
+            settings.between.is_there() && settings.fault.iter().any(|fault| fault.kind == FaultKind::ProxyReload)
         }
         _ if name.starts_with("between.") => name == "between.intermediary" || settings.between.is_there(),
         // HTTP/1.1 has no settings to wait for; to a browser a connection that is there already is still another

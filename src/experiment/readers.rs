@@ -96,7 +96,7 @@ fn reads(client: &Client, protocol: &Protocol, setting: &str) -> bool {
         let others = json!({
             "workload": { "hosts": 2, "stuck": 1, "direction": direction, "events": { "arrival": "pairs" } },
             "reconnect": { "tries": 1 }, "between": { "intermediary": intermediary::ALL[0].name },
-            "beside": [{ "at": "1s", "kind": "download" }], "fault": [{ "at": "1s", "kind": "refuse" }],
+            "beside": [{ "at": "1s", "kind": "download" }], "fault": [{ "at": "1s", "kind": "proxy-reload" }], "link": {},
             (row.name): table,
         });
         let Some(settings) = settings(client, protocol, others) else { return false };

@@ -16,9 +16,16 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     // https://caddyserver.com/docs/quick-starts/reverse-proxy
     template: Template(include_str!("caddy.conf")),
     file: "Caddyfile",
+    second_file: None,
     words: fill,
     command: commands,
+    // What hasn't changed it would pass over without `--force`.
+    // https://caddyserver.com/docs/command-line#caddy-reload
+    reload: |found| command(found, &[&["reload", "--force"], &TOLD[..]].concat()),
 };
+
+/// What it is told whenever it is called.
+const TOLD: [&str; 4] = ["--adapter", "caddyfile", "--config", "{profile}/Caddyfile"];
 
 /// The first that takes the authorities which it believes from a file by this name.
 const LEAST: [u32; 3] = [2, 8, 0];
@@ -35,9 +42,13 @@ fn find() -> Result<Found, Unsupported> {
 
 fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
     let addresses: Vec<_> = site.addresses.iter().map(ToString::to_string).collect();
-    // One of its own would be sought for every name, and plain HTTP answered at port 80.
+    let drain = site.drain.map(|drain| format!("    grace_period {}ms\n", drain.nanos() / 1_000_000));
+    // It is told to read this again at a socket that nobody else finds. A certificate of its own would be sought for every
+    // name, and plain HTTP answered at port 80.
     let process = format!(
-        "admin off\n    persist_config off\n    auto_https off\n    servers {{\n        protocols {}\n    }}",
+        "admin unix/{{profile}}/admin.sock\n    persist_config off\n    auto_https off\n{}    servers {{\n        \
+         protocols {}\n    }}",
+        drain.unwrap_or_default(),
         site.alpn
     );
     let only = if site.origin_alpn == Alpn::H3 { "\n            versions 3" } else { "" };
@@ -46,7 +57,6 @@ fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn commands(found: &Found, _: &Site<'_>) -> Commands {
-    let told = ["--adapter", "caddyfile", "--config", "{profile}/Caddyfile"];
-    let with = |word| command(found, &[&[word], &told[..]].concat());
+    let with = |word| command(found, &[&[word], &TOLD[..]].concat());
     Commands { before: vec![with("validate")], run: with("run") }
 }

@@ -13,11 +13,19 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     find,
     with_clients: Spoken { alpns: &Alpn::HTTP, websockets: &Alpn::HTTP },
     with_origin: Spoken { alpns: &Alpn::HTTP, websockets: &Alpn::HTTP },
+    // https://www.envoyproxy.io/docs/envoy/latest/start/quick-start/configuration-dynamic-filesystem, but for its clusters,
+    // which stay where they are in
     // https://www.envoyproxy.io/docs/envoy/latest/start/quick-start/configuration-static
     template: Template(include_str!("envoy.conf")),
     file: "envoy.yaml",
+    second_file: Some("listeners.yaml"),
     words: fill,
     command: commands,
+    // It looks at a file again when another one takes its place, and passes over a listener in which nothing has changed.
+    reload: |_| {
+        let rename = "s/stat_prefix: .*/stat_prefix: ingress_http_again/";
+        ["sed", "-i", rename, "{profile}/listeners.yaml"].map(str::to_owned).into()
+    },
 };
 
 /// The first that listens at several addresses for one port of QUIC.
@@ -97,9 +105,14 @@ fn only(alpn: Alpn) -> String {
     format!("typed_extension_protocol_options: {}", json!({ (kind): options }))
 }
 
-fn commands(found: &Found, _: &Site<'_>) -> Commands {
+fn commands(found: &Found, site: &Site<'_>) -> Commands {
     // Two at a time would share a segment of memory, for one to take over from the other.
     let told = ["--disable-hot-restart", "-l", "warning", "-c", "{profile}/envoy.yaml"];
     let check = [&told[..], &["--mode", "validate"]].concat();
-    Commands { before: vec![command(found, &check)], run: command(found, &told) }
+    let mut run = command(found, &told);
+    if let Some(drain) = site.drain {
+        let seconds = drain.nanos().div_ceil(1_000_000_000);
+        run.extend(["--drain-time-s".to_owned(), seconds.to_string()]);
+    }
+    Commands { before: vec![command(found, &check)], run }
 }

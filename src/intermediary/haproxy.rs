@@ -16,8 +16,11 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     // https://docs.haproxy.org/2.6/configuration.html#2.8
     template: Template(include_str!("haproxy.conf")),
     file: "haproxy.cfg",
+    second_file: None,
     words: fill,
     command: commands,
+    // https://docs.haproxy.org/2.6/management.html#4
+    reload: |_| ["sh", "-c", "kill -USR2 $(head -n 1 {profile}/haproxy.pid)"].map(str::to_owned).into(),
 };
 
 /// The first that passes a WebSocket on from HTTP/2 to HTTP/1.1, and that finds a key beside its certificate.
@@ -40,7 +43,9 @@ fn offers(alpn: Alpn) -> String {
 
 fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
     let listens: Vec<_> = site.listens().collect();
+    let drain = site.drain.map(|drain| format!("hard-stop-after {}ms", drain.nanos() / 1_000_000));
     vec![
+        ("{process}", drain.unwrap_or_default()),
         ("{listen}", format!("{} ssl crt {{profile}}/server.crt {}", listens.join(","), offers(site.alpn))),
         ("{origin-tls}", format!("ssl verify none {}", offers(site.origin_alpn))),
     ]
@@ -54,7 +59,7 @@ fn commands(found: &Found, site: &Site<'_>) -> Commands {
     let check = command(found, &["-c", "-q", "-f", "{profile}/haproxy.cfg"]);
     Commands {
         before: vec![link(&site.certificate, "server.crt"), link(&site.key, "server.crt.key"), check],
-        // In the foreground, whatever `daemon` says.
-        run: command(found, &["-db", "-f", "{profile}/haproxy.cfg"]),
+        // A master in the foreground, whatever `daemon` says, with a worker that it replaces when it is told to.
+        run: command(found, &["-W", "-db", "-p", "{profile}/haproxy.pid", "-f", "{profile}/haproxy.cfg"]),
     }
 }

@@ -19,6 +19,10 @@ pub use template::Template;
 
 use crate::client::{Found, LaunchSpec};
 use crate::trial::{Alpn, Unsupported};
+use crate::units::Span;
+
+/// What ends the first of two documents in one text (YAML 1.2.2 section 9.1.4).
+const DOCUMENTS: &str = "\n---\n";
 
 /// Every intermediary.
 pub static ALL: &[&Intermediary] =
@@ -46,10 +50,14 @@ pub struct Intermediary {
     pub template: Template,
     /// The name of the file that holds what it is told to do.
     pub file: &'static str,
+    /// The name of the file that holds what it is told to do after a line of three hyphens, where it reads two.
+    second_file: Option<&'static str>,
     /// What else a template's names in braces stand for, beside those of every intermediary ([`Site::filled`]).
     words: fn(&Site<'_>) -> Vec<(&'static str, String)>,
     /// How it is started. `{profile}` is its folder.
     command: fn(&Found, &Site<'_>) -> Commands,
+    /// What has it read its configuration again.
+    reload: fn(&Found) -> Vec<String>,
 }
 
 /// What an intermediary speaks on one of its sides.
@@ -90,6 +98,9 @@ pub struct Site<'a> {
     pub ca: PathBuf,
     /// Whether the lab runs as root.
     pub root: bool,
+    /// How long streams may stay where they are after its configuration was read again; `None`: as long as it has by
+    /// itself.
+    pub drain: Option<Span>,
 }
 
 impl Site<'_> {
@@ -116,8 +127,19 @@ impl Intermediary {
     /// How to start it here with this configuration, whose names in braces are filled in.
     pub fn launch(&self, found: &Found, site: &Site<'_>, configuration: &str) -> LaunchSpec {
         let Commands { before, run } = (self.command)(found, site);
-        let files = [(self.file.to_owned(), site.filled(self, configuration))].into();
+        let filled = site.filled(self, configuration);
+        let (first, second) = match filled.split_once(DOCUMENTS) {
+            Some((first, second)) => (first.to_owned(), Some(second.to_owned())),
+            None => (filled, None),
+        };
+        let second = self.second_file.zip(second).map(|(name, text)| (name.to_owned(), text));
+        let files = std::iter::once((self.file.to_owned(), first)).chain(second).collect();
         LaunchSpec { argv: run, before, files, ..LaunchSpec::default() }
+    }
+
+    /// The command that has it read its configuration again, in the same folder as it.
+    pub fn reload(&self, found: &Found) -> Vec<String> {
+        (self.reload)(found)
     }
 }
 
@@ -150,6 +172,7 @@ mod tests {
             key: "/certs/server.key".into(),
             ca: "/certs/ca.pem".into(),
             root: true,
+            drain: Some(Span::from_secs(2)),
         }
     }
 
@@ -182,13 +205,14 @@ mod tests {
                 for config in [IntermediaryConfig::Default, IntermediaryConfig::Streaming] {
                     let text = row.template.text(&config).unwrap();
                     let spec = row.launch(&found, &site(*alpn, &addresses), &text);
-                    let text = spec.files[row.file].replace("{profile}", "");
+                    let text = spec.files.values().cloned().collect::<String>().replace("{profile}", "");
                     let left =
                         text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).find(|(name, _)| {
                             !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
                         });
                     assert!(left.is_none(), "{}: {left:?} in {text}", row.name);
                     assert!(text.contains("127.0.0.1") && text.contains("41") && text.contains("42"), "{text}");
+                    assert!(row.reload(&found).iter().all(|word| !word.is_empty()), "{}", row.name);
                     assert!(spec.argv.iter().chain(spec.before.iter().flatten()).any(|word| word == "/bin/proxy"));
                 }
             }

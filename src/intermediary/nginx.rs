@@ -15,9 +15,16 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     with_origin: Spoken { alpns: &[Alpn::H1], websockets: &[Alpn::H1] },
     template: Template(include_str!("nginx.conf")),
     file: "nginx.conf",
+    second_file: None,
     words: fill,
     command: commands,
+    // By a signal to the process whose number is in the file that its configuration names (SIGHUP).
+    // https://nginx.org/en/docs/control.html
+    reload: |found| command(found, &[&TOLD[..], &["-s", "reload"]].concat()),
 };
+
+/// What it is told whenever it is called.
+const TOLD: [&str; 8] = ["-e", "stderr", "-p", "{profile}", "-c", "{profile}/nginx.conf", "-g", "daemon off;"];
 
 /// The first that logs where `-e` says.
 const LEAST: [u32; 3] = [1, 19, 5];
@@ -36,19 +43,19 @@ fn find() -> Result<Found, Unsupported> {
 fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
     let http2 = if site.alpn == Alpn::H2 { " http2" } else { "" };
     let listen: Vec<_> = site.listens().map(|address| format!("listen {address} ssl{http2};")).collect();
+    let drain = site.drain.map(|drain| format!(" worker_shutdown_timeout {}ms;", drain.nanos() / 1_000_000));
     // Its workers would be another user's, who may not enter the folder.
     let user = if site.root { " user root;" } else { "" };
     let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders = folders.map(|name| format!("{name}_temp_path {{profile}}/tmp/{name};"));
     vec![
         ("{listen}", listen.join(" ")),
-        ("{process}", format!("pid {{profile}}/nginx.pid;{user}")),
+        ("{process}", format!("pid {{profile}}/nginx.pid;{user}{}", drain.unwrap_or_default())),
         ("{files}", format!("access_log off; {}", folders.join(" "))),
     ]
 }
 
 fn commands(found: &Found, _: &Site<'_>) -> Commands {
-    let told = ["-e", "stderr", "-p", "{profile}", "-c", "{profile}/nginx.conf", "-g", "daemon off;"];
-    let check = [&told[..], &["-t", "-q"]].concat();
-    Commands { before: vec![command(found, &check)], run: command(found, &told) }
+    let check = [&TOLD[..], &["-t", "-q"]].concat();
+    Commands { before: vec![command(found, &check)], run: command(found, &TOLD) }
 }

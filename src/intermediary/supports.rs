@@ -13,7 +13,11 @@ use crate::trial::{Alpn, Settings, Unsupported};
 pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
     let between = &settings.between;
     if !between.is_there() {
-        return Ok(());
+        let mut faults = settings.fault.iter();
+        return match faults.find(|fault| fault.kind.needs_intermediary()) {
+            Some(fault) => Err(format!("`{}`: nothing stands between", fault.kind.row().name).into()),
+            None => Ok(()),
+        };
     }
     let Some(row) = find(&between.intermediary) else {
         let names: Vec<_> = ALL.iter().map(|row| row.name).collect();
@@ -83,6 +87,10 @@ mod tests {
         assert!(why("sse/h2", &json!({ "server": { "certificate": "per-host" } })).contains("all hosts share"));
         assert!(why("sse/h2", &json!({ "between": { "intermediary": "ngnix" } })).contains("there are nginx"));
         assert_eq!(why("sse/h3", &json!({ "between": {} })), "", "nothing stands between");
+        let reload = json!({ "fault": [{ "at": "1s", "kind": "proxy-reload" }] });
+        assert_eq!(why("sse/h2", &reload), "");
+        let none = json!({ "between": {}, "fault": [{ "at": "1s", "kind": "proxy-reload" }] });
+        assert_eq!(why("sse/h2", &none), "`proxy-reload`: nothing stands between");
     }
 
     #[test]

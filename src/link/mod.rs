@@ -127,6 +127,13 @@ impl LinkError {
     }
 }
 
+/// A port of loopback that is the client's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnPort {
+    pub over: FlowTransport,
+    pub port: u16,
+}
+
 /// A link that is up. Dropping it ends it.
 #[derive(Debug)]
 pub struct Link {
@@ -146,13 +153,13 @@ impl Link {
     /// Brings a link up whose ways have these conditions. What is drawn is drawn from the seed, which is below 2^53.
     ///
     /// Loopback (127.0.0.1, and so `localhost`) is the server's at both ends: what the client asks of it goes over the link.
-    /// Browsers let no other address have that name. But at the port `own` of TCP it is the client's own, unimpaired.
-    pub fn start(up: &Conditions, down: &Conditions, seed: u64, own: Option<u16>) -> Result<Self, LinkError> {
+    /// Browsers let no other address have that name. But at the ports `own`, five at most, it is the client's own, unimpaired.
+    pub fn start(up: &Conditions, down: &Conditions, seed: u64, own: &[OwnPort]) -> Result<Self, LinkError> {
         Self::bring_up(up, down, seed, own, false)
     }
 
     /// The same, which also keeps the packets and gives them back with its report.
-    pub fn start_recorded(up: &Conditions, down: &Conditions, seed: u64, own: Option<u16>) -> Result<Self, LinkError> {
+    pub fn start_recorded(up: &Conditions, down: &Conditions, seed: u64, own: &[OwnPort]) -> Result<Self, LinkError> {
         Self::bring_up(up, down, seed, own, true)
     }
 
@@ -160,7 +167,7 @@ impl Link {
         up: &Conditions,
         down: &Conditions,
         seed: u64,
-        own: Option<u16>,
+        own: &[OwnPort],
         record: bool,
     ) -> Result<Self, LinkError> {
         let (server, of_server) = Namespace::with_device(SERVER, |_| async { Ok(()) })?;

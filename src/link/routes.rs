@@ -8,10 +8,15 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, Rule
 use rtnetlink::packet_route::{AddressFamily, IpProtocol};
 use rtnetlink::{AddressMessageBuilder, Handle, LinkUnspec, RouteMessageBuilder};
 
-use super::{CLIENT, LinkError, PREFIX};
+use super::{CLIENT, FlowTransport, LinkError, OwnPort, PREFIX};
 
 /// The table that leads to the other end.
 const OVER_THE_LINK: u32 = 100;
+/// The priorities of rules (ip-rule(8)), the first of which is asked first: for ports that stay here, for what goes over the
+/// link, for what is here.
+const OWN_RULES: u32 = 10;
+const OVER_RULE: u32 = 20;
+const HERE_RULE: u32 = 30;
 /// The kernel's own loopback device, in every namespace.
 const LOOPBACK: u32 = 1;
 /// What the kernel asks first unless it is told otherwise: the table of what is here (`RT_TABLE_LOCAL`, rtnetlink(7)).
@@ -30,26 +35,32 @@ pub(super) async fn make_room(device: u32, packets: u32) -> Result<(), LinkError
     handle()?.link().set(room).execute().await.map_err(failed("make room in a TUN device"))
 }
 
-/// Sends what is for 127.0.0.1 over this device, but for what goes to or comes from the port `own` of TCP.
+/// Sends what is for 127.0.0.1 over this device, but for what goes to or comes from the ports `own`.
 ///
 /// Tables of routes don't know ports; rules do, which choose the table (ip-rule(8)). The kernel's first rule is that what
 /// is local is here, so a later one of the same kind takes its place.
-pub(super) async fn loopback_over(device: u32, own: Option<u16>) -> Result<(), LinkError> {
+pub(super) async fn loopback_over(device: u32, own: &[OwnPort]) -> Result<(), LinkError> {
     let handle = handle()?;
     lead_loopback(&handle, device, CLIENT).await?;
-    for (priority, port) in (10..).zip(own.into_iter().flat_map(|port| {
-        let range = RulePortRange { start: port, end: port };
-        [RuleAttribute::DestinationPortRange(range), RuleAttribute::SourcePortRange(range)]
-    })) {
+    let rules = own.iter().flat_map(|OwnPort { over, port }| {
+        let protocol = match over {
+            FlowTransport::Tcp => IpProtocol::Tcp,
+            FlowTransport::Udp => IpProtocol::Udp,
+        };
+        let range = RulePortRange { start: *port, end: *port };
+        let ports = [RuleAttribute::DestinationPortRange(range), RuleAttribute::SourcePortRange(range)];
+        ports.map(|port| [RuleAttribute::IpProtocol(protocol), port])
+    });
+    for (priority, attributes) in (OWN_RULES..OVER_RULE).zip(rules) {
         let mut rule = handle.rule().add().v4().priority(priority).table_id(LOCAL.into()).action(RuleAction::ToTable);
-        rule.message_mut().attributes.extend([RuleAttribute::IpProtocol(IpProtocol::Tcp), port]);
+        rule.message_mut().attributes.extend(attributes);
         rule.execute().await.map_err(failed("keep a port off the link"))?;
     }
     // `iif lo` is what is sent from here: what comes over the link is let in as ever.
-    let over = handle.rule().add().v4().priority(20).table_id(OVER_THE_LINK).action(RuleAction::ToTable);
+    let over = handle.rule().add().v4().priority(OVER_RULE).table_id(OVER_THE_LINK).action(RuleAction::ToTable);
     let over = over.destination_prefix(Ipv4Addr::LOCALHOST, 32).input_interface("lo");
     over.execute().await.map_err(failed("lead loopback over the link"))?;
-    let here = handle.rule().add().v4().priority(30).table_id(LOCAL.into()).action(RuleAction::ToTable);
+    let here = handle.rule().add().v4().priority(HERE_RULE).table_id(LOCAL.into()).action(RuleAction::ToTable);
     here.execute().await.map_err(failed("lead to what is here"))?;
     let mut first = RuleMessage::default();
     first.header.family = AddressFamily::Inet;

@@ -80,7 +80,7 @@ async fn try_link(lab: &mut Lab, plan: &Plan, hidden: Span) -> Result<(), RunErr
     let seed = planned.seed;
     let tried = tokio::task::spawn_blocking(move || {
         let conditions = Conditions { delay: hidden, ..Conditions::default() };
-        Link::start(&conditions, &conditions, seed, None)?.round_trips(WORDS)
+        Link::start(&conditions, &conditions, seed, &[])?.round_trips(WORDS)
     });
     match tried.await.unwrap_or(Err(LinkError::Panicked)) {
         Ok(took) => {

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::said::{Budget, ContractError, ReadLine, line, of_client, of_server};
-use crate::browser::{BrowserProcess, describe};
+use crate::browser::{BrowserProcess, SupervisorMessage, describe};
 use crate::control::PageCarrier;
 use crate::link::Namespace;
 use crate::trial::{Down, Fact, ServerFact, Up};
@@ -75,6 +75,8 @@ pub(super) enum ParticipantMessage {
     Garbled(ContractError),
     /// It ended by itself: `exit 0`, `signal 9`. Said once.
     Exited(String),
+    /// A command beside it has ended; why it failed, if it did.
+    Ran(Option<String>),
 }
 
 impl Participant {
@@ -243,13 +245,18 @@ impl Participant {
                 }
             }
             Lifetime::Browser(browser) if !*gone => {
-                let exited = tokio::select! {
+                let heard = tokio::select! {
                     biased;
                     Some(heard) = said => return heard,
-                    exited = browser.exited() => exited,
+                    heard = browser.hear() => heard,
                 };
-                *gone = true;
-                return ParticipantMessage::Exited(exited);
+                match heard {
+                    SupervisorMessage::Ran(why) => return ParticipantMessage::Ran(why),
+                    SupervisorMessage::Exited(exited) => {
+                        *gone = true;
+                        return ParticipantMessage::Exited(exited);
+                    }
+                }
             }
             Lifetime::Browser(_) | Lifetime::Visitor => {
                 if let Some(heard) = said.await {
@@ -258,6 +265,14 @@ impl Participant {
             }
         }
         std::future::pending().await
+    }
+
+    /// Has a command run beside it, where it is under a supervisor. [`Participant::hear`] says when that has ended.
+    pub(super) async fn run(&mut self, command: &[String]) -> std::io::Result<()> {
+        match &mut self.life {
+            Lifetime::Browser(browser) => browser.run(command).await,
+            Lifetime::Process(_) | Lifetime::Visitor => Err(std::io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Ends it with SIGKILL, a browser's whole process group with it.

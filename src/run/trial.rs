@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use self::between::FoundIntermediary;
 use self::early_end::{EarlyEnd, failed};
 use self::facts::Possible;
 use self::which::Which;
@@ -58,6 +59,10 @@ pub(super) struct TrialRunner<'a> {
     intermediary: Option<Participant>,
     /// At which port it does.
     intermediary_port: Option<u16>,
+    /// What it is, once it is started: it may be started again.
+    between: Option<FoundIntermediary>,
+    /// It, while it ends on purpose: how it did.
+    ending: Option<JoinHandle<Option<String>>>,
     /// What is between them, where it isn't loopback.
     link: Option<Link>,
     /// The control origin, at the client's end of it.
@@ -101,6 +106,8 @@ impl<'a> TrialRunner<'a> {
             client,
             intermediary: None,
             intermediary_port: None,
+            between: None,
+            ending: None,
             link: None,
             answering: None,
             link_udp_dropped: None,
@@ -195,6 +202,7 @@ impl<'a> TrialRunner<'a> {
 
     /// From `go` to both ends' last words.
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
+        self.note_between_usage(UsageAt::Go).await?;
         let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
         self.possible.begin(go);
         self.go = Some(go);
@@ -250,6 +258,10 @@ impl<'a> TrialRunner<'a> {
             // Whoever is killed may be cut short in the middle of a line.
             Some((which, ParticipantMessage::Garbled(_))) if self.killed[which as usize] => Ok((which, None)),
             Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", which.word())),
+            Some((which, ParticipantMessage::Ran(why))) => {
+                self.reloaded(why)?;
+                Ok((which, None))
+            }
             Some((which, ParticipantMessage::Exited(status))) => {
                 let role = which.word();
                 self.gone[which as usize] = true;

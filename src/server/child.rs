@@ -108,7 +108,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
             Down::Inject { fault } => match fault.row().act {
                 FaultAct::EndStreams { answer: None } => server.end_streams(),
                 FaultAct::EndStreams { answer: Some(status) } => server.turn_away(StatusCode::from_u16(status).ok()),
-                FaultAct::KillServer { .. } | FaultAct::KillClient | FaultAct::OnLink(_) => {
+                FaultAct::KillServer { .. }
+                | FaultAct::KillClient
+                | FaultAct::OnLink(_)
+                | FaultAct::ToIntermediary(_) => {
                     tracing::warn!(?fault, "not a fault that a server does to itself");
                 }
             },

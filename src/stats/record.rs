@@ -56,6 +56,8 @@ pub(super) struct Record<'a> {
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
     /// The server's use before `go`, at T, at the end, and just before the first event was due.
     pub(super) usage: [Option<Usage>; 4],
+    /// The same of what stands between, all its processes together.
+    pub(super) between_usage: [Option<Usage>; 4],
     /// What is known of the link.
     pub(super) link: LinkRecord<'a>,
     /// How many events servers said to clients that they will never get.
@@ -208,6 +210,9 @@ impl<'a> Record<'a> {
             | LabFact::LinkTraced { .. }
             | LabFact::LinkFlow { .. }
             | LabFact::Captured { .. } => self.link.take(fact),
+            LabFact::BetweenUsage { at, cpu, resident } => {
+                self.between_usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident, bytes: 0 });
+            }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));

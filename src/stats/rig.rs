@@ -313,6 +313,10 @@ impl RecordedTrial {
         self.fact(ServerFact::Usage { at, cpu, resident, requests: 0, sent: 0, received: 0 })
     }
 
+    pub(crate) fn between_usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
+        self.fact(LabFact::BetweenUsage { at, cpu, resident })
+    }
+
     pub(crate) fn traffic(&mut self, at: UsageAt, sent: u64, received: u64) -> &mut Self {
         self.fact(ServerFact::Usage { at, cpu: 0, resident: 0, requests: 0, sent, received })
     }

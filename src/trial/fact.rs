@@ -246,6 +246,9 @@ pub enum LabFact {
     /// What stands between client and server: which intermediary, what it was told to do, and where that is the lab's
     /// way of letting events through, what it changes in the first one of the intermediary's documentation.
     Between { intermediary: String, version: String, config: IntermediaryConfig, changes: Vec<String> },
+    /// What all processes of what stands between had used: CPU (user and system) in microseconds, in ticks of the kernel's,
+    /// and bytes of memory, of which those that several share are counted once (`Pss` of proc(5)).
+    BetweenUsage { at: UsageAt, cpu: u64, resident: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

@@ -22,10 +22,10 @@ use super::{Alpn, Protocol};
 use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials, MAX_DOWNLOAD};
-pub use between::{BetweenSettings, IntermediaryConfig};
+pub use between::{BetweenPlace, BetweenSettings, Drain, IntermediaryConfig};
 pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
-pub use fault::{Fault, FaultAct, FaultKind, FaultRow, LinkFault};
+pub use fault::{Fault, FaultAct, FaultKind, FaultRow, IntermediaryFault, LinkFault};
 pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
 pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};

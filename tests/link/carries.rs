@@ -23,7 +23,7 @@ const LAST: u32 = u32::MAX;
 /// Sends so many datagrams of 100 bytes from the client, and gives the numbers of those that arrived, in their order, and
 /// the link's report. What is sent in the end until it arrives is in the report too.
 fn datagrams(conditions: &Conditions, seed: u64, count: u32) -> (Vec<u32>, LinkReport) {
-    let link = Link::start(conditions, &Conditions::default(), seed, None).unwrap();
+    let link = Link::start(conditions, &Conditions::default(), seed, &[]).unwrap();
     let server = link.server.within(|| UdpSocket::bind((SERVER, 0)).unwrap()).unwrap();
     let client = link.client.within(|| UdpSocket::bind((CLIENT, 0)).unwrap()).unwrap();
     client.connect(server.local_addr().unwrap()).unwrap();
@@ -96,7 +96,7 @@ fn nothing_arrives_before_its_time() {
         return;
     }
     let conditions = Conditions { delay: Span::from_millis(25), ..Conditions::default() };
-    let link = Link::start(&conditions, &conditions, 1, None).unwrap();
+    let link = Link::start(&conditions, &conditions, 1, &[]).unwrap();
     let listener = link.server.within(|| TcpListener::bind((SERVER, 0)).unwrap()).unwrap();
     let to = listener.local_addr().unwrap();
     let begun = Instant::now();
@@ -121,7 +121,7 @@ fn marks_part_what_was_carried_before_from_what_came_after() {
     if !can_link() {
         return;
     }
-    let link = Link::start(&Conditions::default(), &Conditions::default(), 1, None).unwrap();
+    let link = Link::start(&Conditions::default(), &Conditions::default(), 1, &[]).unwrap();
     let server = link.server.within(|| UdpSocket::bind((SERVER, 0)).unwrap()).unwrap();
     let client = link.client.within(|| UdpSocket::bind((CLIENT, 0)).unwrap()).unwrap();
     client.connect(server.local_addr().unwrap()).unwrap();
@@ -159,7 +159,7 @@ fn a_link_that_is_gone_leaves_no_device_and_no_namespace() {
         return;
     }
     let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-    let link = Link::start(&Conditions::default(), &Conditions::default(), 1, None).unwrap();
+    let link = Link::start(&Conditions::default(), &Conditions::default(), 1, &[]).unwrap();
     let seen = |namespace: &Namespace| {
         let read = || {
             let devices = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();

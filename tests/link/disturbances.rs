@@ -12,7 +12,7 @@ use crate::can_link;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn link(conditions: &Conditions) -> Link {
-    Link::start(conditions, conditions, 1, None).unwrap()
+    Link::start(conditions, conditions, 1, &[]).unwrap()
 }
 
 /// A socket of UDP at each end; the client's is bound to no address, as those of QUIC are.

@@ -14,7 +14,7 @@ use transport_lab::link::{Conditions, Link};
 /// Whether a link can be brought up here; elsewhere a test that needs one says why it is skipped. Where the test command
 /// runs as root, that it can't is a failure.
 pub(crate) fn can_link() -> bool {
-    match Link::start(&Conditions::default(), &Conditions::default(), 1, None) {
+    match Link::start(&Conditions::default(), &Conditions::default(), 1, &[]) {
         Ok(_) => true,
         Err(error) if !nix::unistd::geteuid().is_root() => {
             eprintln!("skipped: {error}");

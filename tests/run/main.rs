@@ -15,6 +15,7 @@ mod leftovers;
 mod new;
 #[path = "../pace/mod.rs"]
 mod pace;
+mod reload;
 mod report;
 mod rigs;
 mod shell;

@@ -18,7 +18,8 @@ use crate::units::Span;
 ///   what it missed (WHATWG HTML section 9.2.4). Whether it is back at the census is what such a trial finds out.
 ///   So it is where the server turns readers away for a while. With 503 one that doesn't come back misses what comes
 ///   after; with 204 it is told not to, and what comes after its end is not its own.
-/// - What happens on the link leaves both possible too: whoever comes back is given what it missed.
+/// - What happens on the link or to what stands between leaves both possible too: whoever comes back is given what it
+///   missed.
 /// - `at-most-once` stays possible under all of them: ids of another epoch are other ids.
 pub(super) fn check(settings: &Settings) -> Result<(), Invalid> {
     let census = settings.workload.census_nanos();
@@ -34,7 +35,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Invalid> {
                 (before, before && (!restart || census <= over))
             }
             FaultAct::KillClient => (true, true),
-            FaultAct::EndStreams { .. } | FaultAct::OnLink(_) => (false, false),
+            FaultAct::EndStreams { .. } | FaultAct::OnLink(_) | FaultAct::ToIntermediary(_) => (false, false),
         };
         let why = row.forbids;
         if delivery && settings.expect.delivery == DeliveryRule::ExactlyOnce {
@@ -74,7 +75,8 @@ fn check_times(settings: &Settings, index: usize, fault: &Fault) -> Result<(), I
         let kills = other.kind.kills_server();
         let gone = other.at..=Span::from_nanos(other.at.nanos().saturating_add(other.length().nanos()));
         let for_good = !other.kind.row().lasts && fault.at > other.at;
-        kills && !fault.kind.kills_client() && !fault.kind.needs_link() && (for_good || gone.contains(&fault.at))
+        let of_server = !fault.kind.kills_client() && !fault.kind.needs_link() && !fault.kind.needs_intermediary();
+        kills && of_server && (for_good || gone.contains(&fault.at))
     };
     let others = settings.fault.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
     if let Some(other) = others.clone().find(amid) {
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(with("kill-server", "1s", "at-most-once", "observe"), "fine");
         assert!(with("kill-client", "2500ms", "exactly-once", "observe").contains("takes what it received with it"));
         assert!(with("kill-client", "1s", "observe", "equal").contains("impossible"));
-        for kind in ["close-streams", "refuse", "no-content"] {
+        for kind in ["close-streams", "refuse", "no-content", "proxy-reload", "proxy-restart"] {
             assert_eq!(with(kind, "1s", "exactly-once", "equal"), "fine", "{kind}");
         }
         assert_eq!(with("restart-server", "500ms", "at-most-once", "equal"), "fine");

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::Instant;
@@ -12,14 +13,15 @@ use tokio::time::Instant;
 use super::super::participant::{Participant, Place, spawn};
 use super::start::{LISTEN, log};
 use super::{EarlyEnd, TrialRunner, Which, failed};
-use crate::browser::{BrowserError, BrowserProcess};
+use crate::browser::{BrowserError, BrowserProcess, TreeUsage, tree_usage};
 use crate::client::Found;
 use crate::experiment::assign;
 use crate::intermediary::{self, Intermediary, Site};
+use crate::link::{FlowTransport, OwnPort};
 use crate::text::chain;
 use crate::trial::LabFact;
-use crate::trial::fact::Outcome;
-use crate::trial::settings::IntermediaryConfig;
+use crate::trial::fact::{Outcome, UsageAt};
+use crate::trial::settings::{BetweenPlace, FaultKind, IntermediaryConfig, IntermediaryFault};
 use crate::wire::listen;
 
 /// How long after nobody was there an intermediary that starts is asked again.
@@ -32,7 +34,7 @@ const LAST_WORDS: usize = 500;
 const LOG: &str = "intermediary.log";
 
 /// What is to stand between: its row, the program, and what it is told to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FoundIntermediary {
     row: &'static Intermediary,
     program: Found,
@@ -82,7 +84,7 @@ impl TrialRunner<'_> {
         origin: &[u16],
         folder: &Path,
     ) -> Result<Vec<u16>, EarlyEnd> {
-        let FoundIntermediary { row, program, configuration } = between;
+        let FoundIntermediary { row, program, configuration } = between.clone();
         let Some(port) = self.intermediary_port else { return failed("an intermediary without a port") };
         let settings = &self.planned.settings;
         let addresses = self.addresses();
@@ -99,10 +101,13 @@ impl TrialRunner<'_> {
             key,
             ca: absolute(certs.ca_path()),
             root: nix::unistd::geteuid().is_root(),
+            drain: settings.between.drain.span(),
         };
         let spec = row.launch(&program, &site, &configuration);
-        keep(folder, row, spec.files.get(row.file).map_or("", String::as_str))?;
-        let place = self.link.as_ref().map(|link| &link.server);
+        for (name, text) in &spec.files {
+            keep(folder, name, text)?;
+        }
+        let place = self.intermediary_place();
         let started =
             BrowserProcess::start_by(&self.lab.program, &spec, log(folder, LOG)?, |command| spawn(command, place));
         let process = match started.await {
@@ -121,6 +126,7 @@ impl TrialRunner<'_> {
             },
         })?;
         self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
+        self.between = Some(between);
         match self.answers(&addresses, port).await {
             // Whatever it had to say of its end is in its log.
             Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.gone[Which::Intermediary as usize] => {
@@ -132,6 +138,87 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// Where it is: on a link, at one end of it.
+    fn intermediary_place(&self) -> Place<'_> {
+        let link = self.link.as_ref()?;
+        Some(match self.planned.settings.between.place {
+            BetweenPlace::BehindLink => &link.server,
+            BetweenPlace::BeforeLink => &link.client,
+        })
+    }
+
+    /// Its port, where it is at the client's end of a link.
+    pub(super) fn port_before_link(&self) -> Option<OwnPort> {
+        let port = self.intermediary_port?;
+        let settings = &self.planned.settings;
+        let over = if settings.protocol.alpn.over_quic() { FlowTransport::Udp } else { FlowTransport::Tcp };
+        (settings.between.place == BetweenPlace::BeforeLink).then_some(OwnPort { over, port })
+    }
+
+    /// Notes what all its processes have used so far, where there is one.
+    pub(super) async fn note_between_usage(&mut self, at: UsageAt) -> Result<(), super::RunError> {
+        let Some(pid) = self.intermediary.as_ref().map(Participant::pid) else { return Ok(()) };
+        let root = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+        // The kernel walks through all its memory.
+        let used = tokio::task::spawn_blocking(move || tree_usage(root)).await.unwrap_or(None);
+        match used {
+            Some(TreeUsage { cpu, resident }) => self.note(LabFact::BetweenUsage { at, cpu, resident }),
+            None => Ok(()),
+        }
+    }
+
+    /// Has something happen to it.
+    pub(super) async fn begin_on_intermediary(&mut self, fault: IntermediaryFault) -> Result<(), EarlyEnd> {
+        let Some(between) = &self.between else {
+            return failed("nothing stands between that anything could happen to");
+        };
+        match fault {
+            IntermediaryFault::Reload => {
+                let command = between.row.reload(&between.program);
+                let Some(intermediary) = &mut self.intermediary else { return Ok(()) };
+                let ran = intermediary.run(&command).await;
+                ran.or_else(|error| failed(format!("{} can't be told to reload: {error}", between.row.title)))
+            }
+            IntermediaryFault::Restart => {
+                // Both ends are heard meanwhile.
+                self.ending = self.intermediary.take().map(|end| tokio::spawn(end.finish()));
+                Ok(())
+            }
+        }
+    }
+
+    /// It was told to read its configuration again; where that failed, why.
+    pub(super) fn reloaded(&mut self, why: Option<String>) -> Result<(), EarlyEnd> {
+        match why {
+            None => self.fault_ended(FaultKind::ProxyReload),
+            Some(why) => {
+                let title = self.between.as_ref().map_or("the intermediary", |between| between.row.title);
+                failed(format!("{title} does not reload: {why}"))
+            }
+        }
+    }
+
+    /// Starts another one where the one was that has been ended.
+    pub(super) async fn restart_intermediary(&mut self) -> Result<(), EarlyEnd> {
+        self.intermediary_ended().await?;
+        let Some(between) = self.between.take() else { return Ok(()) };
+        let origin = self.ports.get(&self.planned.settings.origin_alpn()).cloned().unwrap_or_default();
+        let folder = self.lab.trial_folder(self.planned.trial)?;
+        self.gone[Which::Intermediary as usize] = false;
+        self.start_intermediary(between, &origin, &folder).await?;
+        Ok(())
+    }
+
+    /// Waits for the end of the one that is being ended, and notes it.
+    pub(super) async fn intermediary_ended(&mut self) -> Result<(), super::RunError> {
+        let Some(ending) = self.ending.take() else { return Ok(()) };
+        let status = ending.await.unwrap_or_else(|error| Some(error.to_string()));
+        match status {
+            Some(status) => self.note(LabFact::Exited { role: Which::Intermediary.word().to_owned(), status }),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until it answers at all addresses. That the kernel takes connections says nothing: who is to serve them may
     /// not have begun.
     async fn answers(&mut self, addresses: &[IpAddr], port: u16) -> Result<(), EarlyEnd> {
@@ -139,7 +226,7 @@ impl TrialRunner<'_> {
         let over_quic = self.planned.settings.protocol.alpn.over_quic();
         for address in addresses.iter().map(|address| SocketAddr::new(*address, port)) {
             loop {
-                let asked = Asked::at(address, over_quic, self.link.as_ref().map(|link| &link.server));
+                let asked = Asked::at(address, over_quic, self.intermediary_place());
                 let answer = async {
                     let answered = match asked {
                         Ok(asked) => tokio::time::timeout(AGAIN, asked.answer()).await.unwrap_or(false),
@@ -170,8 +257,8 @@ impl TrialRunner<'_> {
 }
 
 /// Keeps what it was told to do in the trial's folder.
-fn keep(folder: &Path, row: &Intermediary, text: &str) -> Result<(), super::RunError> {
-    let path = folder.join(row.file);
+fn keep(folder: &Path, name: &str, text: &str) -> Result<(), super::RunError> {
+    let path = folder.join(name);
     std::fs::write(&path, text).map_err(|source| super::RunError::Folder { operation: "write", path, source })
 }
 

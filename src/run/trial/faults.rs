@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use super::{EarlyEnd, TrialRunner, Which};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::fact::UsageAt;
 use crate::trial::settings::{FaultAct, FaultKind};
-use crate::trial::{Down, LabFact};
+use crate::trial::{Down, LabFact, schedule};
 
 /// How long a killed server's last lines may take to arrive.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -18,6 +19,8 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 enum Step {
     Begin(FaultKind),
     Participant(FaultKind),
+    /// What stands between is asked what it has used.
+    Usage(UsageAt),
 }
 
 impl TrialRunner<'_> {
@@ -38,6 +41,7 @@ impl TrialRunner<'_> {
                     match step {
                         Step::Begin(kind) => self.begin_fault(kind).await?,
                         Step::Participant(kind) => self.end_fault(kind, go).await?,
+                        Step::Usage(at) => self.note_between_usage(at).await?,
                     }
                 }
                 () = closed(&mut closing) => {
@@ -65,6 +69,13 @@ impl TrialRunner<'_> {
                 steps.push((at + fault.length().nanos(), Step::Participant(fault.kind)));
             }
         }
+        if self.between.is_some() {
+            let workload = &self.planned.settings.workload;
+            let census = workload.census_nanos();
+            let first = schedule(workload, self.planned.seed).first().map_or(census, |due| due.at);
+            let usage = [(UsageAt::First, first), (UsageAt::Census, census), (UsageAt::End, self.timeline_nanos())];
+            steps.extend(usage.map(|(at, after)| (go + after, Step::Usage(at))));
+        }
         steps.sort_by_key(|(at, _)| *at);
         steps
     }
@@ -77,6 +88,7 @@ impl TrialRunner<'_> {
             FaultAct::KillClient => self.kill(Which::Client),
             FaultAct::EndStreams { .. } => self.order(Which::Server, Down::Inject { fault: kind }).await,
             FaultAct::OnLink(fault) => self.begin_on_link(fault)?,
+            FaultAct::ToIntermediary(fault) => return self.begin_on_intermediary(fault).await,
         }
         if row.lasts { Ok(()) } else { self.fault_ended(kind) }
     }
@@ -85,6 +97,7 @@ impl TrialRunner<'_> {
         match kind.row().act {
             FaultAct::KillServer { .. } => self.restart_server(go).await?,
             FaultAct::OnLink(fault) => self.end_on_link(fault),
+            FaultAct::ToIntermediary(_) => self.restart_intermediary().await?,
             FaultAct::KillClient | FaultAct::EndStreams { .. } => {
                 self.order(Which::Server, Down::Cease { fault: kind }).await;
             }
@@ -92,7 +105,7 @@ impl TrialRunner<'_> {
         self.fault_ended(kind)
     }
 
-    fn fault_ended(&mut self, kind: FaultKind) -> Result<(), EarlyEnd> {
+    pub(super) fn fault_ended(&mut self, kind: FaultKind) -> Result<(), EarlyEnd> {
         Ok(self.note(LabFact::FaultEnded { fault: kind.row().name.to_owned() })?)
     }
 

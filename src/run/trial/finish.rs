@@ -30,7 +30,7 @@ impl TrialRunner<'_> {
         for which in [Which::Client, Which::Intermediary, Which::Server] {
             self.finish(which).await?;
         }
-        Ok(())
+        self.intermediary_ended().await
     }
 
     /// Ends one of them.

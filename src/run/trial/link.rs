@@ -8,7 +8,9 @@ use etherparse::ip_number;
 
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
-use crate::link::{Carried, Conditions, Disturbance, Link, LinkError, LinkReport, MTU, Namespace};
+use crate::link::{
+    Carried, Conditions, Disturbance, FlowTransport, Link, LinkError, LinkReport, MTU, Namespace, OwnPort,
+};
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
 use crate::trial::rig::Rig;
@@ -24,10 +26,12 @@ impl TrialRunner<'_> {
         let hidden = hidden(self.lab.rig);
         let [up, down] = settings.ways().map(|way| conditions(&LinkSettings { delay: way.delay + hidden, ..way }));
         let (seed, port, stack) = (self.planned.seed, self.lab.control.port(), self.planned.settings.stack);
+        let own: Vec<_> =
+            std::iter::once(OwnPort { over: FlowTransport::Tcp, port }).chain(self.port_before_link()).collect();
         let start = if self.traces() { Link::start_recorded } else { Link::start };
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
-            let link = start(&up, &down, seed, Some(port))?;
+            let link = start(&up, &down, seed, &own)?;
             for end in [&link.server, &link.client] {
                 end.within(|| set_up(stack))?;
             }

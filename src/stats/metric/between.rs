@@ -1,6 +1,9 @@
 //! What reached the server from what stands before it.
 
-use super::{Metric, PLAIN, Sample, streams};
+use super::{Metric, PLAIN, Sample, delivery, streams, usage};
+use crate::stats::number;
+use crate::stats::record::Record;
+use crate::trial::fact::UsageAt;
 
 /// Connections of the intermediary's that carry a subscription at T.
 pub(super) static ORIGIN_CONNECTIONS: Metric = Metric {
@@ -34,6 +37,79 @@ pub(super) static ORIGIN_HTTP: Metric = Metric {
     ..PLAIN
 };
 
+/// The CPU time of all of the intermediary's processes, user and system, from just before the first event was due to the end
+/// ÷ `events-received`. Absent below 200 ms of it, as the kernel tells it in steps of 10 ms, and where one subscription in
+/// twenty opened later than that.
+pub(super) static PROXY_CPU_PER_DELIVERY: Metric = Metric {
+    name: "proxy-cpu-per-delivery",
+    unit: "µs",
+    definition: "The CPU time of all of the intermediary's processes, user and system, from just before the first event \
+                 was due to the end ÷ `events-received`. Absent below 200 ms of it, as the kernel tells it in steps of \
+                 10 ms, and where one subscription in twenty or more opened later than that.",
+    phrase: "cost the intermediary {} of CPU a delivery",
+    compute: cpu_per_delivery,
+    ..PLAIN
+};
+
+/// (Memory of all of the intermediary's processes at T − before `go`) ÷ `server-open-streams`. What it takes once, for
+/// whoever comes first, is in it.
+pub(super) static PROXY_MEMORY_PER_STREAM: Metric = Metric {
+    name: "proxy-memory-per-stream",
+    unit: "B",
+    definition: "(Memory of all of the intermediary's processes, what they share counted once, at T − before `go`) ÷ \
+                 `server-open-streams`. It is as uncertain as 2 MB are when divided so: that much it may take once, for \
+                 whoever comes first.",
+    phrase: "cost the intermediary {} of memory a stream",
+    uncertainty: |record| Some(usage::TAKEN_ONCE_BYTES / record.server_open_count().max(1) as f64),
+    compute: memory_per_stream,
+    ..PLAIN
+};
+
+/// Less CPU than this is told too coarsely, in microseconds: steps of 10 ms for user and system each.
+const LEAST_CPU_MICROS: u64 = 200_000;
+
+fn cpu_per_delivery(record: &Record<'_>) -> Sample {
+    if !record.is_between {
+        return Sample::absent(NOTHING);
+    }
+    if let Some(late) = usage::opened_late(record) {
+        return Sample::absent(late);
+    }
+    let of = |at: UsageAt| record.between_usage[at as usize];
+    let (Some(first), Some(end)) = (of(UsageAt::First), of(UsageAt::End)) else {
+        return Sample::absent("the intermediary's CPU time was not read at both ends");
+    };
+    let Some(micros) = end.cpu.checked_sub(first.cpu) else {
+        return Sample::absent("the intermediary's CPU time fell: processes of its ended");
+    };
+    if micros < LEAST_CPU_MICROS {
+        let (used, least) = (micros / 1000, LEAST_CPU_MICROS / 1000);
+        return Sample::absent(format!("the intermediary used {used} ms of CPU, too little to divide ({least} ms)"));
+    }
+    match delivery::received(record) {
+        0 => Sample::absent("no event was received"),
+        events => Sample::Values(vec![micros as f64 / events as f64]),
+    }
+}
+
+fn memory_per_stream(record: &Record<'_>) -> Sample {
+    if !record.is_between {
+        return Sample::absent(NOTHING);
+    }
+    let of = |at: UsageAt| record.between_usage[at as usize];
+    let (Some(go), Some(census)) = (of(UsageAt::Go), of(UsageAt::Census)) else {
+        return Sample::absent("the intermediary's memory was not read before `go` and at T");
+    };
+    let Some(bytes) = census.resident.checked_sub(go.resident) else {
+        let fell = number::with_unit((go.resident - census.resident) as f64, "B");
+        return Sample::absent(format!("the intermediary's memory fell by {fell} from before `go` to T"));
+    };
+    match record.server_open_count() {
+        0 => Sample::absent("no stream was open"),
+        streams => Sample::Values(vec![bytes as f64 / streams as f64]),
+    }
+}
+
 /// Why there is nothing to say.
 const NOTHING: &str = "nothing stands between";
 
@@ -58,6 +134,27 @@ mod tests {
         for name in ["connections", "connections-opened", "connections-unused", "streams-per-connection"] {
             assert!(of(&rig, name).absent.unwrap().contains("`origin-connections`"), "{name}");
         }
+    }
+
+    #[test]
+    fn what_an_intermediary_used_is_divided_by_what_came_through_it() {
+        let mut rig = RecordedTrial::new();
+        rig.between_usage(UsageAt::Go, 0, 10_000_000).attach(0, 1).open(0).between_usage(UsageAt::First, 100_000, 0);
+        rig.publish(0).receive(0, 0).publish(1).receive(0, 1).census().write(&[0]);
+        rig.between_usage(UsageAt::Census, 0, 15_000_000);
+        for metric in [&PROXY_CPU_PER_DELIVERY, &PROXY_MEMORY_PER_STREAM] {
+            assert_eq!(rig.metric(metric).absent.as_deref(), Some(NOTHING));
+        }
+        rig.between(Alpn::H1, 1.1);
+        assert!(rig.metric(&PROXY_CPU_PER_DELIVERY).absent.unwrap().contains("not read"));
+        let mut little = rig.clone();
+        little.between_usage(UsageAt::End, 290_000, 0);
+        assert!(little.metric(&PROXY_CPU_PER_DELIVERY).absent.unwrap().contains("190 ms"));
+        rig.between_usage(UsageAt::End, 700_000, 0);
+        assert_eq!(rig.metric(&PROXY_CPU_PER_DELIVERY).median, Some(300_000.0));
+        assert_eq!(rig.metric(&PROXY_MEMORY_PER_STREAM).median, Some(5_000_000.0));
+        rig.between_usage(UsageAt::Census, 0, 9_000_000);
+        assert!(rig.metric(&PROXY_MEMORY_PER_STREAM).absent.unwrap().contains("fell by"));
     }
 
     #[test]

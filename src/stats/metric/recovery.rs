@@ -81,6 +81,23 @@ pub(super) static CLIENT_UNAWARE: Metric = Metric {
     ..PLAIN
 };
 
+/// Subscriptions that were open when the first fault began and of which the client was told by T that they had ended.
+pub(super) static STREAMS_CUT: Metric = Metric {
+    name: "streams-cut",
+    unit: "streams",
+    definition: "Subscriptions that were open when the first fault began and of which the client was told by T that they \
+                 had ended.",
+    phrase: "had {} cut",
+    compute: |record| match struck(record) {
+        Ok((begun, census, subs)) => {
+            let cut = |sub: &u32| client_told(record, *sub, begun).is_some_and(|t| t <= census);
+            Sample::count(subs.into_iter().filter(cut).count())
+        }
+        Err(none) => none,
+    },
+    ..PLAIN
+};
+
 /// When the client was told, after this instant, that a subscription had ended.
 fn client_told(record: &Record<'_>, sub: u32, begun: u64) -> Option<u64> {
     let steps = record.steps.get(&sub).into_iter().flatten();
@@ -298,6 +315,7 @@ mod tests {
         rig.publish(0).census();
         let about = |metric| rig.metric(metric).median.map(f64::round);
         assert_eq!([about(&CLIENT_NOTICES), about(&SERVER_NOTICES)], [Some(20.0), Some(25.0)]);
+        assert_eq!(rig.metric(&STREAMS_CUT).median, Some(1.0));
         assert_eq!(rig.metric(&CLIENT_UNAWARE).median, Some(1.0), "2 was never open");
         // What was published after the fault has come to 1 after all.
         none.publish(0).receive(1, 0).census();
@@ -306,6 +324,7 @@ mod tests {
         deaf.request(0).attach(0, 1).open(0);
         fault(deaf.wait(1));
         deaf.wait(30).census().wait(5).close(0).detach(0, 1);
+        assert_eq!(deaf.metric(&STREAMS_CUT).median, Some(0.0), "what ends after T was asked to");
         for metric in [&CLIENT_NOTICES, &SERVER_NOTICES] {
             assert_eq!(deaf.metric(metric).above.map(f64::round), Some(30.0));
         }

@@ -63,12 +63,12 @@ const LEAST_STEADY_MICROS: u64 = 20_000;
 
 /// What a server's memory grows by when the first few streams come, however many follow: with 10 streams on a connection
 /// 2.1 MB, with 150 2.3 MB, with 600 3.8 MB, of which 2.9 kB a stream are theirs.
-const TAKEN_ONCE_BYTES: f64 = 2_000_000.0;
+pub(super) const TAKEN_ONCE_BYTES: f64 = 2_000_000.0;
 /// Of how many subscriptions one may open after the first event was due, and what connecting costs is no part still.
 const LATE_OF: usize = 20;
 
 /// Why connecting is part of what comes after the first event was due, where it is.
-fn opened_late(record: &Record<'_>) -> Option<String> {
+pub(super) fn opened_late(record: &Record<'_>) -> Option<String> {
     let census = |id: &str| record.census.values().any(|census| census.id == id);
     let due = record.published.iter().filter(|(id, _)| !census(id)).map(|(_, event)| event.scheduled).min()?;
     let (late, all) = (record.opened.values().filter(|opened| **opened > due).count(), record.opened.len());

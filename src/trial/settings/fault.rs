@@ -60,6 +60,13 @@ pub enum FaultKind {
     /// no packet that somebody in between could forge to that end (RFC 9000 section 10.3: a stateless reset takes a
     /// secret), so that nothing happens to it.
     Reset,
+    /// What stands between is told to read its configuration again, as its own documentation says, though nothing in it
+    /// has changed but a name. Streams stay where they are for as long as `between.drain` says. It is over when the
+    /// program that tells it has ended.
+    ProxyReload,
+    /// The process that stands between is asked to end (SIGTERM), ended with SIGKILL where it is there half a second
+    /// later, and after `for` another one is started at the same port. It is over when that one answers.
+    ProxyRestart,
 }
 
 /// What a fault is: a row for each kind.
@@ -95,6 +102,17 @@ pub enum FaultAct {
     },
     /// Something happens on the link, which such a trial has whether its file says so or not.
     OnLink(LinkFault),
+    /// Something happens to what stands between.
+    ToIntermediary(IntermediaryFault),
+}
+
+/// What happens to an intermediary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntermediaryFault {
+    /// It reads its configuration again.
+    Reload,
+    /// It ends, and another one is started.
+    Restart,
 }
 
 /// What happens on a link.
@@ -184,10 +202,24 @@ const INTERFACE_CHANGE: FaultRow = FaultRow {
 };
 const RESET: FaultRow =
     FaultRow { name: "reset", act: FaultAct::OnLink(LinkFault::Reset), lasts: false, ends_readers: false, forbids: "" };
+const PROXY_RELOAD: FaultRow = FaultRow {
+    name: "proxy-reload",
+    act: FaultAct::ToIntermediary(IntermediaryFault::Reload),
+    lasts: false,
+    ends_readers: false,
+    forbids: "",
+};
+const PROXY_RESTART: FaultRow = FaultRow {
+    name: "proxy-restart",
+    act: FaultAct::ToIntermediary(IntermediaryFault::Restart),
+    lasts: true,
+    ends_readers: false,
+    forbids: "",
+};
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::KillServer,
         Self::RestartServer,
         Self::KillClient,
@@ -199,6 +231,8 @@ impl FaultKind {
         Self::NatReset,
         Self::InterfaceChange,
         Self::Reset,
+        Self::ProxyReload,
+        Self::ProxyRestart,
     ];
 
     /// The kind of this name.
@@ -219,12 +253,19 @@ impl FaultKind {
             Self::NatReset => &NAT_RESET,
             Self::InterfaceChange => &INTERFACE_CHANGE,
             Self::Reset => &RESET,
+            Self::ProxyReload => &PROXY_RELOAD,
+            Self::ProxyRestart => &PROXY_RESTART,
         }
     }
 
     /// Whether it happens on a link.
     pub const fn needs_link(self) -> bool {
         matches!(self.row().act, FaultAct::OnLink(_))
+    }
+
+    /// Whether it happens to what stands between.
+    pub const fn needs_intermediary(self) -> bool {
+        matches!(self.row().act, FaultAct::ToIntermediary(_))
     }
 
     /// Whether the server's process ends by it.

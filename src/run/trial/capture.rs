@@ -13,6 +13,7 @@ use super::which::Which;
 use crate::link::{Capture, Recording, write_capture};
 use crate::trial::LabFact;
 use crate::trial::clock::wall_micros;
+use crate::trial::settings::BetweenPlace;
 
 /// The file's name in the trial's folder.
 const CAPTURE: &str = "trial.pcapng";
@@ -46,10 +47,11 @@ impl TrialRunner<'_> {
         Ok(environment)
     }
 
-    /// Who has the secrets of what the link carries and says them: the server, so that no client need be able to. A proxy
-    /// says none.
+    /// Who has the secrets of what the link carries and says them: the server, so that no client need be able to. A proxy at
+    /// the server's end of the link says none.
     fn who_knows_secrets(&self) -> Which {
-        if self.planned.settings.between.is_there() { Which::Client } else { Which::Server }
+        let between = &self.planned.settings.between;
+        if between.is_there() && between.place == BetweenPlace::BehindLink { Which::Client } else { Which::Server }
     }
 
     /// Removes them: whoever has them can decrypt what was sent.

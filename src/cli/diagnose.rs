@@ -12,8 +12,10 @@ use crate::report::{self, ReportError};
 use crate::text::visible;
 use crate::units::{Span, UnitError};
 
-/// How long it may take, beside the quiet time that was asked for.
+/// How long it may take, beside the times and the streams that were asked for.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long each of many streams may take: ten are opened in a second, on HTTP/2 and on HTTP/3.
+const PER_STREAM: Duration = Duration::from_millis(200);
 /// What a length of time may be here.
 const SPANS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
@@ -68,7 +70,7 @@ pub struct DiagnoseArgs {
     /// Wait so long for a stream on which nothing happens to be cut.
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub quiet: Option<Span>,
-    /// How long all of it may take [default: 60s, with --listen and --quiet beside].
+    /// How long all of it may take [default: 60s, with --listen, --quiet and --streams beside].
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub limit: Option<Span>,
     /// Print it as JSON.
@@ -96,7 +98,7 @@ fn length(text: &str) -> Result<Span, LengthError> {
 /// Makes it, and prints it.
 pub(super) async fn diagnose(args: &DiagnoseArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let quiet = args.quiet.map(Span::duration);
-    let usual = LIMIT + quiet.unwrap_or_default() + args.listen.duration();
+    let usual = LIMIT + quiet.unwrap_or_default() + args.listen.duration() + PER_STREAM * args.streams;
     let wanted = Wanted {
         url: args.url.clone(),
         headers: args.header.clone(),
@@ -109,7 +111,7 @@ pub(super) async fn diagnose(args: &DiagnoseArgs, out: &mut dyn Write) -> Result
         quiet,
         limit: args.limit.map_or(usual, Span::duration),
     };
-    let diagnosis = examine(&wanted, signals::interrupt()).await?;
+    let diagnosis = Box::pin(examine(&wanted, signals::interrupt())).await?;
     if let Some(path) = &args.html {
         write_file(path, &html(&diagnosis).map_err(ReportError::from)?)?;
     }

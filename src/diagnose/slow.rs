@@ -25,7 +25,7 @@ pub(super) async fn stop_and_go(aim: &Aim, guest: &Guest, window: Duration, at: 
         Some(at) => Dialled::connect_quic(aim, guest, QuicPlace { window: WINDOW, ..at }).await,
     };
     let dialled = dialled.ok()?;
-    let stopped = window - CATCH_UP.min(window / 3);
+    let stopped = window.saturating_sub(CATCH_UP.min(window / 3));
     let asked = timeout(stopped, dialled.ask(aim, guest, Method::GET, &wants(Coding::Identity))).await;
     let answer = asked.ok()?.ok()?;
     if !answer.head.status.is_success() {

@@ -27,9 +27,14 @@ fn a_server_that_allows_few_streams_is_told_from_one_that_allows_many() {
 
 #[test]
 fn http_3_that_is_offered_and_not_there_is_told() {
-    // Nobody answers on it.
-    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = silent.local_addr().unwrap().port();
+    // What answers on it is no QUIC.
+    let garbage = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = garbage.local_addr().unwrap().port();
+    thread::spawn(move || {
+        while let Ok((_, from)) = garbage.recv_from(&mut [0; 2048]) {
+            garbage.send_to(&[0xff; 1200], from).unwrap();
+        }
+    });
     let rigged = Rigged::new(move |asked, stream| {
         begin(stream, &format!("{GOOD}Alt-Svc: h3=\":{port}\"; ma=60\r\n"));
         say(stream, &[(0, log(asked).as_str())]);

@@ -106,6 +106,9 @@ fn what_opens_no_websocket_is_told() {
     });
     let url = page.url().replace("http:", "ws:");
     glance(&url, &[]).exits(4).says(&["it answers 200 and opens no WebSocket"]);
+    let silent = Rigged::new(|_, stream| stay(stream));
+    let url = silent.url().replace("http:", "ws:");
+    glance(&url, &[]).exits(4).says(&["no answer to the request for a WebSocket", "take `Upgrade` out"]);
 }
 
 /// A WebSocket of `ws` on HTTP/1.1, beside an HTTP/2 of Node's whose SETTINGS offer one too, which nobody opens.

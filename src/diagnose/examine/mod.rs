@@ -41,7 +41,8 @@ pub(super) async fn examine(visit: &mut Visit, guest: &Guest, extent: Extent) ->
         return sockets::examine(visit, guest, extent).await;
     }
     let mut connections = connect::all(visit, guest).await?;
-    let seen = on_all(visit, guest, &mut connections, extent).await;
+    // What reads on all of them at once is large.
+    let seen = Box::pin(on_all(visit, guest, &mut connections, extent)).await;
     visit.goaways.extend(connections.iter().filter_map(|dialled| Some((dialled.alpn, dialled.goaway()?))));
     join_all(connections.into_iter().map(Dialled::leave)).await;
     seen

@@ -65,13 +65,20 @@ pub(in crate::wire) struct Sessions {
     parking: usize,
     /// How many requests' streams QUIC lets a client have at once.
     streams: u64,
-    /// What the peer's SETTINGS say, once they have come: the dialects that they name, and at a client all of it.
-    peer: SetOnce<(Dialects, Box<[(u64, u64)]>)>,
+    /// What the peer's SETTINGS say, once they have come.
+    peer: SetOnce<PeerSettings>,
     /// The stream that the peer's GOAWAY names; the largest number that there is: none has come.
     leaving: AtomicU64,
     /// A server's: where bounds that are reached are told of.
     sink: Option<Sink<ServerFact>>,
     bounds: [Bound; 5],
+}
+
+struct PeerSettings {
+    /// The dialects that they name.
+    dialects: Dialects,
+    /// At a client, all of them as ids and values.
+    all: Box<[(u64, u64)]>,
 }
 
 struct Table {
@@ -146,7 +153,7 @@ impl Sessions {
     pub(in crate::wire) fn peer_says(&self, payload: &[u8]) {
         let all = if self.sink.is_none() { settings::pairs(payload) } else { Vec::new() };
         // They come once.
-        let _ = self.peer.set((settings::dialects(payload), all.into()));
+        let _ = self.peer.set(PeerSettings { dialects: settings::dialects(payload), all: all.into() });
     }
 
     /// The peer has said GOAWAY, and named this stream.
@@ -166,12 +173,12 @@ impl Sessions {
 
     /// The dialects that the peer's SETTINGS name; waits for them.
     pub(in crate::wire) async fn peer(&self) -> Dialects {
-        self.peer.wait().await.0
+        self.peer.wait().await.dialects
     }
 
     /// All that a server's SETTINGS say, as ids and values; waits for them.
     pub(in crate::wire) async fn settings(&self) -> Vec<(u64, u64)> {
-        self.peer.wait().await.1.to_vec()
+        self.peer.wait().await.all.to_vec()
     }
 
     /// A request's stream has begun; it may open a session.

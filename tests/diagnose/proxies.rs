@@ -86,6 +86,7 @@ impl Proxy {
             key: certs.join("server.key"),
             ca: certs.join("ca.pem"),
             root: nix::unistd::geteuid().is_root(),
+            drain: None,
         };
         let spec = row.launch(&found, &site, &row.template.text(config).unwrap());
         let here = |text: &String| text.replace("{profile}", folder.path().to_str().unwrap());

@@ -132,7 +132,7 @@ class Server(QuicConnectionProtocol):
     async def stream(self, stream):
         for number in range(100):
             self.http.send_data(stream, b":\n\n", end_stream=False)
-            if number == 10 and how == "leaves":
+            if number == 5 and how == "leaves":
                 goaway = encode_frame(FrameType.GOAWAY, encode_uint_var(2**62 - 4))
                 self._quic.send_stream_data(self.http._local_control_stream_id, goaway)
             self.transmit()
@@ -184,7 +184,7 @@ fn goaway_on_http_3_is_told() {
     for (how, found) in [("leaves", &["goaway".to_owned()][..]), ("stays", &[])] {
         let (_server, port) = python_that_listens(SESSIONS, &[lab.certs().to_str().unwrap(), how]);
         let url = format!("https://localhost:{port}/events");
-        let ran = diagnose(&url, &["--ca", &lab.ca(), "--listen", "2s", "--streams", "0"]).exits(0);
+        let ran = diagnose(&url, &["--ca", &lab.ca(), "--listen", "3s", "--streams", "0"]).exits(0);
         assert_eq!(ran.findings(), found, "{}", ran.out);
         assert_eq!(ran.out.contains("on HTTP/3, GOAWAY came"), how == "leaves", "{}", ran.out);
     }

@@ -95,12 +95,13 @@ fn a_wrong_certificate_on_udp_is_no_http_3_and_told() {
     assert!(ran.err.contains("signed by nobody"), "{}", ran.err);
 }
 
-/// WebTransport by aioquic, which speaks the second draft: a datagram ten times a second, and now and then a stream. It
-/// closes its sessions after a second, if it is told so.
+/// aioquic, which speaks the second draft of WebTransport: a datagram ten times a second, and now and then a stream; and
+/// a stream of signs of life at `/events`. It closes its sessions after a second, if it is told so, or says GOAWAY.
 const SESSIONS: &str = r#"
 import asyncio, json, sys, time
 from aioquic.asyncio import QuicConnectionProtocol, serve
-from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.buffer import encode_uint_var
+from aioquic.h3.connection import H3_ALPN, FrameType, H3Connection, encode_frame
 from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ProtocolNegotiated
@@ -115,12 +116,27 @@ class Server(QuicConnectionProtocol):
             self.http = H3Connection(self._quic, enable_webtransport=True)
         for said in self.http.handle_event(event) if self.http else []:
             if isinstance(said, HeadersReceived):
-                is_session = dict(said.headers).get(b":protocol") == b"webtransport"
+                asked = dict(said.headers)
+                if asked[b":path"] == b"/events":
+                    fields = [(b":status", b"200"), (b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+                    self.http.send_headers(said.stream_id, fields)
+                    asyncio.ensure_future(self.stream(said.stream_id))
+                    continue
+                is_session = asked.get(b":protocol") == b"webtransport"
                 fields = [(b":status", b"200" if is_session else b"405"), (b"sec-webtransport-http3-draft", b"draft02")]
                 self.http.send_headers(said.stream_id, fields, end_stream=not is_session)
                 if is_session:
                     asyncio.ensure_future(self.talk(said.stream_id))
                 self.transmit()
+
+    async def stream(self, stream):
+        for number in range(100):
+            self.http.send_data(stream, b":\n\n", end_stream=False)
+            if number == 5 and how == "leaves":
+                goaway = encode_frame(FrameType.GOAWAY, encode_uint_var(2**62 - 4))
+                self._quic.send_stream_data(self.http._local_control_stream_id, goaway)
+            self.transmit()
+            await asyncio.sleep(0.1)
 
     async def talk(self, session):
         for number in range(100):
@@ -159,5 +175,17 @@ fn a_webtransport_session_is_read_where_a_get_finds_no_stream() {
         let ran = diagnose(&url, &["--ca", &lab.ca(), "--listen", "3s"]);
         assert_eq!((ran.findings().as_slice(), ran.exit), (found, Some(i32::from(how == "closes"))), "{}", ran.err);
         assert!(ran.out.contains("WebTransport (draft-02)") && ran.out.contains("open after"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn goaway_on_http_3_is_told() {
+    let lab = Lab::serve();
+    for (how, found) in [("leaves", &["goaway".to_owned()][..]), ("stays", &[])] {
+        let (_server, port) = python_that_listens(SESSIONS, &[lab.certs().to_str().unwrap(), how]);
+        let url = format!("https://localhost:{port}/events");
+        let ran = diagnose(&url, &["--ca", &lab.ca(), "--listen", "3s", "--streams", "0"]).exits(0);
+        assert_eq!(ran.findings(), found, "{}", ran.out);
+        assert_eq!(ran.out.contains("on HTTP/3, GOAWAY came"), how == "leaves", "{}", ran.out);
     }
 }

@@ -98,12 +98,12 @@ fn a_server_that_leaves_a_connection_is_told_with_its_reason() {
     let lab = Lab::serve();
     let look = |how: &str| {
         let node = Node::start(LEAVES, &[lab.certs().to_str().unwrap(), how]);
-        diagnose(&node.url("https", "/events"), &["--ca", &lab.ca(), "--listen", "2s", "--streams", "0"])
+        diagnose(&node.url("https", "/events"), &["--ca", &lab.ca(), "--listen", "4s", "--streams", "0"])
     };
     let calm = look("calm").exits(1).finding("goaway");
     assert_eq!(calm["severity"], "delays", "{calm}");
     let evidence = calm["evidence"].to_string();
-    assert!(evidence.contains("GOAWAY came after 1.") && evidence.contains("slow down"), "{evidence}");
+    assert!(evidence.contains("on HTTP/2, GOAWAY came after") && evidence.contains("slow down"), "{evidence}");
     // What is under way goes on where it isn't for an error.
     assert_eq!(look("leaves").exits(0).finding("goaway")["severity"], "advice");
     assert_eq!(look("stays").exits(0).findings(), [""; 0]);

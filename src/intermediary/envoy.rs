@@ -23,7 +23,7 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     command: commands,
     // It looks at a file again when another one takes its place, and passes over a listener in which nothing has changed.
     reload: |_| {
-        let rename = "s/stat_prefix: .*/stat_prefix: ingress_http_again/";
+        let rename = "s/stat_prefix: .*/&_again/";
         ["sed", "-i", rename, "{profile}/listeners.yaml"].map(str::to_owned).into()
     },
 };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -284,6 +285,7 @@ async fn opens_its_page_and_leaves_nothing(name: &str) {
         ports: &[1],
         ca,
         spki_sha256: String::new(),
+        address: Ipv6Addr::LOCALHOST.into(),
         root: nix::unistd::Uid::effective().is_root(),
     };
     let Launch::Browser(spec) = (client.command)(&found, &context) else { panic!("{name} is no browser") };

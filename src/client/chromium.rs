@@ -1,8 +1,12 @@
 //! Chromium and its kin (Chrome, Edge, Brave): one engine, one command line.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
+use crate::certs::base64;
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Unsupported};
 
@@ -14,6 +18,12 @@ pub(super) static CLIENT: Client = Client {
     supports: browser_supports,
     command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
+
+/// A port that is no server's: tcpmux (RFC 1078), which browsers refuse to ask for.
+const NOBODYS_PORT: u16 = 1;
+
+/// A time that none comes after: in microseconds since 1601.
+const LONG_VALID: &str = "16000000000000000";
 
 /// Programs in the order in which they are looked for.
 const PROGRAMS: [&str; 8] = [
@@ -82,11 +92,51 @@ fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
     if context.root {
         argv.push("--no-sandbox".to_owned());
     }
-    if context.settings.protocol.alpn == Alpn::H3 {
-        argv.push(format!("--origin-to-force-quic-on={}", origins(context)));
-    }
+    argv.extend(forced(context).map(|origins| format!("--origin-to-force-quic-on={origins}")));
     argv.push(context.url.clone());
-    LaunchSpec { argv, ..LaunchSpec::default() }
+    LaunchSpec { argv, files: known_before(context).into_iter().collect(), ..LaunchSpec::default() }
+}
+
+/// What an earlier visit has left in the profile, where the trial begins with HTTP/3 and may go back to HTTP/2: the offer of
+/// each server, kept by the site of the page that it was asked by, and that HTTP/3 worked with the address that the browser
+/// has. Without that it would try HTTP/2 at the same time, and whichever is there first would be used.
+fn known_before(context: &LaunchContext) -> Option<(String, String)> {
+    if context.settings.protocol.alpn != Alpn::H3 || !context.settings.offers_h3() {
+        return None;
+    }
+    let page = context.url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    let sites: BTreeSet<&str> = context.hosts.iter().map(String::as_str).chain([page]).collect();
+    let offer = |host: &String, port: u16, site: &str| {
+        json!({
+            "server": format!("https://{host}:{port}"),
+            "anonymization": [base64(&pickled(&format!("https://{site}"))), false, 0],
+            "alternative_service": [{
+                "protocol_str": "quic", "advertised_alpns": ["h3"], "port": port, "expiration": LONG_VALID,
+            }],
+        })
+    };
+    let mut servers = Vec::new();
+    for host in context.hosts {
+        for port in context.ports {
+            servers.extend(sites.iter().map(|site| offer(host, *port, site)));
+        }
+    }
+    let known = json!({ "net": { "http_server_properties": {
+        "version": 5, "servers": servers, "supports_quic": { "used_quic": true, "address": context.address },
+    } } });
+    Some(("chromium/Default/Network Persistent State".to_owned(), known.to_string()))
+}
+
+/// A text as Chromium keeps it among numbers (`base::Pickle`): how long what follows is, how long the text is, the text, and
+/// as many zeros as it takes to a multiple of four bytes.
+fn pickled(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let padded = text.len().next_multiple_of(4);
+    let all = u32::try_from(padded + 4).unwrap_or(u32::MAX);
+    let mut bytes = [all.to_le_bytes(), length.to_le_bytes()].concat();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.resize(8 + padded, 0);
+    bytes
 }
 
 /// No name but the lab's can be looked up, so that no background service reaches the network. On a link there is no IPv6,
@@ -98,15 +148,28 @@ fn rules(context: &LaunchContext) -> &'static str {
     }
 }
 
-/// Every host at every port, `host:port`, comma-separated.
-fn origins(context: &LaunchContext) -> String {
-    let at = |host: &String| context.ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
-    context.hosts.iter().flat_map(at).collect::<Vec<_>>().join(",")
+/// Where nothing but HTTP/3 is tried: every host at every port, `host:port`, comma-separated. Over QUIC a CA that is not one
+/// of the built-in ones is trusted for the hosts of these origins alone, at whichever port; where HTTP/3 is only offered,
+/// they are named with one that nothing asks for.
+fn forced(context: &LaunchContext) -> Option<String> {
+    let ports = match context.settings.protocol.alpn {
+        _ if context.settings.offers_h3() => &[NOBODYS_PORT],
+        Alpn::H3 => context.ports,
+        Alpn::H1 | Alpn::H2 | Alpn::Quic => return None,
+    };
+    let at = |host: &String| ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
+    Some(context.hosts.iter().flat_map(at).collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_is_written_as_chromium_writes_it() {
+        // As a profile of Chromium 156 has it.
+        assert_eq!(base64(&pickled("https://127.0.0.1")), "GAAAABEAAABodHRwczovLzEyNy4wLjAuMQAAAA==");
+    }
 
     #[test]
     fn the_title_says_which_of_the_family_it_is() {

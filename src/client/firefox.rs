@@ -77,11 +77,15 @@ fn preferences(context: &LaunchContext) -> String {
         text += "\n// There is no IPv6 on a link, and each address that doesn't answer takes its time.\n";
         text += &line("network.dns.disableIPv6", &true.into());
     }
-    if let (Alpn::H3, Some(port)) = (context.settings.protocol.alpn, context.ports.first()) {
-        let mapping: Vec<String> = context.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
-        text += "\n// HTTP/3 from the first request on, although its CA is not one of the built-in ones.\n";
+    let on_h3 = context.settings.protocol.alpn == Alpn::H3;
+    if on_h3 || context.settings.offers_h3() {
+        text += "\n// HTTP/3, although its CA is not one of the built-in ones.\n";
         text += &line("network.http.http3.enable", &true.into());
         text += &line("network.http.http3.disable_when_third_party_roots_found", &false.into());
+    }
+    if let (true, Some(port)) = (on_h3, context.ports.first()) {
+        let mapping: Vec<String> = context.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
+        text += "\n// And that from the first request on.\n";
         text += &line("network.http.http3.alt-svc-mapping-for-testing", &mapping.join(",").into());
     }
     text

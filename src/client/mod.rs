@@ -14,6 +14,7 @@ mod webkit;
 pub mod subscriber;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,8 @@ pub struct LaunchContext<'a> {
     pub ca: PathBuf,
     /// SHA-256 of the leaf's public key (SPKI), base64; of several leaves, separated by commas.
     pub spki_sha256: String,
+    /// The address that its packets to the server come from.
+    pub address: IpAddr,
     /// Whether the lab runs as root, where browsers' sandboxes refuse to start.
     pub root: bool,
 }
@@ -159,6 +162,8 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use crate::trial::{Alpn, Protocol};
 
@@ -182,6 +187,7 @@ mod tests {
             ports: &[41, 42],
             ca: "/ca.pem".into(),
             spki_sha256: "c3BraQ==".to_owned(),
+            address: Ipv6Addr::LOCALHOST.into(),
             root,
         };
         match (client.command)(&found, &context) {
@@ -248,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn where_http_3_is_offered_no_browser_is_forced_onto_it_and_on_h3_each_knows_of_it() {
+        let offered = |alpn| {
+            settings(|s| {
+                s.protocol = Protocol::new("sse", alpn);
+                s.server.alt_svc = true;
+            })
+        };
+        let offers = |client: &Client, alpn| {
+            let spec = launch_spec(client, &offered(alpn), false);
+            let forced = spec.argv.iter().find(|word| word.contains("force-quic")).cloned().unwrap_or_default();
+            (forced, spec.files.into_values().collect::<String>())
+        };
+        for (alpn, known) in [(Alpn::H2, false), (Alpn::H3, true)] {
+            let (forced, profile) = offers(&chromium::CLIENT, alpn);
+            assert_eq!(forced, "--origin-to-force-quic-on=localhost:1,a.localhost:1");
+            assert_eq!(profile.contains(r#""server":"https://localhost:41""#), known, "{profile}");
+            let (_, profile) = offers(&firefox::CLIENT, alpn);
+            assert!(profile.contains(r#""network.http.http3.disable_when_third_party_roots_found", false"#));
+            assert_eq!(profile.contains("alt-svc-mapping"), known, "{profile}");
+        }
+    }
+
+    #[test]
     fn a_browser_gives_up_its_sandbox_only_for_root() {
         for root in [false, true] {
             let has = |client, flag| launch_spec(client, &settings(|_| ()), root).argv.iter().any(|arg| arg == flag);
@@ -287,6 +316,7 @@ mod tests {
             ports: &[],
             ca: "/ca.pem".into(),
             spki_sha256: String::new(),
+            address: Ipv6Addr::LOCALHOST.into(),
             root: true,
         };
         let Launch::Browser(spec) = (webkit::CLIENT.command)(&found, &context) else { panic!("a browser") };

@@ -18,10 +18,10 @@ use crate::text::chain;
 use crate::transport::{self, Configured};
 use crate::trial::contract::ClientRole;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Connections, Direction, Heartbeat, StuckDirection, StuckOn, Workload};
+use crate::trial::settings::{Connections, Direction, StuckDirection, StuckOn, Workload};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, ClientFact, Down, Role, Settings, TrialMessage, Up};
-use crate::units::Size;
+use crate::units::{Size, Span};
 use crate::wire::dial::{Target, Windows};
 use crate::wire::{Pool, Sink, versions};
 use probe::{Download, Probe, ProbeKind};
@@ -147,10 +147,7 @@ async fn go_at(input: &mut Input) -> Option<u64> {
 
 /// Connections as the settings want them.
 fn connections(settings: &Settings, pool: Pool) -> Pool {
-    let ping = match settings.reconnect.ping {
-        Heartbeat::Off => None,
-        Heartbeat::Every(span) => Some(span.duration()),
-    };
+    let ping = settings.reconnect.ping.span().map(Span::duration);
     let pool = pool.asking(ping).with_windows(windows(&settings.workload)).with_stack(settings.stack);
     preparing::keeping(pool, &settings.workload)
 }

@@ -185,7 +185,11 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
     let shares = matches!(settings.protocol.alpn, Alpn::H2 | Alpn::H3);
     match name {
         "server.max-concurrent-streams" => multiplexed,
-        "server.half-rtt" | "server.reset-interval" => settings.protocol.alpn.over_quic(),
+        "server.alt-svc" => shares,
+        "server.half-rtt" | "server.reset-interval" | "server.ping" | "link.nat.udp" => {
+            settings.offers_h3() || settings.protocol.alpn.over_quic()
+        }
+        "link.nat.tcp" => settings.offers_h3() || !settings.protocol.alpn.over_quic(),
         "workload.connections" => is_native(settings) && shares,
         // What ends is passed on at its end.
         "server.buffering-hint" => transport::find(&settings.protocol.transport)

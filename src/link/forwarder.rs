@@ -21,7 +21,9 @@ use thread_priority::{
 
 use super::carried::Lag;
 use super::middlebox::{Middlebox, Passed, Stopped};
-use super::{Carried, Disturbance, Fate, LinkError, LinkReport, MTU, Pipeline, Recording, Snapshot, Way};
+use super::{
+    Carried, Disturbance, Fate, LinkError, LinkReport, MTU, MappingLifetimes, Pipeline, Recording, Snapshot, Way,
+};
 
 /// How many packets are taken from one device before the other has its turn.
 const BATCH: usize = 64;
@@ -65,6 +67,8 @@ pub(super) enum Wish {
     Mark(u64),
     /// That something goes wrong from the next packet on.
     Disturb(Disturbance),
+    /// That there is a NAT from the next packet on.
+    Nat(MappingLifetimes),
 }
 
 /// One way.
@@ -162,7 +166,7 @@ impl Forwarder {
             lane.carried.came(bytes);
             let entered = match own {
                 Some(_) => Ok(Passed { bytes, told: None }),
-                None => self.middlebox.enters(Way::ALL[way], packet),
+                None => self.middlebox.enters(Way::ALL[way], packet, now),
             };
             let (packet, told) = match entered {
                 Ok(Passed { bytes, told }) => (&mut packet[..bytes], told),
@@ -229,7 +233,7 @@ impl Forwarder {
             let Some(Reverse(mut held)) = lane.held.pop() else { break };
             lane.bytes -= held.bytes.len();
             if way == Way::Down as usize
-                && let Err(Stopped { by, told }) = self.middlebox.arrives(&mut held.bytes)
+                && let Err(Stopped { by, told }) = self.middlebox.arrives(&mut held.bytes, now)
             {
                 lane.carried.dropped(by);
                 lane.carried.told += u64::from(told.is_some());
@@ -292,6 +296,7 @@ impl Forwarder {
                     self.marks.insert(place, at);
                 }
                 Wish::Disturb(disturbance) => self.middlebox.disturb(disturbance),
+                Wish::Nat(lifetimes) => self.middlebox.place_nat(lifetimes),
             }
         }
         while let Some(at) = self.marks.front().copied().filter(|at| *at <= now) {

@@ -32,7 +32,7 @@ pub use carried::{Carried, LinkReport, Snapshot};
 pub use conditions::Conditions;
 pub use flow::{FlowTransport, PacketOutside, RecordedFlow};
 pub use impairment::names;
-pub use middlebox::Disturbance;
+pub use middlebox::{Disturbance, MappingLifetimes};
 pub use namespace::{Namespace, gain_rights};
 pub use pipeline::{Fate, Pipeline, Wait};
 pub use recording::{RecordedPacket, Recording};
@@ -193,6 +193,12 @@ impl Link {
     pub fn disturb(&self, disturbance: Disturbance) {
         // The same.
         let _ = self.wishes.send(Wish::Disturb(disturbance));
+    }
+
+    /// Puts a NAT at the client's end, from the next packet on, that forgets mappings which nothing passes by.
+    pub fn place_nat(&self, lifetimes: MappingLifetimes) {
+        // The same.
+        let _ = self.wishes.send(Wish::Nat(lifetimes));
     }
 
     /// Takes the client's address from it and gives it another one, the next of a few. What is under way to the old one

@@ -67,7 +67,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         origins: role.origins,
         token: None,
         control: role.control,
-        settings: settings.server,
+        settings: settings.server.clone(),
         transports: Arc::new(Configuration::read(&settings.transports)?),
         rig,
         sink: sink.clone(),
@@ -79,12 +79,19 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     if settings.workload.stuck_direction == StuckDirection::Up {
         server.leave_unread();
     }
-    let mut ports = BTreeMap::new();
+    let mut ports: BTreeMap<Alpn, Vec<u16>> = BTreeMap::new();
     for alpn in Alpn::ALL {
         let wanted = role.ports.get(&alpn).map_or(&[][..], Vec::as_slice);
         for number in 0..settings.workload.ports as usize {
             let port = wanted.get(number).copied().unwrap_or(0);
-            ports.entry(alpn).or_insert_with(Vec::new).push(server.listen(alpn, port).await?);
+            let offered = ports.get(&Alpn::H2).and_then(|of_h2| of_h2.get(number)).copied();
+            let port = match (alpn, offered) {
+                (Alpn::H2, _) if settings.offers_h3() => server.listen_both(port).await?,
+                // It is there already.
+                (Alpn::H3, Some(port)) if settings.offers_h3() => port,
+                _ => server.listen(alpn, port).await?,
+            };
+            ports.entry(alpn).or_default().push(port);
         }
     }
     let feeds: Option<Vec<_>> = role.feeds.iter().map(|name| server.feed(name)).collect();

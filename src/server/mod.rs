@@ -12,11 +12,12 @@ mod publisher;
 mod routes;
 mod usage;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -31,7 +32,7 @@ use crate::transport::Configuration;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, Heartbeat, ServerSettings, StackSettings};
 use crate::trial::{Alpn, ServerFact};
-use crate::units::Settable;
+use crate::units::{Settable, Span};
 use crate::wire::h3::QuicOptions;
 use crate::wire::tcp::TcpOptions;
 use crate::wire::tls::Showing;
@@ -141,8 +142,16 @@ impl Server {
     /// Listens for this ALPN at this port (0: a free one) of all addresses; gives back the port.
     pub async fn listen(&mut self, alpn: Alpn, port: u16) -> Result<u16, WireError> {
         let port = match alpn {
-            Alpn::H3 | Alpn::Quic => self.listen_quic(alpn, port)?,
-            Alpn::H1 | Alpn::H2 => self.listen_tcp(alpn, port, None).await?,
+            Alpn::H3 | Alpn::Quic => {
+                let (sockets, port) = listen::udp(&self.options.addresses, port)?;
+                self.serve_quic(alpn, sockets)?;
+                port
+            }
+            Alpn::H1 | Alpn::H2 => {
+                let (listeners, port) = listen::tcp(&self.options.addresses, port).await?;
+                self.serve_tcp(alpn, listeners, None)?;
+                port
+            }
         };
         if alpn != Alpn::Quic {
             self.routes.admission.add_port(port);
@@ -152,9 +161,10 @@ impl Server {
 
     /// Listens for HTTP/2 on TCP, whose answers carry `Alt-Svc` (RFC 7838), and for HTTP/3 on UDP, both at this port.
     pub async fn listen_both(&mut self, port: u16) -> Result<u16, WireError> {
-        let port = self.listen_quic(Alpn::H3, port)?;
+        let (listeners, sockets, port) = listen::both(&self.options.addresses, port).await?;
         let alt_svc = http::HeaderValue::try_from(format!("h3=\":{port}\"; ma=3600")).ok();
-        self.listen_tcp(Alpn::H2, port, alt_svc).await?;
+        self.serve_quic(Alpn::H3, sockets)?;
+        self.serve_tcp(Alpn::H2, listeners, alt_svc)?;
         self.routes.admission.add_port(port);
         Ok(port)
     }
@@ -238,13 +248,12 @@ impl Server {
         Ok(Arc::new(config))
     }
 
-    async fn listen_tcp(
+    fn serve_tcp(
         &mut self,
         alpn: Alpn,
-        port: u16,
+        listeners: Vec<TcpListener>,
         alt_svc: Option<http::HeaderValue>,
-    ) -> Result<u16, WireError> {
-        let (listeners, port) = listen::tcp(&self.options.addresses, port).await?;
+    ) -> Result<(), WireError> {
         let spoken = if self.options.rig == Some(Rig::WrongAlpn) { Alpn::H1 } else { alpn };
         let options = TcpOptions {
             tls: self.tls(spoken)?,
@@ -257,11 +266,10 @@ impl Server {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
             self.tcp.spawn(tcp::serve(listener, options.clone(), handler, sink, self.stop.subscribe()));
         }
-        Ok(port)
+        Ok(())
     }
 
-    fn listen_quic(&mut self, alpn: Alpn, port: u16) -> Result<u16, WireError> {
-        let (sockets, port) = listen::udp(&self.options.addresses, port)?;
+    fn serve_quic(&mut self, alpn: Alpn, sockets: Vec<UdpSocket>) -> Result<(), WireError> {
         let max_concurrent_streams = match self.options.settings.max_concurrent_streams {
             Settable::Set(streams) => streams,
             Settable::Unset => QUIC_STREAMS,
@@ -271,8 +279,18 @@ impl Server {
         let dialects = self.options.transports.dialects();
         let (tls, stack, half_rtt) = (self.tls(alpn)?, self.stack, self.options.settings.half_rtt);
         let reset_interval = self.options.settings.reset_interval.duration();
-        let options =
-            QuicOptions { tls, max_concurrent_streams, dialects, reset_key, reset_interval, traffic, stack, half_rtt };
+        let ping = self.options.settings.ping.span().map(Span::duration);
+        let options = QuicOptions {
+            ping,
+            tls,
+            max_concurrent_streams,
+            dialects,
+            reset_key,
+            reset_interval,
+            traffic,
+            stack,
+            half_rtt,
+        };
         for socket in sockets {
             let (handler, sink) = (Arc::clone(&self.routes), self.options.sink.clone());
             if alpn == Alpn::Quic {
@@ -286,6 +304,6 @@ impl Server {
                 self.h3.spawn(h3::serve(listener, options.clone(), handler, sink, self.stop.subscribe()));
             }
         }
-        Ok(port)
+        Ok(())
     }
 }

@@ -64,7 +64,7 @@ fn untold(record: &Record<'_>, id: &str) -> bool {
 fn other_alpn(planned: &PlannedTrial, record: &Record<'_>) -> Option<String> {
     let alpn = planned.settings.origin_alpn();
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-    for attachment in record.attachments.iter().filter(|attachment| attachment.alpn != alpn) {
+    for attachment in record.attachments.iter().filter(|attachment| !planned.settings.may_arrive_on(attachment.alpn)) {
         *others.entry(attachment.alpn.title()).or_default() += 1;
     }
     let streams = others.values().sum::<usize>();
@@ -230,6 +230,18 @@ mod tests {
         let mut rig = held();
         rig.request(9).attach_on(Alpn::H1, 9, 9);
         assert_eq!(verdict(&rig), "1 of 4 streams arrived on HTTP/1.1 instead of HTTP/2");
+    }
+
+    #[test]
+    fn where_http_3_is_offered_a_stream_may_arrive_on_either() {
+        let mut rig = held();
+        rig.planned.settings.server.alt_svc = true;
+        rig.request(8).attach_on(Alpn::H3, 8, 8);
+        assert_eq!(verdict(&rig), "");
+        rig.request(9).attach_on(Alpn::H1, 9, 9);
+        assert_eq!(verdict(&rig), "1 of 5 streams arrived on HTTP/1.1 instead of HTTP/2");
+        rig.planned.settings.protocol.alpn = Alpn::H1;
+        assert_eq!(verdict(&rig), "4 of 5 streams arrived on HTTP/2 and HTTP/3 instead of HTTP/1.1");
     }
 
     #[test]

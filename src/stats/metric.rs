@@ -6,6 +6,7 @@ mod clump;
 mod cut;
 pub(super) mod delivery;
 mod dialect;
+mod http;
 mod link;
 mod prediction;
 mod recovery;
@@ -58,6 +59,8 @@ pub static ALL: &[&Metric] = &[
     &streams::STREAMS_PER_CONNECTION,
     &streams::CONNECTIONS_OPENED,
     &streams::CONNECTIONS_UNUSED,
+    &http::FIRST_HTTP,
+    &http::LAST_HTTP,
     &between::ORIGIN_CONNECTIONS,
     &between::ORIGIN_HTTP,
     &dialect::WEBTRANSPORT_DIALECT,

@@ -7,6 +7,7 @@ mod events;
 mod expect;
 mod fault;
 mod link;
+mod nat;
 mod preset;
 mod reconnect;
 mod server;
@@ -27,6 +28,7 @@ pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow, IntermediaryFault, LinkFault};
 pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
+pub use nat::{NatSettings, NatTimeout};
 pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};
 pub use server::{BufferingHint, CertificateUse, Heartbeat, ServerSettings};
@@ -91,6 +93,17 @@ impl Settings {
     /// What the server under test is spoken to over: by clients, or by what stands between.
     pub fn origin_alpn(&self) -> Alpn {
         if self.between.is_there() { self.between.origin } else { self.protocol.alpn }
+    }
+
+    /// Whether HTTP/2 and HTTP/3 are at one port of the server under test, and a client may come on either. Through an
+    /// intermediary nobody could take the offer: the port isn't its own.
+    pub fn offers_h3(&self) -> bool {
+        self.server.alt_svc && !self.between.is_there() && matches!(self.protocol.alpn, Alpn::H2 | Alpn::H3)
+    }
+
+    /// Whether a subscription may reach the server under test on this.
+    pub fn may_arrive_on(&self, alpn: Alpn) -> bool {
+        alpn == self.origin_alpn() || (self.offers_h3() && matches!(alpn, Alpn::H2 | Alpn::H3))
     }
 
     /// Whether the server under test serves pages of the lab's.

@@ -57,6 +57,19 @@ pub fn udp(addresses: &[IpAddr], port: u16) -> Result<(Vec<UdpSocket>, u16), Wir
     Err(last.unwrap_or_else(no_address))
 }
 
+/// Both at the same port; port 0 finds one that is free for either on all addresses.
+pub async fn both(addresses: &[IpAddr], port: u16) -> Result<(Vec<TcpListener>, Vec<UdpSocket>, u16), WireError> {
+    let mut last = None;
+    for _ in 0..if port == 0 { TRIES } else { 1 } {
+        let (listeners, chosen) = tcp(addresses, port).await?;
+        match udp(addresses, chosen) {
+            Ok((sockets, _)) => return Ok((listeners, sockets, chosen)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(no_address))
+}
+
 fn no_address() -> WireError {
     let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "no address was given");
     WireError::Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), source }

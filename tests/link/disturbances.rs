@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use transport_lab::link::{CLIENT, Conditions, Disturbance, Link, LinkReport, SERVER};
+use transport_lab::link::{CLIENT, Conditions, Disturbance, Link, LinkReport, MappingLifetimes, SERVER};
+use transport_lab::units::Span;
 
 use crate::can_link;
 
@@ -86,6 +87,43 @@ fn in_a_blackout_nothing_passes_and_afterwards_tcp_goes_on_where_it_was() {
     say(&mut client, &mut server);
     let [_, (dropped, told)] = counted(&link.finish().unwrap());
     assert!(dropped >= 1 && told == 0);
+}
+
+#[test]
+fn where_udp_is_blocked_datagrams_are_lost_and_tcp_goes_on() {
+    if !can_link() {
+        return;
+    }
+    let link = link(&Conditions::default());
+    let (_listener, mut server, mut client) = connection(&link);
+    let (of_server, of_client) = datagrams(&link);
+    let from = ask(&of_client, &of_server);
+    link.disturb(Disturbance::UdpBlocked);
+    of_server.send_to(b"lost", from).unwrap();
+    say(&mut server, &mut client);
+    say(&mut client, &mut server);
+    link.disturb(Disturbance::UdpBlockedOver);
+    assert_eq!(ask(&of_client, &of_server), from);
+    assert_eq!(counted(&link.finish().unwrap()), [(0, 0), (1, 0)]);
+}
+
+#[test]
+fn a_nat_that_forgets_by_itself_gives_a_client_that_was_silent_another_port_and_one_of_tcp_not() {
+    if !can_link() {
+        return;
+    }
+    let link = link(&Conditions::default());
+    let kept = std::time::Duration::from_millis(300);
+    link.place_nat(MappingLifetimes { udp: Some(Span::from_millis(300)), tcp: None });
+    let (_listener, mut server, mut client) = connection(&link);
+    let (of_server, of_client) = datagrams(&link);
+    let before = ask(&of_client, &of_server);
+    std::thread::sleep(2 * kept);
+    of_server.send_to(b"lost", before).unwrap();
+    say(&mut server, &mut client);
+    let after = ask(&of_client, &of_server);
+    assert_ne!(after.port(), before.port());
+    assert_eq!(counted(&link.finish().unwrap()), [(0, 0), (1, 0)]);
 }
 
 #[test]

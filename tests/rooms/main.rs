@@ -129,7 +129,7 @@ fn a_room_knows_only_those_below_it() {
 }
 
 /// Where else a transport's, a client's or an intermediary's name may stand, and why that is no question for it.
-const NAMED: [(&str, &str); 7] = [
+const NAMED: [(&str, &str); 8] = [
     ("client/agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
     ("trial/settings.rs", "the client where nobody says"),
     ("trial/settings/between.rs", "what an intermediary is told to do, of which one is called as a transport is"),
@@ -139,6 +139,7 @@ const NAMED: [(&str, &str); 7] = [
     ),
     ("diagnose/known.rs", "what anybody's server calls itself, whatever stands between in trials"),
     ("wire/token.rs", "what the RFCs call a tunnel or a session, whoever asks for one"),
+    ("client/chromium.rs", "what a profile calls HTTP/3's QUIC, whatever runs on it"),
     ("page/beside.js", "the kinds of other actors, of which one opens a WebSocket to nothing"),
 ];
 

@@ -13,6 +13,7 @@ mod interrupts;
 mod lab;
 mod leftovers;
 mod new;
+mod offers;
 #[path = "../pace/mod.rs"]
 mod pace;
 mod reload;

@@ -155,6 +155,7 @@ async fn both_ends(folder: &Path, sink: Sink<ServerFact>) -> (tokio::task::JoinH
     let endpoint = quic::endpoint(
         sockets.remove(0),
         &QuicOptions {
+            ping: None,
             tls,
             max_concurrent_streams: 100,
             dialects: Dialects::ALL,

@@ -84,6 +84,7 @@ impl Echo {
         let port = socket.local_addr().unwrap().port();
         let tls = Arc::new(tls::server(certs.chain(), certs.key(), &[Alpn::H3]).unwrap());
         let options = QuicOptions {
+            ping: Some(Duration::from_secs(8)),
             tls,
             max_concurrent_streams,
             dialects,

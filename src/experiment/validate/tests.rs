@@ -68,6 +68,18 @@ fn a_link_that_no_packet_could_pass_and_a_drain_shorter_than_its_way_are_refused
 }
 
 #[test]
+fn a_nat_keeps_mappings_for_a_while_and_less_than_a_day() {
+    let with = |nat: serde_json::Value| complaint(json!({ "link": { "nat": nat } }));
+    assert_eq!(with(json!({ "udp": "30s", "tcp": "124min" })), "fine");
+    assert_eq!(with(json!({ "udp": "never" })), "fine");
+    let least = "link.nat.udp: `link.nat.udp` can't be 99ms: write 100ms to 86400s";
+    assert_eq!(with(json!({ "udp": "99ms" })), least);
+    assert!(with(json!({ "tcp": "1441min" })).contains("write 100ms to 86400s"));
+    let read = serde_json::from_value::<LinkSettings>(json!({ "nat": { "udp": "soon" } })).unwrap_err().to_string();
+    assert!(read.contains("`soon`") && read.contains("or \"never\""), "{read}");
+}
+
+#[test]
 fn an_intermediary_that_nobody_knows_is_refused_with_the_nearest() {
     let with = |name: &str| complaint(json!({ "between": { "intermediary": name } }));
     assert_eq!(with("none"), "fine");

@@ -4,7 +4,7 @@ use etherparse::{IpNumber, Ipv4Slice};
 
 use super::{Impairment, Node, Packet, Treatment};
 
-pub(super) static IMPAIRMENT: Impairment = Impairment {
+pub(in crate::link) static IMPAIRMENT: Impairment = Impairment {
     name: "block",
     stream: 8,
     node: |conditions, _| conditions.block.map(|protocol| Box::new(Block { protocol }) as Box<dyn Node>),

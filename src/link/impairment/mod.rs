@@ -1,6 +1,6 @@
 //! What can befall a packet: a file each, in the order in which it does.
 
-mod block;
+pub(super) mod block;
 mod burst_loss;
 mod corrupt;
 mod delay;

@@ -9,12 +9,15 @@ use etherparse::ip_number;
 use super::super::{RunError, machine};
 use super::{EarlyEnd, TrialRunner, failed};
 use crate::link::{
-    Carried, Conditions, Disturbance, FlowTransport, Link, LinkError, LinkReport, MTU, Namespace, OwnPort,
+    Carried, Conditions, Disturbance, FlowTransport, Link, LinkError, LinkReport, MTU, MappingLifetimes, Namespace,
+    OwnPort,
 };
 use crate::text::chain;
 use crate::trial::fact::{Outcome, UsageAt, WayCarried};
 use crate::trial::rig::Rig;
-use crate::trial::settings::{Blocked, Fault, FaultAct, LinkFault, LinkRate, LinkSettings, StackSettings};
+use crate::trial::settings::{
+    Blocked, Fault, FaultAct, LinkFault, LinkRate, LinkSettings, NatSettings, NatTimeout, StackSettings,
+};
 use crate::trial::{LabFact, Observation, schedule};
 use crate::units::Span;
 use crate::wire;
@@ -28,10 +31,14 @@ impl TrialRunner<'_> {
         let (seed, port, stack) = (self.planned.seed, self.lab.control.port(), self.planned.settings.stack);
         let own: Vec<_> =
             std::iter::once(OwnPort { over: FlowTransport::Tcp, port }).chain(self.port_before_link()).collect();
+        let lifetimes = lifetimes(settings.nat);
         let start = if self.traces() { Link::start_recorded } else { Link::start };
         // Devices and namespaces take the kernel some milliseconds.
         let brought = tokio::task::spawn_blocking(move || {
             let link = start(&up, &down, seed, &own)?;
+            if let Some(lifetimes) = lifetimes {
+                link.place_nat(lifetimes);
+            }
             for end in [&link.server, &link.client] {
                 end.within(|| set_up(stack))?;
             }
@@ -87,6 +94,7 @@ impl TrialRunner<'_> {
         let Some(link) = &mut self.link else { return failed("there is no link that anything could happen on") };
         match fault {
             LinkFault::Blackout => link.disturb(Disturbance::Blackout),
+            LinkFault::BlockUdp => link.disturb(Disturbance::UdpBlocked),
             LinkFault::NatRebind => link.disturb(Disturbance::NatRebind),
             LinkFault::NatReset => link.disturb(Disturbance::NatReset),
             LinkFault::Reset => link.disturb(Disturbance::Reset),
@@ -102,8 +110,12 @@ impl TrialRunner<'_> {
 
     /// Ends what lasts.
     pub(super) fn end_on_link(&self, fault: LinkFault) {
-        if let (LinkFault::Blackout, Some(link)) = (fault, &self.link) {
-            link.disturb(Disturbance::BlackoutOver);
+        let Some(link) = &self.link else { return };
+        match fault {
+            LinkFault::Blackout => link.disturb(Disturbance::BlackoutOver),
+            LinkFault::BlockUdp => link.disturb(Disturbance::UdpBlockedOver),
+            // They are over at once.
+            LinkFault::NatRebind | LinkFault::NatReset | LinkFault::InterfaceChange | LinkFault::Reset => {}
         }
     }
 
@@ -199,6 +211,15 @@ fn conditions(settings: &LinkSettings) -> Conditions {
         reorder,
         reorder_by,
     }
+}
+
+/// How long the NAT keeps what it knows; `None`: there is none.
+fn lifetimes(settings: NatSettings) -> Option<MappingLifetimes> {
+    let [udp, tcp] = [settings.udp, settings.tcp].map(|kept| match kept {
+        NatTimeout::Never => None,
+        NatTimeout::After(span) => Some(span),
+    });
+    (udp.is_some() || tcp.is_some()).then_some(MappingLifetimes { udp, tcp })
 }
 
 fn told(carried: &Carried) -> WayCarried {

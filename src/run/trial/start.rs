@@ -14,6 +14,7 @@ use crate::browser::BrowserProcess;
 use crate::certs::{Certs, base64};
 use crate::client::{self, Found, Launch, LaunchContext};
 use crate::experiment::assign;
+use crate::link;
 use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
@@ -78,6 +79,14 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// Where a client's packets to the server come from: loopback answers itself, and names have IPv6 first.
+    fn client_address(&self) -> IpAddr {
+        match self.link {
+            Some(_) => link::CLIENT.into(),
+            None => self.lab.addresses.iter().copied().max().unwrap_or(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+
     pub(super) async fn start_client(
         &mut self,
         row: &'static client::Client,
@@ -113,6 +122,7 @@ impl TrialRunner<'_> {
             ports,
             ca: certs.ca_path().to_owned(),
             spki_sha256: trusted,
+            address: self.client_address(),
             root: nix::unistd::geteuid().is_root(),
         };
         let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;

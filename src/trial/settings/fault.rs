@@ -46,6 +46,9 @@ pub enum FaultKind {
     NoContent,
     /// No packet that is sent passes, either way, for as long as `for`. What is under way arrives.
     Blackout,
+    /// No datagram of UDP that is sent passes, either way, for as long as `for`, as behind a firewall that lets TCP alone
+    /// pass: the same as `link.block = "udp"`, but from here on.
+    BlockUdp,
     /// The NAT at the client's end forgets, and says nothing: what comes from outside is dropped, and the client's next
     /// packet of each flow gets another port there (RFC 9000 section 9, "NAT rebinding"). A segment of TCP does so too,
     /// and the server's kernel, which knows no connection from that port, answers with RST (RFC 9293 section 3.10.7.1).
@@ -120,6 +123,8 @@ pub enum IntermediaryFault {
 pub enum LinkFault {
     /// No packet passes.
     Blackout,
+    /// No datagram of UDP does.
+    BlockUdp,
     /// A NAT forgets in silence.
     NatRebind,
     /// A NAT forgets and says so to TCP.
@@ -179,6 +184,13 @@ const BLACKOUT: FaultRow = FaultRow {
     ends_readers: false,
     forbids: "",
 };
+const BLOCK_UDP: FaultRow = FaultRow {
+    name: "block-udp",
+    act: FaultAct::OnLink(LinkFault::BlockUdp),
+    lasts: true,
+    ends_readers: false,
+    forbids: "",
+};
 const NAT_REBIND: FaultRow = FaultRow {
     name: "nat-rebind",
     act: FaultAct::OnLink(LinkFault::NatRebind),
@@ -219,7 +231,7 @@ const PROXY_RESTART: FaultRow = FaultRow {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KillServer,
         Self::RestartServer,
         Self::KillClient,
@@ -227,6 +239,7 @@ impl FaultKind {
         Self::Refuse,
         Self::NoContent,
         Self::Blackout,
+        Self::BlockUdp,
         Self::NatRebind,
         Self::NatReset,
         Self::InterfaceChange,
@@ -249,6 +262,7 @@ impl FaultKind {
             Self::Refuse => &REFUSE,
             Self::NoContent => &NO_CONTENT,
             Self::Blackout => &BLACKOUT,
+            Self::BlockUdp => &BLOCK_UDP,
             Self::NatRebind => &NAT_REBIND,
             Self::NatReset => &NAT_RESET,
             Self::InterfaceChange => &INTERFACE_CHANGE,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Preset;
+use super::{NatSettings, Preset};
 use crate::units::{BitRate, Percent, Size, Span, inline_schema, word_or};
 
 /// The longest that a packet may be under way: to the moon and back four times over.
@@ -70,6 +70,8 @@ pub struct LinkSettings {
     /// what `hol-delay` and `own-loss-delay` need. It takes the lab some memory, and time once the trial is over. Of TLS it
     /// has to be 1.3: nginx before 1.23.4 offers older ones alone.
     pub trace: bool,
+    /// The NAT at the client's end.
+    pub nat: NatSettings,
     /// What is otherwise from the client to the server.
     pub up: WaySettings,
     /// What is otherwise from the server to the client.
@@ -138,6 +140,7 @@ impl WaySettings {
             reorder: self.reorder.unwrap_or(both.reorder),
             reorder_by: self.reorder_by.unwrap_or(both.reorder_by),
             trace: both.trace,
+            nat: both.nat,
             up: Self::default(),
             down: Self::default(),
         }
@@ -163,6 +166,7 @@ impl Default for LinkSettings {
             reorder: Percent::default(),
             reorder_by: Span::from_millis(5),
             trace: false,
+            nat: NatSettings::default(),
             up: WaySettings::default(),
             down: WaySettings::default(),
         }

@@ -18,6 +18,9 @@ pub struct ServerSettings {
     pub max_concurrent_streams: Settable<u32>,
     /// How often a silent subscription is written a sign of life.
     pub heartbeat: Heartbeat,
+    /// After how long a silence the server asks a client on QUIC whether it is still there, by a PING (RFC 9000 section
+    /// 10.1.2). On TCP it asks nobody.
+    pub ping: Heartbeat,
     /// How many events a feed's log holds.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub log: u32,
@@ -32,6 +35,10 @@ pub struct ServerSettings {
     pub reset_interval: Span,
     /// What a response that goes on says to what stands between, so that it is passed on as it comes.
     pub buffering_hint: BufferingHint,
+    /// Whether HTTP/2 and HTTP/3 are served at one port, and every answer over HTTP/2 offers HTTP/3 there (`Alt-Svc`,
+    /// RFC 7838). In a trial on `h2` a browser hears of it by the first answer; in one on `h3` it knows of it from before,
+    /// and HTTP/2 is what it can go back to. A subscription may come on either. The native client takes no offer.
+    pub alt_svc: bool,
 }
 
 /// What a response that goes on says to intermediaries.
@@ -64,21 +71,33 @@ impl Default for ServerSettings {
         Self {
             max_concurrent_streams: Settable::Set(100),
             heartbeat: Heartbeat::Every(Span::from_secs(15)),
+            ping: Heartbeat::Every(Span::from_secs(8)),
             log: 1024,
             certificate: CertificateUse::Shared,
             half_rtt: true,
             reset_interval: Span::from_millis(20),
             buffering_hint: BufferingHint::default(),
+            alt_svc: false,
         }
     }
 }
 
-/// How often a silent subscription is written a sign of life: `"off"` or a length of time.
+/// How often a sign of life is given in a silence: `"off"` or a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
     Off,
     /// After each such silence.
     Every(Span),
+}
+
+impl Heartbeat {
+    /// After how long a silence, if ever.
+    pub fn span(self) -> Option<Span> {
+        match self {
+            Self::Off => None,
+            Self::Every(span) => Some(span),
+        }
+    }
 }
 
 inline_schema!(Heartbeat, |generator| word_or("off", "Never.", &Span::json_schema(generator)));

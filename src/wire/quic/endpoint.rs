@@ -29,6 +29,8 @@ use crate::wire::{Bound, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, ResetKey, Sink, Tra
 /// How an endpoint serves.
 #[derive(Debug, Clone)]
 pub struct QuicOptions {
+    /// After how long a silence a client is asked whether it is still there.
+    pub ping: Option<Duration>,
     /// TLS 1.3 with the ALPN `h3`.
     pub tls: Arc<rustls::ServerConfig>,
     /// `initial_max_streams_bidi` (RFC 9000 section 18.2).
@@ -78,8 +80,6 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// A connection whose peer is silent for so long is gone.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a quiet peer is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
 /// Makes the limits of a connection.
 type Transport = fn(&QuicOptions, QuicSetup) -> TransportConfig;
@@ -117,7 +117,7 @@ pub(in crate::wire) fn bind(
 ) -> Result<QuicListener, WireError> {
     let setup = QuicSetup {
         idle_timeout: IDLE_TIMEOUT,
-        keep_alive: Some(KEEP_ALIVE),
+        keep_alive: options.ping,
         send_window: SEND_WINDOW,
         stream_window: STREAM_WINDOW,
         receive_window: CONNECTION_WINDOW,

@@ -3,6 +3,7 @@
 mod beside;
 mod between;
 mod clump;
+mod content;
 mod cut;
 pub(super) mod delivery;
 mod dialect;
@@ -89,6 +90,8 @@ pub static ALL: &[&Metric] = &[
     &usage::CPU_PER_DELIVERY,
     &usage::MEMORY_PER_STREAM,
     &usage::BYTES_PER_EVENT,
+    &content::CONTENT_BYTES_PER_EVENT,
+    &content::COMPRESSED_STREAMS,
     &link::WIRE_BYTES_PER_EVENT,
     &link::PACKETS_PER_EVENT,
     &link::PACKETS_DROPPED,

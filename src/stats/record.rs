@@ -33,6 +33,8 @@ pub(super) struct Record<'a> {
     pub(super) wrong: Vec<(u32, &'a str)>,
     /// Per subscription, the most bytes that waited to be sent at once.
     pub(super) buffered: BTreeMap<u32, u64>,
+    /// Per subscription, the bytes of content that it read, and whether they were compressed.
+    pub(super) content: BTreeMap<u32, (u64, bool)>,
     /// When probes were sent, in order.
     pub(super) probes_sent: Vec<u64>,
     /// When they were answered, and with what status, in order.
@@ -150,6 +152,7 @@ impl<'a> Record<'a> {
                 let buffered = self.buffered.entry(*sub).or_default();
                 *buffered = (*most).max(*buffered);
             }
+            ClientFact::Content { sub, coding, bytes } => _ = self.content.insert(*sub, (*bytes, coding.is_some())),
             ClientFact::ProbeSent => self.probes_sent.push(t),
             ClientFact::ProbeAnswered { status } => self.probes_answered.push((t, *status)),
             ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),

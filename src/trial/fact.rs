@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::phase::TrialPhase;
-use super::settings::IntermediaryConfig;
+use super::settings::{Compression, IntermediaryConfig};
 use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
 
@@ -70,6 +70,9 @@ pub enum ClientFact {
     /// The most bytes of a subscription's own that waited to be sent at once, right after one was sent
     /// (`bufferedAmount` of a page's WebSocket).
     Buffered { sub: u32, most: u64 },
+    /// What came of the responses that a subscription read its events from, before it was decoded, in bytes, and in which
+    /// content coding the last of them was; null: none. A page can't tell.
+    Content { sub: u32, coding: Option<String>, bytes: u64 },
     /// The plain GET of mid-hold was sent.
     ProbeSent,
     /// It was answered.
@@ -95,6 +98,7 @@ impl ClientFact {
             | Self::Closed { sub, .. }
             | Self::Gap { sub, .. }
             | Self::Sent { sub, .. }
+            | Self::Content { sub, .. }
             | Self::Buffered { sub, .. } => Some(*sub),
             Self::ProbeSent
             | Self::ProbeAnswered { .. }
@@ -243,9 +247,16 @@ pub enum LabFact {
     /// Words were sent over a link that was to delay nothing and back, before a run's trials: how long each took, in
     /// nanoseconds.
     LinkTried { took: Vec<u64> },
-    /// What stands between client and server: which intermediary, what it was told to do, and where that is the lab's
-    /// way of letting events through, what it changes in the first one of the intermediary's documentation.
-    Between { intermediary: String, version: String, config: IntermediaryConfig, changes: Vec<String> },
+    /// What stands between client and server: which intermediary, what it was told to do and to compress by, and where that
+    /// is the lab's, what it changes in the first one of the intermediary's documentation.
+    Between {
+        intermediary: String,
+        version: String,
+        config: IntermediaryConfig,
+        #[serde(default)]
+        compression: Compression,
+        changes: Vec<String>,
+    },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

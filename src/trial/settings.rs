@@ -3,6 +3,7 @@
 
 mod beside;
 mod between;
+mod compression;
 mod events;
 mod expect;
 mod fault;
@@ -23,6 +24,7 @@ use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials, MAX_DOWNLOAD};
 pub use between::{BetweenSettings, IntermediaryConfig};
+pub use compression::Compression;
 pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow, LinkFault};
@@ -91,6 +93,11 @@ impl Settings {
     /// What the server under test is spoken to over: by clients, or by what stands between.
     pub fn origin_alpn(&self) -> Alpn {
         if self.between.is_there() { self.between.origin } else { self.protocol.alpn }
+    }
+
+    /// Whether anything compresses what a client reads, so that the native client asks for it as browsers always do.
+    pub fn compresses(&self) -> bool {
+        self.server.compression.is_on() || self.between.is_there() && self.between.compression.is_on()
     }
 
     /// Whether the server under test serves pages of the lab's.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Compression;
 use crate::trial::Alpn;
 use crate::units::{inline_schema, word_or};
 
@@ -20,11 +21,15 @@ pub struct BetweenSettings {
     pub config: IntermediaryConfig,
     /// What it speaks with the server, whatever it speaks with the client.
     pub origin: Alpn,
+    /// By which content coding it is told to compress event streams and newline-delimited JSON, for clients that accept it.
+    /// It adds to the lab's own configurations what the intermediary's documentation says.
+    pub compression: Compression,
 }
 
 impl Default for BetweenSettings {
     fn default() -> Self {
-        Self { intermediary: Self::NONE.to_owned(), config: IntermediaryConfig::Default, origin: Alpn::H1 }
+        let (intermediary, config) = (Self::NONE.to_owned(), IntermediaryConfig::Default);
+        Self { intermediary, config, origin: Alpn::H1, compression: Compression::default() }
     }
 }
 

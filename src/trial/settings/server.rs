@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Compression;
 use crate::units::{Settable, Span, inline_schema, word_or};
 
 /// The server under test.
@@ -25,6 +26,10 @@ pub struct ServerSettings {
     pub half_rtt: bool,
     /// What a response that goes on says to what stands between, so that it is passed on as it comes.
     pub buffering_hint: BufferingHint,
+    /// By which content coding (RFC 9110 section 8.4.1) the server compresses a response that goes on, for who accepts it,
+    /// each event flushed. Each such stream has a compressor of its own, of 320 kB (gzip) or 730 kB (br); beyond 500 of them
+    /// further streams are not compressed.
+    pub compression: Compression,
 }
 
 /// What a response that goes on says to intermediaries.
@@ -61,6 +66,7 @@ impl Default for ServerSettings {
             certificate: CertificateUse::Shared,
             half_rtt: true,
             buffering_hint: BufferingHint::default(),
+            compression: Compression::default(),
         }
     }
 }

@@ -265,6 +265,8 @@ others! {
     buffering_hint_gives_what_is_expected holds "buffering-hint",
     bursty_loss_gives_what_is_expected holds "bursty-loss",
     bytes_per_event_gives_what_is_expected holds "bytes-per-event",
+    compression_gives_what_is_expected holds "compression",
+    compression_by_server_gives_what_is_expected holds "compression-by-server",
     credential_pools_gives_what_is_expected holds "credential-pools",
     datagram_limits_gives_what_is_expected holds "datagram-limits",
     downgrade_gives_what_is_expected holds "downgrade",

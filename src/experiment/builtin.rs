@@ -18,6 +18,8 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("buffering-hint", include_str!("../../experiments/buffering-hint.toml")),
     ("bursty-loss", include_str!("../../experiments/bursty-loss.toml")),
     ("bytes-per-event", include_str!("../../experiments/bytes-per-event.toml")),
+    ("compression", include_str!("../../experiments/compression.toml")),
+    ("compression-by-server", include_str!("../../experiments/compression-by-server.toml")),
     ("credential-pools", include_str!("../../experiments/credential-pools.toml")),
     ("datagram-limits", include_str!("../../experiments/datagram-limits.toml")),
     ("downgrade", include_str!("../../experiments/downgrade.toml")),

@@ -174,7 +174,7 @@ mod tests {
             let changes = row.template.changes(&IntermediaryConfig::Streaming, Compression::Gzip);
             let added = changes.into_iter().filter_map(|line| Some(line.strip_prefix("+ ")?.to_owned()));
             // Where the server is, a person writes otherwise.
-            for line in added.filter(|line| !line.contains('{') || line.contains("{ ")) {
+            for line in added.filter(|line| !line.contains("{origin") && !line.contains("{compressor}")) {
                 assert!(document.contains(line.trim()), "{}: `{line}`", row.name);
             }
         }

@@ -184,6 +184,7 @@ impl Routes {
             tag,
             sub,
             silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
+            stuck: query.get("stuck").is_some(),
             asks_only: exchange.head().method == Method::HEAD,
             permit: self.permit()?,
         };

@@ -61,6 +61,7 @@ pub static ALL: &[&Metric] = &[
     &streams::CONNECTIONS_UNUSED,
     &between::ORIGIN_CONNECTIONS,
     &between::ORIGIN_HTTP,
+    &between::UNREAD,
     &dialect::WEBTRANSPORT_DIALECT,
     &timing::BLOCKED_REQUEST,
     &beside::BESIDE_WAIT,

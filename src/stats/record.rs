@@ -52,6 +52,8 @@ pub(super) struct Record<'a> {
     pub(super) attachments: Vec<RecordedSubscription<'a>>,
     /// Every published event, by id.
     pub(super) published: HashMap<&'a str, Publication<'a>>,
+    /// Bytes of events' data that were handed to each subscription that nobody read.
+    pub(super) unread: Vec<u64>,
     /// The census event of each feed.
     pub(super) census: BTreeMap<&'a str, Census<'a>>,
     /// Which streams, of which subscriptions, were handed which census event.
@@ -174,6 +176,7 @@ impl<'a> Record<'a> {
                 let of = self.connections.entry(*conn).or_insert(RecordedConnection { t, requests: None });
                 of.requests = Some(*requests);
             }
+            ServerFact::Unread { bytes, .. } => self.unread.push(*bytes),
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
             ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed } if *tag == Some(trial) => {
                 let (conn, stream, alpn, http, sub) = (*conn, *stream, *alpn, *http, *sub);

@@ -138,6 +138,9 @@ pub enum ServerFact {
     },
     /// It ended.
     Detached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// A subscription ended that its client read nothing of, as its URL says, and to whose stream so many bytes of events'
+    /// data had been handed.
+    Unread { conn: u64, stream: u64, bytes: u64 },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
     /// `census` marks the one at T. Of one that a client sent, `event` is the number in its data, which is one more
     /// than that of `sent` and 0 where there is none, and `scheduled` is when it came.
@@ -186,7 +189,9 @@ impl ServerFact {
             | Self::Disconnected { conn, .. }
             | Self::Handshake { conn, .. }
             | Self::WebtransportDialect { conn, .. } => *conn += first,
-            Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
+            Self::Attached { conn, stream, .. }
+            | Self::Detached { conn, stream, .. }
+            | Self::Unread { conn, stream, .. } => {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
             Self::Written { stream, .. } => *stream += first,

@@ -34,6 +34,22 @@ pub(super) static ORIGIN_HTTP: Metric = Metric {
     ..PLAIN
 };
 
+/// Per subscription that nobody reads, bytes of events' data that the server had handed to its stream when it ended: what
+/// there is room for on the way, in the kernels' buffers, in what stands between and in flow control's windows.
+pub(super) static UNREAD: Metric = Metric {
+    name: "unread",
+    unit: "B",
+    definition: "Per subscription that nobody reads, bytes of events' data that the server had handed to its stream when it \
+                 ended: what there is room for on the way, in the kernels' buffers, in what stands between and in flow \
+                 control's windows.",
+    phrase: "had {} written to it for who reads nothing",
+    compute: |record| {
+        let bytes = record.unread.iter().map(|bytes| *bytes as f64).collect();
+        Sample::values(bytes, || "nothing was left unread".to_owned())
+    },
+    ..PLAIN
+};
+
 /// Why there is nothing to say.
 const NOTHING: &str = "nothing stands between";
 
@@ -58,6 +74,17 @@ mod tests {
         for name in ["connections", "connections-opened", "connections-unused", "streams-per-connection"] {
             assert!(of(&rig, name).absent.unwrap().contains("`origin-connections`"), "{name}");
         }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_counted_where_the_server_says_so() {
+        let mut rig = RecordedTrial::new();
+        assert_eq!(rig.metric(&UNREAD).absent.as_deref(), Some("nothing was left unread"));
+        for (stream, bytes) in [(7, 100), (8, 0)] {
+            rig.fact(crate::trial::ServerFact::Unread { conn: 1, stream, bytes });
+        }
+        let entry = rig.metric(&UNREAD);
+        assert_eq!((entry.n, entry.min, entry.max), (2, Some(0.0), Some(100.0)));
     }
 
     #[test]

@@ -292,6 +292,7 @@ others! {
     server_load_gives_what_is_expected holds "server-load",
     setup_cost_gives_what_is_expected holds "setup-cost",
     slow_link_gives_what_is_expected holds "slow-link",
+    slow_reader_through_gives_what_is_expected holds "slow-reader-through",
     stuck_neighbour_gives_what_is_expected holds "stuck-neighbour",
     tabs_hosts_ports_gives_what_is_expected holds "tabs-hosts-ports",
     unread_body_gives_what_is_expected holds "unread-body",

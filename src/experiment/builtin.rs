@@ -46,6 +46,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("setup-cost", include_str!("../../experiments/setup-cost.toml")),
     ("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml")),
     ("slow-link", include_str!("../../experiments/slow-link.toml")),
+    ("slow-reader-through", include_str!("../../experiments/slow-reader-through.toml")),
     ("stuck-neighbour", include_str!("../../experiments/stuck-neighbour.toml")),
     ("tabs-hosts-ports", include_str!("../../experiments/tabs-hosts-ports.toml")),
     ("unread-body", include_str!("../../experiments/unread-body.toml")),

@@ -102,7 +102,8 @@ fn check_between(settings: &Settings) -> Result<(), Invalid> {
     if known.contains(&name.as_str()) {
         let between = &settings.between;
         if between.compression.is_on() && matches!(between.config, IntermediaryConfig::Own(_)) {
-            let says = "a configuration of one's own says by itself what is compressed: leave `between.compression` out";
+            let says =
+                "a configuration of one's own says by itself what is compressed: leave `between.compression` out";
             return complain("between.compression", says.to_owned());
         }
         return Ok(());

@@ -33,7 +33,8 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
 fn between(journal: &[JournalLine]) -> Vec<StoodBetween> {
     let mut all = Vec::new();
     for line in journal {
-        let Fact::Lab(LabFact::Between { intermediary, version, config, compression, changes }) = &line.observation.fact
+        let Fact::Lab(LabFact::Between { intermediary, version, config, compression, changes }) =
+            &line.observation.fact
         else {
             continue;
         };

@@ -150,6 +150,11 @@ impl fmt::Debug for Decompressor {
 }
 
 impl Decompressor {
+    /// Of which coding.
+    pub fn coding(&self) -> &'static Coding {
+        self.coding
+    }
+
     /// Takes what came next. What came before was decompressed to its end.
     pub fn take(&mut self, input: Bytes) {
         self.input = input;
@@ -243,7 +248,8 @@ mod tests {
     fn what_is_no_such_coding_is_an_error() {
         for coding in ALL {
             let mut decompressor = coding.decompressor();
-            decompressor.take(Bytes::from_static(b"\xff\xffdata: this is no coding at all, whatever it says of itself\n\n"));
+            decompressor
+                .take(Bytes::from_static(b"\xff\xffdata: this is no coding at all, whatever it says of itself\n\n"));
             let read = (0..100).find_map(|_| decompressor.decompress().err());
             assert!(read.is_some(), "{}", coding.name);
         }

@@ -94,22 +94,21 @@ pub(super) async fn request(
 #[derive(Debug)]
 pub(super) struct Content {
     response: dial::Response,
-    coding: Option<(&'static Coding, Decompressor)>,
+    decompressor: Option<Decompressor>,
 }
 
 impl Content {
     /// That of this response.
     pub(super) fn of(response: dial::Response) -> Result<Self, EndReason> {
-        let coding = match response.head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        let decompressor = match response.head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"" | b"identity") => None,
             Some(name) => {
                 let name = String::from_utf8_lossy(name);
                 let unknown = || EndReason::from(format!("the answer is in a coding that nobody asked for, `{name}`"));
-                let coding = Coding::find(&name).ok_or_else(unknown)?;
-                Some((coding, coding.decompressor()))
+                Some(Coding::find(&name).ok_or_else(unknown)?.decompressor())
             }
         };
-        Ok(Self { response, coding })
+        Ok(Self { response, decompressor })
     }
 
     /// Its type, as the response says it.
@@ -120,7 +119,7 @@ impl Content {
     /// The next bytes; `None` at the end. What came is counted among the receipts.
     pub(super) async fn chunk(&mut self, receipts: &mut Receipts) -> Option<Result<Bytes, EndReason>> {
         loop {
-            if let Some((_, decompressor)) = &mut self.coding {
+            if let Some(decompressor) = &mut self.decompressor {
                 match decompressor.decompress() {
                     Ok(Some(bytes)) => return Some(Ok(bytes)),
                     Ok(None) => {}
@@ -131,10 +130,11 @@ impl Content {
                 Ok(bytes) => bytes,
                 Err(error) => return Some(Err(error.into())),
             };
-            receipts.content(self.coding.as_ref().map(|(coding, _)| coding.name), bytes.len());
-            match &mut self.coding {
+            let coding = self.decompressor.as_ref().map(|decompressor| decompressor.coding().name);
+            receipts.content(coding, bytes.len());
+            match &mut self.decompressor {
                 None => return Some(Ok(bytes)),
-                Some((_, decompressor)) => decompressor.take(bytes),
+                Some(decompressor) => decompressor.take(bytes),
             }
         }
     }

@@ -120,7 +120,8 @@ fn what_a_proxy_compresses_is_what_its_row_says_and_saves_bytes() {
     behind(&lab, &format!("[server]\nbuffering-hint = 'none'\n{OBSERVE}[between]\nconfig = 'streaming'\n"));
     let names: Vec<_> = rows.iter().map(|row| row.name).collect();
     let names = format!("between.intermediary={}", names.join(","));
-    let sets = [&names, "between.compression=off,gzip,br", "workload.events.payload=json", "workload.events.size=300 B"];
+    let sets =
+        [&names, "between.compression=off,gzip,br", "workload.events.payload=json", "workload.events.size=300 B"];
     let ran = run(&lab, &sets.map(|set| ["--set", set]).concat()).exits(0);
     let summary = ran.summary();
     let trials = summary["trials"].as_array().unwrap();

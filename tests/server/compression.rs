@@ -40,7 +40,8 @@ fn only_a_stream_is_compressed_and_only_for_who_asks_for_that() {
         assert_eq!(head.status, 200, "{path} {asked}");
         (head.field("content-encoding"), head.field("vary"))
     };
-    for (asked, coding) in [("gzip, deflate, br, zstd", "gzip"), ("br;q=1, gzip;q=0", ""), ("br", ""), ("identity", "")] {
+    for (asked, coding) in [("gzip, deflate, br, zstd", "gzip"), ("br;q=1, gzip;q=0", ""), ("br", ""), ("identity", "")]
+    {
         for path in ["/feeds/news/sse", "/feeds/news/streaming", "/feeds/news/multipart"] {
             let (given, vary) = open(&lab, path, asked);
             assert_eq!((given.as_str(), vary.as_str()), (coding, "Accept-Encoding, Origin"), "{path} {asked}");

@@ -15,7 +15,8 @@ fn the_native_client_decodes_every_coding_of_every_stream() {
     for trial in run.trials() {
         let (levels, metrics) = (&trial["levels"], &trial["metrics"]);
         assert_eq!(metrics["events-received"]["median"], 24.0, "{levels}");
-        let (compressed, bytes) = (&metrics["compressed-streams"]["median"], &metrics["content-bytes-per-event"]["median"]);
+        let (compressed, bytes) =
+            (&metrics["compressed-streams"]["median"], &metrics["content-bytes-per-event"]["median"]);
         let bytes = bytes.as_f64().unwrap();
         if levels["server.compression"] == "off" {
             assert!(*compressed == 0.0 && bytes > 600.0, "{levels}: {metrics}");

@@ -40,7 +40,8 @@ pub(super) static COMPRESSED_STREAMS: Metric = Metric {
 };
 
 /// Why there is nothing to say.
-const NOT_TOLD: &str = "nobody said what came: a page can't tell, and other transports than streams of one response have none";
+const NOT_TOLD: &str =
+    "nobody said what came: a page can't tell, and other transports than streams of one response have none";
 
 #[cfg(test)]
 mod tests {

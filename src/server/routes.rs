@@ -14,7 +14,7 @@ use super::pages::Pages;
 use super::{Options, bulk};
 use crate::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use crate::feed::{After, Feed};
-use crate::transport::coding::{Coding, MAX_COMPRESSED};
+use crate::transport::coding::{ContentCoding, MAX_COMPRESSED};
 use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
     StreamOptions, SubscriptionRequest, Transport,
@@ -196,7 +196,7 @@ impl Routes {
 
     /// What an answer is, where it goes on. It stays uncompressed where there are as many compressed ones as there may be.
     fn stream_options(&self, row: &Transport, asked: &HeaderMap) -> StreamOptions {
-        let coding = self.compression.coding().filter(|_| row.goes_on()).and_then(Coding::find);
+        let coding = self.compression.coding().filter(|_| row.goes_on()).and_then(ContentCoding::find);
         let compressor = coding.filter(|coding| coding.is_accepted(asked)).and_then(|coding| {
             let permit = Arc::clone(&self.compressors).try_acquire_owned();
             let permit = permit.inspect_err(|_| self.uncompressed.reached(&self.sink)).ok()?;

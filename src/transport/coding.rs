@@ -26,7 +26,7 @@ const BLOCK: usize = 4096;
 const DECODED: usize = 16 * 1024;
 
 /// A content coding: a constant row of [`ALL`].
-pub struct Coding {
+pub struct ContentCoding {
     /// Its name in `Content-Encoding`.
     pub name: &'static str,
     encoder: fn() -> Box<dyn EncodeV2 + Send>,
@@ -34,29 +34,29 @@ pub struct Coding {
 }
 
 /// Every coding.
-pub static ALL: &[&Coding] = &[
+pub static ALL: &[&ContentCoding] = &[
     // Level 6 is every gzip's default; on events of some hundred bytes 9 saves one byte in a hundred more.
-    &Coding {
+    &ContentCoding {
         name: "gzip",
         encoder: || Box::new(GzipEncoder::new(Level::Precise(6).into())),
         decoder: || Box::new(GzipDecoder::new()),
     },
     // Quality 4 is the least whose compressor looks for the best match; 5 takes twice to forty times the memory, by the
     // window. 64 KiB are some hundred events.
-    &Coding {
+    &ContentCoding {
         name: "br",
         encoder: || Box::new(BrotliEncoder::new(EncoderParams::default().quality(Level::Precise(4)).window_size(16))),
         decoder: || Box::new(BrotliDecoder::new()),
     },
 ];
 
-impl fmt::Debug for Coding {
+impl fmt::Debug for ContentCoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Coding").field(&self.name).finish()
+        f.debug_tuple("ContentCoding").field(&self.name).finish()
     }
 }
 
-impl Coding {
+impl ContentCoding {
     /// The coding of this name. Names are case-insensitive.
     pub fn find(name: &str) -> Option<&'static Self> {
         ALL.iter().copied().find(|coding| coding.name.eq_ignore_ascii_case(name))
@@ -92,7 +92,7 @@ impl Coding {
 
 /// Compresses one stream.
 pub struct Compressor {
-    coding: &'static Coding,
+    coding: &'static ContentCoding,
     encoder: Box<dyn EncodeV2 + Send>,
     /// One of as many as the server has.
     _permit: OwnedSemaphorePermit,
@@ -106,7 +106,7 @@ impl fmt::Debug for Compressor {
 
 impl Compressor {
     /// By which coding.
-    pub fn coding(&self) -> &'static Coding {
+    pub fn coding(&self) -> &'static ContentCoding {
         self.coding
     }
 
@@ -135,7 +135,7 @@ impl Compressor {
 
 /// Decompresses one stream, some of it at a time.
 pub struct Decompressor {
-    coding: &'static Coding,
+    coding: &'static ContentCoding,
     decoder: Box<dyn DecodeV2 + Send>,
     input: Bytes,
     /// Whether what was read says more than there was room for.
@@ -151,7 +151,7 @@ impl fmt::Debug for Decompressor {
 
 impl Decompressor {
     /// Of which coding.
-    pub fn coding(&self) -> &'static Coding {
+    pub fn coding(&self) -> &'static ContentCoding {
         self.coding
     }
 
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::feed::payload;
 
-    fn compressor(coding: &'static Coding) -> Compressor {
+    fn compressor(coding: &'static ContentCoding) -> Compressor {
         coding.compressor(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
@@ -265,7 +265,7 @@ mod tests {
     fn a_coding_is_used_where_it_is_asked_for() {
         let accepts = |coding: &str, fields: &[&'static str]| {
             let fields = fields.iter().map(|value| (ACCEPT_ENCODING, http::HeaderValue::from_static(value)));
-            Coding::find(coding).unwrap().is_accepted(&fields.collect())
+            ContentCoding::find(coding).unwrap().is_accepted(&fields.collect())
         };
         for asked in ["gzip", "br, GZIP", "deflate,gzip;q=0.1", "*", "br;q=0, *"] {
             assert!(accepts("gzip", &[asked]), "{asked}");

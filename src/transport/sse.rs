@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use parser::{Message, Parser, TooLong};
 
 use super::configured::{self, Configured};
-use super::stream::{self, Content};
+use super::stream::{self, DecodedStream};
 use super::{
     BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport,
     Upstream,
@@ -245,10 +245,10 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
 /// A response that is an event stream. Section 9.2.3: after a 204 a reader doesn't come back, and after a wrong content
 /// type neither. Deviation: a browser's `EventSource` gives up at any status but 200; this reader may try again, as a
 /// server that is full or starting will be there later.
-fn fit(response: Response, receipts: &mut Receipts) -> Result<Content, EndReason> {
+fn fit(response: Response, receipts: &mut Receipts) -> Result<DecodedStream, EndReason> {
     match response.status {
         StatusCode::OK => {
-            let content = Content::of(response)?;
+            let content = DecodedStream::of(response)?;
             let kind = content.kind();
             let essence = kind.split(';').next().unwrap_or_default().trim();
             if essence.eq_ignore_ascii_case(MEDIA_TYPE) {

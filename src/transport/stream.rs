@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::coding::{self, Coding, Compressor, Decompressor};
+use super::coding::{self, Compressor, ContentCoding, Decompressor};
 use super::{EndReason, Receipts, with_query};
 use crate::trial::settings::BufferingHint;
 use crate::wire::dial::{self, Target};
@@ -81,23 +81,23 @@ pub(super) async fn request(
     path: &str,
     fields: &[(&str, &str)],
     receipts: &Receipts,
-) -> Result<Content, EndReason> {
+) -> Result<DecodedStream, EndReason> {
     let asked = receipts.last().map_or_else(|| path.to_owned(), |last| with_query(path, "after", last));
     let response = pool.connect(target).await?.get(&asked, fields).await?;
     match response.status {
-        StatusCode::OK => Content::of(response),
+        StatusCode::OK => DecodedStream::of(response),
         status => Err(EndReason::answered(status)),
     }
 }
 
 /// What a response that goes on says, decompressed.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct DecodedStream {
     response: dial::Response,
     decompressor: Option<Decompressor>,
 }
 
-impl Content {
+impl DecodedStream {
     /// That of this response.
     pub(super) fn of(response: dial::Response) -> Result<Self, EndReason> {
         let decompressor = match response.head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
@@ -105,7 +105,7 @@ impl Content {
             Some(name) => {
                 let name = String::from_utf8_lossy(name);
                 let unknown = || EndReason::from(format!("the answer is in a coding that nobody asked for, `{name}`"));
-                Some(Coding::find(&name).ok_or_else(unknown)?.decompressor())
+                Some(ContentCoding::find(&name).ok_or_else(unknown)?.decompressor())
             }
         };
         Ok(Self { response, decompressor })

@@ -31,3 +31,19 @@ impl Compression {
         self.coding().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compression_is_a_coding_or_off() {
+        for compression in [Compression::Off, Compression::Gzip, Compression::Br] {
+            let word = serde_json::to_value(compression).unwrap();
+            assert_eq!(word, compression.coding().unwrap_or("off"));
+            assert_eq!(serde_json::from_value::<Compression>(word).unwrap(), compression);
+        }
+        let said = serde_json::from_str::<Compression>("\"zstd\"").unwrap_err().to_string();
+        assert!(said.contains("`zstd`, expected one of `off`, `gzip`, `br`"), "{said}");
+    }
+}

@@ -214,7 +214,7 @@ fn query_shows(token: &Token, uri: &Uri) -> bool {
 
 /// Lets a page of this origin read the answer (WHATWG Fetch, "CORS protocol"): the exact origin, never `*`.
 pub(crate) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
-    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
     headers.insert("timing-allow-origin", origin.clone());
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

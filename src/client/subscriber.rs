@@ -116,6 +116,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), SubscriberError> {
                 pool: Arc::clone(&pool),
                 seed: seed ^ u64::from(plan.sub).rotate_left(32),
                 reconnect: settings.reconnect,
+                decodes: settings.compresses(),
                 plan,
                 sent,
             };

@@ -192,8 +192,8 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "link.nat.tcp" => settings.offers_h3() || !settings.protocol.alpn.over_quic(),
         "workload.connections" => is_native(settings) && shares,
         // What ends is passed on at its end.
-        "server.buffering-hint" => transport::find(&settings.protocol.transport)
-            .is_some_and(|row| row.opens == Opens::Request && row.exchanges == Exchanges::Persistent),
+        "server.buffering-hint" | "server.compression" => goes_on(settings),
+        "between.compression" => settings.between.is_there() && goes_on(settings),
         "workload.pages" | "workload.page" | "workload.credentials" | "workload.visibility" => !is_native(settings),
         "workload.stream-window" | "workload.connection-window" => is_native(settings) && multiplexed,
         "workload.events.gap" => settings.workload.events.arrival == Arrival::Pairs,
@@ -236,6 +236,11 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
             }
         }
     }
+}
+
+/// Whether a subscription is one response that goes on.
+fn goes_on(settings: &Settings) -> bool {
+    transport::find(&settings.protocol.transport).is_some_and(transport::Transport::goes_on)
 }
 
 /// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.

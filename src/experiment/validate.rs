@@ -7,7 +7,9 @@ use super::{MAX_REPEATS, MAX_TRIALS, suggest};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::schema::{self, schema_of};
-use crate::trial::settings::{Arrival, CountsRule, DeliveryRule, Direction, HostOrder, LinkSettings, Workload};
+use crate::trial::settings::{
+    Arrival, CountsRule, DeliveryRule, Direction, HostOrder, IntermediaryConfig, LinkSettings, Workload,
+};
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
 
@@ -98,6 +100,12 @@ fn check_bounds(settings: &Settings) -> Result<(), Invalid> {
 fn check_between(settings: &Settings) -> Result<(), Invalid> {
     let (name, known) = (&settings.between.intermediary, suggest::intermediaries());
     if known.contains(&name.as_str()) {
+        let between = &settings.between;
+        if between.compression.is_on() && matches!(between.config, IntermediaryConfig::Own(_)) {
+            let says =
+                "a configuration of one's own says by itself what is compressed: leave `between.compression` out";
+            return complain("between.compression", says.to_owned());
+        }
         return Ok(());
     }
     let says = format!("unknown intermediary `{}`{}", suggest::short(name), suggest::hint(name, &known));

@@ -4,6 +4,8 @@
 //! the sequence number that also ends the event's id, and printable filler. The trial page checks the
 //! same (`src/page/receipts.js`).
 
+use std::fmt::Write;
+
 use data_encoding::BASE64;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -21,6 +23,28 @@ pub fn text(seed: u64, seq: u64, size: u64) -> String {
     }
     format!("{:08x} {rest}", fnv1a(rest.as_bytes()))
 }
+
+/// The same with filler that compresses as an application's JSON does.
+pub fn json(seed: u64, seq: u64, size: u64) -> String {
+    let mut rest = format!("{seq} ");
+    let wanted = usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(9);
+    let mut random = SmallRng::seed_from_u64(seed ^ seq.rotate_left(32));
+    let head = rest.len();
+    while rest.len() < wanted {
+        let symbol = SYMBOLS[random.random_range(0..SYMBOLS.len())];
+        let [price, bid, ask] = std::array::from_fn(|_| f64::from(random.random_range(10_000..30_000)) / 100.0);
+        let (volume, buyer) = (random.random_range(1..10_000), random.random_range(1..1_000));
+        let _ = write!(
+            rest,
+            r#"{{"symbol":"{symbol}","price":{price:.2},"volume":{volume},"bid":{bid:.2},"ask":{ask:.2},"buyer":"user{buyer}@example.com"}},"#
+        );
+    }
+    rest.truncate(wanted.max(head));
+    format!("{:08x} {rest}", fnv1a(rest.as_bytes()))
+}
+
+/// What `symbol` is one of.
+const SYMBOLS: [&str; 4] = ["ALFA", "BRVO", "CHRL", "DLTA"];
 
 /// Whether data is what was published under this sequence number.
 pub fn is_right(seq: u64, data: &str) -> bool {
@@ -53,9 +77,10 @@ mod tests {
     #[test]
     fn data_has_the_size_asked_for_and_proves_itself() {
         for size in [16, 100, 4096] {
-            let data = text(1, 18, size);
-            assert_eq!(data.len() as u64, size);
-            assert!(is_right(18, &data), "{data}");
+            for data in [text(1, 18, size), json(1, 18, size)] {
+                assert_eq!(data.len() as u64, size);
+                assert!(is_right(18, &data) && data.is_ascii(), "{data}");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
 use crate::client::Found;
 use crate::client::program::{self, AnswersOn};
+use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
 pub(super) static INTERMEDIARY: Intermediary = Intermediary {
@@ -13,6 +14,8 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     with_clients: Spoken { alpns: &Alpn::HTTP, websockets: &[Alpn::H1, Alpn::H3] },
     // Its WebSockets are HTTP/1.1's, whatever it speaks else.
     with_origin: Spoken { alpns: &Alpn::HTTP, websockets: &[Alpn::H1] },
+    // And zstd, which the lab doesn't speak.
+    compresses: &[Compression::Gzip],
     // https://caddyserver.com/docs/quick-starts/reverse-proxy
     template: Template(include_str!("caddy.conf")),
     file: "Caddyfile",

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
 use crate::client::Found;
 use crate::client::program::{self, AnswersOn};
+use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
 pub(super) static INTERMEDIARY: Intermediary = Intermediary {
@@ -13,6 +14,7 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     find,
     with_clients: Spoken { alpns: &Alpn::HTTP, websockets: &Alpn::HTTP },
     with_origin: Spoken { alpns: &Alpn::HTTP, websockets: &Alpn::HTTP },
+    compresses: &[Compression::Gzip, Compression::Br],
     // https://www.envoyproxy.io/docs/envoy/latest/start/quick-start/configuration-dynamic-filesystem, but for its clusters,
     // which stay where they are in
     // https://www.envoyproxy.io/docs/envoy/latest/start/quick-start/configuration-static
@@ -72,6 +74,7 @@ fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
         ("{listen-too}", Value::from(others).to_string()),
         ("{listener}", listener.to_owned()),
         ("{codec}", codec.to_owned()),
+        ("{compressor}", compressor(site.compression)),
         ("{transport-socket}", socket(site.alpn, "Downstream", json!({ "common_tls_context": shown }))),
         ("{origin-protocol}", only(site.origin_alpn)),
         ("{origin-address}", at("127.0.0.1", site.origin, site.origin_alpn).to_string()),
@@ -80,6 +83,15 @@ fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {
             socket(site.origin_alpn, "Upstream", json!({ "sni": "localhost", "common_tls_context": offered })),
         ),
     ]
+}
+
+/// What it compresses with.
+fn compressor(compression: Compression) -> String {
+    let kind = match compression {
+        Compression::Off | Compression::Gzip => "gzip.compressor.v3.Gzip",
+        Compression::Br => "brotli.compressor.v3.Brotli",
+    };
+    format!("type.googleapis.com/envoy.extensions.compression.{kind}")
 }
 
 /// TLS on TCP, or within QUIC.

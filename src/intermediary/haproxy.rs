@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
 use crate::client::Found;
 use crate::client::program::{self, AnswersOn};
+use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
 pub(super) static INTERMEDIARY: Intermediary = Intermediary {
@@ -13,6 +14,7 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     find,
     with_clients: Spoken { alpns: &[Alpn::H1, Alpn::H2], websockets: &[Alpn::H1, Alpn::H2] },
     with_origin: Spoken { alpns: &[Alpn::H1, Alpn::H2], websockets: &[Alpn::H1, Alpn::H2] },
+    compresses: &[Compression::Gzip],
     // https://docs.haproxy.org/2.6/configuration.html#2.8
     template: Template(include_str!("haproxy.conf")),
     file: "haproxy.cfg",

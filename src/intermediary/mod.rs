@@ -18,6 +18,7 @@ pub use supports::supports;
 pub use template::Template;
 
 use crate::client::{Found, LaunchSpec};
+use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 use crate::units::Span;
 
@@ -46,6 +47,8 @@ pub struct Intermediary {
     pub with_clients: Spoken,
     /// What it speaks with the server.
     pub with_origin: Spoken,
+    /// The content codings by which it can compress what it passes on, as it is installed.
+    pub compresses: &'static [Compression],
     /// What it is told to do: its documentation's first reverse proxy, and what lets events through.
     pub template: Template,
     /// The name of the file that holds what it is told to do.
@@ -90,6 +93,8 @@ pub struct Site<'a> {
     pub origin: u16,
     /// What it speaks there.
     pub origin_alpn: Alpn,
+    /// By what it compresses.
+    pub compression: Compression,
     /// The server's certificate, as a PEM file: clients take the intermediary for the server.
     pub certificate: PathBuf,
     /// Its key.
@@ -168,6 +173,7 @@ mod tests {
             port: 41,
             origin: 42,
             origin_alpn: Alpn::H1,
+            compression: Compression::Off,
             certificate: "/certs/server.pem".into(),
             key: "/certs/server.key".into(),
             ca: "/certs/ca.pem".into(),
@@ -188,9 +194,10 @@ mod tests {
     fn what_each_needs_stands_in_the_document_about_it() {
         let document = include_str!("../../docs/behind-a-proxy.md");
         for row in ALL {
-            let added = row.template.changes().into_iter().filter_map(|line| Some(line.strip_prefix("+ ")?.to_owned()));
+            let changes = row.template.changes(&IntermediaryConfig::Streaming, Compression::Gzip);
+            let added = changes.into_iter().filter_map(|line| Some(line.strip_prefix("+ ")?.to_owned()));
             // Where the server is, a person writes otherwise.
-            for line in added.filter(|line| !line.contains("{origin")) {
+            for line in added.filter(|line| !line.contains("{origin") && !line.contains("{compressor}")) {
                 assert!(document.contains(line.trim()), "{}: `{line}`", row.name);
             }
         }
@@ -202,9 +209,10 @@ mod tests {
         let addresses = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
         for row in ALL {
             for alpn in row.with_clients.alpns {
-                for config in [IntermediaryConfig::Default, IntermediaryConfig::Streaming] {
-                    let text = row.template.text(&config).unwrap();
-                    let spec = row.launch(&found, &site(*alpn, &addresses), &text);
+                let configs = [IntermediaryConfig::Default, IntermediaryConfig::Streaming];
+                for (config, compression) in configs.into_iter().zip([Compression::Off, row.compresses[0]]) {
+                    let text = row.template.text(&config, compression).unwrap();
+                    let spec = row.launch(&found, &Site { compression, ..site(*alpn, &addresses) }, &text);
                     let text = spec.files.values().cloned().collect::<String>().replace("{profile}", "");
                     let left =
                         text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).find(|(name, _)| {

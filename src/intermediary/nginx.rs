@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
 use crate::client::Found;
 use crate::client::program::{self, AnswersOn};
+use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
 pub(super) static INTERMEDIARY: Intermediary = Intermediary {
@@ -13,6 +14,8 @@ pub(super) static INTERMEDIARY: Intermediary = Intermediary {
     find,
     with_clients: Spoken { alpns: &[Alpn::H1, Alpn::H2], websockets: &[Alpn::H1] },
     with_origin: Spoken { alpns: &[Alpn::H1], websockets: &[Alpn::H1] },
+    // Brotli is a module of others'.
+    compresses: &[Compression::Gzip],
     template: Template(include_str!("nginx.conf")),
     file: "nginx.conf",
     second_file: None,

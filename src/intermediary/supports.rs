@@ -2,7 +2,7 @@
 
 use super::{ALL, Intermediary, find};
 use crate::transport::{self, Opens};
-use crate::trial::settings::CertificateUse;
+use crate::trial::settings::{CertificateUse, Compression};
 use crate::trial::{Alpn, Settings, Unsupported};
 
 /// Whether what stands between client and server can pass on what they say, and if not, why not. What is not here is
@@ -26,6 +26,7 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
     let (alpn, origin) = (settings.protocol.alpn, between.origin);
     speaks(row, row.with_clients.alpns, alpn, "clients")?;
     speaks(row, row.with_origin.alpns, origin, "a server")?;
+    compresses(row, between.compression)?;
     if let Some(transport) = transport::find(&settings.protocol.transport) {
         match transport.opens {
             Opens::Request => {}
@@ -51,6 +52,15 @@ fn speaks(row: &Intermediary, spoken: &[Alpn], wanted: Alpn, whom: &str) -> Resu
     }
     let titles: Vec<_> = spoken.iter().map(|alpn| alpn.title()).collect();
     Err(format!("{} speaks {} with {whom}, and not {}", row.title, titles.join(", "), wanted.title()).into())
+}
+
+fn compresses(row: &Intermediary, wanted: Compression) -> Result<(), Unsupported> {
+    let Some(coding) = wanted.coding() else { return Ok(()) };
+    if row.compresses.contains(&wanted) {
+        return Ok(());
+    }
+    let codings: Vec<_> = row.compresses.iter().filter_map(|known| known.coding()).collect();
+    Err(format!("{} as it is installed compresses by {}, and not by {coding}", row.title, codings.join(", ")).into())
 }
 
 fn opens(row: &Intermediary, spoken: &[Alpn], wanted: Alpn, what: &str) -> Result<(), Unsupported> {
@@ -83,6 +93,8 @@ mod tests {
         assert_eq!(why("websocket/h2", &json!({})), "nginx takes no WebSocket from a client on HTTP/2");
         let origin = json!({ "between": { "intermediary": "nginx", "origin": "h2" } });
         assert_eq!(why("sse/h2", &origin), "nginx speaks HTTP/1.1 with a server, and not HTTP/2");
+        let compressed = json!({ "between": { "intermediary": "nginx", "compression": "br" } });
+        assert_eq!(why("sse/h2", &compressed), "nginx as it is installed compresses by gzip, and not by br");
         assert!(why("sse/h2", &json!({ "workload": { "ports": 2 } })).contains("one port"));
         assert!(why("sse/h2", &json!({ "server": { "certificate": "per-host" } })).contains("all hosts share"));
         assert!(why("sse/h2", &json!({ "between": { "intermediary": "ngnix" } })).contains("there are nginx"));

@@ -20,14 +20,18 @@ pub(super) fn between(summary: &Summary) -> Vec<BetweenView> {
 
 impl BetweenView {
     fn of(stood: &StoodBetween) -> Self {
-        let StoodBetween { intermediary, version, config, changes } = stood;
+        let StoodBetween { intermediary, version, config, compression, changes } = stood;
         let says = match config {
+            IntermediaryConfig::Default if !changes.is_empty() => {
+                "what its documentation begins a reverse proxy with, but for"
+            }
             IntermediaryConfig::Default => "what its documentation begins a reverse proxy with",
             IntermediaryConfig::Streaming if changes.is_empty() => "the same: nothing needs a change",
             IntermediaryConfig::Streaming => "the same but for",
             IntermediaryConfig::Own(_) => "a configuration of one\u{2019}s own",
         };
-        let name = format!("{intermediary} {version}, {config}");
+        let compressed = compression.coding().map_or_else(String::new, |coding| format!(", {coding}"));
+        let name = format!("{intermediary} {version}, {config}{compressed}");
         Self { name, says: says.to_owned(), changes: changes.clone() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::feed::{Feed, payload};
+use crate::feed::Feed;
 use crate::trial::ServerFact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::trial::fact::UsageAt;
@@ -59,10 +59,10 @@ impl Publisher {
                     EventFeeds::InTurn | EventFeeds::All => (0, 1),
                 };
                 for feed in feeds.iter().skip(from).step_by(step) {
-                    let data = |seq| payload::text(seed, seq, size);
+                    let data = |seq| workload.events.payload.data(seed, seq, size);
                     let t = monotonic_nanos();
                     let published = match workload.events.payload {
-                        Payload::Text => feed.publish_with("message", data, unix_micros(), census),
+                        Payload::Text | Payload::Json => feed.publish_with("message", data, unix_micros(), census),
                         Payload::Binary => feed.publish_bytes_with("message", data, unix_micros(), census),
                     };
                     let (feed, id) = (feed.name().to_owned(), published.id.to_string());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,12 +14,13 @@ use super::pages::Pages;
 use super::{Options, bulk};
 use crate::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
 use crate::feed::{After, Feed};
+use crate::transport::coding::{ContentCoding, MAX_COMPRESSED};
 use crate::transport::{
     self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
-    SubscriptionRequest, Transport,
+    StreamOptions, SubscriptionRequest, Transport,
 };
 use crate::trial::rig::Rig;
-use crate::trial::settings::BufferingHint;
+use crate::trial::settings::{BufferingHint, Compression};
 use crate::trial::{Alpn, ServerFact};
 use crate::wire::exchange::BodyError;
 use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
@@ -45,6 +46,7 @@ pub(super) struct Routes {
     pages: Option<Pages>,
     transports: Arc<Configuration>,
     hint: BufferingHint,
+    compression: Compression,
     rig: Option<Rig>,
     sink: Sink<ServerFact>,
     requests: AtomicU64,
@@ -54,6 +56,8 @@ pub(super) struct Routes {
     /// Whether what is posted as `stuck` is left unread.
     pub(super) leaves_unread: AtomicBool,
     subscriptions: Arc<Semaphore>,
+    compressors: Arc<Semaphore>,
+    uncompressed: Bound,
 }
 
 impl Routes {
@@ -64,6 +68,7 @@ impl Routes {
             pages: options.control.as_deref().map(Pages::new),
             transports: Arc::clone(&options.transports),
             hint: options.settings.buffering_hint,
+            compression: options.settings.compression,
             rig: options.rig,
             sink: options.sink.clone(),
             requests: AtomicU64::new(0),
@@ -71,6 +76,8 @@ impl Routes {
             turned_away: AtomicU16::new(0),
             leaves_unread: AtomicBool::new(false),
             subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
+            compressors: Arc::new(Semaphore::new(MAX_COMPRESSED)),
+            uncompressed: Bound::new("compressed-streams"),
         }
     }
 
@@ -177,12 +184,25 @@ impl Routes {
             tag,
             sub,
             silent: self.rig == Some(Rig::Miscount) && sub.is_some_and(|sub| sub % 3 == 2),
+            stuck: query.get("stuck").is_some(),
             asks_only: exchange.head().method == Method::HEAD,
             permit: self.permit()?,
         };
         let publishing = self.publishing(Arc::clone(&feed), tag);
-        let pending = PendingSubscription { feed, record, hint: self.hint, rig: self.rig };
-        Ok(transport.serve(SubscriptionRequest { exchange, after, query, pending, publishing }))
+        let pending = PendingSubscription { feed, record, rig: self.rig };
+        let stream = self.stream_options(row, &exchange.head().headers);
+        Ok(transport.serve(SubscriptionRequest { exchange, after, query, pending, stream, publishing }))
+    }
+
+    /// What an answer is, where it goes on. It stays uncompressed where there are as many compressed ones as there may be.
+    fn stream_options(&self, row: &Transport, asked: &HeaderMap) -> StreamOptions {
+        let coding = self.compression.coding().filter(|_| row.goes_on()).and_then(ContentCoding::find);
+        let compressor = coding.filter(|coding| coding.is_accepted(asked)).and_then(|coding| {
+            let permit = Arc::clone(&self.compressors).try_acquire_owned();
+            let permit = permit.inspect_err(|_| self.uncompressed.reached(&self.sink)).ok()?;
+            Some(coding.compressor(permit))
+        });
+        StreamOptions { hint: self.hint, varies: coding.is_some(), compressor }
     }
 
     /// What a reader is answered with while the server turns all away: a fault that was asked for.

@@ -3,6 +3,7 @@
 mod beside;
 mod between;
 mod clump;
+mod content;
 mod cut;
 pub(super) mod delivery;
 mod dialect;
@@ -63,6 +64,7 @@ pub static ALL: &[&Metric] = &[
     &http::LAST_HTTP,
     &between::ORIGIN_CONNECTIONS,
     &between::ORIGIN_HTTP,
+    &between::UNREAD,
     &dialect::WEBTRANSPORT_DIALECT,
     &timing::BLOCKED_REQUEST,
     &beside::BESIDE_WAIT,
@@ -95,6 +97,8 @@ pub static ALL: &[&Metric] = &[
     &usage::BYTES_PER_EVENT,
     &between::PROXY_CPU_PER_DELIVERY,
     &between::PROXY_MEMORY_PER_STREAM,
+    &content::CONTENT_BYTES_PER_EVENT,
+    &content::COMPRESSED_STREAMS,
     &link::WIRE_BYTES_PER_EVENT,
     &link::PACKETS_PER_EVENT,
     &link::PACKETS_DROPPED,

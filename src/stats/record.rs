@@ -33,6 +33,8 @@ pub(super) struct Record<'a> {
     pub(super) wrong: Vec<(u32, &'a str)>,
     /// Per subscription, the most bytes that waited to be sent at once.
     pub(super) buffered: BTreeMap<u32, u64>,
+    /// Per subscription, the bytes of content that it read, and whether they were compressed.
+    pub(super) content: BTreeMap<u32, (u64, bool)>,
     /// When probes were sent, in order.
     pub(super) probes_sent: Vec<u64>,
     /// When they were answered, and with what status, in order.
@@ -50,6 +52,8 @@ pub(super) struct Record<'a> {
     pub(super) attachments: Vec<RecordedSubscription<'a>>,
     /// Every published event, by id.
     pub(super) published: HashMap<&'a str, Publication<'a>>,
+    /// Bytes of events' data that were handed to each subscription that nobody read.
+    pub(super) unread: Vec<u64>,
     /// The census event of each feed.
     pub(super) census: BTreeMap<&'a str, Census<'a>>,
     /// Which streams, of which subscriptions, were handed which census event.
@@ -152,6 +156,7 @@ impl<'a> Record<'a> {
                 let buffered = self.buffered.entry(*sub).or_default();
                 *buffered = (*most).max(*buffered);
             }
+            ClientFact::Content { sub, coding, bytes } => _ = self.content.insert(*sub, (*bytes, coding.is_some())),
             ClientFact::ProbeSent => self.probes_sent.push(t),
             ClientFact::ProbeAnswered { status } => self.probes_answered.push((t, *status)),
             ClientFact::BesideSent { actor } => self.beside_sent.entry(*actor).or_default().push(t),
@@ -173,6 +178,7 @@ impl<'a> Record<'a> {
                 let of = self.connections.entry(*conn).or_insert(RecordedConnection { t, requests: None });
                 of.requests = Some(*requests);
             }
+            ServerFact::Unread { bytes, .. } => self.unread.push(*bytes),
             ServerFact::WebtransportDialect { taken, .. } => self.dialects.extend(*taken),
             ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed } if *tag == Some(trial) => {
                 let (conn, stream, alpn, http, sub) = (*conn, *stream, *alpn, *http, *sub);

@@ -9,7 +9,7 @@ use super::number;
 use crate::trial::claim::ClaimSource;
 use crate::trial::fact::{Outcome, WayParts};
 use crate::trial::phase::TrialPhase;
-use crate::trial::settings::IntermediaryConfig;
+use crate::trial::settings::{Compression, IntermediaryConfig};
 use crate::trial::stack::Versions;
 use crate::trial::{Levels, Stack};
 
@@ -54,6 +54,9 @@ pub struct StoodBetween {
     pub version: String,
     /// What it was told to do: `default`, `streaming`, or the path of a configuration.
     pub config: IntermediaryConfig,
+    /// By which content coding it compressed.
+    #[serde(default)]
+    pub compression: Compression,
     /// What that changes in the configuration that its documentation begins with, as a diff: `- …`, `+ …`.
     pub changes: Vec<String>,
 }

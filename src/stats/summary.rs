@@ -33,11 +33,13 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
 fn between(journal: &[JournalLine]) -> Vec<StoodBetween> {
     let mut all = Vec::new();
     for line in journal {
-        let Fact::Lab(LabFact::Between { intermediary, version, config, changes }) = &line.observation.fact else {
+        let Fact::Lab(LabFact::Between { intermediary, version, config, compression, changes }) =
+            &line.observation.fact
+        else {
             continue;
         };
         let (intermediary, version, changes) = (intermediary.clone(), version.clone(), changes.clone());
-        let one = StoodBetween { intermediary, version, config: config.clone(), changes };
+        let one = StoodBetween { intermediary, version, config: config.clone(), compression: *compression, changes };
         if !all.contains(&one) {
             all.push(one);
         }
@@ -163,7 +165,7 @@ mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
     use crate::trial::Alpn;
-    use crate::trial::settings::IntermediaryConfig;
+    use crate::trial::settings::{Compression, IntermediaryConfig};
 
     /// A repeat whose time to open is so many milliseconds.
     fn opened_in(repeat: u32, ms: u64) -> RecordedTrial {
@@ -192,7 +194,9 @@ mod tests {
         let between = |config: IntermediaryConfig, changes: &[&str]| {
             let mut rig = opened_in(0, 3);
             let changes = changes.iter().map(|&line| line.to_owned()).collect();
-            rig.fact(LabFact::Between { intermediary: "p".to_owned(), version: "1".to_owned(), config, changes });
+            let (intermediary, version) = ("p".to_owned(), "1".to_owned());
+            let compression = Compression::Off;
+            rig.fact(LabFact::Between { intermediary, version, config, compression, changes });
             rig
         };
         let as_documented = between(IntermediaryConfig::Default, &[]);

@@ -7,6 +7,7 @@
 //! is said by its row and by what that makes of its table of settings ([`Configured`]).
 
 mod batch;
+pub mod coding;
 mod configured;
 mod end_reason;
 mod json;
@@ -39,6 +40,7 @@ pub use query::{Query, QueryError};
 pub use reader::{FeedReader, PendingSubscription};
 pub use receipts::Receipts;
 pub use reply::Reply;
+pub use stream::StreamOptions;
 use tokio::sync::mpsc;
 
 use crate::feed::After;
@@ -81,6 +83,13 @@ pub struct Transport {
     pub schema: fn() -> &'static serde_json::Value,
 }
 
+impl Transport {
+    /// Whether a subscription is one response that goes on.
+    pub fn goes_on(&self) -> bool {
+        self.opens == Opens::Request && self.exchanges == Exchanges::Persistent
+    }
+}
+
 /// Which exchange a reader begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opens {
@@ -112,6 +121,8 @@ pub struct SubscriptionRequest<'a> {
     pub query: &'a Query<'a>,
     /// Begins the subscription.
     pub pending: PendingSubscription,
+    /// What its answer is, where that goes on.
+    pub stream: StreamOptions,
     /// Publishes what the reader sends.
     pub publishing: Publishing,
 }
@@ -127,6 +138,8 @@ pub struct ClientSubscription<'a> {
     pub path: &'a str,
     /// Where receipts go; they know after which event to go on.
     pub receipts: &'a mut Receipts,
+    /// Whether to ask for content codings, and so to decode them.
+    pub decodes: bool,
     /// Of a transport whose upstream is in-band: the data of events to publish, as they are due.
     pub outgoing: Option<mpsc::Receiver<String>>,
     /// What everything drawn for this subscription is drawn from.

@@ -6,7 +6,6 @@
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::unfold;
-use http::header::CONTENT_TYPE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,12 +90,11 @@ fn part(content: &[u8]) -> Bytes {
 }
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
-    let hint = reading.pending.hint;
     let reader = reading.pending.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let place = (reading.after == After::Now).then(|| part(json::place_line(reader.last()).trim_ascii_end()));
     let begin = if settings.greeting { Begin::Now(place) } else { Begin::WithTheFirst };
-    stream::response(TYPE, hint, unfold(Some((begin, reader)), chunk)).into()
+    stream::response(TYPE, reading.stream, unfold(Some((begin, reader)), chunk)).into()
 }
 
 /// What of the beginning is to be written yet.
@@ -132,18 +130,19 @@ async fn chunk(state: State) -> Option<(Bytes, State)> {
 }
 
 async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
-    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
-    let mut response = match stream::request(pool, target, path, MEDIA_TYPE, receipts).await {
-        Ok(response) => response,
+    let ClientSubscription { pool, target, path, receipts, decodes, .. } = subscribing;
+    let fields = stream::fields(MEDIA_TYPE, decodes);
+    let mut content = match stream::request(pool, target, path, &fields, receipts).await {
+        Ok(content) => content,
         Err(reason) => return reason,
     };
-    let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = content.kind();
     let Some(mut parts) = Parts::of(kind) else { return format!("the answer has no parts but is `{kind}`").into() };
     receipts.opened();
-    while let Some(chunk) = response.chunk().await {
+    while let Some(chunk) = content.chunk(receipts).await {
         let bytes = match chunk {
             Ok(bytes) => bytes,
-            Err(error) => return error.into(),
+            Err(reason) => return reason,
         };
         let mut wrong = None;
         let pushed = parts.push(&bytes, |content| match ServerMessage::read(content) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::misbehaviour::ServerMisbehaviour;
 use crate::feed::{After, Cursor, CursorItem, EventId, Feed};
 use crate::trial::rig::Rig;
-use crate::trial::settings::BufferingHint;
 use crate::wire::{SubscriptionGuard, SubscriptionRecord};
 
 /// Reads a feed for one subscription. What it gives out counts as written to the subscription's stream; dropping it
@@ -23,8 +22,6 @@ pub struct PendingSubscription {
     pub feed: Arc<Feed>,
     /// What the ledger is to see.
     pub record: SubscriptionRecord,
-    /// What its answer says to intermediaries, where it goes on.
-    pub hint: BufferingHint,
     /// How the server lies, if it does.
     pub rig: Option<Rig>,
 }

@@ -22,6 +22,14 @@ pub struct Receipts {
     finished: bool,
     opens: u32,
     of_clients: bool,
+    content: Option<ReadContent>,
+}
+
+/// What came of responses that go on, over all of a subscription.
+#[derive(Debug)]
+struct ReadContent {
+    coding: Option<&'static str>,
+    bytes: u64,
 }
 
 impl Receipts {
@@ -38,6 +46,7 @@ impl Receipts {
             finished: false,
             opens: 0,
             of_clients: false,
+            content: None,
         }
     }
 
@@ -76,6 +85,13 @@ impl Receipts {
         }
         self.ids.push(id.to_owned());
         self.last = Some(id.to_owned());
+    }
+
+    /// Some of a response that goes on came, in this content coding.
+    pub fn content(&mut self, coding: Option<&'static str>, bytes: usize) {
+        let content = self.content.get_or_insert(ReadContent { coding, bytes: 0 });
+        content.coding = coding;
+        content.bytes += bytes as u64;
     }
 
     /// The server said where the reader is, without an event.
@@ -120,6 +136,10 @@ impl Receipts {
 
     /// Tells what was kept back.
     pub fn tell(self) {
+        if let Some(ReadContent { coding, bytes }) = self.content {
+            let coding = coding.map(str::to_owned);
+            self.sink.record(ClientFact::Content { sub: self.sub, coding, bytes });
+        }
         if !self.ids.is_empty() {
             self.sink.record(ClientFact::Received {
                 times: self.times,

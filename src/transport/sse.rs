@@ -8,16 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use parser::{Message, Parser, TooLong};
 
 use super::configured::{self, Configured};
+use super::stream::{self, DecodedStream};
 use super::{
     BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Receipts, Reply, SubscriptionRequest, Transport,
-    Upstream, stream,
+    Upstream,
 };
 use crate::feed::{After, CursorItem, Encoding, Event, EventId, Gap};
 use crate::trial::settings::{Credentials, PageOrigin};
@@ -130,11 +130,11 @@ static EVENT_STREAM: Encoding = Encoding { name: MEDIA_TYPE, encode };
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
-    let (after, hint) = (after(&reading), reading.pending.hint);
+    let after = after(&reading);
     let reader = reading.pending.after(after);
     // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
     let place = (after == After::Now).then(|| reader.last());
-    stream::response(MEDIA_TYPE, hint, unfold((hello(settings, place), reader), chunk)).into()
+    stream::response(MEDIA_TYPE, reading.stream, unfold((hello(settings, place), reader), chunk)).into()
 }
 
 /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
@@ -210,24 +210,24 @@ struct GapData {
 }
 
 async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
-    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
-    let mut fields = vec![("accept", MEDIA_TYPE), ("cache-control", "no-store")];
+    let ClientSubscription { pool, target, path, receipts, decodes, .. } = subscribing;
     let last = receipts.last().map(str::to_owned);
+    let mut fields: Vec<(&str, &str)> = stream::fields(MEDIA_TYPE, decodes);
     fields.extend(last.as_deref().map(|last| ("last-event-id", last)));
     let asked = match pool.connect(target).await {
         Ok(connection) => connection.get(path, &fields).await,
         Err(error) => return error.into(),
     };
-    let mut response = match asked.map_err(EndReason::from).and_then(|response| fit(response, receipts)) {
-        Ok(response) => response,
+    let mut content = match asked.map_err(EndReason::from).and_then(|response| fit(response, receipts)) {
+        Ok(content) => content,
         Err(reason) => return reason,
     };
     receipts.opened();
     let mut parser = Parser::default();
-    while let Some(chunk) = response.chunk().await {
+    while let Some(chunk) = content.chunk(receipts).await {
         let pushed = match chunk {
             Ok(bytes) => parser.push(&bytes, |message| take(receipts, &message)),
-            Err(error) => return error.into(),
+            Err(reason) => return reason,
         };
         if let Some(retry) = parser.retry() {
             receipts.retry(Duration::from_millis(retry));
@@ -245,13 +245,14 @@ async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
 /// A response that is an event stream. Section 9.2.3: after a 204 a reader doesn't come back, and after a wrong content
 /// type neither. Deviation: a browser's `EventSource` gives up at any status but 200; this reader may try again, as a
 /// server that is full or starting will be there later.
-fn fit(response: Response, receipts: &mut Receipts) -> Result<Response, EndReason> {
+fn fit(response: Response, receipts: &mut Receipts) -> Result<DecodedStream, EndReason> {
     match response.status {
         StatusCode::OK => {
-            let kind = response.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            let content = DecodedStream::of(response)?;
+            let kind = content.kind();
             let essence = kind.split(';').next().unwrap_or_default().trim();
             if essence.eq_ignore_ascii_case(MEDIA_TYPE) {
-                return Ok(response);
+                return Ok(content);
             }
             receipts.finished();
             Err(format!("the answer is no event stream but `{kind}`").into())

@@ -68,12 +68,11 @@ impl Configured for Settings {
 const EMPTY_LINE: Bytes = Bytes::from_static(b"\n");
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
-    let hint = reading.pending.hint;
     let reader = reading.pending.after(reading.after);
     // Who says where it is knows its place, and who is to be told of a gap has none yet.
     let first = if reading.after == After::Now { json::place_line(reader.last()) } else { EMPTY_LINE };
     let greeting = settings.greeting.then_some(first);
-    stream::response(MEDIA_TYPE, hint, unfold((greeting, reader), chunk)).into()
+    stream::response(MEDIA_TYPE, reading.stream, unfold((greeting, reader), chunk)).into()
 }
 
 type State = (Option<Bytes>, FeedReader);
@@ -92,21 +91,22 @@ async fn chunk((greeting, mut reader): State) -> Option<(Bytes, State)> {
 }
 
 async fn subscribe(subscribing: ClientSubscription<'_>) -> EndReason {
-    let ClientSubscription { pool, target, path, receipts, .. } = subscribing;
-    let mut response = match stream::request(pool, target, path, MEDIA_TYPE, receipts).await {
-        Ok(response) => response,
+    let ClientSubscription { pool, target, path, receipts, decodes, .. } = subscribing;
+    let fields = stream::fields(MEDIA_TYPE, decodes);
+    let mut content = match stream::request(pool, target, path, &fields, receipts).await {
+        Ok(content) => content,
         Err(reason) => return reason,
     };
     receipts.opened();
     let mut lines = Lines::default();
     let mut wrong = None;
-    while let Some(chunk) = response.chunk().await {
+    while let Some(chunk) = content.chunk(receipts).await {
         let pushed = match chunk {
             Ok(bytes) => lines.push(&bytes, |line| match ServerMessage::read(line) {
                 Ok(told) => told.note(receipts),
                 Err(error) => wrong = Some(EndReason::from(format!("not an event: {error}"))),
             }),
-            Err(error) => return error.into(),
+            Err(reason) => return reason,
         };
         if let Some(wrong) = wrong.or_else(|| pushed.err().map(|error| EndReason::failure(&error))) {
             return wrong;

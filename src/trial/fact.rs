@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::phase::TrialPhase;
-use super::settings::IntermediaryConfig;
+use super::settings::{Compression, IntermediaryConfig};
 use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
 
@@ -70,6 +70,9 @@ pub enum ClientFact {
     /// The most bytes of a subscription's own that waited to be sent at once, right after one was sent
     /// (`bufferedAmount` of a page's WebSocket).
     Buffered { sub: u32, most: u64 },
+    /// What came of the responses that a subscription read its events from, before it was decoded, in bytes, and in which
+    /// content coding the last of them was; null: none. A page can't tell.
+    Content { sub: u32, coding: Option<String>, bytes: u64 },
     /// The plain GET of mid-hold was sent.
     ProbeSent,
     /// It was answered.
@@ -95,6 +98,7 @@ impl ClientFact {
             | Self::Closed { sub, .. }
             | Self::Gap { sub, .. }
             | Self::Sent { sub, .. }
+            | Self::Content { sub, .. }
             | Self::Buffered { sub, .. } => Some(*sub),
             Self::ProbeSent
             | Self::ProbeAnswered { .. }
@@ -134,6 +138,9 @@ pub enum ServerFact {
     },
     /// It ended.
     Detached { conn: u64, stream: u64, alpn: Alpn, tag: Option<u32>, sub: Option<u32>, feed: Arc<str> },
+    /// A subscription ended that its client read nothing of, as its URL says, and to whose stream so many bytes of events'
+    /// data had been handed.
+    Unread { conn: u64, stream: u64, bytes: u64 },
     /// An event was put into a feed's log. `event` counts from 0 per feed; `scheduled` is when it was due;
     /// `census` marks the one at T. Of one that a client sent, `event` is the number in its data, which is one more
     /// than that of `sent` and 0 where there is none, and `scheduled` is when it came.
@@ -182,7 +189,9 @@ impl ServerFact {
             | Self::Disconnected { conn, .. }
             | Self::Handshake { conn, .. }
             | Self::WebtransportDialect { conn, .. } => *conn += first,
-            Self::Attached { conn, stream, .. } | Self::Detached { conn, stream, .. } => {
+            Self::Attached { conn, stream, .. }
+            | Self::Detached { conn, stream, .. }
+            | Self::Unread { conn, stream, .. } => {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
             Self::Written { stream, .. } => *stream += first,
@@ -243,9 +252,16 @@ pub enum LabFact {
     /// Words were sent over a link that was to delay nothing and back, before a run's trials: how long each took, in
     /// nanoseconds.
     LinkTried { took: Vec<u64> },
-    /// What stands between client and server: which intermediary, what it was told to do, and where that is the lab's
-    /// way of letting events through, what it changes in the first one of the intermediary's documentation.
-    Between { intermediary: String, version: String, config: IntermediaryConfig, changes: Vec<String> },
+    /// What stands between client and server: which intermediary, what it was told to do and to compress by, and where that
+    /// is the lab's, what it changes in the first one of the intermediary's documentation.
+    Between {
+        intermediary: String,
+        version: String,
+        config: IntermediaryConfig,
+        #[serde(default)]
+        compression: Compression,
+        changes: Vec<String>,
+    },
     /// What all processes of what stands between had used: CPU (user and system) in microseconds, in ticks of the kernel's,
     /// and bytes of memory, of which those that several share are counted once (`Pss` of proc(5)).
     BetweenUsage { at: UsageAt, cpu: u64, resident: u64 },

@@ -3,6 +3,7 @@
 
 mod beside;
 mod between;
+mod compression;
 mod events;
 mod expect;
 mod fault;
@@ -24,6 +25,7 @@ use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials, MAX_DOWNLOAD};
 pub use between::{BetweenPlace, BetweenSettings, Drain, IntermediaryConfig};
+pub use compression::Compression;
 pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
 pub use fault::{Fault, FaultAct, FaultKind, FaultRow, IntermediaryFault, LinkFault};
@@ -104,6 +106,11 @@ impl Settings {
     /// Whether a subscription may reach the server under test on this.
     pub fn may_arrive_on(&self, alpn: Alpn) -> bool {
         alpn == self.origin_alpn() || (self.offers_h3() && matches!(alpn, Alpn::H2 | Alpn::H3))
+    }
+
+    /// Whether anything compresses what a client reads, so that the native client asks for it as browsers always do.
+    pub fn compresses(&self) -> bool {
+        self.server.compression.is_on() || self.between.is_there() && self.between.compression.is_on()
     }
 
     /// Whether the server under test serves pages of the lab's.

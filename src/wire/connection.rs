@@ -132,6 +132,8 @@ pub struct SubscriptionRecord {
     pub sub: Option<u32>,
     /// Whether to keep quiet about what is written to it: a server that miscounts, for the lab to catch.
     pub silent: bool,
+    /// Whether its client reads nothing of it, as its URL says: `?stuck=0`.
+    pub stuck: bool,
     /// Whether it only asks what it would be answered (HEAD, RFC 9110 section 9.3.2): then it is no subscription.
     pub asks_only: bool,
     /// One of as many subscriptions as the server holds.
@@ -146,11 +148,11 @@ impl SubscriptionRecord {
         let (conn, alpn) = (connection.id, connection.alpn);
         let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
         if self.asks_only {
-            return SubscriptionGuard { stream, of: self };
+            return SubscriptionGuard { stream, handed: AtomicU64::new(0), of: self };
         }
         let (http, feed) = (http.and_then(number), Arc::clone(feed));
         connection.sink.record(ServerFact::Attached { conn, stream, alpn, http, tag, sub, feed });
-        SubscriptionGuard { stream, of: self }
+        SubscriptionGuard { stream, handed: AtomicU64::new(0), of: self }
     }
 }
 
@@ -169,12 +171,18 @@ fn number(version: Version) -> Option<f64> {
 #[derive(Debug)]
 pub struct SubscriptionGuard {
     stream: u64,
+    /// Bytes of events' data that were handed to its stream.
+    handed: AtomicU64,
     of: SubscriptionRecord,
 }
 
 impl SubscriptionGuard {
-    /// Says that this event was handed to the subscription's stream; of consequence for the census of a trial only.
+    /// Says that this event was handed to the subscription's stream; of consequence for the census of a trial, and where
+    /// nobody reads.
     pub fn written(&self, event: &Event) {
+        if self.of.stuck {
+            self.handed.fetch_add(event.data.len() as u64, Ordering::Relaxed);
+        }
         if event.census && !self.of.silent && !self.of.asks_only && self.of.tag.is_some() {
             let (stream, sub, id) = (self.stream, self.of.sub, event.id.to_string());
             self.of.connection.sink.record(ServerFact::Written { stream, sub, id });
@@ -196,6 +204,10 @@ impl Drop for SubscriptionGuard {
         }
         let (conn, alpn) = (connection.id, connection.alpn);
         let (stream, feed) = (self.stream, Arc::clone(feed));
+        if self.of.stuck {
+            let bytes = self.handed.load(Ordering::Relaxed);
+            connection.sink.record(ServerFact::Unread { conn, stream, bytes });
+        }
         connection.sink.record(ServerFact::Detached { conn, stream, alpn, tag, sub, feed });
     }
 }

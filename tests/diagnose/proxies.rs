@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use transport_lab::intermediary::{self, Site};
 use transport_lab::trial::Alpn;
-use transport_lab::trial::settings::IntermediaryConfig;
+use transport_lab::trial::settings::{Compression, IntermediaryConfig};
 
 use crate::lab::{Lab, Ran, diagnose, free_port, until};
 use crate::node::Node;
@@ -87,8 +87,9 @@ impl Proxy {
             ca: certs.join("ca.pem"),
             root: nix::unistd::geteuid().is_root(),
             drain: None,
+            compression: Compression::Off,
         };
-        let spec = row.launch(&found, &site, &row.template.text(config).unwrap());
+        let spec = row.launch(&found, &site, &row.template.text(config, Compression::Off).unwrap());
         let here = |text: &String| text.replace("{profile}", folder.path().to_str().unwrap());
         fs::create_dir(folder.path().join("tmp")).unwrap();
         for (file, text) in &spec.files {

@@ -111,6 +111,43 @@ fn envoy_lets_through_what_its_row_says_and_is_gone_afterwards() {
     lets_through_what_its_row_says("envoy");
 }
 
+/// Has it compress by each coding that its row says, and by none that it doesn't.
+#[test]
+fn what_a_proxy_compresses_is_what_its_row_says_and_saves_bytes() {
+    let rows: Vec<_> = transport_lab::intermediary::ALL.iter().filter(|row| is_here(row.name)).collect();
+    let lab = Lab::new();
+    // JSON that compresses, of a server that forbids nothing.
+    behind(&lab, &format!("[server]\nbuffering-hint = 'none'\n{OBSERVE}[between]\nconfig = 'streaming'\n"));
+    let names: Vec<_> = rows.iter().map(|row| row.name).collect();
+    let names = format!("between.intermediary={}", names.join(","));
+    let sets =
+        [&names, "between.compression=off,gzip,br", "workload.events.payload=json", "workload.events.size=300 B"];
+    let ran = run(&lab, &sets.map(|set| ["--set", set]).concat()).exits(0);
+    let summary = ran.summary();
+    let trials = summary["trials"].as_array().unwrap();
+    let bytes = |trial: &Value| trial["metrics"]["content-bytes-per-event"]["median"].as_f64();
+    for row in rows {
+        let of = |coding: &str| {
+            let is = |trial: &&Value| {
+                trial["levels"]["between.intermediary"] == row.name && trial["levels"]["between.compression"] == coding
+            };
+            trials.iter().find(is).unwrap_or_else(|| panic!("{} {coding}", row.name))
+        };
+        let plain = bytes(of("off")).unwrap();
+        for coding in ["gzip", "br"] {
+            let (trial, name) = (of(coding), row.name);
+            if row.compresses.iter().all(|known| known.coding() != Some(coding)) {
+                assert_eq!(trial["outcome"], "unsupported", "{name} {coding}");
+                continue;
+            }
+            assert_eq!(trial["outcome"], "completed", "{name} {coding}: {}", trial["reason"]);
+            assert_eq!(trial["metrics"]["compressed-streams"]["median"], 3, "{name} {coding}");
+            assert!(bytes(trial).unwrap() < 0.9 * plain, "{name} {coding}: {trial}");
+        }
+    }
+    lab.has_nothing_left();
+}
+
 #[test]
 fn with_a_link_the_proxy_stands_at_either_end_of_it() {
     if !nix::unistd::geteuid().is_root() {

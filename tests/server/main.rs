@@ -3,6 +3,7 @@
 
 mod asking;
 mod bulk;
+mod compression;
 mod door;
 mod early;
 mod endings;

@@ -45,7 +45,8 @@ async fn a_reader_stays_away_after_a_204_or_another_type_and_comes_back_as_late_
     let read = async |path: &str| {
         let mut receipts = Receipts::new(0, sink.clone());
         let (pool, target) = (&pool, &target);
-        let given = ClientSubscription { pool, target, path, receipts: &mut receipts, outgoing: None, seed: 1 };
+        let given =
+            ClientSubscription { pool, target, path, receipts: &mut receipts, decodes: false, outgoing: None, seed: 1 };
         let reason = transport.subscribe(given).await.to_string();
         (reason, receipts)
     };

@@ -3,6 +3,7 @@
 mod beginning;
 mod certificates;
 mod coming_back;
+mod compression;
 mod direction;
 mod download;
 mod hosts;

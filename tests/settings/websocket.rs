@@ -120,6 +120,7 @@ async fn what_the_native_client_sends_comes_back_whole_and_in_order() {
             target: &target,
             path: &path,
             receipts: &mut receipts,
+            decodes: false,
             outgoing: Some(outgoing),
             seed: 1,
         };

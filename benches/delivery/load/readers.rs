@@ -323,6 +323,7 @@ async fn native(opening: &Arc<OpenRequest>, subs: std::ops::Range<usize>) -> Res
                 target: &opening.target,
                 path: &opening.spec.path,
                 receipts: &mut receipts,
+                decodes: false,
                 outgoing: None,
                 seed: sub as u64,
             };

@@ -37,6 +37,7 @@ pub(super) async fn read(
         target: &target,
         path: &plan.path,
         receipts: &mut receipts,
+        decodes: false,
         outgoing: None,
         seed: u64::from(plan.sub),
     }));

@@ -30,6 +30,8 @@ pub(super) struct SubscriptionTask {
     pub(super) pool: Arc<Pool>,
     pub(super) seed: u64,
     pub(super) reconnect: Reconnect,
+    /// Whether to ask for content codings.
+    pub(super) decodes: bool,
     pub(super) plan: SubscriptionPlan,
     /// The data of events to publish, as they are due; `None` where the server publishes.
     pub(super) sent: Option<mpsc::Receiver<String>>,
@@ -94,6 +96,7 @@ async fn subscribe(
             path: &reading.plan.path,
             receipts,
             outgoing,
+            decodes: reading.decodes,
             seed: reading.seed,
         });
         let reason = match (sent.as_deref_mut(), within) {

@@ -88,6 +88,15 @@ fn an_intermediary_that_nobody_knows_is_refused_with_the_nearest() {
 }
 
 #[test]
+fn a_configuration_of_ones_own_is_not_told_to_compress() {
+    let with = |config: &str, compression: &str| {
+        complaint(json!({ "between": { "intermediary": "nginx", "config": config, "compression": compression } }))
+    };
+    assert_eq!((with("default", "gzip").as_str(), with("./nginx.conf", "off").as_str()), ("fine", "fine"));
+    assert!(with("./nginx.conf", "gzip").starts_with("between.compression: a configuration of one's own says"));
+}
+
+#[test]
 fn events_that_are_not_all_due_before_the_census_are_refused() {
     let with = |arrival: &str, hold: &str| {
         complaint(json!({ "workload": {

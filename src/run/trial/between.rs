@@ -53,7 +53,7 @@ impl TrialRunner<'_> {
                 Ok(text) => text,
                 Err(error) => return failed(format!("`between.config`: {} can't be read: {error}", path.display())),
             },
-            own => row.template.text(own).unwrap_or_default(),
+            own => row.template.text(own, between.compression).unwrap_or_default(),
         };
         self.intermediary_port = Some(self.free_port().await?);
         Ok(Some(FoundIntermediary { row, program, configuration }))
@@ -97,6 +97,7 @@ impl TrialRunner<'_> {
             port,
             origin: origin.first().copied().unwrap_or(0),
             origin_alpn: settings.between.origin,
+            compression: settings.between.compression,
             certificate,
             key,
             ca: absolute(certs.ca_path()),
@@ -120,10 +121,8 @@ impl TrialRunner<'_> {
             intermediary: row.name.to_owned(),
             version: program.version.clone(),
             config: settings.between.config.clone(),
-            changes: match settings.between.config {
-                IntermediaryConfig::Streaming => row.template.changes(),
-                IntermediaryConfig::Default | IntermediaryConfig::Own(_) => Vec::new(),
-            },
+            compression: settings.between.compression,
+            changes: row.template.changes(&settings.between.config, settings.between.compression),
         })?;
         self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
         self.between = Some(between);

@@ -8,7 +8,7 @@ use super::TrialRunner;
 use super::capture::KEYS;
 use super::flows::flows;
 use crate::dissect::{Carrier, DissectedPacket, Dissection, KnownEvents, PacketContent, Secrets, dissect};
-use crate::feed::{EventId, payload};
+use crate::feed::EventId;
 use crate::link::{Fate, RecordedPacket, Recording, Way};
 use crate::trial::fact::EventPacket;
 use crate::trial::phase::Phases;
@@ -36,11 +36,11 @@ impl TrialRunner<'_> {
     /// Everything that the server published. What clients published has other data, which is not known here.
     fn known_events(&self) -> KnownEvents {
         let (settings, seed) = (&self.planned.settings, self.planned.seed);
-        let size = settings.workload.events.size.bytes();
+        let (kind, size) = (settings.workload.events.payload, settings.workload.events.size.bytes());
         let published = self.observations.iter().filter_map(|line| match &line.observation.fact {
             Fact::Server(ServerFact::Published { id, .. }) => {
                 let seq = id.parse::<EventId>().ok()?.seq;
-                Some((id.clone(), payload::text(seed, seq, size)))
+                Some((id.clone(), kind.data(seed, seq, size)))
             }
             _ => None,
         });

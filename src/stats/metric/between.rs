@@ -110,6 +110,22 @@ fn memory_per_stream(record: &Record<'_>) -> Sample {
     }
 }
 
+/// Per subscription that nobody reads, bytes of events' data that the server had handed to its stream when it ended: what
+/// there is room for on the way, in the kernels' buffers, in what stands between and in flow control's windows.
+pub(super) static UNREAD: Metric = Metric {
+    name: "unread",
+    unit: "B",
+    definition: "Per subscription that nobody reads, bytes of events' data that the server had handed to its stream when it \
+                 ended: what there is room for on the way, in the kernels' buffers, in what stands between and in flow \
+                 control's windows.",
+    phrase: "had {} written to it for who reads nothing",
+    compute: |record| {
+        let bytes = record.unread.iter().map(|bytes| *bytes as f64).collect();
+        Sample::values(bytes, || "nothing was left unread".to_owned())
+    },
+    ..PLAIN
+};
+
 /// Why there is nothing to say.
 const NOTHING: &str = "nothing stands between";
 
@@ -155,6 +171,17 @@ mod tests {
         assert_eq!(rig.metric(&PROXY_MEMORY_PER_STREAM).median, Some(5_000_000.0));
         rig.between_usage(UsageAt::Census, 0, 9_000_000);
         assert!(rig.metric(&PROXY_MEMORY_PER_STREAM).absent.unwrap().contains("fell by"));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_counted_where_the_server_says_so() {
+        let mut rig = RecordedTrial::new();
+        assert_eq!(rig.metric(&UNREAD).absent.as_deref(), Some("nothing was left unread"));
+        for (stream, bytes) in [(7, 100), (8, 0)] {
+            rig.fact(crate::trial::ServerFact::Unread { conn: 1, stream, bytes });
+        }
+        let entry = rig.metric(&UNREAD);
+        assert_eq!((entry.n, entry.min, entry.max), (2, Some(0.0), Some(100.0)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Compression;
 use crate::trial::Alpn;
 use crate::units::{Span, inline_schema, word_or};
 
@@ -25,6 +26,9 @@ pub struct BetweenSettings {
     /// 1 h: nginx's `worker_shutdown_timeout`, HAProxy's `hard-stop-after`, Caddy's `grace_period`, Envoy's
     /// `--drain-time-s`, which is in whole seconds.
     pub drain: Drain,
+    /// By which content coding it is told to compress event streams and newline-delimited JSON, for clients that accept it.
+    /// It adds to the lab's own configurations what the intermediary's documentation says.
+    pub compression: Compression,
 }
 
 /// Where an intermediary stands where there is a link.
@@ -100,6 +104,7 @@ impl Default for BetweenSettings {
             origin: Alpn::H1,
             place: BetweenPlace::default(),
             drain: Drain::default(),
+            compression: Compression::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::feed::payload;
 use crate::units::{Rate, Size, Span, inline_schema, word_or};
 
 /// The least and the most that an event's data may be: the content check needs 16 B for what tells it from every other
@@ -122,6 +123,18 @@ pub enum Payload {
     /// Bytes. A WebSocket has them in a binary message as they are; JSON and an event stream, which are text, as base64
     /// (RFC 4648 section 4), which is a third more.
     Binary,
+    /// Text that compresses as an application's JSON does: names that come again and again, and values that differ.
+    Json,
+}
+
+impl Payload {
+    /// The data of the event with this sequence number.
+    pub fn data(self, seed: u64, seq: u64, size: u64) -> String {
+        match self {
+            Self::Text | Self::Binary => payload::text(seed, seq, size),
+            Self::Json => payload::json(seed, seq, size),
+        }
+    }
 }
 
 /// How events are spread over time.

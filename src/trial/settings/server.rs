@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Compression;
 use crate::units::{Settable, Span, inline_schema, word_or};
 
 /// From no limit to one that is of no use to anybody.
@@ -39,6 +40,10 @@ pub struct ServerSettings {
     /// RFC 7838). In a trial on `h2` a browser hears of it by the first answer; in one on `h3` it knows of it from before,
     /// and HTTP/2 is what it can go back to. A subscription may come on either. The native client takes no offer.
     pub alt_svc: bool,
+    /// By which content coding (RFC 9110 section 8.4.1) the server compresses a response that goes on, for who accepts it,
+    /// each event flushed. Each such stream has a compressor of its own, of 320 kB (gzip) or 730 kB (br); beyond 500 of them
+    /// further streams are not compressed.
+    pub compression: Compression,
 }
 
 /// What a response that goes on says to intermediaries.
@@ -78,6 +83,7 @@ impl Default for ServerSettings {
             reset_interval: Span::from_millis(20),
             buffering_hint: BufferingHint::default(),
             alt_svc: false,
+            compression: Compression::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::said::{Said, SaidEvent};
+use super::said::SaidEvent;
 use super::stamp::stamp;
 use super::visit::SeenSocket;
 use crate::text::visible;
@@ -28,15 +28,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Reads it for so long: each datagram, and what comes at once on a stream, is a message.
 pub(super) async fn read(session: Session, window: Duration) -> SeenSocket {
     let begun = Instant::now();
-    let mut seen = SeenSocket {
-        alpn: Alpn::H3,
-        headed: Duration::ZERO,
-        head: None,
-        said: Said::default(),
-        closed: None,
-        broke: None,
-        ended: None,
-    };
+    let mut seen = SeenSocket::on(Alpn::H3);
     let (sends, mut messages) = mpsc::channel(WAITING);
     let (mut streams, mut last) = (JoinSet::new(), Duration::ZERO);
     while seen.said.events.len() < MAX_MESSAGES {

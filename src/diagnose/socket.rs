@@ -29,15 +29,7 @@ pub(super) async fn read(tunnel: Tunnel, alpn: Alpn, window: Duration) -> SeenSo
     let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
     let mut socket = WebSocketStream::from_raw_socket(tunnel, Role::Client, Some(config)).await;
     let begun = Instant::now();
-    let mut seen = SeenSocket {
-        alpn,
-        headed: Duration::ZERO,
-        head: None,
-        said: Said::default(),
-        closed: None,
-        broke: None,
-        ended: None,
-    };
+    let mut seen = SeenSocket::on(alpn);
     let mut last = Duration::ZERO;
     while seen.said.events.len() < MAX_MESSAGES {
         let Ok(next) = timeout_at(begun + window, socket.next()).await else { break };

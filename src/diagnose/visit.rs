@@ -135,6 +135,14 @@ pub(super) struct SeenSocket {
     pub(super) ended: Option<(Duration, Duration)>,
 }
 
+impl SeenSocket {
+    /// One on which nothing was said yet.
+    pub(super) fn on(alpn: Alpn) -> Self {
+        let (headed, said) = (Duration::ZERO, Said::default());
+        Self { alpn, headed, head: None, said, closed: None, broke: None, ended: None }
+    }
+}
+
 /// All of it.
 #[derive(Debug)]
 pub(super) struct Visit {

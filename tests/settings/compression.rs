@@ -16,10 +16,10 @@ fn the_native_client_decodes_every_coding_of_every_stream() {
     ));
     assert_eq!(run.trials().len(), 6);
     for trial in run.trials() {
-        let (levels, metric) = (&trial["levels"], |name: &str| &trial["metrics"][name]["median"]);
-        assert_eq!((metric("events-received"), metric("compressed-streams")), (&24.0.into(), &4.0.into()), "{levels}");
-        let bytes = metric("content-bytes-per-event");
-        assert!(bytes.as_f64().unwrap() < COMPRESSED, "{levels}: {bytes}");
+        let (levels, metric) = (&trial["levels"], |name: &str| trial["metrics"][name]["median"].as_f64());
+        assert_eq!((metric("events-received"), metric("compressed-streams")), (Some(24.0), Some(4.0)), "{levels}");
+        let bytes = metric("content-bytes-per-event").unwrap();
+        assert!(bytes < COMPRESSED, "{levels}: {bytes}");
     }
 }
 

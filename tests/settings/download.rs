@@ -6,7 +6,7 @@ use crate::run::completed;
 fn a_download_is_answered_when_all_of_it_is_there_and_bytes_are_whole_in_every_page() {
     let run = completed(
         "[factors]\nclient = ['native', 'chromium', 'firefox', 'webkit']\nprotocol = ['sse/h2', 'websocket/h1']\n\
-         [workload]\nsettle = '200ms'\nhold = '5s'\ndrain = '2s'\nevents = { count = 10, rate = '20/s', payload = 'binary' }\n\
+         [workload]\nsettle = '200ms'\nhold = '3s'\ndrain = '1500ms'\nevents = { count = 10, rate = '20/s', payload = 'binary' }\n\
          [[beside]]\nat = '100ms'\nkind = 'download'\nbytes = '3 MiB'\nurgency = 6\n",
     );
     for trial in run.trials() {

@@ -37,7 +37,7 @@ impl TrialRunner<'_> {
             argv.extend(["--rig".to_owned(), word(rig)]);
         }
         let place = self.link.as_ref().map(|link| &link.server);
-        let environment = self.environment(Which::Server, folder).or_else(no_file)?;
+        let environment = self.environment(Which::Server, folder).or_else(|error| no_file(&error))?;
         let server = match Participant::server(&argv, log(folder, "server.log")?, place, environment) {
             Ok(server) => server,
             Err(error) => return failed(format!("the server could not be started: {error}")),
@@ -161,7 +161,7 @@ impl TrialRunner<'_> {
     ) -> Result<Participant, EarlyEnd> {
         let place = self.link.as_ref().map(|link| &link.client);
         let log = log(folder, "client.log")?;
-        let environment = self.environment(Which::Client, folder).or_else(no_file)?;
+        let environment = self.environment(Which::Client, folder).or_else(|error| no_file(&error))?;
         // A process needs no page; its command is the same for any address.
         Ok(match (row.command)(found, context) {
             Launch::Process(mut argv) => {
@@ -223,7 +223,7 @@ impl TrialRunner<'_> {
     }
 }
 
-fn no_file<T>(error: std::io::Error) -> Result<T, EarlyEnd> {
+fn no_file<T>(error: &std::io::Error) -> Result<T, EarlyEnd> {
     failed(format!("no file for the secrets of TLS: {error}"))
 }
 

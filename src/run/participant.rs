@@ -108,8 +108,7 @@ impl Participant {
         environment: Environment,
         read: ReadLine,
     ) -> std::io::Result<Self> {
-        let mut command = command(argv)?;
-        command.envs(environment);
+        let command = command(argv, environment)?;
         Self::start(command, log.into(), place, Budget::UNBOUNDED, read)
     }
 
@@ -120,8 +119,7 @@ impl Participant {
         place: Place<'_>,
         environment: Environment,
     ) -> std::io::Result<Self> {
-        let mut command = command(argv)?;
-        command.envs(environment);
+        let command = command(argv, environment)?;
         let mut end = Self::start(command, Stdio::piped(), place, Budget::OF_PROGRAM, of_client)?;
         if let Lifetime::Process(child) = &mut end.life {
             end.log = child.stderr.take().map(|printed| tokio::spawn(keep(printed, log)));
@@ -337,10 +335,10 @@ pub(super) type Place<'a> = Option<&'a Namespace>;
 /// Variables of a process, beside those that the lab has.
 pub(super) type Environment = Vec<(&'static str, PathBuf)>;
 
-fn command(argv: &[String]) -> std::io::Result<Command> {
+fn command(argv: &[String], environment: Environment) -> std::io::Result<Command> {
     let (program, arguments) = argv.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).envs(environment);
     Ok(command)
 }
 

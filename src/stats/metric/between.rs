@@ -1,7 +1,7 @@
 //! What reached the server from what stands before it.
 
-use super::{Metric, PLAIN, Sample, delivery, streams, usage};
-use crate::stats::number;
+use super::usage::Spender;
+use super::{Metric, PLAIN, Sample, streams, usage};
 use crate::stats::record::Record;
 use crate::trial::fact::UsageAt;
 
@@ -65,49 +65,24 @@ pub(super) static PROXY_MEMORY_PER_STREAM: Metric = Metric {
     ..PLAIN
 };
 
-/// Less CPU than this is told too coarsely, in microseconds: steps of 10 ms for user and system each.
-const LEAST_CPU_MICROS: u64 = 200_000;
+const PROXY: Spender = Spender {
+    name: "intermediary",
+    fell: "processes of its ended",
+    usage: |record, at| record.between_usage[at as usize],
+};
 
 fn cpu_per_delivery(record: &Record<'_>) -> Sample {
     if !record.is_between {
         return Sample::absent(NOTHING);
     }
-    if let Some(late) = usage::opened_late(record) {
-        return Sample::absent(late);
-    }
-    let of = |at: UsageAt| record.between_usage[at as usize];
-    let (Some(first), Some(end)) = (of(UsageAt::First), of(UsageAt::End)) else {
-        return Sample::absent("the intermediary's CPU time was not read at both ends");
-    };
-    let Some(micros) = end.cpu.checked_sub(first.cpu) else {
-        return Sample::absent("the intermediary's CPU time fell: processes of its ended");
-    };
-    if micros < LEAST_CPU_MICROS {
-        let (used, least) = (micros / 1000, LEAST_CPU_MICROS / 1000);
-        return Sample::absent(format!("the intermediary used {used} ms of CPU, too little to divide ({least} ms)"));
-    }
-    match delivery::received(record) {
-        0 => Sample::absent("no event was received"),
-        events => Sample::Values(vec![micros as f64 / events as f64]),
+    match usage::opened_late(record) {
+        Some(late) => Sample::absent(late),
+        None => PROXY.cpu(record, UsageAt::First, usage::LEAST_CPU_MICROS),
     }
 }
 
 fn memory_per_stream(record: &Record<'_>) -> Sample {
-    if !record.is_between {
-        return Sample::absent(NOTHING);
-    }
-    let of = |at: UsageAt| record.between_usage[at as usize];
-    let (Some(go), Some(census)) = (of(UsageAt::Go), of(UsageAt::Census)) else {
-        return Sample::absent("the intermediary's memory was not read before `go` and at T");
-    };
-    let Some(bytes) = census.resident.checked_sub(go.resident) else {
-        let fell = number::with_unit((go.resident - census.resident) as f64, "B");
-        return Sample::absent(format!("the intermediary's memory fell by {fell} from before `go` to T"));
-    };
-    match record.server_open_count() {
-        0 => Sample::absent("no stream was open"),
-        streams => Sample::Values(vec![bytes as f64 / streams as f64]),
-    }
+    if record.is_between { PROXY.memory_per_stream(record) } else { Sample::absent(NOTHING) }
 }
 
 /// Per subscription that nobody reads, bytes of events' data that the server had handed to its stream when it ended: what

@@ -2,7 +2,7 @@
 
 use super::{Metric, PLAIN, Sample, delivery};
 use crate::stats::number;
-use crate::stats::record::Record;
+use crate::stats::record::{Record, Usage};
 use crate::trial::fact::UsageAt;
 
 /// The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below 200 ms of it.
@@ -12,7 +12,7 @@ pub(super) static CPU_PER_EVENT: Metric = Metric {
     definition: "The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below \
                  200 ms of it.",
     phrase: "cost the server {} of CPU an event",
-    compute: |record| cpu(record, UsageAt::Go, LEAST_CPU_MICROS),
+    compute: |record| SERVER.cpu(record, UsageAt::Go, LEAST_CPU_MICROS),
     ..PLAIN
 };
 
@@ -27,7 +27,7 @@ pub(super) static CPU_PER_DELIVERY: Metric = Metric {
     phrase: "cost the server {} of CPU a delivery",
     compute: |record| match opened_late(record) {
         Some(late) => Sample::absent(late),
-        None => cpu(record, UsageAt::First, LEAST_STEADY_MICROS),
+        None => SERVER.cpu(record, UsageAt::First, LEAST_STEADY_MICROS),
     },
     ..PLAIN
 };
@@ -40,7 +40,7 @@ pub(super) static MEMORY_PER_STREAM: Metric = Metric {
                  that much the server takes once, for whoever comes first. Measure with a thousand streams.",
     phrase: "cost the server {} of memory a stream",
     uncertainty: |record| Some(TAKEN_ONCE_BYTES / record.server_open_count().max(1) as f64),
-    compute: memory_per_stream,
+    compute: |record| SERVER.memory_per_stream(record),
     ..PLAIN
 };
 
@@ -56,8 +56,8 @@ pub(super) static BYTES_PER_EVENT: Metric = Metric {
     ..PLAIN
 };
 
-/// Less CPU than this is mostly start-up and the clock's step.
-const LEAST_CPU_MICROS: u64 = 200_000;
+/// Less CPU than this is mostly start-up, and told too coarsely: in steps of 10 ms for user and system each.
+pub(super) const LEAST_CPU_MICROS: u64 = 200_000;
 /// Once everybody is connected, less than this is mostly what the process does without being asked.
 const LEAST_STEADY_MICROS: u64 = 20_000;
 
@@ -77,35 +77,51 @@ pub(super) fn opened_late(record: &Record<'_>) -> Option<String> {
     (late > 0 && late * LATE_OF >= all).then(text)
 }
 
-/// CPU from then to the end, for each event received.
-fn cpu(record: &Record<'_>, from: UsageAt, least: u64) -> Sample {
-    let (Some(go), Some(end)) = (record.usage(from), record.usage(UsageAt::End)) else {
-        return Sample::absent("the server's CPU time was not read at both ends");
-    };
-    let Some(micros) = end.cpu.checked_sub(go.cpu) else {
-        return Sample::absent("the server's CPU time fell: it was restarted");
-    };
-    if micros < least {
-        let (used, least) = (micros / 1000, least / 1000);
-        return Sample::absent(format!("the server used {used} ms of CPU, too little to divide ({least} ms)"));
-    }
-    match delivery::received(record) {
-        0 => Sample::absent("no event was received"),
-        events => Sample::Values(vec![micros as f64 / events as f64]),
-    }
+/// Who uses CPU and memory.
+pub(super) struct Spender {
+    /// Its name in reasons why there is no value.
+    pub(super) name: &'static str,
+    /// Why its CPU time may fall.
+    pub(super) fell: &'static str,
+    pub(super) usage: fn(&Record<'_>, UsageAt) -> Option<Usage>,
 }
 
-fn memory_per_stream(record: &Record<'_>) -> Sample {
-    let (Some(go), Some(census)) = (record.usage(UsageAt::Go), record.usage(UsageAt::Census)) else {
-        return Sample::absent("the server's memory was not read before `go` and at T");
-    };
-    let Some(bytes) = census.resident.checked_sub(go.resident) else {
-        let fell = number::with_unit((go.resident - census.resident) as f64, "B");
-        return Sample::absent(format!("the server's memory fell by {fell} from before `go` to T"));
-    };
-    match record.server_open_count() {
-        0 => Sample::absent("no stream was open"),
-        streams => Sample::Values(vec![bytes as f64 / streams as f64]),
+const SERVER: Spender = Spender { name: "server", fell: "it was restarted", usage: |record, at| record.usage(at) };
+
+impl Spender {
+    /// CPU from then to the end, for each event received.
+    pub(super) fn cpu(&self, record: &Record<'_>, from: UsageAt, least: u64) -> Sample {
+        let Self { name, fell, usage } = self;
+        let (Some(from), Some(end)) = (usage(record, from), usage(record, UsageAt::End)) else {
+            return Sample::absent(format!("the {name}'s CPU time was not read at both ends"));
+        };
+        let Some(micros) = end.cpu.checked_sub(from.cpu) else {
+            return Sample::absent(format!("the {name}'s CPU time fell: {fell}"));
+        };
+        if micros < least {
+            let (used, least) = (micros / 1000, least / 1000);
+            return Sample::absent(format!("the {name} used {used} ms of CPU, too little to divide ({least} ms)"));
+        }
+        match delivery::received(record) {
+            0 => Sample::absent("no event was received"),
+            events => Sample::Values(vec![micros as f64 / events as f64]),
+        }
+    }
+
+    /// Memory from before `go` to T, for each stream that is open then.
+    pub(super) fn memory_per_stream(&self, record: &Record<'_>) -> Sample {
+        let Self { name, usage, .. } = self;
+        let (Some(go), Some(census)) = (usage(record, UsageAt::Go), usage(record, UsageAt::Census)) else {
+            return Sample::absent(format!("the {name}'s memory was not read before `go` and at T"));
+        };
+        let Some(bytes) = census.resident.checked_sub(go.resident) else {
+            let fell = number::with_unit((go.resident - census.resident) as f64, "B");
+            return Sample::absent(format!("the {name}'s memory fell by {fell} from before `go` to T"));
+        };
+        match record.server_open_count() {
+            0 => Sample::absent("no stream was open"),
+            streams => Sample::Values(vec![bytes as f64 / streams as f64]),
+        }
     }
 }
 

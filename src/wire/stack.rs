@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use nix::libc;
-use nix::sys::socket::sockopt::{RcvBuf, SndBuf, TcpCongestion, TcpNoDelay};
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, SndBuf, SndBufForce, TcpCongestion, TcpNoDelay};
 use nix::sys::socket::{GetSockOpt, getsockopt, setsockopt};
 use nix::{getsockopt_impl, sockopt_impl};
 use quinn::congestion::{Bbr, BbrConfig, ControllerFactory, Cubic, CubicConfig, NewReno, NewRenoConfig};
@@ -115,8 +115,6 @@ fn kernel() -> Option<String> {
 /// What is set of QUIC's connections and can't be read from one afterwards.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QuicSetup {
-    /// After how long a silence one is over.
-    pub(super) idle_timeout: Duration,
     /// After how long a silence the peer is asked.
     pub(super) keep_alive: Option<Duration>,
     /// What is kept that was sent and isn't acknowledged yet, in bytes, unless the profile has its own.
@@ -135,7 +133,7 @@ impl QuicSetup {
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(LONGEST_DATAGRAM);
         transport
-            .max_idle_timeout(self.idle_timeout.try_into().ok())
+            .max_idle_timeout(self.stack.idle_timeout.duration().try_into().ok())
             .keep_alive_interval(self.keep_alive)
             .send_window(self.send_window())
             .stream_receive_window(self.stream_window.into())
@@ -151,16 +149,19 @@ impl QuicSetup {
         if self.stack.is_parity() { SEND_BUFFER } else { self.send_window }
     }
 
-    /// Makes room in a UDP socket, where both are to be alike: as much as TCP's has. The kernel gives what it allows
-    /// (`net.core.rmem_max`), and doubles what it is asked for (socket(7)).
-    pub(super) fn make_room(self, socket: &impl AsFd) {
-        if self.stack.is_parity() {
-            let bytes = usize::try_from(SEND_BUFFER / 2).unwrap_or(usize::MAX);
-            for made in [setsockopt(socket, RcvBuf, &bytes), setsockopt(socket, SndBuf, &bytes)] {
-                if let Err(error) = made {
-                    tracing::debug!(%error, "a UDP socket keeps its buffer");
-                }
-            }
+    /// Makes room in a UDP socket for so many bytes that are received and not read yet; where both are to be alike, for as
+    /// much as TCP's has. The kernel gives what it allows everybody (`net.core.rmem_max`), or to who may administer the
+    /// network all of it (`SO_RCVBUFFORCE`), and doubles what it is asked for (socket(7)).
+    pub(super) fn make_room(self, socket: &impl AsFd, receive: usize) {
+        let alike = usize::try_from(SEND_BUFFER / 2).unwrap_or(usize::MAX);
+        let receive = if self.stack.is_parity() { alike } else { receive };
+        let received = setsockopt(socket, RcvBufForce, &receive).or_else(|_| setsockopt(socket, RcvBuf, &receive));
+        let sent = match self.stack.is_parity() {
+            true => setsockopt(socket, SndBufForce, &alike).or_else(|_| setsockopt(socket, SndBuf, &alike)),
+            false => Ok(()),
+        };
+        if let Err(error) = received.and(sent) {
+            tracing::debug!(%error, "a UDP socket keeps its buffers");
         }
     }
 
@@ -179,7 +180,7 @@ impl QuicSetup {
             ack_delay: Some(span(ACK_DELAY)),
             // It does so always.
             paced: Some(true),
-            idle_timeout: Some(span(self.idle_timeout)),
+            idle_timeout: Some(self.stack.idle_timeout),
             keep_alive: self.keep_alive.map(span),
             send_window: Some(Size::from_bytes(self.send_window())),
             receive_window: Some(Size::from_bytes(self.receive_window.into())),
@@ -287,7 +288,7 @@ mod tests {
     fn a_socket_says_what_it_has_and_not_what_was_asked_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         // Every Linux has this one, and lets everybody choose it (tcp(7)).
-        let reno = StackSettings { profile: StackProfile::AsShipped, congestion: CongestionChoice::Reno };
+        let reno = StackSettings { profile: StackProfile::AsShipped, congestion: CongestionChoice::Reno, ..StackSettings::default() };
         choose_congestion(&listener, reno);
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();

@@ -3,9 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::units::Span;
+
+/// From what a busy machine keeps to, to what nobody waits for.
+const IDLE_TIMEOUTS: [Span; 2] = [Span::from_secs(2), Span::from_secs(600)];
+
 /// How TCP and QUIC are set up at both ends. What came of it is read from live connections and stands in each trial's
 /// `stack`: an ordinary user may not choose every congestion control, and nobody a browser's own QUIC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StackSettings {
     /// Whether what is compared is as people get it, or as alike as it can be made.
@@ -13,6 +18,20 @@ pub struct StackSettings {
     /// The congestion control of TCP and of QUIC. A browser's own TCP, which sends requests, has it on a link alone, and
     /// there if the system lets everybody choose it (`net.ipv4.tcp_allowed_congestion_control`).
     pub congestion: CongestionChoice,
+    /// After how long a silence a QUIC connection is over (`max_idle_timeout`, RFC 9000 section 10.1), as the server and
+    /// the native client say it; the lower of both ends' counts. A browser says what it has itself: thirty seconds, as RFC 9308 section 3.2 has it.
+    #[schemars(extend("x-least" = IDLE_TIMEOUTS[0], "x-most" = IDLE_TIMEOUTS[1]))]
+    pub idle_timeout: Span,
+}
+
+impl Default for StackSettings {
+    fn default() -> Self {
+        Self {
+            profile: StackProfile::default(),
+            congestion: CongestionChoice::default(),
+            idle_timeout: Span::from_secs(30),
+        }
+    }
 }
 
 /// Whether stacks are left as they are.

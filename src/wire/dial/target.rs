@@ -10,8 +10,6 @@ use crate::trial::settings::StackSettings;
 use crate::wire::WireError;
 use crate::wire::stack::QuicSetup;
 
-/// A QUIC connection whose server is silent for so long is gone (RFC 9308 section 3.2 recommends it).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a QUIC connection keeps for retransmission and sends ahead, in bytes: eight times what a round trip of 100 ms
 /// takes at 100 Mbit/s, quinn's own.
 const SEND_WINDOW: u64 = 10_000_000;
@@ -50,7 +48,6 @@ impl Use {
     /// How a connection on QUIC is to be.
     pub(in crate::wire) fn quic(self) -> QuicSetup {
         QuicSetup {
-            idle_timeout: IDLE_TIMEOUT,
             keep_alive: self.ask,
             send_window: SEND_WINDOW,
             stream_window: self.windows.stream,

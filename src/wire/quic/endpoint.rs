@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::RcvBuf;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     ClientConfig, Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, ServerConfig,
@@ -73,13 +71,14 @@ const INCOMING_BYTES: u64 = 16 * 1024;
 /// Linux's 208 KiB hold some 160 first packets: a thousand clients that come at once lose most of theirs, and try again
 /// a second later.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// The same of a client's, which has one for each connection: as much as Chromium's
+/// (`kQuicSocketReceiveBufferSize`).
+const CLIENT_RECEIVE_BUFFER: usize = 1 << 20;
 /// What a connection keeps for retransmission and sends ahead, in bytes: all that a reader costs that doesn't read.
 const SEND_WINDOW: u64 = 256 * 1024;
 /// What a client may send before it has to wait, per stream and per connection, in bytes.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// A connection whose peer is silent for so long is gone.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes the limits of a connection.
 type Transport = fn(&QuicOptions, QuicSetup) -> TransportConfig;
@@ -116,18 +115,13 @@ pub(in crate::wire) fn bind(
     transport: Transport,
 ) -> Result<QuicListener, WireError> {
     let setup = QuicSetup {
-        idle_timeout: IDLE_TIMEOUT,
         keep_alive: options.ping,
         send_window: SEND_WINDOW,
         stream_window: STREAM_WINDOW,
         receive_window: CONNECTION_WINDOW,
         stack: options.stack,
     };
-    // The kernel gives as much of it as `net.core.rmem_max` allows; with less it is served too.
-    if let Err(error) = setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER) {
-        tracing::debug!(%error, "a UDP socket keeps its receive buffer");
-    }
-    setup.make_room(&socket);
+    setup.make_room(&socket, RECEIVE_BUFFER);
     let buffers = UdpBuffers::of(&socket);
     let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let listen = |source: std::io::Error| WireError::Listen { address, source };
@@ -177,7 +171,7 @@ pub(in crate::wire) async fn connect(
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
     let socket = UdpSocket::bind(local).map_err(|error| target.failed(error))?;
-    setup.make_room(&socket);
+    setup.make_room(&socket, CLIENT_RECEIVE_BUFFER);
     let buffers = UdpBuffers::of(&socket);
     let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime));
     let endpoint = endpoint.map_err(|error| target.failed(error))?;

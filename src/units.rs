@@ -5,6 +5,7 @@
 
 mod bit_rate;
 mod percent;
+mod word;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use bit_rate::BitRate;
 pub use percent::Percent;
+pub(crate) use word::{word_or, word_or_quantity};
 
 /// Why a text is not the quantity that was asked for. The message names the text and shows a right one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -348,11 +350,6 @@ impl<T: JsonSchema> JsonSchema for Settable<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         word_or("unset", "Nothing is sent: the peer does what its standard says of that.", &T::json_schema(generator))
     }
-}
-
-/// A word that means something of its own, or a value.
-pub(crate) fn word_or(word: &str, means: &str, value: &Schema) -> Schema {
-    json_schema!({ "anyOf": [{ "type": "string", "const": word, "description": means }, value] })
 }
 
 #[cfg(test)]

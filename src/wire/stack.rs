@@ -288,7 +288,11 @@ mod tests {
     fn a_socket_says_what_it_has_and_not_what_was_asked_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         // Every Linux has this one, and lets everybody choose it (tcp(7)).
-        let reno = StackSettings { profile: StackProfile::AsShipped, congestion: CongestionChoice::Reno, ..StackSettings::default() };
+        let reno = StackSettings {
+            profile: StackProfile::AsShipped,
+            congestion: CongestionChoice::Reno,
+            ..StackSettings::default()
+        };
         choose_congestion(&listener, reno);
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();

@@ -116,7 +116,7 @@ fn a_proxy_that_does_not_reload_is_quoted() {
 #[test]
 fn how_long_streams_may_stay_has_bounds() {
     let lab = Lab::new();
-    lab.experiment("reload", "[between]\nintermediary = 'nginx'\ndrain = '2h'\n");
+    lab.experiment("reload", "[between]\nintermediary = 'nginx'\ndrain = '61min'\n");
     let ran = Started::new(&mut lab.running("reload", &[])).end().exits(2);
-    ran.says(&["reload.toml:", "`2h` can't be how long streams stay after a reload"]);
+    ran.says(&["reload.toml:", "`between.drain` can't be 3660s: write 1ms to 3600s"]);
 }

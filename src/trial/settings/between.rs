@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Compression;
 use crate::trial::Alpn;
-use crate::units::{Span, inline_schema, word_or};
+use crate::units::{Span, inline_schema, word_or, word_or_quantity};
+
+/// The least and the most that streams may stay after a reload.
+const DRAINS: [Span; 2] = [Span::from_millis(1), Span::from_secs(3600)];
 
 /// What stands between client and server: a real proxy in a process of its own, which clients take for the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,9 +25,10 @@ pub struct BetweenSettings {
     pub origin: Alpn,
     /// Where it stands where there is a `[link]`.
     pub place: BetweenPlace,
-    /// How long streams may stay with what it was before it read its configuration again (fault `proxy-reload`), 1 ms to
-    /// 1 h: nginx's `worker_shutdown_timeout`, HAProxy's `hard-stop-after`, Caddy's `grace_period`, Envoy's
+    /// How long streams may stay with what it was before it read its configuration again (fault `proxy-reload`):
+    /// nginx's `worker_shutdown_timeout`, HAProxy's `hard-stop-after`, Caddy's `grace_period`, Envoy's
     /// `--drain-time-s`, which is in whole seconds.
+    #[schemars(extend("x-least" = DRAINS[0], "x-most" = DRAINS[1]))]
     pub drain: Drain,
     /// By which content coding it is told to compress event streams and newline-delimited JSON, for clients that accept it.
     /// It adds to the lab's own configurations what the intermediary's documentation says.
@@ -53,9 +57,6 @@ pub enum Drain {
 }
 
 impl Drain {
-    /// The least and the most.
-    const BOUNDS: [Span; 2] = [Span::from_millis(1), Span::from_secs(3600)];
-
     /// How long that is, where it is set.
     pub const fn span(self) -> Option<Span> {
         match self {
@@ -65,36 +66,11 @@ impl Drain {
     }
 }
 
-inline_schema!(Drain, |generator| word_or(
-    "default",
-    "As long as the program has it by itself: without end, but in Envoy, which has ten minutes.",
-    &Span::json_schema(generator)
-));
-
-impl Serialize for Drain {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Default => serializer.serialize_str("default"),
-            Self::For(span) => span.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Drain {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let [least, most] = Self::BOUNDS;
-        match text.as_str() {
-            "default" => Ok(Self::Default),
-            _ => match text.parse::<Span>() {
-                Ok(span) if (least..=most).contains(&span) => Ok(Self::For(span)),
-                _ => Err(serde::de::Error::custom(format!(
-                    "`{text}` can't be how long streams stay after a reload; write \"default\", or 1ms to 1h as \"2s\""
-                ))),
-            },
-        }
-    }
-}
+word_or_quantity!(
+    Drain,
+    "default" is Default: "As long as the program has it by itself: without end, but in Envoy, which has ten minutes.",
+    or For(Span)
+);
 
 impl Default for BetweenSettings {
     fn default() -> Self {
@@ -183,18 +159,6 @@ mod tests {
         }
         let said = read("streeming").unwrap_err().to_string();
         assert!(said.contains("`streeming` is not a configuration; write \"default\""), "{said}");
-    }
-
-    #[test]
-    fn how_long_streams_stay_is_a_word_or_a_time_within_bounds() {
-        let read = |text: &str| serde_json::from_value::<Drain>(text.into());
-        for text in ["default", "1ms", "2s", "3600s"] {
-            assert_eq!(serde_json::to_value(read(text).unwrap()).unwrap(), text);
-        }
-        for text in ["0s", "3601s", "2", "unset"] {
-            let said = read(text).unwrap_err().to_string();
-            assert!(said.contains(text) && said.contains("write \"default\", or 1ms to 1h"), "{said}");
-        }
     }
 
     #[test]

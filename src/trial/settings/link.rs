@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{NatSettings, Preset};
-use crate::units::{BitRate, Percent, Size, Span, inline_schema, word_or};
+use crate::units::{BitRate, Percent, Size, Span, word_or_quantity};
 
 /// The longest that a packet may be under way: to the moon and back four times over.
 const DELAYS: [Span; 2] = [Span::from_millis(0), Span::from_secs(10)];
@@ -209,33 +209,7 @@ pub enum LinkRate {
     Limited(BitRate),
 }
 
-inline_schema!(LinkRate, |generator| word_or(
-    "unlimited",
-    "As fast as this machine forwards.",
-    &BitRate::json_schema(generator)
-));
-
-impl Serialize for LinkRate {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Unlimited => serializer.serialize_str("unlimited"),
-            Self::Limited(rate) => rate.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for LinkRate {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "unlimited" => Ok(Self::Unlimited),
-            _ => text
-                .parse()
-                .map(Self::Limited)
-                .map_err(|error| serde::de::Error::custom(format!("{error}, or \"unlimited\""))),
-        }
-    }
-}
+word_or_quantity!(LinkRate, "unlimited" is Unlimited: "As fast as this machine forwards.", or Limited(BitRate));
 
 #[cfg(test)]
 mod tests {

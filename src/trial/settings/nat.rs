@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Span, inline_schema, word_or};
+use crate::units::{Span, word_or_quantity};
 
 /// From less than anybody would set to more than anybody does.
 const TIMEOUTS: [Span; 2] = [Span::from_millis(100), Span::from_secs(86_400)];
@@ -33,26 +33,4 @@ pub enum NatTimeout {
     After(Span),
 }
 
-inline_schema!(NatTimeout, |generator| word_or("never", "As if there were no NAT.", &Span::json_schema(generator)));
-
-impl Serialize for NatTimeout {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Never => serializer.serialize_str("never"),
-            Self::After(span) => span.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for NatTimeout {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "never" => Ok(Self::Never),
-            _ => text
-                .parse()
-                .map(Self::After)
-                .map_err(|error| serde::de::Error::custom(format!("{error}, or \"never\""))),
-        }
-    }
-}
+word_or_quantity!(NatTimeout, "never" is Never: "As if there were no NAT.", or After(Span));

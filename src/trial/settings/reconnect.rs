@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Heartbeat;
+use super::server::HEARTBEATS;
 use crate::units::Span;
 
 /// The least and the most that a client may wait, jitter aside: less would be a flood, and one without end none.
@@ -35,6 +36,7 @@ pub struct Reconnect {
     /// in a row. A server that was started anew resets a QUIC connection that it doesn't know (RFC 9000 section 10.3), and
     /// one of TCP as soon as its old process is gone. Without asking, a client that only listens waits for the idle timeout
     /// on QUIC, and on TCP for ever where the network is what has gone.
+    #[schemars(extend("x-least" = HEARTBEATS[0], "x-most" = HEARTBEATS[1]))]
     pub ping: Heartbeat,
 }
 

@@ -4,10 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Compression;
-use crate::units::{Settable, Span, inline_schema, word_or};
+use crate::units::{Settable, Span, word_or_quantity};
 
 /// From no limit to one that is of no use to anybody.
 const RESET_INTERVALS: [Span; 2] = [Span::from_millis(0), Span::from_secs(60)];
+
+/// From a flood to what is never seen.
+pub(super) const HEARTBEATS: [Span; 2] = [Span::from_millis(1), Span::from_secs(86_400)];
 
 /// The server under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,9 +21,11 @@ pub struct ServerSettings {
     /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
     pub max_concurrent_streams: Settable<u32>,
     /// How often a silent subscription is written a sign of life.
+    #[schemars(extend("x-least" = HEARTBEATS[0], "x-most" = HEARTBEATS[1]))]
     pub heartbeat: Heartbeat,
     /// After how long a silence the server asks a client on QUIC whether it is still there, by a PING (RFC 9000 section
     /// 10.1.2). On TCP it asks nobody.
+    #[schemars(extend("x-least" = HEARTBEATS[0], "x-most" = HEARTBEATS[1]))]
     pub ping: Heartbeat,
     /// How many events a feed's log holds.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -106,26 +111,4 @@ impl Heartbeat {
     }
 }
 
-inline_schema!(Heartbeat, |generator| word_or("off", "Never.", &Span::json_schema(generator)));
-
-impl Serialize for Heartbeat {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Off => serializer.serialize_str("off"),
-            Self::Every(span) => span.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Heartbeat {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "off" => Ok(Self::Off),
-            _ => match text.parse::<Span>() {
-                Ok(span) if span.nanos() > 0 => Ok(Self::Every(span)),
-                _ => Err(serde::de::Error::custom(format!("`{text}` is not a heartbeat; write \"off\" or \"15s\""))),
-            },
-        }
-    }
-}
+word_or_quantity!(Heartbeat, "off" is Off: "Never.", or Every(Span));

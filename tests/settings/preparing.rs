@@ -82,3 +82,23 @@ fn each_trial_says_what_carried_it_at_both_ends() {
         assert!(trial["stack"]["versions"]["rustls"].is_string(), "{}", trial["stack"]);
     }
 }
+
+#[test]
+fn a_connection_on_quic_is_over_after_the_silence_that_is_set() {
+    let run = any(
+        "client = 'native'\nexpect = { delivery = 'observe', counts = 'observe' }\n[factors]\n\
+         protocol = ['sse/h3', 'sse/h2']\n\"stack.idle-timeout\" = ['2s', '10min']\n[server]\n\
+         ping = 'off'\nheartbeat = 'off'\n[workload]\nhold = '4s'\nsettle = '300ms'\ndrain = '300ms'\nprobe = false\n\
+         events = { count = 1, rate = '10/s' }\n",
+    );
+    for trial in run.trials() {
+        let levels = &trial["levels"];
+        let ends = levels["protocol"] != "sse/h2" && levels["stack.idle-timeout"] == "2s";
+        assert_eq!(trial["outcome"], "completed", "{levels}: {}", trial["reason"]);
+        assert_eq!(trial["metrics"]["open-streams"]["median"], if ends { 0 } else { 1 }, "{levels}");
+        if levels["protocol"] == "sse/h3" {
+            let timeout = &trial["stack"]["server"]["idle-timeout"];
+            assert_eq!(*timeout, if ends { "2s" } else { "600s" }, "{levels}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! `check`: every file planned, none run.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Write;
 
 use super::{CheckArgs, CliError, Exit};
@@ -13,27 +14,69 @@ use crate::units::Span;
 /// Prints the trials and the expected time of each file; all that is wrong comes back together.
 pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let overrides = Overrides::from(&args.change);
+    let wide = Overrides { full: true, ..overrides.clone() };
     let mut wrong = Vec::new();
+    let (mut all, mut all_wide, mut described) = (Extent::default(), Extent::default(), 0);
     for file in &args.files {
         match Experiment::load(file, &overrides) {
-            Ok(experiment) => describe(&plan::plan(&experiment).map_err(RunError::from)?, out)?,
+            Ok(experiment) => {
+                let planned = plan::plan(&experiment).map_err(RunError::from)?;
+                let extent = Extent::of(&planned);
+                // What `[full]` adds was checked with the rest.
+                let full = Experiment::load(file, &wide).map_err(CliError::Experiments)?;
+                let full = Extent::of(&plan::plan(&full).map_err(RunError::from)?);
+                describe(&planned, extent, full, out)?;
+                (all, all_wide, described) = (all + extent, all_wide + full, described + 1);
+            }
             Err(errors) => wrong.extend(errors),
         }
+    }
+    if described > 1 {
+        writeln!(out, "{described} experiments: {all}{}", all_wide.beside(all))?;
     }
     if wrong.is_empty() { Ok(Exit::Good) } else { Err(CliError::Experiments(wrong)) }
 }
 
-fn describe(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
-    let trials = match plan.trials.len() {
-        1 => "1 trial".to_owned(),
-        trials => format!("{trials} trials"),
-    };
+/// How much is run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Extent {
+    trials: usize,
+    time: Span,
+}
+
+impl Extent {
+    fn of(plan: &Plan) -> Self {
+        Self { trials: plan.trials.len(), time: plan::expected_time(plan) }
+    }
+
+    /// What it is with `--full`, where that is any different.
+    fn beside(self, usual: Self) -> String {
+        if self == usual { String::new() } else { format!("; with --full {self}") }
+    }
+}
+
+impl std::ops::Add for Extent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { trials: self.trials + other.trials, time: self.time + other.time }
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trials = if self.trials == 1 { "trial" } else { "trials" };
+        write!(f, "{} {trials}, about {}", self.trials, rounded(self.time))
+    }
+}
+
+fn describe(plan: &Plan, extent: Extent, full: Extent, out: &mut dyn Write) -> std::io::Result<()> {
     let claims = match plan.claims.len() {
         1 => "1 claim".to_owned(),
         claims => format!("{claims} claims"),
     };
     let name = visible(&plan.experiment);
-    writeln!(out, "{name}: {trials}, about {}, {claims}", rounded(plan::expected_time(plan)))?;
+    writeln!(out, "{name}: {extent}, {claims}{}", full.beside(extent))?;
     let width = plan.factors.iter().map(String::len).max().unwrap_or(0);
     for factor in &plan.factors {
         let mut seen = BTreeSet::new();
@@ -101,6 +144,20 @@ mod tests {
         let (out, result) = checked(&[path.to_str().unwrap()]);
         assert_eq!(result.unwrap(), Exit::Good);
         assert_eq!(out, "two: 4 trials, about 16 s, 0 claims\n  client    native\n  protocol  sse/h1, sse/h2\n");
+    }
+
+    #[test]
+    fn what_full_adds_is_told_and_what_all_files_come_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let text = "question = 'What?'\n[factors]\nprotocol = ['sse/h1']\n";
+        std::fs::write(path("one.toml"), text).unwrap();
+        std::fs::write(path("two.toml"), format!("{text}[full]\nprotocol = ['sse/h1', 'sse/h2', 'sse/h3']\n")).unwrap();
+        let (out, result) = checked(&[&path("one.toml"), &path("two.toml")]);
+        assert_eq!(result.unwrap(), Exit::Good);
+        assert!(out.contains("one: 1 trial, about 4 s, 0 claims\n"), "{out}");
+        assert!(out.contains("two: 1 trial, about 4 s, 0 claims; with --full 3 trials, about 12 s\n"), "{out}");
+        assert!(out.ends_with("2 experiments: 2 trials, about 8 s; with --full 4 trials, about 16 s\n"), "{out}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::units::{Settable, Span};
 use crate::{client, intermediary, transport};
 
 /// Beside its timeline, what a trial with a browser takes: its start, the page, its end.
-const BROWSER_MILLIS: u64 = 2500;
+const BROWSER_MILLIS: u64 = 2000;
 /// The same with the native client.
 const NATIVE_MILLIS: u64 = 300;
 

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use transport_lab::experiment::{Experiment, Overrides};
+use transport_lab::experiment::{Experiment, Overrides, plan};
+use transport_lab::trial::Settings;
 use transport_lab::{client, intermediary, transport};
 
 /// How long a file may be, in lines: fewer than this.
@@ -232,4 +233,18 @@ fn every_experiment_can_be_run() {
             assert!(loaded.is_ok(), "{:?}", loaded.unwrap_err());
         }
     }
+}
+
+#[test]
+fn all_that_a_link_alone_is_measured_by_takes_fifty_minutes_at_most() {
+    let minutes = |path: PathBuf| {
+        let experiment = Experiment::load(path.to_str().unwrap(), &Overrides::default()).unwrap();
+        let on_link = |settings: &Settings| settings.link.is_some() && !settings.between.is_there();
+        let all = experiment.combinations.iter().all(on_link);
+        all.then(|| plan::expected_time(&plan::plan(&experiment).unwrap()).duration().as_secs_f64() / 60.0)
+    };
+    let has_link = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("\n[link]");
+    let each: Vec<f64> = files("experiments", "toml").into_iter().filter(has_link).filter_map(minutes).collect();
+    assert!(each.len() > 10, "most of them have a link: {each:?}");
+    assert!(each.iter().sum::<f64>() <= 50.0, "{each:?}");
 }

@@ -85,12 +85,10 @@ fn each_trial_says_what_carried_it_at_both_ends() {
 
 #[test]
 fn a_connection_on_quic_is_over_after_the_silence_that_is_set() {
-    let run = any(
-        "client = 'native'\nexpect = { delivery = 'observe', counts = 'observe' }\n[factors]\n\
+    let run = any("client = 'native'\nexpect = { delivery = 'observe', counts = 'observe' }\n[factors]\n\
          protocol = ['sse/h3', 'sse/h2']\n\"stack.idle-timeout\" = ['2s', '10min']\n[server]\n\
          ping = 'off'\nheartbeat = 'off'\n[workload]\nhold = '4s'\nsettle = '300ms'\ndrain = '300ms'\nprobe = false\n\
-         events = { count = 1, rate = '10/s' }\n",
-    );
+         events = { count = 1, rate = '10/s' }\n");
     for trial in run.trials() {
         let levels = &trial["levels"];
         let ends = levels["protocol"] != "sse/h2" && levels["stack.idle-timeout"] == "2s";

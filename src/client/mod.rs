@@ -3,12 +3,12 @@
 //! Enters: a trial's settings and the address of its page. Leaves: how to start the client. What must never
 //! happen here: a client started, waited for or ended. That is the runner's, once for all clients.
 
-pub mod agent;
 mod chromium;
 pub mod exec;
 mod firefox;
 mod native;
 pub(crate) mod program;
+pub mod user_agent;
 mod webkit;
 
 pub mod subscriber;

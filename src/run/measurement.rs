@@ -22,7 +22,7 @@ use super::trial::TrialRunner;
 use super::{RunError, machine};
 use crate::admission::{Token, is_local};
 use crate::certs::{Current, base64};
-use crate::client::agent;
+use crate::client::user_agent;
 use crate::control::{
     Control, LiveView, MeasurementError, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier,
 };
@@ -201,7 +201,7 @@ impl MeasurementService {
 
     /// A measurement as an experiment of one trial.
     fn experiment(&self, request: &MeasurementRequest) -> Result<Experiment, RunError> {
-        let client = agent::recognise(&request.user_agent);
+        let client = user_agent::recognise(&request.user_agent);
         let mut settings = Settings {
             client: client.to_owned(),
             protocol: request.protocol.clone(),

@@ -26,6 +26,7 @@
 //! | [`stats`] | observations to metrics, groups, claims |
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
+//! | [`participant`] | one end of a trial while it runs, and the contract with it |
 //! | [`intermediary`] | what stands between client and server: one file per proxy |
 //! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
 //! | [`dissect`] | recorded packets to the events that they carry |
@@ -52,6 +53,7 @@ pub mod feed;
 pub mod intermediary;
 pub mod link;
 pub mod page;
+pub mod participant;
 pub mod report;
 pub mod run;
 pub mod server;

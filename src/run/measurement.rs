@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::lab::Lab;
-use super::participant::Participant;
 use super::results::{self, Results};
 use super::router::FactQueue;
 pub use super::router::FactRouter;
@@ -28,6 +27,7 @@ use crate::control::{
 };
 use crate::experiment::{Experiment, Factor, assign, plan, validate};
 use crate::feed::Feed;
+use crate::participant::Participant;
 use crate::server::Publisher;
 use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};

@@ -9,11 +9,10 @@ mod index;
 mod lab;
 mod machine;
 pub mod measurement;
-mod participant;
+mod place;
 pub mod results;
 mod router;
 mod runner;
-mod said;
 mod trial;
 
 use std::path::PathBuf;

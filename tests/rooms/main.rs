@@ -16,7 +16,7 @@ const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
 /// other, nor do `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["text", "units"],
     &["feed"],
     &["trial"],
@@ -25,6 +25,7 @@ const FLOORS: [&[&str]; 11] = [
     &["page"],
     &["server", "client", "control"],
     &["browser", "intermediary"],
+    &["participant"],
     &["experiment"],
     &["run", "diagnose"],
     &["cli"],

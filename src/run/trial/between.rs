@@ -10,14 +10,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::Instant;
 
-use super::super::participant::{Participant, Place, spawn};
 use super::start::{LISTEN, log};
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::browser::{BrowserError, BrowserProcess, TreeUsage, tree_usage};
 use crate::client::Found;
 use crate::experiment::assign;
 use crate::intermediary::{self, Intermediary, Site};
-use crate::link::{FlowTransport, OwnPort};
+use crate::link::{FlowTransport, Namespace, OwnPort};
+use crate::participant::{Network, Participant, spawn};
 use crate::text::chain;
 use crate::trial::LabFact;
 use crate::trial::fact::{Outcome, UsageAt};
@@ -108,7 +108,7 @@ impl TrialRunner<'_> {
         for (name, text) in &spec.files {
             keep(folder, name, text)?;
         }
-        let place = self.intermediary_place();
+        let place = self.intermediary_place().map(|namespace| namespace as &dyn Network);
         let started =
             BrowserProcess::start_by(&self.lab.program, &spec, log(folder, LOG)?, |command| spawn(command, place));
         let process = match started.await {
@@ -138,7 +138,7 @@ impl TrialRunner<'_> {
     }
 
     /// Where it is: on a link, at one end of it.
-    fn intermediary_place(&self) -> Place<'_> {
+    fn intermediary_place(&self) -> Option<&Namespace> {
         let link = self.link.as_ref()?;
         Some(match self.planned.settings.between.place {
             BetweenPlace::BehindLink => &link.server,
@@ -272,7 +272,7 @@ enum Asked {
 
 impl Asked {
     /// Asks at this address, from a place in its network.
-    fn at(address: SocketAddr, over_quic: bool, place: Place<'_>) -> std::io::Result<Self> {
+    fn at(address: SocketAddr, over_quic: bool, place: Option<&Namespace>) -> std::io::Result<Self> {
         let ask = move || {
             if over_quic { udp(address).map(Socket::Udp) } else { tcp(address).map(Socket::Tcp) }
         };

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::RunError;
-use super::super::participant::Environment;
 use super::TrialRunner;
 use super::which::Which;
 use crate::link::{Capture, Recording, write_capture};
+use crate::participant::Environment;
 use crate::trial::LabFact;
 use crate::trial::clock::wall_micros;
 use crate::trial::settings::BetweenPlace;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::said::quoted;
+use crate::participant::quoted;
 use crate::trial::schedule;
 use crate::trial::settings::Direction;
 use crate::trial::{ClientFact, Observation, PlannedTrial};

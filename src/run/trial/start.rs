@@ -8,13 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::RunError;
-use super::super::participant::{Participant, spawn};
 use super::{EarlyEnd, TrialRunner, Which, failed};
-use crate::browser::BrowserProcess;
 use crate::certs::{Certs, base64};
-use crate::client::{self, Found, Launch, LaunchContext};
+use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign;
 use crate::link;
+use crate::participant::{self, ClientStart, Network, Participant};
 use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
@@ -34,9 +33,9 @@ impl TrialRunner<'_> {
     pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
         let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
         if let Some(rig) = self.lab.rig.filter(|rig| !matches!(rig, Rig::Capped | Rig::SlowLink)) {
-            argv.extend(["--rig".to_owned(), word(rig)]);
+            argv.extend(["--rig".to_owned(), rig.word()]);
         }
-        let place = self.link.as_ref().map(|link| &link.server);
+        let place = self.link.as_ref().map(|link| &link.server as &dyn Network);
         let environment = self.environment(Which::Server, folder).or_else(|error| no_file(&error))?;
         let server = match Participant::server(&argv, log(folder, "server.log")?, place, environment) {
             Ok(server) => server,
@@ -159,48 +158,16 @@ impl TrialRunner<'_> {
         message: Box<TrialMessage>,
         folder: &Path,
     ) -> Result<Participant, EarlyEnd> {
-        let place = self.link.as_ref().map(|link| &link.client);
         let log = log(folder, "client.log")?;
         let environment = self.environment(Which::Client, folder).or_else(|error| no_file(&error))?;
-        // A process needs no page; its command is the same for any address.
-        Ok(match (row.command)(found, context) {
-            Launch::Process(mut argv) => {
-                if self.lab.rig == Some(Rig::Capped) {
-                    argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
-                }
-                match Participant::client(&argv, log, place, environment) {
-                    Ok(client) => {
-                        client.order(Down::Trial(message)).await;
-                        client
-                    }
-                    Err(error) => return failed(format!("the client could not be started: {error}")),
-                }
-            }
-            Launch::Program(argv) => match Participant::program(&argv, log, place, environment) {
-                Ok(client) => {
-                    client.order(Down::Trial(message)).await;
-                    client
-                }
-                Err(error) => return failed(format!("the client could not be started: {error}")),
-            },
-            Launch::Browser(_) => {
-                let carrier = match self.lab.control.open(*message, context.settings.workload.pages) {
-                    Ok(carrier) => carrier,
-                    Err(error) => return failed(error.to_string()),
-                };
-                context.url.clone_from(&carrier.url);
-                let Launch::Browser(mut spec) = (row.command)(found, context) else {
-                    return failed("a browser that is also a process");
-                };
-                // It finds nothing else of this process's environment.
-                spec.env
-                    .extend(environment.into_iter().map(|(name, path)| (name.to_owned(), path.display().to_string())));
-                match BrowserProcess::start_by(&self.lab.program, &spec, log, |command| spawn(command, place)).await {
-                    Ok(browser) => Participant::browser(carrier, browser),
-                    Err(error) => return failed(chain(&error)),
-                }
-            }
-        })
+        let start = ClientStart {
+            program: &self.lab.program,
+            control: &self.lab.control,
+            place: self.link.as_ref().map(|link| &link.client as &dyn Network),
+            rig: self.lab.rig,
+        };
+        let launched = participant::launch(row, found, context, message, start, (log, environment)).await;
+        launched.or_else(|error| failed(chain(&error)))
     }
 
     /// Takes ends that are there already; a visitor's version is what its page says.
@@ -235,10 +202,6 @@ pub(super) fn log(folder: &Path, name: &str) -> Result<File, RunError> {
         path,
         source,
     })
-}
-
-fn word(rig: Rig) -> String {
-    clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The fingerprints of the certificates that these hosts show, and those of their keys, separated by commas.

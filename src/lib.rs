@@ -26,8 +26,8 @@
 //! | [`stats`] | observations to metrics, groups, claims |
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
-//! | [`participant`] | one end of a trial while it runs, and the contract with it |
 //! | [`intermediary`] | what stands between client and server: one file per proxy |
+//! | [`participant`] | one end of a trial while it runs, and the contract with it |
 //! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
 //! | [`dissect`] | recorded packets to the events that they carry |
 //! | [`experiment`] | a file to a plan |

@@ -26,7 +26,7 @@ pub struct ClientStart<'a> {
 /// Why a client did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchFailure {
-    #[error("the client could not be started: {0}")]
+    #[error("the client could not be started")]
     Process(#[from] std::io::Error),
     #[error(transparent)]
     Control(#[from] ControlError),

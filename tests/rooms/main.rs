@@ -131,7 +131,7 @@ fn a_room_knows_only_those_below_it() {
 
 /// Where else a transport's, a client's or an intermediary's name may stand, and why that is no question for it.
 const NAMED: [(&str, &str); 8] = [
-    ("client/agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
+    ("client/user_agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
     ("trial/settings.rs", "the client where nobody says"),
     ("trial/settings/between.rs", "what an intermediary is told to do, of which one is called as a transport is"),
     (

@@ -41,6 +41,7 @@
 //! profile or port left behind.
 
 pub mod admission;
+pub mod agent;
 pub mod browser;
 pub mod certs;
 pub mod cli;

@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
+use super::agent::{AgentArgs, AgentsArgs};
 use super::diagnose::DiagnoseArgs;
 use super::explain::ExplainArgs;
 use super::listing::ListArgs;
@@ -56,6 +57,10 @@ pub enum Command {
     Run(RunArgs),
     /// Serve every protocol on fixed ports, for a person's own clients and browsers.
     Serve(ServeArgs),
+    /// Take part in trials of a lab on another machine.
+    Agent(AgentArgs),
+    /// List the agents that there are, and what each has.
+    Agents(AgentsArgs),
     /// Find out what would lose or delay events at anybody's address.
     Diagnose(DiagnoseArgs),
     /// Make or renew the lab's certificates, and print their fingerprints.

@@ -3,6 +3,7 @@
 //! Enters: arguments. Leaves: a call into the other rooms, its answer on standard output, and an exit status.
 //! What must never happen here: measuring, or an error that isn't handed to `main`.
 
+mod agent;
 mod args;
 mod certs;
 mod check;
@@ -28,6 +29,7 @@ use std::path::Path;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
 
+pub use agent::{AgentArgs, AgentsArgs};
 pub use args::{
     CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, ServeArgs,
 };
@@ -37,6 +39,7 @@ pub use listing::{ListArgs, Listing};
 pub use new::NewArgs;
 pub use run::RunArgs;
 
+use crate::agent::{AgentStartError, SessionEnd};
 use crate::browser;
 use crate::certs::CertsError;
 use crate::client::subscriber::{self, SubscriberError};
@@ -149,6 +152,10 @@ pub enum CliError {
     #[error("could not open {}: open it in a browser by hand", path.display())]
     Open { path: std::path::PathBuf, source: io::Error },
     #[error(transparent)]
+    Agent(#[from] AgentStartError),
+    #[error(transparent)]
+    Session(#[from] SessionEnd),
+    #[error(transparent)]
     Server(#[from] ChildError),
     #[error(transparent)]
     Subscriber(#[from] SubscriberError),
@@ -204,6 +211,13 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
             end(runtime);
             exit
         }
+        Command::Agent(args) => {
+            let runtime = threads()?;
+            let exit = runtime.block_on(agent::agent(args));
+            end(runtime);
+            exit
+        }
+        Command::Agents(args) => threads()?.block_on(agent::agents(args, out)),
         Command::Certs(args) => certs::certs(args, out),
         Command::Report(args) => report::report(args, out),
         Command::Compare(args) => compare::compare(args, out),

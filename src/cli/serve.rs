@@ -13,13 +13,14 @@ use crate::admission::Token;
 use crate::certs::{Certs, base64};
 use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::run::measurement::{FactRouter, MAX_MEASUREMENTS, MeasurementService};
-use crate::run::{loopback, served_index};
+use crate::run::served_index;
 use crate::server::{Options, Server};
 use crate::text::visible;
 use crate::transport::Configuration;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::ServerSettings;
 use crate::trial::{Alpn, Observation, ServerFact};
+use crate::wire::listen::loopback;
 use crate::wire::{Sink, WireError, descriptors, tls};
 
 /// Does it, until it is interrupted.

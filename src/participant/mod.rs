@@ -84,6 +84,8 @@ pub enum ParticipantMessage {
     Exited(String),
     /// A command beside it has ended; why it failed, if it did.
     Ran(Option<String>),
+    /// It is on another machine, and nothing more is heard of it: why, as the rest of a sentence about it.
+    Lost(String),
 }
 
 impl Participant {
@@ -232,7 +234,9 @@ impl Participant {
         let how = match life {
             Lifetime::Visitor => "let go".to_owned(),
             Lifetime::Elsewhere(_) => {
-                let Carrier::Elsewhere { orders, .. } = carrier else { return None };
+                let Carrier::Elsewhere { orders, heard, .. } = carrier else { return None };
+                // What it still says is for nobody.
+                drop(heard);
                 let (answer, ended) = oneshot::channel();
                 // Whoever speaks with the other machine answers in time, be that machine gone.
                 let _ = orders.send(RemoteOrder::Finish(answer)).await;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 pub use index::{served_index, write_index};
 pub use lab::NOT_ALLOWED;
-pub use runner::{Progress, Ran, RunOptions, locate, loopback, run};
+pub use runner::{Progress, Ran, RunOptions, locate, run};
 
 use crate::experiment::validate::PlanError;
 use crate::stats::explain::LifeError;

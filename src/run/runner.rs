@@ -1,7 +1,6 @@
 //! A plan to results: trial after trial, each written down as it happens.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
 use crate::trial::rig::Rig;
 use crate::trial::{Alpn, Plan, PlannedTrial};
+use crate::wire::listen::loopback;
 use crate::wire::{descriptors, tls};
 
 /// How a run is done.
@@ -131,12 +131,6 @@ async fn trials(
         }
     }
     Ok(false)
-}
-
-/// The loopback addresses that this machine has. Browsers try `localhost` on IPv6 first, so both are wanted.
-pub fn loopback() -> Vec<IpAddr> {
-    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
 }
 
 /// The run of this name: `latest`, a folder, or a folder's name within `out`.

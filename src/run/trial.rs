@@ -258,6 +258,7 @@ impl<'a> TrialRunner<'a> {
             // Whoever is killed may be cut short in the middle of a line.
             Some((which, ParticipantMessage::Garbled(_))) if self.killed[which as usize] => Ok((which, None)),
             Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", which.word())),
+            Some((which, ParticipantMessage::Lost(why))) => failed(format!("the {} {why}", which.word())),
             Some((which, ParticipantMessage::Ran(why))) => {
                 self.reloaded(why)?;
                 Ok((which, None))

@@ -36,6 +36,15 @@ pub fn find(name: &str) -> Option<&'static Client> {
     ALL.iter().copied().find(|client| client.name == name)
 }
 
+/// Between the clients of one trial, of which each agent starts one in turn: `chromium+firefox`.
+pub const AND: char = '+';
+
+/// The clients that a name stands for: one, or of `chromium+firefox` two. A program's path is one.
+pub fn parts(name: &str) -> impl Iterator<Item = &str> {
+    let parted = exec::path(name).is_none();
+    name.split(move |c| parted && c == AND)
+}
+
 /// What stands for every browser among the levels of `client`.
 pub const BROWSERS: &str = "browsers";
 
@@ -44,9 +53,13 @@ pub fn browsers() -> impl Iterator<Item = &'static Client> {
     ALL.iter().copied().filter(|client| client.is_browser)
 }
 
-/// How a client is called where a person reads it: by its row's title, a program by its path.
-pub fn title(name: &str) -> &str {
-    if exec::path(name).is_some() { name } else { find(name).map_or(name, |row| row.title) }
+/// How a client is called where a person reads it: by its row's title, a program by its path; of several, all.
+pub fn title(name: &str) -> String {
+    if exec::path(name).is_some() {
+        return name.to_owned();
+    }
+    let titles: Vec<&str> = parts(name).map(|part| find(part).map_or(part, |row| row.title)).collect();
+    titles.join(" + ")
 }
 
 /// A client: a constant row of [`ALL`].

@@ -79,6 +79,7 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
             .into());
     }
     intermediary::supports(settings)?;
+    elsewhere(settings)?;
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
         let alpn = settings.protocol.alpn;
@@ -87,6 +88,20 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
     // Other openings have no answer that says "don't come back".
     if settings.fault.iter().any(|fault| fault.kind.row().ends_readers) && transport.opens != Opens::Request {
         return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name).into());
+    }
+    Ok(())
+}
+
+/// Whether its clients can be where these settings want them: several are as many agents', which have networks of their own.
+fn elsewhere(settings: &Settings) -> Result<(), Unsupported> {
+    let several = client::parts(&settings.client).count();
+    let agents = settings.workload.agents;
+    if several > 1 && (agents as usize) < several {
+        let clients = &settings.client;
+        return Err(format!("{clients} are clients of {several} agents: set workload.agents, and name them").into());
+    }
+    if agents > 0 && settings.link.is_some() {
+        return Err("a link is between ends on one machine; agents are on networks of their own".into());
     }
     Ok(())
 }
@@ -116,8 +131,11 @@ fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Resu
 
 /// Why a trial will end `unsupported`; that its client isn't on this machine is another matter.
 pub fn unsupported(settings: &Settings) -> Option<Unsupported> {
-    let row = client::find(&settings.client);
-    supports(settings).and_then(|()| row.map_or(Ok(()), |row| (row.supports)(settings))).err()
+    let of_clients = || {
+        let mut rows = client::parts(&settings.client).filter_map(client::find);
+        rows.try_for_each(|row| (row.supports)(settings))
+    };
+    supports(settings).and_then(|()| of_clients()).err()
 }
 
 /// How long a plan takes, about: each trial's timeline and what its client needs to come and go. Trials that will
@@ -245,7 +263,7 @@ fn goes_on(settings: &Settings) -> bool {
 
 /// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.
 pub(super) fn is_native(settings: &Settings) -> bool {
-    client::find(&settings.client).is_some_and(|client| !client.is_browser)
+    client::parts(&settings.client).all(|name| client::find(name).is_some_and(|client| !client.is_browser))
 }
 
 #[cfg(test)]

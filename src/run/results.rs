@@ -148,7 +148,7 @@ fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
 
 /// How a client is called where a person reads it.
 pub fn title(name: &str) -> String {
-    client::title(name).to_owned()
+    client::title(name)
 }
 
 /// `latest` (the run in `out` that began last), a folder, or a folder's name within `out`.

@@ -51,6 +51,7 @@ impl TrialRunner<'_> {
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports: self.ports.clone(),
             life: self.life,
+            broker: None,
         });
         let message = self.message(role);
         self.order(Which::Server, message).await;

@@ -15,6 +15,8 @@
 //! | [`units`] | quantities as people write them |
 //! | [`feed`] | bounded logs of events, cursors into them |
 //! | [`trial`] | settings, schedules, contract, observations, journal, ledger: data without sockets |
+//! | [`program`] | programs on this machine: where they are, and their versions |
+//! | [`broker`] | NATS: the connection, the logs of feeds that servers share, how a node is started |
 //! | [`certs`] | the lab's own certificate authority |
 //! | [`wire`] | bytes to exchanges and back: TCP, TLS, QUIC; listen and dial |
 //! | [`admission`] | who is let in, by one rule at every origin |
@@ -40,6 +42,7 @@
 //! profile or port left behind.
 
 pub mod admission;
+pub mod broker;
 pub mod browser;
 pub mod certs;
 pub mod cli;
@@ -52,6 +55,7 @@ pub mod feed;
 pub mod intermediary;
 pub mod link;
 pub mod page;
+pub mod program;
 pub mod report;
 pub mod run;
 pub mod server;

@@ -55,6 +55,7 @@ impl TrialRunner<'_> {
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports,
             life,
+            broker: None,
         });
         let message = self.message(role);
         self.order(which, message).await;

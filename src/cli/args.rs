@@ -10,6 +10,7 @@ use super::agent::{AgentArgs, AgentsArgs};
 use super::diagnose::DiagnoseArgs;
 use super::explain::ExplainArgs;
 use super::listing::ListArgs;
+use super::nats::NatsArgs;
 use super::new::NewArgs;
 use super::run::RunArgs;
 use super::{complete, places};
@@ -127,6 +128,7 @@ Examples:
   transport-lab serve --port 9000 --max-concurrent-streams 10
   transport-lab serve --allow-origin https://app.example:3000
   transport-lab serve --expose --host lab.example      for a phone in the same network
+  transport-lab serve --feeds nats://10.0.0.7:4222     one of several servers with the same feeds
   curl --cacert certs/ca.pem 'https://localhost:8441/feeds/news/sse'
   curl --cacert certs/ca.pem --data 'hello' https://localhost:8441/feeds/news")]
 pub struct ServeArgs {
@@ -153,6 +155,18 @@ pub struct ServeArgs {
     /// addresses.
     #[arg(long, value_name = "NAME", requires = "expose")]
     pub host: Vec<String>,
+    /// Keep the logs of feeds in NATS JetStream, so that all servers that do so have the same feeds, and a reader that was
+    /// cut off at one goes on at another. Addresses of its nodes: nats://HOST:4222 or tls://HOST:4222, without a password.
+    /// Without it, feeds are kept in memory. When NATS is away nothing can be published (503); readers stay.
+    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "NATS")]
+    pub feeds: Vec<String>,
+    /// How many nodes of NATS keep each log: 1, or 3 of a cluster.
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "NATS", requires = "feeds",
+          value_parser = replicas)]
+    pub replicas: usize,
+    /// What surrounds the addresses.
+    #[command(flatten)]
+    pub nats: NatsArgs,
 }
 
 /// `certs`.
@@ -269,6 +283,15 @@ fn settable(text: &str) -> Result<Settable<u32>, NotSettable> {
         "unset" => Ok(Settable::Unset),
         _ => text.parse().map(Settable::Set).map_err(|_| NotSettable),
     }
+}
+
+/// Neither one nor three.
+#[derive(Debug, thiserror::Error)]
+#[error("write 1 or 3")]
+struct NotReplicas;
+
+fn replicas(text: &str) -> Result<usize, NotReplicas> {
+    text.parse().ok().filter(|replicas| matches!(replicas, 1 | 3)).ok_or(NotReplicas)
 }
 
 /// An origin, in the form that browsers send (RFC 6454 section 6.2).

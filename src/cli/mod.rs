@@ -15,6 +15,7 @@ mod expose;
 mod list;
 mod listing;
 pub mod log;
+mod nats;
 mod new;
 mod places;
 mod renewal;
@@ -36,16 +37,19 @@ pub use args::{
 pub use diagnose::DiagnoseArgs;
 pub use explain::ExplainArgs;
 pub use listing::{ListArgs, Listing};
+pub use nats::NatsArgs;
 pub use new::NewArgs;
 pub use run::RunArgs;
 
 use crate::agent::{AgentStartError, SessionEnd};
+use crate::broker::BrokerError;
 use crate::browser;
 use crate::certs::CertsError;
 use crate::client::subscriber::{self, SubscriberError};
 use crate::control::ControlError;
 use crate::diagnose::DiagnoseError;
 use crate::experiment::ExperimentError;
+use crate::feed::LogError;
 use crate::report::ReportError;
 use crate::run::RunError;
 use crate::server::child::{self, ChildError};
@@ -147,14 +151,28 @@ pub enum CliError {
     Exists(std::path::PathBuf),
     /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
-    Page { path: std::path::PathBuf, source: io::Error },
+    Page {
+        path: std::path::PathBuf,
+        source: io::Error,
+    },
     /// A page that was to be looked at.
     #[error("could not open {}: open it in a browser by hand", path.display())]
-    Open { path: std::path::PathBuf, source: io::Error },
+    Open {
+        path: std::path::PathBuf,
+        source: io::Error,
+    },
     #[error(transparent)]
     Agent(#[from] AgentStartError),
     #[error(transparent)]
     Session(#[from] SessionEnd),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A feed that is to be there from the beginning.
+    #[error("the feed `{feed}` can't be had")]
+    Feed {
+        feed: String,
+        source: LogError,
+    },
     #[error(transparent)]
     Server(#[from] ChildError),
     #[error(transparent)]
@@ -185,6 +203,7 @@ impl CliError {
                 | RunError::Life(_)
                 | RunError::Journal(JournalError::Line { .. } | JournalError::Version { .. }),
             ) => Exit::Usage,
+            Self::Broker(error) if error.is_usage() => Exit::Usage,
             Self::Diagnose(error) if error.is_usage() => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,

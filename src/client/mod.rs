@@ -7,7 +7,6 @@ mod chromium;
 pub mod exec;
 mod firefox;
 mod native;
-pub(crate) mod program;
 pub mod user_agent;
 mod webkit;
 
@@ -19,6 +18,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::program;
+pub use crate::program::Found;
 use crate::text::chain;
 use crate::transport::Transport;
 use crate::transport::{self, Opens};
@@ -77,17 +78,6 @@ pub struct Client {
     pub supports: fn(&Settings) -> Result<(), Unsupported>,
     /// How to start it.
     pub command: fn(&Found, &LaunchContext) -> Launch,
-}
-
-/// A client that is on this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// Its name where a person reads it; of a family of browsers, which one: `Google Chrome`.
-    pub title: String,
-    /// The program.
-    pub path: PathBuf,
-    /// Its version: `156.0.8078.79`.
-    pub version: String,
 }
 
 /// What a client is started for.

@@ -173,7 +173,7 @@ impl MeasurementService {
 
     fn message(&self, planned: &PlannedTrial, request: &MeasurementRequest, feed: &Arc<Feed>) -> TrialMessage {
         let PlannedTrial { trial, seed, ref settings, .. } = *planned;
-        let mut subscriptions = assign::assign(settings, trial, seed, &[request.port]);
+        let mut subscriptions = assign::assign(settings, trial, seed, 1, &[vec![request.port]]);
         let token = self.token.as_ref().filter(|_| !is_local(&request.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         // Trials have a server to themselves, whose feed is f0; measurements share theirs and have a feed each.

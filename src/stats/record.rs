@@ -58,8 +58,8 @@ pub(super) struct Record<'a> {
     pub(super) census: BTreeMap<&'a str, Census<'a>>,
     /// Which streams, of which subscriptions, were handed which census event.
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
-    /// The server's use before `go`, at T, at the end, and just before the first event was due.
-    pub(super) usage: [Option<Usage>; 4],
+    /// The use of each server before `go`, at T, at the end, and just before the first event was due.
+    usage: BTreeMap<u32, [Option<Usage>; 4]>,
     /// The same of what stands between, all its processes together.
     pub(super) between_usage: [Option<Usage>; 4],
     /// What is known of the link.
@@ -193,9 +193,9 @@ impl<'a> Record<'a> {
                 }
             }
             ServerFact::Written { stream, sub, id } => _ = self.written.insert((*stream, *sub, id)),
-            ServerFact::Usage { at, cpu, resident, sent, received, .. } => {
+            ServerFact::Usage { at, cpu, resident, sent, received, server, .. } => {
                 let (cpu, resident, bytes) = (*cpu, *resident, sent + received);
-                self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
+                self.usage.entry(*server).or_default()[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
             ServerFact::Attached { .. }
@@ -325,9 +325,11 @@ impl<'a> Record<'a> {
         own.chain(self.sent.values().map(|sent| millis(sent.scheduled, sent.t))).collect()
     }
 
-    /// The server's use.
+    /// The use of all servers together; `None` where it is not known of one of them.
     pub(super) fn usage(&self, at: UsageAt) -> Option<Usage> {
-        self.usage[at as usize]
+        let mut all = self.usage.values().map(|of_one| of_one[at as usize]);
+        let first = all.next()??;
+        all.try_fold(first, |sum, of_one| Some(sum + of_one?))
     }
 }
 

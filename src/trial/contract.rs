@@ -81,6 +81,27 @@ pub struct ServerRole {
     /// published again.
     #[serde(default)]
     pub life: u32,
+    /// What keeps the logs of its feeds, where `server.feeds` is `nats`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerOptions>,
+}
+
+/// Where NATS is, and what it is to this lab. It is a broker: it hands messages on, and keeps logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BrokerOptions {
+    /// Its nodes, at least one: `nats://HOST:4222` or `tls://HOST:4222`, without a password.
+    pub urls: Vec<String>,
+    /// A file of credentials: nobody but their owner has to read it, and a list of processes shows its path alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<PathBuf>,
+    /// The authority that signed its certificate, as a PEM file; without one, those that this machine trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// What the names of all that this lab keeps there begin with: labs of one prefix share their feeds.
+    pub prefix: String,
+    /// How many nodes keep each log: 1 or 3.
+    pub replicas: usize,
 }
 
 /// What the client needs.

@@ -33,7 +33,7 @@ pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
 pub use nat::{NatSettings, NatTimeout};
 pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};
-pub use server::{BufferingHint, CertificateUse, Heartbeat, ServerSettings};
+pub use server::{BufferingHint, CertificateUse, FeedLog, Heartbeat, ServerSettings};
 pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
     Connections, Credentials, Direction, HostOrder, Opening, PageOrigin, Prepare, StuckDirection, StuckOn, Urls,

@@ -15,17 +15,19 @@ use transport_lab::{client, intermediary, transport};
 const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
-/// other, nor do `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
-const FLOORS: [&[&str]; 12] = [
+/// other, nor do `broker`, `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
+const FLOORS: [&[&str]; 14] = [
     &["text", "units"],
     &["feed"],
     &["trial"],
-    &["certs", "wire"],
+    &["program"],
+    &["broker", "certs", "wire"],
     &["admission", "transport"],
     &["page"],
     &["server", "client", "control"],
     &["browser", "intermediary"],
     &["participant"],
+    &["agent"],
     &["experiment"],
     &["run", "diagnose"],
     &["cli"],

@@ -128,7 +128,7 @@ impl TrialRunner<'_> {
         self.between = Some(between);
         match self.answers(&addresses, port).await {
             // Whatever it had to say of its end is in its log.
-            Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.gone[Which::Intermediary as usize] => {
+            Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.ends.of(Which::Intermediary).gone => {
                 let said = std::fs::read(folder.join(LOG)).unwrap_or_default();
                 let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
                 failed(format!("{why}; {} said: {said}", row.title))
@@ -156,7 +156,8 @@ impl TrialRunner<'_> {
 
     /// Notes what all its processes have used so far, where there is one.
     pub(super) async fn note_between_usage(&mut self, at: UsageAt) -> Result<(), super::RunError> {
-        let Some(pid) = self.intermediary.as_ref().map(Participant::pid) else { return Ok(()) };
+        let end = self.ends.get(Which::Intermediary);
+        let Some(pid) = end.and_then(|end| Some(end.participant.as_ref()?.pid())) else { return Ok(()) };
         let root = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
         // The kernel walks through all its memory.
         let used = tokio::task::spawn_blocking(move || tree_usage(root)).await.unwrap_or(None);
@@ -174,13 +175,14 @@ impl TrialRunner<'_> {
         match fault {
             IntermediaryFault::Reload => {
                 let command = between.row.reload(&between.program);
-                let Some(intermediary) = &mut self.intermediary else { return Ok(()) };
+                let Some(intermediary) = &mut self.ends.of(Which::Intermediary).participant else { return Ok(()) };
                 let ran = intermediary.run(&command).await;
                 ran.or_else(|error| failed(format!("{} can't be told to reload: {error}", between.row.title)))
             }
             IntermediaryFault::Restart => {
                 // Both ends are heard meanwhile.
-                self.ending = self.intermediary.take().map(|end| tokio::spawn(end.finish()));
+                let intermediary = self.ends.of(Which::Intermediary).participant.take();
+                self.ending = intermediary.map(|intermediary| tokio::spawn(intermediary.finish()));
                 Ok(())
             }
         }
@@ -201,9 +203,11 @@ impl TrialRunner<'_> {
     pub(super) async fn restart_intermediary(&mut self) -> Result<(), EarlyEnd> {
         self.intermediary_ended().await?;
         let Some(between) = self.between.take() else { return Ok(()) };
-        let origin = self.ports.get(&self.planned.settings.origin_alpn()).cloned().unwrap_or_default();
+        let server = self.ends.get(Which::Server(0));
+        let origin = server.and_then(|server| server.ports.get(&self.planned.settings.origin_alpn()));
+        let origin = origin.cloned().unwrap_or_default();
         let folder = self.lab.trial_folder(self.planned.trial)?;
-        self.gone[Which::Intermediary as usize] = false;
+        self.ends.of(Which::Intermediary).gone = false;
         self.start_intermediary(between, &origin, &folder).await?;
         Ok(())
     }
@@ -213,7 +217,7 @@ impl TrialRunner<'_> {
         let Some(ending) = self.ending.take() else { return Ok(()) };
         let status = ending.await.unwrap_or_else(|error| Some(error.to_string()));
         match status {
-            Some(status) => self.note(LabFact::Exited { role: Which::Intermediary.word().to_owned(), status }),
+            Some(status) => self.note(LabFact::Exited { role: Which::Intermediary.to_string(), status }),
             None => Ok(()),
         }
     }

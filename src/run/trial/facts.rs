@@ -27,6 +27,8 @@ pub(super) struct ImpossibleFact {
 pub(super) struct Possible {
     /// Subscriptions are numbered from 0 to below this.
     subscriptions: u32,
+    /// Which client it is, and of how many: the subscriptions are dealt over them.
+    client: [u32; 2],
     /// So are other actors.
     actors: usize,
     /// When each event that the client publishes is due, in nanoseconds after `go`, by the event's number.
@@ -38,7 +40,8 @@ pub(super) struct Possible {
 }
 
 impl Possible {
-    pub(super) fn of(planned: &PlannedTrial) -> Self {
+    /// What this client of so many can have seen.
+    pub(super) fn of(planned: &PlannedTrial, number: u32, clients: u32) -> Self {
         let workload = &planned.settings.workload;
         let sends = match workload.direction {
             Direction::Down => BTreeMap::new(),
@@ -47,7 +50,7 @@ impl Possible {
             }
         };
         let (subscriptions, actors) = (workload.subscribers, planned.settings.beside.len());
-        Self { subscriptions, actors, sends, go: None, uncertainty: None }
+        Self { subscriptions, client: [number, clients], actors, sends, go: None, uncertainty: None }
     }
 
     /// Notes what the client is told is the timeline's 0, before it is told.
@@ -93,6 +96,9 @@ impl Possible {
         if let Some(sub) = fact.subscription().filter(|sub| *sub >= self.subscriptions) {
             let all = self.subscriptions;
             return Some(format!("no subscription {sub} was planned; there are {all}, numbered from 0"));
+        }
+        if let Some(sub) = fact.subscription().filter(|sub| sub % self.client[1].max(1) != self.client[0]) {
+            return Some(format!("subscription {sub} is another client's"));
         }
         match fact {
             ClientFact::Received { times, .. } => times.iter().find_map(|&t| self.never(t, now, page)),
@@ -159,7 +165,7 @@ mod tests {
     }
 
     fn begun(direction: Direction) -> Possible {
-        let mut possible = Possible::of(&planned(direction));
+        let mut possible = Possible::of(&planned(direction), 0, 1);
         possible.begin(GO);
         possible
     }
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn nothing_is_seen_before_go_was_said() {
-        let mut possible = Possible::of(&planned(Direction::Down));
+        let mut possible = Possible::of(&planned(Direction::Down), 0, 1);
         let early = said(&mut possible, GO, ClientFact::Requested { sub: 0 }, GO);
         assert!(early.contains("before `go` was said"), "{early}");
     }
@@ -208,7 +214,7 @@ mod tests {
         let visibility = "visible".to_owned();
         let clock = ClientFact::Clock { page: 7, uncertainty: 1000, step: 5, visibility, isolated: true };
         let clock = |t| Observation::at(t, clock.clone());
-        let mut possible = Possible::of(&planned(Direction::Down));
+        let mut possible = Possible::of(&planned(Direction::Down), 0, 1);
         let refused = possible.check(&clock(GO), GO, false).unwrap_err().to_string();
         assert!(refused.contains("only a page compares clocks"), "{refused}");
         assert!(possible.check(&clock(GO + 1), GO, true).is_err());
@@ -238,6 +244,15 @@ mod tests {
         }
         let strange = said(&mut possible, GO, ClientFact::BesideSent { actor: 0 }, GO);
         assert!(strange.contains("no actor 0 was planned"), "{strange}");
+    }
+
+    #[test]
+    fn a_client_has_seen_nothing_of_anothers_subscriptions() {
+        let mut second = Possible::of(&planned(Direction::Down), 1, 2);
+        second.begin(GO);
+        assert_eq!(said(&mut second, GO, ClientFact::Opened { sub: 1 }, GO), "");
+        let strange = said(&mut second, GO, ClientFact::Opened { sub: 2 }, GO);
+        assert!(strange.contains("subscription 2 is another client's"), "{strange}");
     }
 
     #[test]

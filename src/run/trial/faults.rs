@@ -84,9 +84,9 @@ impl TrialRunner<'_> {
         let row = kind.row();
         self.note(LabFact::Fault { fault: row.name.to_owned() })?;
         match row.act {
-            FaultAct::KillServer { .. } => self.kill(Which::Server),
-            FaultAct::KillClient => self.kill(Which::Client),
-            FaultAct::EndStreams { .. } => self.order(Which::Server, Down::Inject { fault: kind }).await,
+            FaultAct::KillServer { .. } => self.kill(Which::Server(0)),
+            FaultAct::KillClient => self.ends.some(Which::is_client).into_iter().for_each(|client| self.kill(client)),
+            FaultAct::EndStreams { .. } => self.order_servers(&Down::Inject { fault: kind }).await,
             FaultAct::OnLink(fault) => self.begin_on_link(fault)?,
             FaultAct::ToIntermediary(fault) => return self.begin_on_intermediary(fault).await,
         }
@@ -95,11 +95,11 @@ impl TrialRunner<'_> {
 
     async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), EarlyEnd> {
         match kind.row().act {
-            FaultAct::KillServer { .. } => self.restart_server(go).await?,
+            FaultAct::KillServer { .. } => self.restart_server(0, go).await?,
             FaultAct::OnLink(fault) => self.end_on_link(fault),
             FaultAct::ToIntermediary(_) => self.restart_intermediary().await?,
             FaultAct::KillClient | FaultAct::EndStreams { .. } => {
-                self.order(Which::Server, Down::Cease { fault: kind }).await;
+                self.order_servers(&Down::Cease { fault: kind }).await;
             }
         }
         self.fault_ended(kind)
@@ -109,36 +109,42 @@ impl TrialRunner<'_> {
         Ok(self.note(LabFact::FaultEnded { fault: kind.row().name.to_owned() })?)
     }
 
-    fn kill(&mut self, which: Which) {
-        self.killed[which as usize] = true;
-        if let Some(end) = self.end_mut(which) {
-            end.kill();
+    async fn order_servers(&mut self, order: &Down) {
+        for server in self.ends.some(Which::is_server) {
+            self.order(server, order.clone()).await;
         }
-        if which == Which::Server {
+    }
+
+    fn kill(&mut self, which: Which) {
+        let end = self.ends.of(which);
+        end.killed = true;
+        if let Some(participant) = &mut end.participant {
+            participant.kill();
+        }
+        if let Which::Server(number) = which {
             // It can't say any more that its connections ended.
-            self.lab.ledger.send_modify(crate::trial::ledger::Ledger::forget_open);
+            self.lab.ledger.send_modify(|ledger| ledger.forget_open(number));
         }
     }
 
     /// A new server at the ports of the one that was killed, which goes on with the schedule.
-    async fn restart_server(&mut self, go: u64) -> Result<(), EarlyEnd> {
+    async fn restart_server(&mut self, number: u32, go: u64) -> Result<(), EarlyEnd> {
         let until = self.within(LAST_LINES);
-        while !self.gone[Which::Server as usize] {
+        let server = Which::Server(number);
+        while !self.ends.of(server).gone {
             let heard = tokio::time::timeout_at(until, self.hear()).await;
             let Ok(heard) = heard else { return super::failed("the killed server did not end") };
             if let (which, Some(said)) = self.sort(heard)? {
                 self.take(which, said).await?;
             }
         }
-        if let Some(dead) = self.server.take() {
+        if let Some(dead) = self.ends.of(server).participant.take() {
             dead.finish().await;
         }
-        let server = Which::Server as usize;
-        (self.came[server], self.done[server], self.killed[server], self.gone[server]) = (0, false, false, false);
-        self.life += 1;
+        self.ends.of(server).again();
         let folder = self.lab.trial_folder(self.planned.trial)?;
-        self.start_server(&folder).await?;
-        self.order(Which::Server, Down::Go { at: go }).await;
+        self.start_server(number, &folder).await?;
+        self.order(server, Down::Go { at: go }).await;
         Ok(())
     }
 }

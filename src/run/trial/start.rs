@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::RunError;
-use super::{EarlyEnd, TrialRunner, Which, failed};
+use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
 use crate::certs::{Certs, base64};
 use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign;
@@ -30,41 +30,46 @@ pub(super) const LISTEN: Duration = Duration::from_secs(10);
 const STUCK: Duration = Duration::from_secs(15);
 
 impl TrialRunner<'_> {
-    pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
+    /// Starts this server, and waits until it listens; gives back where clients find it, or what stands before it.
+    pub(super) async fn start_server(&mut self, number: u32, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
         let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
         if let Some(rig) = self.lab.rig.filter(|rig| !matches!(rig, Rig::Capped | Rig::SlowLink)) {
             argv.extend(["--rig".to_owned(), rig.word()]);
         }
         let place = self.link.as_ref().map(|link| &link.server as &dyn Network);
-        let environment = self.environment(Which::Server, folder).or_else(|error| no_file(&error))?;
-        let server = match Participant::server(&argv, log(folder, "server.log")?, place, environment) {
+        let which = Which::Server(number);
+        let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
+        let server = match Participant::server(&argv, log(folder, &format!("{which}.log"))?, place, environment) {
             Ok(server) => server,
-            Err(error) => return failed(format!("the server could not be started: {error}")),
+            Err(error) => return failed(format!("the {which} could not be started: {error}")),
         };
-        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        self.started(which, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        let end = self.ends.of(which);
+        let (ports, life) = (end.ports.clone(), end.life);
         let role = Role::Server(ServerRole {
             certs: self.lab.certs_dir.clone(),
             bind: self.addresses(),
             feeds: assign::feeds(&self.planned.settings.workload),
             origins: std::iter::once(self.lab.control.origin()).chain(self.intermediary_origins()).collect(),
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
-            ports: self.ports.clone(),
-            life: self.life,
+            ports,
+            life,
+            broker: None,
         });
         let message = self.message(role);
-        self.order(Which::Server, message).await;
+        self.order(which, message).await;
         let alpn = self.planned.settings.origin_alpn();
         let until = self.within(LISTEN);
         loop {
-            match self.next(until, "the server did not listen in time").await? {
-                (Which::Server, Up::Listening { ports, .. }) => {
-                    self.ports.clone_from(&ports);
+            match self.next(until, &format!("the {which} did not listen in time")).await? {
+                (from, Up::Listening { ports, .. }) if from == which => {
+                    self.ends.of(which).ports.clone_from(&ports);
                     let Some(ports) = ports.get(&alpn).filter(|ports| !ports.is_empty()) else {
-                        return failed(format!("the server has no port for {alpn}"));
+                        return failed(format!("the {which} has no port for {alpn}"));
                     };
                     return Ok(ports.clone());
                 }
-                (which, said) => self.take(which, said).await?,
+                (from, said) => self.take(from, said).await?,
             }
         }
     }
@@ -86,11 +91,13 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// Starts this client, and waits until it is ready. `ports` are those of each server, or of what stands before it.
     pub(super) async fn start_client(
         &mut self,
+        number: u32,
         row: &'static client::Client,
         found: &Found,
-        ports: &[u16],
+        ports: &[Vec<u16>],
         folder: &Path,
     ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
@@ -100,12 +107,16 @@ impl TrialRunner<'_> {
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let PlannedTrial { trial, seed, .. } = *self.planned;
-        let subscriptions = assign::assign(settings, trial, seed, ports);
+        let [_, clients] = self.servers_and_clients();
+        let subscriptions = assign::of_client(number, clients, assign::assign(settings, trial, seed, clients, ports));
         let stuck = assign::stuck(settings, &subscriptions);
+        let ports = ports.concat();
+        let which = Which::Client(number);
+        self.ends.of(which).possible = Some(Possible::of(self.planned, number, clients));
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
-            port: ports[0],
+            port: ports.first().copied().unwrap_or(0),
             ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
             token: None,
             cert_sha256,
@@ -118,7 +129,7 @@ impl TrialRunner<'_> {
             url: String::new(),
             settings,
             hosts: &hosts,
-            ports,
+            ports: &ports,
             ca: certs.ca_path().to_owned(),
             spki_sha256: trusted,
             address: self.client_address(),
@@ -126,15 +137,15 @@ impl TrialRunner<'_> {
         };
         let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;
         loop {
-            let client = self.launch(row, found, &mut context, message.clone(), folder).await?;
+            let client = self.launch(which, row, found, &mut context, message.clone(), folder).await?;
             may_be_stuck &= client.is_page();
             let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
-            self.started(Which::Client, client, known.clone())?;
+            self.started(which, client, known.clone())?;
             let until = if may_be_stuck { self.within(STUCK) } else { self.end_by };
-            match self.ready(until).await {
+            match self.ready(which, until).await {
                 Ok(version) if known.is_none() => {
                     let version = Some(version.chars().take(MAX_VERSION).collect());
-                    self.note(LabFact::Started { role: "client".to_owned(), pid, version })?;
+                    self.note(LabFact::Started { role: which.to_string(), pid, version })?;
                     return Ok(());
                 }
                 Ok(_) => return Ok(()),
@@ -142,7 +153,7 @@ impl TrialRunner<'_> {
                     tracing::warn!(client = row.name, "a browser never reported, and is started once more");
                     may_be_stuck = false;
                     self.end_by += STUCK;
-                    self.finish(Which::Client).await?;
+                    self.finish(which).await?;
                 }
                 Err(early) => return Err(early),
             }
@@ -152,14 +163,15 @@ impl TrialRunner<'_> {
     /// Starts the client's process, with the page that is its own if it needs one.
     async fn launch(
         &self,
+        which: Which,
         row: &'static client::Client,
         found: &Found,
         context: &mut LaunchContext<'_>,
         message: Box<TrialMessage>,
         folder: &Path,
     ) -> Result<Participant, EarlyEnd> {
-        let log = log(folder, "client.log")?;
-        let environment = self.environment(Which::Client, folder).or_else(|error| no_file(&error))?;
+        let log = log(folder, &format!("{which}.log"))?;
+        let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
         let start = ClientStart {
             program: &self.lab.program,
             control: &self.lab.control,
@@ -172,19 +184,21 @@ impl TrialRunner<'_> {
 
     /// Takes ends that are there already; a visitor's version is what its page says.
     pub(super) async fn take_ends(&mut self, server: Participant, client: Participant) -> Result<(), EarlyEnd> {
-        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
-        self.client = Some(client);
-        let version = self.ready(self.end_by).await?;
-        self.note(LabFact::Started { role: "client".to_owned(), pid: 0, version: Some(version) })?;
+        self.started(Which::Server(0), server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        let which = Which::Client(0);
+        let end = self.ends.of(which);
+        (end.participant, end.possible) = (Some(client), Some(Possible::of(self.planned, 0, 1)));
+        let version = self.ready(which, self.end_by).await?;
+        self.note(LabFact::Started { role: which.to_string(), pid: 0, version: Some(version) })?;
         Ok(())
     }
 
-    /// Waits until the client is, and gives its version as it says it.
-    async fn ready(&mut self, until: Instant) -> Result<String, EarlyEnd> {
+    /// Waits until this client is, and gives its version as it says it.
+    async fn ready(&mut self, which: Which, until: Instant) -> Result<String, EarlyEnd> {
         loop {
-            match self.next(until, "the client never reported").await? {
-                (Which::Client, Up::Ready { version }) => return Ok(version),
-                (which, said) => self.take(which, said).await?,
+            match self.next(until, &format!("the {which} never reported")).await? {
+                (from, Up::Ready { version }) if from == which => return Ok(version),
+                (from, said) => self.take(from, said).await?,
             }
         }
     }

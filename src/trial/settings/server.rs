@@ -25,6 +25,8 @@ pub struct ServerSettings {
     /// How many events a feed's log holds.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub log: u32,
+    /// What keeps the logs of feeds.
+    pub feeds: FeedLog,
     /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
     pub certificate: CertificateUse,
     /// Whether on QUIC the server sends its own streams, HTTP/3's settings among them, together with its part of the
@@ -44,6 +46,17 @@ pub struct ServerSettings {
     /// each event flushed. Each such stream has a compressor of its own, of 320 kB (gzip) or 730 kB (br); beyond 500 of them
     /// further streams are not compressed.
     pub compression: Compression,
+}
+
+/// What keeps the logs of feeds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedLog {
+    /// The server itself, in its memory: a feed is this server's alone.
+    #[default]
+    Memory,
+    /// NATS JetStream: servers share their feeds, and an event has the same id at each.
+    Nats,
 }
 
 /// What a response that goes on says to intermediaries.
@@ -78,6 +91,7 @@ impl Default for ServerSettings {
             heartbeat: Heartbeat::Every(Span::from_secs(15)),
             ping: Heartbeat::Every(Span::from_secs(8)),
             log: 1024,
+            feeds: FeedLog::default(),
             certificate: CertificateUse::Shared,
             half_rtt: true,
             reset_interval: Span::from_millis(20),

@@ -56,22 +56,19 @@ enum StartError {
     Unsupported(#[from] Unsupported),
     #[error("no folder for it")]
     Folder(#[source] io::Error),
-    #[error("the certificate for the agent's own origin can't be read")]
+    #[error(transparent)]
+    Launch(#[from] crate::participant::LaunchFailure),
+}
+
+/// Why the agent has no origin of its own.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OriginError {
+    #[error("the certificate for it can't be read")]
     Certificate,
     #[error(transparent)]
     Wire(#[from] crate::wire::WireError),
     #[error(transparent)]
     Control(#[from] crate::control::ControlError),
-    #[error(transparent)]
-    Launch(#[from] crate::participant::LaunchFailure),
-}
-
-/// An end that runs.
-struct Running {
-    participant: Participant,
-    version: String,
-    /// Where its pages come from, and nothing where it has none.
-    control: Control,
 }
 
 /// Runs one from its start to its end. Once nobody can give orders any more, it is told to stop, says what it kept back,
@@ -79,15 +76,16 @@ struct Running {
 pub(super) async fn run(
     start: EndStart,
     kit: Arc<EndKit>,
+    control: Arc<Control>,
     mut orders: mpsc::Receiver<EndOrder>,
     out: mpsc::Sender<AgentSaid>,
 ) {
     let end = start.end;
     let begun = match tempfile::Builder::new().prefix("transport-lab-agent-").tempdir().map_err(StartError::Folder) {
-        Ok(folder) => begin(start, &kit, &folder).await.map(|running| (running, folder)),
+        Ok(folder) => begin(start, &kit, &control, &folder).await.map(|running| (running, folder)),
         Err(error) => Err(error),
     };
-    let (Running { mut participant, version, control }, folder) = match begun {
+    let ((mut participant, version), folder) = match begun {
         Ok(begun) => begun,
         Err(error) => {
             let reason = chain(&error);
@@ -120,7 +118,6 @@ pub(super) async fn run(
         }
     }
     let status = participant.finish().await;
-    drop(control);
     let log = tail(&log_path(folder.path())).unwrap_or_default();
     // Whoever reads that it has ended finds nothing of it.
     drop(folder);
@@ -179,8 +176,14 @@ fn of_client(line: Up<Fact>) -> Option<Up<ClientFact>> {
     })
 }
 
-async fn begin(start: EndStart, kit: &EndKit, folder: &TempDir) -> Result<Running, StartError> {
-    let EndStart { client, mut message, ca, own, ports, trusted, rig, .. } = start;
+/// Starts it; gives back the version of its client as well, empty where only the client itself knows.
+async fn begin(
+    start: EndStart,
+    kit: &EndKit,
+    control: &Control,
+    folder: &TempDir,
+) -> Result<(Participant, String), StartError> {
+    let EndStart { client, mut message, ca, ports, trusted, rig, .. } = start;
     let row = client::find(&client).ok_or_else(|| Unsupported::from(format!("no client `{client}`")))?;
     (row.supports)(&message.settings)?;
     let found = find(&client, row, kit.allow_exec).await?;
@@ -191,7 +194,6 @@ async fn begin(start: EndStart, kit: &EndKit, folder: &TempDir) -> Result<Runnin
     write(&ca_path, &ca).map_err(StartError::Folder)?;
     role.ca.clone_from(&ca_path);
     let (settings, hosts) = (message.settings.clone(), role.hosts.clone());
-    let control = control(&own, kit).await?;
     let mut context = LaunchContext {
         url: String::new(),
         settings: &settings,
@@ -204,9 +206,9 @@ async fn begin(start: EndStart, kit: &EndKit, folder: &TempDir) -> Result<Runnin
     };
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(folder.path()));
     let log = log.map_err(StartError::Folder)?;
-    let with = ClientStart { program: &kit.program, control: &control, place: None, rig };
+    let with = ClientStart { program: &kit.program, control, place: None, rig };
     let participant = launch(row, &found, &mut context, message, with, (log, Vec::new())).await?;
-    Ok(Running { participant, version: found.version, control })
+    Ok((participant, found.version))
 }
 
 async fn find(name: &str, row: &'static client::Client, allow_exec: bool) -> Result<Found, Unsupported> {
@@ -222,8 +224,8 @@ async fn find(name: &str, row: &'static client::Client, allow_exec: bool) -> Res
 }
 
 /// The agent's own origin, which its pages come from: on its loopback, as the lab's is.
-async fn control(own: &str, kit: &EndKit) -> Result<Control, StartError> {
-    let der = BASE64.decode(own.as_bytes()).map_err(|_| StartError::Certificate)?;
+pub(super) async fn control(own: &str, kit: &EndKit) -> Result<Control, OriginError> {
+    let der = BASE64.decode(own.as_bytes()).map_err(|_| OriginError::Certificate)?;
     let tls = tls::server(vec![CertificateDer::from(der)], kit.key.key(), &[Alpn::H2, Alpn::H1])?;
     let config = ControlConfig {
         addresses: loopback(),

@@ -41,6 +41,8 @@ pub enum AgentOrder {
         /// Gives the answer its question.
         asked: u64,
     },
+    /// The certificate for the key of your own origin, DER in base64: listen with it, and say where.
+    Vouch { own: String },
     /// Start an end of a trial.
     Start(Box<EndStart>),
     /// A line of the trial contract for an end; `go` is on the agent's clock.
@@ -63,8 +65,6 @@ pub struct EndStart {
     pub message: Box<TrialMessage>,
     /// The CA to trust, as PEM.
     pub ca: String,
-    /// The certificate for the agent's own origin, DER in base64.
-    pub own: String,
     /// The ports under test.
     pub ports: Vec<u16>,
     /// SHA-256 of the servers' public keys, as browsers take them.
@@ -84,6 +84,10 @@ pub enum AgentSaid {
     Refused { version: LabVersion, why: String },
     /// Nanoseconds of its `CLOCK_MONOTONIC`.
     Clock { asked: u64, at: u64 },
+    /// Where its pages will come from: `https://127.0.0.1:PORT`.
+    Origin { origin: String },
+    /// There is no such place, and why.
+    NoOrigin { why: String },
     /// An end runs.
     Started { end: u32, pid: u32, version: String, page: bool },
     /// It can't run here: the client isn't there, or isn't allowed.

@@ -33,6 +33,8 @@ pub use self::stdio::own as own_stdio;
 pub enum AgentError {
     #[error("the agent {address} could not be started")]
     Start { address: String, source: std::io::Error },
+    #[error("no certificate for the agent's own pages")]
+    Certs(#[from] crate::certs::CertsError),
     #[error("the agent {agent} is lost: {why}")]
     Lost { agent: String, why: String },
     #[error(

@@ -14,6 +14,8 @@ use super::lines::{Pipe, PipeError};
 use super::machine::{AgentOptions, AgentRig, describe};
 use super::message::{AgentHello, AgentOrder, AgentSaid, LabVersion};
 use crate::certs::{CertsError, OwnKey};
+use crate::control::Control;
+use crate::text::chain;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Down, Up};
 
@@ -44,7 +46,7 @@ pub enum SessionEnd {
     Broken(#[from] PipeError),
     #[error("the coordinator is of {0}, and this agent of {own}", own = LabVersion::own())]
     Version(LabVersion),
-    #[error("the first order was no `hello`")]
+    #[error("orders came in an order that no coordinator gives them in")]
     NoHello,
     #[error("this agent was told to end")]
     Interrupted,
@@ -78,7 +80,8 @@ impl Agent {
     /// Takes orders until the coordinator is gone or `interrupt` becomes true, and ends all that it started.
     pub async fn serve(&self, pipe: Pipe<AgentOrder, AgentSaid>, mut interrupt: watch::Receiver<bool>) -> SessionEnd {
         let Pipe { out, mut incoming } = pipe;
-        let mut session = Session { agent: self, out, ends: HashMap::new(), tasks: JoinSet::new(), greeted: false };
+        let mut session =
+            Session { agent: self, out, ends: HashMap::new(), tasks: JoinSet::new(), greeted: false, control: None };
         let clock = AgentClock::start(self.kit.rig);
         let ended = loop {
             let next = tokio::select! {
@@ -109,6 +112,8 @@ struct Session<'a> {
     tasks: JoinSet<()>,
     /// Whether the coordinator said who it is.
     greeted: bool,
+    /// The agent's own origin, once it is vouched for.
+    control: Option<Arc<Control>>,
 }
 
 impl Session<'_> {
@@ -127,12 +132,24 @@ impl Session<'_> {
             _ if !self.greeted => return Err(SessionEnd::NoHello),
             // Where the way is full of other messages, an answer would tell nothing.
             AgentOrder::Clock { asked } => drop(self.out.try_send(AgentSaid::Clock { asked, at: clock.now() })),
+            AgentOrder::Vouch { own } => {
+                let said = match end::control(&own, &self.agent.kit).await {
+                    Ok(control) => {
+                        let origin = control.origin();
+                        self.control = Some(Arc::new(control));
+                        AgentSaid::Origin { origin }
+                    }
+                    Err(error) => AgentSaid::NoOrigin { why: chain(&error) },
+                };
+                let _ = self.out.send(said).await;
+            }
             AgentOrder::Start(start) => {
+                let Some(control) = self.control.clone() else { return Err(SessionEnd::NoHello) };
                 let (orders, taken) = mpsc::channel(WAITING);
                 self.ends.insert(start.end, orders);
                 while self.tasks.try_join_next().is_some() {}
                 let out = clock.rigged(self.out.clone());
-                self.tasks.spawn(end::run(*start, Arc::clone(&self.agent.kit), taken, out));
+                self.tasks.spawn(end::run(*start, Arc::clone(&self.agent.kit), control, taken, out));
             }
             AgentOrder::Say { end, line } => self.order(end, EndOrder::Say(clock.place(line))).await,
             AgentOrder::Kill { end } => self.order(end, EndOrder::Kill).await,

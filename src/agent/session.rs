@@ -4,10 +4,12 @@
 mod dispatch;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,6 +19,7 @@ use super::clock::{ClockAnswer, ClockReading, translated};
 use super::lines::Pipe;
 use super::message::{AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
 use super::{AgentError, Carried};
+use crate::certs::{base64, vouch};
 use crate::participant::{ParticipantMessage, Remote, RemoteOrder};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::{Down, Fact, Up};
@@ -106,6 +109,25 @@ impl Session {
     /// Whether it still takes orders.
     pub fn is_there(&self) -> bool {
         self.lost.borrow().is_none()
+    }
+
+    /// Has the CA of this folder vouch for the agent's own origin, and gives back where that is.
+    pub async fn vouch(&self, certs: &Path) -> Result<String, AgentError> {
+        let lost = |why: String| AgentError::Lost { agent: self.hello.name.clone(), why };
+        let key = BASE64.decode(self.hello.key.as_bytes());
+        let key = key.map_err(|_| lost("its public key can't be read".to_owned()))?;
+        let own = base64(&vouch(certs, &key)?);
+        let (origin, told) = oneshot::channel();
+        self.dispatch.ask_origin(origin);
+        if self.out.send(AgentOrder::Vouch { own }).await.is_err() {
+            return Err(self.gone());
+        }
+        match timeout(ANSWER, told).await {
+            Ok(Ok(Ok(origin))) => Ok(origin),
+            Ok(Ok(Err(refused))) => Err(lost(refused.0)),
+            Ok(Err(_)) => Err(self.gone()),
+            Err(_) => Err(lost("it does not say where its pages come from".to_owned())),
+        }
     }
 
     /// Asks for its clock some times in a row.

@@ -10,6 +10,7 @@ mod check;
 mod compare;
 mod complete;
 mod diagnose;
+mod elsewhere;
 mod explain;
 mod expose;
 mod list;
@@ -35,6 +36,7 @@ pub use args::{
     CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, ServeArgs,
 };
 pub use diagnose::DiagnoseArgs;
+pub use elsewhere::ElsewhereArgs;
 pub use explain::ExplainArgs;
 pub use listing::{ListArgs, Listing};
 pub use nats::NatsArgs;
@@ -151,16 +153,10 @@ pub enum CliError {
     Exists(std::path::PathBuf),
     /// A page or a table that was asked for.
     #[error("could not write {}", path.display())]
-    Page {
-        path: std::path::PathBuf,
-        source: io::Error,
-    },
+    Page { path: std::path::PathBuf, source: io::Error },
     /// A page that was to be looked at.
     #[error("could not open {}: open it in a browser by hand", path.display())]
-    Open {
-        path: std::path::PathBuf,
-        source: io::Error,
-    },
+    Open { path: std::path::PathBuf, source: io::Error },
     #[error(transparent)]
     Agent(#[from] AgentStartError),
     #[error(transparent)]
@@ -169,10 +165,7 @@ pub enum CliError {
     Broker(#[from] BrokerError),
     /// A feed that is to be there from the beginning.
     #[error("the feed `{feed}` can't be had")]
-    Feed {
-        feed: String,
-        source: LogError,
-    },
+    Feed { feed: String, source: LogError },
     #[error(transparent)]
     Server(#[from] ChildError),
     #[error(transparent)]

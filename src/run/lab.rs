@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::RunError;
+use super::agents::Agents;
 use crate::certs::Certs;
 use crate::client::{self, Client, Found};
 use crate::control::Control;
@@ -34,6 +35,10 @@ pub(super) struct Lab {
     pub(super) journal: Journal,
     /// The run's folder.
     pub(super) folder: PathBuf,
+    /// Names that servers are reached by besides `localhost`, as URLs write them.
+    pub(super) hosts: Vec<String>,
+    /// Agents on other machines.
+    pub(super) agents: Agents,
     pub(super) rig: Option<Rig>,
     /// Whether programs of `exec:` may be run.
     pub(super) allow_exec: bool,

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::agents::Agents;
 use super::lab::Lab;
 use super::results::{self, Results};
 use super::router::FactQueue;
@@ -132,6 +133,8 @@ impl MeasurementService {
             ledger: watch::Sender::new(Ledger::default()),
             journal,
             folder: folder.clone(),
+            hosts: Vec::new(),
+            agents: Agents::default(),
             rig: None,
             allow_exec: false,
             capture: false,

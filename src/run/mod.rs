@@ -4,6 +4,7 @@
 //! all that is computed from it. What must never happen here: a process left behind, or a trial that vanishes: what was
 //! observed is in the journal, however it ended.
 
+mod agents;
 mod calibrate;
 mod index;
 mod lab;
@@ -57,6 +58,8 @@ pub enum RunError {
     /// This program can't find itself, and so can't start its children.
     #[error("could not find this program's own file")]
     Program(#[source] std::io::Error),
+    #[error(transparent)]
+    Agent(#[from] crate::agent::AgentError),
     #[error(transparent)]
     Journal(#[from] crate::trial::journal::JournalError),
     #[error("the certificates can't be used")]

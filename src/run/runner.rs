@@ -1,15 +1,18 @@
 //! A plan to results: trial after trial, each written down as it happens.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::agents::Agents;
 use super::lab::Lab;
 use super::results::{self, Results};
 use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
+use crate::agent::AgentPart;
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
 use crate::report;
@@ -28,6 +31,12 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// The folder of the certificates.
     pub certs: PathBuf,
+    /// Agents that clients are run at.
+    pub agents: Vec<AgentPart>,
+    /// Addresses that servers listen on; none: loopback.
+    pub bind: Vec<IpAddr>,
+    /// Names that agents reach servers by; none: `localhost`.
+    pub hosts: Vec<String>,
     /// How one end lies, if it does.
     pub rig: Option<Rig>,
     /// Whether programs of `exec:` may be run.
@@ -61,7 +70,7 @@ pub struct Ran {
 
 /// Runs a plan. `text` is the experiment's file. Whatever happens, what was observed until then is in the journal.
 pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dyn Progress) -> Result<Ran, RunError> {
-    let (certs, notices) = Certs::ensure(&options.certs, &[])?;
+    let (certs, notices) = Certs::ensure(&options.certs, &options.hosts)?;
     for notice in notices {
         progress.notice(&notice);
     }
@@ -84,11 +93,14 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
     let journal = Journal::create(&folder.join(results::JOURNAL))?;
     // Children are told where to look from wherever they are started.
     let certs_dir = std::path::absolute(&options.certs).unwrap_or(options.certs);
+    let agents = Agents::reach(options.agents, &certs_dir).await?;
     let mut lab = Lab {
         program,
         certs: Arc::new(certs),
         certs_dir,
-        addresses,
+        addresses: if options.bind.is_empty() { addresses } else { options.bind },
+        hosts: options.hosts,
+        agents,
         control: Arc::new(control),
         ledger,
         journal,
@@ -107,6 +119,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         }
     }
     let interrupted = interrupted || trials(&mut lab, plan, &options.interrupt, progress).await?;
+    lab.agents.close().await;
     if let Some(control) = Arc::into_inner(lab.control) {
         control.stop().await;
     }

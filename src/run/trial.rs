@@ -3,6 +3,7 @@
 mod between;
 mod capture;
 mod early_end;
+mod elsewhere;
 mod ends;
 mod facts;
 mod faults;
@@ -27,7 +28,7 @@ use self::which::Which;
 use super::RunError;
 use super::lab::Lab;
 use super::machine::Watch;
-use crate::client;
+use crate::agent::ClockReading;
 use crate::experiment::plan;
 use crate::link::Link;
 use crate::participant::{Participant, ParticipantMessage};
@@ -70,6 +71,8 @@ pub(super) struct TrialRunner<'a> {
     go: Option<u64>,
     /// When it notes what it carried, in nanoseconds, and what that is for.
     link_marks: Vec<(u64, UsageAt)>,
+    /// How the clock of each agent was read before it.
+    clocks: Vec<ClockReading>,
     /// What the kernel counts since the trial began.
     watch: Watch,
     /// How late each fact was recorded that was told at once, in nanoseconds; the first [`MAX_LATE`].
@@ -93,6 +96,7 @@ impl<'a> TrialRunner<'a> {
             link_udp_dropped: None,
             go: None,
             link_marks: Vec::new(),
+            clocks: Vec::new(),
             watch: Watch::start(),
             late: Vec::new(),
         }
@@ -106,7 +110,7 @@ impl<'a> TrialRunner<'a> {
 
     /// How many servers there are, and how many clients. Each subscription is one client's.
     fn servers_and_clients(&self) -> [u32; 2] {
-        [1, 1]
+        [1, self.planned.settings.workload.agents.max(1)]
     }
 
     /// The same with both ends there already, and a client that may want everything closed early.
@@ -148,17 +152,13 @@ impl<'a> TrialRunner<'a> {
         let planned = self.planned;
         let settings = &planned.settings;
         plan::supports(settings)?;
-        let Some(row) = client::find(&settings.client) else {
-            return failed(format!("no client `{}`", settings.client));
-        };
-        (row.supports)(settings)?;
-        let found = self.lab.find(&settings.client, row)?;
-
+        let clients = self.find_clients()?;
+        self.reach_agents().await?;
         let between = self.find_intermediary().await?;
         self.bring_link_up().await?;
         self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
-        let [servers, clients] = self.servers_and_clients();
+        let [servers, _] = self.servers_and_clients();
         let mut ports = Vec::new();
         for number in 0..servers {
             ports.push(self.start_server(number, &folder).await?);
@@ -166,8 +166,8 @@ impl<'a> TrialRunner<'a> {
         if let Some(between) = between {
             ports = vec![self.start_intermediary(between, &ports[0], &folder).await?];
         }
-        for number in 0..clients {
-            self.start_client(number, row, &found, &ports, &folder).await?;
+        for (number, client) in (0..).zip(clients) {
+            self.start_client(number, client, &ports, &folder).await?;
         }
         self.go(None).await
     }
@@ -186,7 +186,9 @@ impl<'a> TrialRunner<'a> {
     /// From `go` to all ends' last words.
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
         self.note_between_usage(UsageAt::Go).await?;
-        let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
+        // Whoever is far away has to have it by then, too.
+        let lead = LEAD + Duration::from_nanos(2 * self.longest_round_trip());
+        let go = monotonic_nanos() + u64::try_from(lead.as_nanos()).unwrap_or(0);
         self.ends.iter_mut().filter_map(|end| end.possible.as_mut()).for_each(|possible| possible.begin(go));
         self.go = Some(go);
         self.mark_link(go);
@@ -194,10 +196,11 @@ impl<'a> TrialRunner<'a> {
             participant.order(Down::Go { at: go }).await;
         }
         // The timeline takes its own time, and what was left of the timeout stays.
-        self.end_by += LEAD + Duration::from_nanos(self.timeline_nanos());
+        self.end_by += lead + Duration::from_nanos(self.timeline_nanos());
         self.timeline(go, closing).await?;
         self.last_words(Which::is_client).await?;
-        self.last_words(Which::is_server).await
+        self.last_words(Which::is_server).await?;
+        self.compare_clocks().await
     }
 
     /// From `go` to the end of the drain.
@@ -238,7 +241,7 @@ impl<'a> TrialRunner<'a> {
             Some((which, ParticipantMessage::Said(said))) => Ok((which, Some(said))),
             // Whoever is killed may be cut short in the middle of a line.
             Some((which, ParticipantMessage::Garbled(_))) if self.ends.of(which).killed => Ok((which, None)),
-            Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {which} {how}")),
+            Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", self.ends.name(which))),
             Some((which, ParticipantMessage::Lost(why))) => failed(format!("the {which} {why}")),
             Some((which, ParticipantMessage::Ran(why))) => {
                 self.reloaded(why)?;
@@ -252,7 +255,10 @@ impl<'a> TrialRunner<'a> {
                 if expected {
                     return Ok((which, None));
                 }
-                failed(format!("the {which} ended by itself ({status}); see its log in the trial's folder"))
+                failed(format!(
+                    "the {} ended by itself ({status}); see its log in the trial's folder",
+                    self.ends.name(which)
+                ))
             }
         }
     }
@@ -271,7 +277,7 @@ impl<'a> TrialRunner<'a> {
                     self.sort(Some((which, ParticipantMessage::Exited(status))))?;
                     return Ok(());
                 }
-                failed(format!("the {which} broke: {reason}"))
+                failed(format!("the {} broke: {reason}", self.ends.name(which)))
             }
             Up::Done { sent } => {
                 let end = self.ends.of(which);
@@ -280,7 +286,7 @@ impl<'a> TrialRunner<'a> {
                 if sent == came {
                     return Ok(());
                 }
-                failed(format!("the {which} said {sent} facts, and {came} arrived"))
+                failed(format!("the {} said {sent} facts, and {came} arrived", self.ends.name(which)))
             }
             Up::Listening { .. } | Up::Ready { .. } => failed(format!("the {which} began twice")),
         }

@@ -71,7 +71,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     let mut server = Server::new(Options {
         certs,
         addresses: role.bind,
-        hosts: Vec::new(),
+        hosts: role.hosts,
         origins: role.origins,
         token: None,
         control: role.control,

@@ -43,8 +43,13 @@ pub(super) struct Record<'a> {
     pub(super) beside_sent: BTreeMap<u32, Vec<u64>>,
     /// When it was answered, in order.
     pub(super) beside_answered: BTreeMap<u32, Vec<u64>>,
-    /// The largest uncertainty of a page's clock; `None` where the client's clock is the lab's.
+    /// How far off clients' clocks may be: the most that a page's may be and the most that an agent's may be, together;
+    /// `None` where the clients' clock is the lab's.
     pub(super) uncertainty: Option<u64>,
+    /// The most that an agent's clock may be off.
+    agents_uncertainty: Option<u64>,
+    /// Why an agent's times can't be compared with others'.
+    pub(super) clocks_apart: Option<String>,
     pub(super) connections: BTreeMap<u64, RecordedConnection>,
     /// What sessions of WebTransport were opened in, where something said so, in the order they were asked for.
     pub(super) dialects: Vec<Dialect>,
@@ -121,6 +126,9 @@ impl<'a> Record<'a> {
             }
         }
         record.steps.values_mut().for_each(|steps| steps.sort_unstable());
+        if let Some(agents) = record.agents_uncertainty {
+            record.uncertainty = Some(record.uncertainty.unwrap_or(0).saturating_add(agents));
+        }
         record.bury();
         record.join();
         record
@@ -219,6 +227,12 @@ impl<'a> Record<'a> {
             LabFact::BetweenUsage { at, cpu, resident } => {
                 self.between_usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident, bytes: 0 });
             }
+            LabFact::AgentClock { agent, uncertainty, apart, .. } => {
+                self.agents_uncertainty = self.agents_uncertainty.max(Some(*uncertainty));
+                if let Some(why) = apart {
+                    self.clocks_apart = Some(format!("the clock of {agent} can't be compared: {why}"));
+                }
+            }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));
@@ -232,6 +246,7 @@ impl<'a> Record<'a> {
             // For people who read journals, or read elsewhere.
             LabFact::Started { .. }
             | LabFact::Between { .. }
+            | LabFact::Agent { .. }
             | LabFact::Exited { .. }
             | LabFact::Journal { .. }
             | LabFact::Network { .. }

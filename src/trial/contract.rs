@@ -66,6 +66,9 @@ pub struct ServerRole {
     pub certs: PathBuf,
     /// The addresses to listen on.
     pub bind: Vec<std::net::IpAddr>,
+    /// Names that it is reached by besides `localhost` and loopback addresses, as URLs write them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// The feeds to publish to.
     pub feeds: Vec<String>,
     /// Origins that may read and write beside the server's own; the trial page's is one.

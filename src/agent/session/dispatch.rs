@@ -68,7 +68,12 @@ pub(super) struct Dispatch(Mutex<Waiting>);
 struct Waiting {
     ends: HashMap<u32, Slot>,
     questions: HashMap<u64, oneshot::Sender<Asked>>,
+    origin: Option<oneshot::Sender<Result<String, OriginRefused>>>,
 }
+
+/// An agent has no origin of its own: why.
+#[derive(Debug)]
+pub(super) struct OriginRefused(pub(super) String);
 
 impl Dispatch {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -84,6 +89,11 @@ impl Dispatch {
         let asked = super::now();
         waiting.questions.insert(asked, answer);
         asked
+    }
+
+    /// Waits for where the agent's pages come from.
+    pub(super) fn ask_origin(&self, origin: oneshot::Sender<Result<String, OriginRefused>>) {
+        self.lock().origin = Some(origin);
     }
 
     /// Waits for an end to begin.
@@ -130,6 +140,7 @@ impl Dispatch {
         };
         tracing::warn!(agent, why, "an agent is lost");
         lost.send_replace(Some(why.clone()));
+        // Whoever waits for an answer sees that there will be none.
         let ends = std::mem::take(&mut *self.lock()).ends;
         for slot in ends.into_values() {
             let _ = slot.heard.send(ParticipantMessage::Lost(format!("is lost with its agent {agent}: {why}"))).await;
@@ -144,6 +155,8 @@ impl Dispatch {
                     let _ = answer.send(Asked { at, answered });
                 }
             }
+            AgentSaid::Origin { origin } => self.origin(Ok(origin)),
+            AgentSaid::NoOrigin { why } => self.origin(Err(OriginRefused(why))),
             AgentSaid::Started { end, pid, version, page } => self.begun(end, Ok(Begun { pid, page, version })),
             AgentSaid::Unsupported { end, reason } => self.begun(end, Err(RemoteStartError::Unsupported(reason))),
             AgentSaid::NotStarted { end, reason } => self.begun(end, Err(RemoteStartError::NotStarted(reason))),
@@ -164,6 +177,12 @@ impl Dispatch {
                 }
             }
             AgentSaid::Hello(_) | AgentSaid::Refused { .. } => {}
+        }
+    }
+
+    fn origin(&self, origin: Result<String, OriginRefused>) {
+        if let Some(asked) = self.lock().origin.take() {
+            let _ = asked.send(origin);
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct End {
     pub(super) ports: BTreeMap<Alpn, Vec<u16>>,
     /// What a client can have seen.
     pub(super) possible: Option<Possible>,
+    /// The agent that runs it, where one does.
+    pub(super) at: Option<String>,
 }
 
 impl End {
@@ -44,6 +46,7 @@ impl End {
             life: 0,
             ports: BTreeMap::new(),
             possible: None,
+            at: None,
         }
     }
 
@@ -83,6 +86,14 @@ impl Ends {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut End> {
         self.all.iter_mut()
+    }
+
+    /// How it is called where a person reads it: `client-1 at eu-1`.
+    pub(super) fn name(&self, which: Which) -> String {
+        match self.get(which).and_then(|end| end.at.as_ref()) {
+            Some(agent) => format!("{which} at {agent}"),
+            None => which.to_string(),
+        }
     }
 
     /// The servers and the clients that there were.

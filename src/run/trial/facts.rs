@@ -12,6 +12,9 @@ use crate::trial::{ClientFact, Observation, PlannedTrial};
 /// microseconds.
 const ROUNDING: u64 = 1000;
 
+/// An agent's clock that gains more than a part in so many is no clock.
+const PACE: u64 = 20;
+
 /// A fact that the client of a trial can't have seen.
 #[derive(Debug, thiserror::Error)]
 #[error("the client said what can't be: {why}; the line: {line}")]
@@ -37,6 +40,8 @@ pub(super) struct Possible {
     go: Option<u64>,
     /// The largest uncertainty of a page's clock, in nanoseconds; `None` where no page has said its own.
     uncertainty: Option<u64>,
+    /// The uncertainty of its agent's clock, and when that was read, where it is an agent's.
+    agent: Option<[u64; 2]>,
 }
 
 impl Possible {
@@ -50,7 +55,12 @@ impl Possible {
             }
         };
         let (subscriptions, actors) = (workload.subscribers, planned.settings.beside.len());
-        Self { subscriptions, client: [number, clients], actors, sends, go: None, uncertainty: None }
+        Self { subscriptions, client: [number, clients], actors, sends, go: None, uncertainty: None, agent: None }
+    }
+
+    /// Notes that its times are by a clock elsewhere, which was read with this uncertainty at this time.
+    pub(super) fn by_clock(&mut self, uncertainty: u64, read: u64) {
+        self.agent = Some([uncertainty, read]);
     }
 
     /// Notes what the client is told is the timeline's 0, before it is told.
@@ -82,7 +92,7 @@ impl Possible {
                 return Some(format!("a receipt has one time and one id, and here are {times} times and {ids} ids"));
             }
             ClientFact::Sent { sub, event, scheduled, .. } => {
-                if let Some(wrong) = self.not_due(*sub, *event, *scheduled) {
+                if let Some(wrong) = self.not_due(*sub, *event, *scheduled, now) {
                     return Some(wrong);
                 }
             }
@@ -107,20 +117,20 @@ impl Possible {
     }
 
     /// An event that this subscription doesn't publish, or that was due at another time.
-    fn not_due(&self, sub: u32, event: u32, scheduled: u64) -> Option<String> {
+    fn not_due(&self, sub: u32, event: u32, scheduled: u64, now: u64) -> Option<String> {
         let Some(at) = self.sends.get(&event).filter(|_| event % self.subscriptions.max(1) == sub) else {
             return Some(format!("subscription {sub} has no event {event} to send"));
         };
         let due = self.go.unwrap_or(0).saturating_add(*at);
         // A page is told `go` by its own clock, and says this by it.
-        (scheduled.abs_diff(due) > ROUNDING)
+        (scheduled.abs_diff(due) > ROUNDING + self.allowed(now))
             .then(|| format!("event {event} was due at {due} (`go` and {at}), and not at {scheduled}"))
     }
 
     /// A time at which the client can't have seen anything.
     fn never(&self, t: u64, now: u64, page: bool) -> Option<String> {
         let Some(go) = self.go else { return Some("nothing is to be seen before `go` was said".to_owned()) };
-        if t.saturating_add(self.allowed()) >= go {
+        if t.saturating_add(self.allowed(now)) >= go {
             return self.late(t, now);
         }
         let clock = clock(page);
@@ -129,15 +139,18 @@ impl Possible {
 
     fn late(&self, t: u64, now: u64) -> Option<String> {
         let clock = clock(self.uncertainty.is_some());
-        (t > now.saturating_add(self.allowed())).then(|| {
+        (t > now.saturating_add(self.allowed(now))).then(|| {
             let after = millis(t - now);
             format!("the time {t} is {after} after the line came ({now}); write what {clock} says when it happens")
         })
     }
 
-    /// How far a page's clock may be off: beyond three times its uncertainty something is wrong.
-    fn allowed(&self) -> u64 {
-        self.uncertainty.unwrap_or(0).saturating_mul(3)
+    /// How far a page's clock, or an agent's, may be off: beyond three times its uncertainty something is wrong. An agent's
+    /// may go by another pace; by which is known once it was read again.
+    fn allowed(&self, now: u64) -> u64 {
+        let [agent, read] = self.agent.unwrap_or([0, now]);
+        let uncertainty = self.uncertainty.unwrap_or(0).saturating_add(agent);
+        uncertainty.saturating_mul(3).saturating_add(now.saturating_sub(read) / PACE)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, PageOrigin};
-use crate::trial::{Down, LabFact, PlannedTrial, Role, TrialMessage, Up};
+use crate::trial::{Down, LabFact, PlannedTrial, Role, SubscriptionPlan, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;
@@ -28,6 +29,15 @@ pub(super) const LISTEN: Duration = Duration::from_secs(10);
 /// How long a browser may take to report before it is taken for stuck, and started once more. WebKitGTK, where the
 /// machine is busy, now and then fetches its page and does nothing with it: of two hundred starts, about one.
 const STUCK: Duration = Duration::from_secs(15);
+
+/// A client of a trial.
+#[derive(Debug, Clone)]
+pub(super) struct TrialClient {
+    name: String,
+    row: &'static client::Client,
+    /// Where it is on this machine; `None`: its agent looks for it.
+    found: Option<Found>,
+}
 
 impl TrialRunner<'_> {
     /// Starts this server, and waits until it listens; gives back where clients find it, or what stands before it.
@@ -49,8 +59,12 @@ impl TrialRunner<'_> {
         let role = Role::Server(ServerRole {
             certs: self.lab.certs_dir.clone(),
             bind: self.addresses(),
+            hosts: self.lab.hosts.clone(),
             feeds: assign::feeds(&self.planned.settings.workload),
-            origins: std::iter::once(self.lab.control.origin()).chain(self.intermediary_origins()).collect(),
+            origins: std::iter::once(self.lab.control.origin())
+                .chain(self.lab.agents.origins(self.planned.settings.workload.agents))
+                .chain(self.intermediary_origins())
+                .collect(),
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports,
             life,
@@ -83,6 +97,23 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// The host names under test, as clients are to ask for them.
+    fn hosts(&self) -> Vec<String> {
+        let own = assign::hosts(&self.planned.settings.workload);
+        if self.lab.hosts.is_empty() { own } else { self.lab.hosts.iter().cloned().take(own.len()).collect() }
+    }
+
+    /// Has subscriptions ask for the names that agents reach this machine by, where there are such.
+    fn rename_hosts(&self, subscriptions: &mut [SubscriptionPlan]) {
+        let (own, given) = (assign::hosts(&self.planned.settings.workload), self.hosts());
+        for subscription in subscriptions {
+            let place = own.iter().position(|host| *host == subscription.host);
+            if let Some(name) = place.and_then(|place| given.get(place)) {
+                subscription.host.clone_from(name);
+            }
+        }
+    }
+
     /// Where a client's packets to the server come from: loopback answers itself, and names have IPv6 first.
     fn client_address(&self) -> IpAddr {
         match self.link {
@@ -91,28 +122,44 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// The clients of this trial, one per agent, or one here, which is looked for.
+    pub(super) fn find_clients(&mut self) -> Result<Vec<TrialClient>, EarlyEnd> {
+        let settings = &self.planned.settings;
+        let mut clients = Vec::new();
+        for name in client::parts(&settings.client) {
+            let Some(row) = client::find(name) else { return failed(format!("no client `{name}`")) };
+            (row.supports)(settings)?;
+            let found = if settings.workload.agents == 0 { Some(self.lab.find(name, row)?) } else { None };
+            clients.push(TrialClient { name: name.to_owned(), row, found });
+        }
+        let [_, wanted] = self.servers_and_clients();
+        Ok(clients.into_iter().cycle().take(wanted as usize).collect())
+    }
+
     /// Starts this client, and waits until it is ready. `ports` are those of each server, or of what stands before it.
     pub(super) async fn start_client(
         &mut self,
         number: u32,
-        row: &'static client::Client,
-        found: &Found,
+        client: TrialClient,
         ports: &[Vec<u16>],
         folder: &Path,
     ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
-        let certs = &self.lab.certs;
-        let hosts = assign::hosts(&settings.workload);
-        let [cert_sha256, spki_sha256] = fingerprints(certs, settings.server.certificate, &hosts);
+        let certs = Arc::clone(&self.lab.certs);
+        let hosts = self.hosts();
+        let [cert_sha256, spki_sha256] = fingerprints(&certs, settings.server.certificate, &hosts);
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let PlannedTrial { trial, seed, .. } = *self.planned;
         let [_, clients] = self.servers_and_clients();
-        let subscriptions = assign::of_client(number, clients, assign::assign(settings, trial, seed, clients, ports));
+        let all = assign::assign(settings, trial, seed, clients, ports);
+        let mut subscriptions = assign::of_client(number, clients, all);
+        self.rename_hosts(&mut subscriptions);
         let stuck = assign::stuck(settings, &subscriptions);
         let ports = ports.concat();
         let which = Which::Client(number);
         self.ends.of(which).possible = Some(Possible::of(self.planned, number, clients));
+        self.allow_for_clock(number);
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
@@ -124,7 +171,12 @@ impl TrialRunner<'_> {
             subscriptions,
             stuck,
         });
-        let Down::Trial(message) = self.message(role) else { return Ok(()) };
+        let Down::Trial(mut message) = self.message(role) else { return Ok(()) };
+        message.settings.client.clone_from(&client.name);
+        if number > 0 {
+            // Other actors are one client's to play.
+            message.settings.beside.clear();
+        }
         let mut context = LaunchContext {
             url: String::new(),
             settings,
@@ -137,10 +189,10 @@ impl TrialRunner<'_> {
         };
         let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;
         loop {
-            let client = self.launch(which, row, found, &mut context, message.clone(), folder).await?;
-            may_be_stuck &= client.is_page();
-            let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
-            self.started(which, client, known.clone())?;
+            let (participant, known) = self.launch(which, &client, &mut context, message.clone(), folder).await?;
+            may_be_stuck &= participant.is_page();
+            let pid = participant.pid();
+            self.started(which, participant, known.clone())?;
             let until = if may_be_stuck { self.within(STUCK) } else { self.end_by };
             match self.ready(which, until).await {
                 Ok(version) if known.is_none() => {
@@ -150,7 +202,7 @@ impl TrialRunner<'_> {
                 }
                 Ok(_) => return Ok(()),
                 Err(EarlyEnd::Ended(Outcome::TimedOut, _)) if may_be_stuck => {
-                    tracing::warn!(client = row.name, "a browser never reported, and is started once more");
+                    tracing::warn!(client = client.name, "a browser never reported, and is started once more");
                     may_be_stuck = false;
                     self.end_by += STUCK;
                     self.finish(which).await?;
@@ -160,16 +212,20 @@ impl TrialRunner<'_> {
         }
     }
 
-    /// Starts the client's process, with the page that is its own if it needs one.
+    /// Starts the client's process, with the page that is its own if it needs one. Gives back its version too, where that is
+    /// known before it says so itself.
     async fn launch(
         &self,
         which: Which,
-        row: &'static client::Client,
-        found: &Found,
+        client: &TrialClient,
         context: &mut LaunchContext<'_>,
         message: Box<TrialMessage>,
         folder: &Path,
-    ) -> Result<Participant, EarlyEnd> {
+    ) -> Result<(Participant, Option<String>), EarlyEnd> {
+        let TrialClient { name, row, found } = client;
+        let Some(found) = found else {
+            return self.launch_elsewhere(which.number(), name, message, context, folder).await;
+        };
         let log = log(folder, &format!("{which}.log"))?;
         let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
         let start = ClientStart {
@@ -179,7 +235,8 @@ impl TrialRunner<'_> {
             rig: self.lab.rig,
         };
         let launched = participant::launch(row, found, context, message, start, (log, environment)).await;
-        launched.or_else(|error| failed(chain(&error)))
+        let known = Some(found.version.clone()).filter(|version| !version.is_empty());
+        launched.map(|client| (client, known)).or_else(|error| failed(chain(&error)))
     }
 
     /// Takes ends that are there already; a visitor's version is what its page says.

@@ -62,7 +62,12 @@ impl Nats {
         let mut nodes = ports.map(|port| {
             let cluster = NodeCluster { name: "lab".to_owned(), port, ports: ports.into() };
             let port = free_port();
-            Self::stopped(BrokerNode { name: format!("n{port}"), port, cluster: Some(cluster), ..BrokerNode::default() })
+            Self::stopped(BrokerNode {
+                name: format!("n{port}"),
+                port,
+                cluster: Some(cluster),
+                ..BrokerNode::default()
+            })
         });
         nodes.iter_mut().for_each(Self::launch);
         nodes.iter().for_each(Self::wait);

@@ -15,12 +15,15 @@ mod head;
 mod lab;
 mod ledger;
 mod limits;
+#[path = "../nats/mod.rs"]
+mod nats;
 mod pages;
 mod parting;
 mod polls;
 mod ports;
 mod quic;
 mod raw;
+mod shared;
 mod stream;
 mod streaming;
 mod stuck;

@@ -8,10 +8,12 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy
 use async_nats::jetstream::{self, ErrorCode};
 use futures_util::TryStreamExt;
 
-use super::{Cluster, MOST};
+use super::cluster::Cluster;
 use crate::feed::{Epoch, LogError, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 use crate::text::chain;
 
+/// How many feeds may have a log in JetStream under one prefix: as many as a server has.
+const MOST: usize = 64;
 /// After how long an event goes, whatever else there is room for.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// For how long the same message id isn't taken twice.

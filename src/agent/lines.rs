@@ -10,7 +10,7 @@ const MAX_LINE: u64 = 64 * 1024 * 1024;
 /// How much is written at once, in bytes; a line that begins below it is written whole.
 pub(super) const WRITE_BYTES: usize = 128 * 1024;
 /// Messages that wait to be sent or taken; whoever has more waits.
-const WAITING: usize = 4096;
+pub(super) const WAITING: usize = 4096;
 
 /// Why nothing more comes.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,8 @@ pub enum PipeError {
     Line(String),
     #[error("a line of more than {MAX_LINE} bytes")]
     TooLong,
+    #[error("it has closed the session")]
+    Closed,
     /// Something between was lost.
     #[error("{missing} of its messages were lost on the way")]
     Missing { missing: u64 },
@@ -30,6 +32,8 @@ pub enum PipeError {
 #[derive(Debug)]
 pub struct Pipe<In, Out> {
     pub out: mpsc::Sender<Out>,
+    /// For what means nothing later: it waits behind nothing, where the carrier has a way for that.
+    pub now: mpsc::Sender<Out>,
     /// Closed once the other end is gone.
     pub incoming: mpsc::Receiver<Result<In, PipeError>>,
 }
@@ -45,7 +49,7 @@ where
 {
     let (out, messages) = mpsc::channel(WAITING);
     tokio::spawn(write(messages, writer));
-    Pipe { out, incoming: read(reader) }
+    Pipe { now: out.clone(), out, incoming: read(reader) }
 }
 
 /// Reads messages from a stream until it ends or says what isn't one.

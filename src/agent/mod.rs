@@ -6,7 +6,7 @@
 //! allow it.
 //!
 //! One set of messages ([`AgentOrder`], [`AgentSaid`]) goes over whichever carrier: standard input and output, as over
-//! ssh. The trial contract is unchanged inside.
+//! ssh, or NATS. The trial contract is unchanged inside.
 
 mod address;
 mod clock;
@@ -14,6 +14,7 @@ mod end;
 mod lines;
 mod machine;
 mod message;
+mod nats;
 mod serve;
 mod session;
 mod stdio;
@@ -23,8 +24,14 @@ pub use self::clock::{ClockComparison, ClockReading};
 pub use self::lines::{Pipe, PipeError};
 pub use self::machine::{AgentOptions, AgentRig};
 pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
+pub use self::nats::{RunStream, join, list};
 pub use self::serve::{Agent, AgentStartError, SessionEnd};
 pub use self::session::{RemoteStart, RemoteStartError, Session};
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
 use self::stdio::Starter;
 pub use self::stdio::own as own_stdio;
 
@@ -42,9 +49,31 @@ pub enum AgentError {
         own = LabVersion::own()
     )]
     Version { agent: String, version: LabVersion },
+    #[error(
+        "no agent {agent} has joined; {}",
+        if there.is_empty() { "nor has any other: `transport-lab agent --join` joins".to_owned() }
+        else { format!("there is {}", there.join(", ")) }
+    )]
+    NotJoined { agent: String, there: Vec<String> },
+    #[error("the agent {agent} takes part in the run {run}: wait for its end, or take another")]
+    Busy { agent: String, run: String },
+    #[error("an agent {0} is here already: give this one another name (--name)")]
+    NameTaken(String),
+    #[error("could not {doing}")]
+    Nats { doing: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the agent {0} is known by name alone: say where agents join (--join nats://HOST:4222), or write ssh:HOST")]
     NoBroker(String),
 }
+
+impl AgentError {
+    /// NATS did not do this.
+    fn nats(doing: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Nats { doing, source: Box::new(source) }
+    }
+}
+
+/// How long the last order may take to be on its way.
+const FLUSHED: Duration = Duration::from_secs(2);
 
 /// What carries a session, and is to be ended with it.
 #[derive(Debug)]
@@ -52,6 +81,10 @@ pub struct Carried {
     /// How the agent was asked for.
     address: String,
     starter: Option<Starter>,
+    /// What takes in what the agent says, over NATS.
+    tasks: JoinSet<()>,
+    /// Ends once the last order is on its way, over NATS.
+    flushed: Option<JoinHandle<()>>,
 }
 
 impl Carried {
@@ -64,15 +97,23 @@ impl Carried {
         AgentError::Lost { agent: self.address.clone(), why: why + &said }
     }
 
-    async fn close(self) {
+    async fn close(mut self) {
+        self.tasks.abort_all();
+        if let Some(flushed) = self.flushed {
+            let _ = timeout(FLUSHED, flushed).await;
+        }
         if let Some(starter) = self.starter {
             starter.end().await;
         }
     }
 }
 
-/// Reaches the agent of this address, and greets it.
-pub async fn open(address: &AgentAddress) -> Result<Session, AgentError> {
-    let (pipe, carried) = stdio::reach(address)?;
+/// Reaches the agent of this address, and greets it. One that is known by its name is asked at the broker that keeps the
+/// run's stream.
+pub async fn open(address: &AgentAddress, stream: Option<&RunStream>) -> Result<Session, AgentError> {
+    let (pipe, carried) = match (address, stream) {
+        (AgentAddress::Named(name), Some(stream)) => nats::reach(name, stream).await?,
+        _ => stdio::reach(address)?,
+    };
     Session::greet(pipe, carried).await
 }

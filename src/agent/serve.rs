@@ -79,9 +79,16 @@ impl Agent {
 
     /// Takes orders until the coordinator is gone or `interrupt` becomes true, and ends all that it started.
     pub async fn serve(&self, pipe: Pipe<AgentOrder, AgentSaid>, mut interrupt: watch::Receiver<bool>) -> SessionEnd {
-        let Pipe { out, mut incoming } = pipe;
-        let mut session =
-            Session { agent: self, out, ends: HashMap::new(), tasks: JoinSet::new(), greeted: false, control: None };
+        let Pipe { out, now, mut incoming } = pipe;
+        let mut session = Session {
+            agent: self,
+            out,
+            now,
+            ends: HashMap::new(),
+            tasks: JoinSet::new(),
+            greeted: false,
+            control: None,
+        };
         let clock = AgentClock::start(self.kit.rig);
         let ended = loop {
             let next = tokio::select! {
@@ -108,6 +115,7 @@ impl Agent {
 struct Session<'a> {
     agent: &'a Agent,
     out: mpsc::Sender<AgentSaid>,
+    now: mpsc::Sender<AgentSaid>,
     ends: HashMap<u32, mpsc::Sender<EndOrder>>,
     tasks: JoinSet<()>,
     /// Whether the coordinator said who it is.
@@ -131,7 +139,7 @@ impl Session<'_> {
             }
             _ if !self.greeted => return Err(SessionEnd::NoHello),
             // Where the way is full of other messages, an answer would tell nothing.
-            AgentOrder::Clock { asked } => drop(self.out.try_send(AgentSaid::Clock { asked, at: clock.now() })),
+            AgentOrder::Clock { asked } => drop(self.now.try_send(AgentSaid::Clock { asked, at: clock.now() })),
             AgentOrder::Vouch { own } => {
                 let said = match end::control(&own, &self.agent.kit).await {
                     Ok(control) => {

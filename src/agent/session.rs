@@ -76,7 +76,7 @@ pub enum RemoteStartError {
 impl Session {
     /// Greets the agent at the other end of this pipe.
     pub async fn greet(pipe: Pipe<AgentSaid, AgentOrder>, mut carried: Carried) -> Result<Self, AgentError> {
-        let Pipe { out, mut incoming } = pipe;
+        let Pipe { out, now: _, mut incoming } = pipe;
         let _ = out.send(AgentOrder::Hello { version: LabVersion::own() }).await;
         let heard = timeout(HELLO, incoming.recv()).await;
         let hello = match heard {
@@ -182,6 +182,7 @@ impl Session {
     pub async fn close(self) {
         let Self { out, listening, carried, .. } = self;
         listening.abort();
+        let _ = listening.await;
         drop(out);
         carried.close().await;
     }

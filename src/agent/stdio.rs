@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::address::AgentAddress;
@@ -66,7 +67,8 @@ pub(super) fn reach(address: &AgentAddress) -> Result<(Pipe<AgentSaid, AgentOrde
             kept.drain(..over);
         }
     });
-    let carried = Carried { address: shown, starter: Some(Starter { child, printed }) };
+    let carried =
+        Carried { address: shown, starter: Some(Starter { child, printed }), tasks: JoinSet::new(), flushed: None };
     Ok((over(output, input), carried))
 }
 

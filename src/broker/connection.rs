@@ -157,7 +157,11 @@ fn note(state: &watch::Sender<BrokerState>, event: &Event, addresses: &str) {
                 *state = BrokerState { is_there: true, connections: state.connections + 1 };
             });
         }
-        Event::Disconnected | Event::Closed => {
+        // Nobody holds it any more.
+        Event::Closed => {
+            state.send_if_modified(|state| std::mem::take(&mut state.is_there));
+        }
+        Event::Disconnected => {
             let left = state.send_if_modified(|state| std::mem::take(&mut state.is_there));
             if left {
                 tracing::warn!(nats = addresses, "NATS is away: nothing can be published until it is back");

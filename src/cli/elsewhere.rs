@@ -4,19 +4,30 @@ use std::net::IpAddr;
 
 use clap::Args;
 
+use super::NatsArgs;
 use super::expose::{in_url, own_addresses};
 use crate::agent::AgentPart;
+use crate::broker::{Broker, BrokerError};
 use crate::client;
 use crate::experiment::{Experiment, ExperimentError, Overrides};
 
 /// What a run is told of other machines.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Other machines")]
 pub struct ElsewhereArgs {
     /// Run clients at this agent, which is started for it: ssh:HOST, ssh:HOST/PATH/OF/transport-lab, or exec:COMMAND, and
     /// behind a `=` which client; may be given several times, and trials are dealt over all of them.
     #[arg(long, value_name = "ADDRESS[=CLIENT]")]
     pub agent: Vec<AgentPart>,
+    /// Run clients at these agents, which have joined NATS under these names; `NAME=CLIENT` says which client.
+    #[arg(long, value_name = "NAME[=CLIENT]", value_delimiter = ',', requires = "join")]
+    pub agents: Vec<AgentPart>,
+    /// Where they have joined: nats://HOST:4222 or tls://HOST:4222, several separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub join: Vec<String>,
+    /// What surrounds that.
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// Have servers listen on this address of this machine, so that agents reach them; without it, on loopback alone. Whoever
     /// reaches it can read and publish while a trial runs. May be given several times.
     #[arg(long, value_name = "ADDRESS")]
@@ -30,7 +41,15 @@ pub struct ElsewhereArgs {
 impl ElsewhereArgs {
     /// The agents, in the order in which they take part.
     pub(super) fn parts(&self) -> Vec<AgentPart> {
-        self.agent.clone()
+        [&self.agents[..], &self.agent[..]].concat()
+    }
+
+    /// The broker that agents have joined, where any are known by name.
+    pub(super) async fn broker(&self) -> Result<Option<Broker>, BrokerError> {
+        if self.agents.is_empty() {
+            return Ok(None);
+        }
+        Broker::connect(self.nats.at(&self.join, 1)).await.map(Some)
     }
 
     /// The names that servers are reached by, as URLs write them.
@@ -71,7 +90,7 @@ impl ElsewhereArgs {
     pub(super) fn wrong(&self) -> Option<ExperimentError> {
         let parts = self.parts();
         let named = parts.iter().filter(|part| part.client.is_some()).count();
-        let says = "say for every agent which client it starts (--agent ssh:HOST=chromium), or for none";
+        let says = "say for every agent which client it starts (--agent ssh:HOST=chromium, --agents eu-1=chromium,us-2=firefox), or for none";
         let wrong = named > 0 && named < parts.len();
         wrong.then(|| ExperimentError::Invalid { place: "--agent".to_owned(), says: says.to_owned(), span: None })
     }

@@ -43,7 +43,7 @@ pub use nats::NatsArgs;
 pub use new::NewArgs;
 pub use run::RunArgs;
 
-use crate::agent::{AgentStartError, SessionEnd};
+use crate::agent::{AgentError, AgentStartError, SessionEnd};
 use crate::broker::BrokerError;
 use crate::browser;
 use crate::certs::CertsError;
@@ -158,7 +158,9 @@ pub enum CliError {
     #[error("could not open {}: open it in a browser by hand", path.display())]
     Open { path: std::path::PathBuf, source: io::Error },
     #[error(transparent)]
-    Agent(#[from] AgentStartError),
+    AgentStart(#[from] AgentStartError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     #[error(transparent)]
     Session(#[from] SessionEnd),
     #[error(transparent)]
@@ -225,7 +227,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         }
         Command::Agent(args) => {
             let runtime = threads()?;
-            let exit = runtime.block_on(agent::agent(args));
+            let exit = runtime.block_on(agent::agent(args, out));
             end(runtime);
             exit
         }

@@ -135,6 +135,7 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
         let options = RunOptions {
             out: args.out.clone(),
             certs: args.certs.clone(),
+            broker: args.elsewhere.broker().await?,
             agents: args.elsewhere.parts(),
             bind: args.elsewhere.bind.clone(),
             hosts: args.elsewhere.hosts(),

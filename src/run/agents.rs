@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::agent::{AgentError, AgentPart, Session, open};
+use crate::agent::{AgentError, AgentPart, RunStream, Session, open};
 
 /// The agents that a run was given, in the order in which they take part.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     all: Vec<AgentSlot>,
+    /// The run's stream, where agents have joined a broker.
+    stream: Option<RunStream>,
     /// The folder of the CA that vouches for their own origins.
     certs: PathBuf,
 }
@@ -29,9 +31,13 @@ pub(super) struct Reached {
 
 impl Agents {
     /// Reaches all of them: a run that can't have one doesn't begin.
-    pub(super) async fn reach(parts: Vec<AgentPart>, certs: &Path) -> Result<Self, AgentError> {
+    pub(super) async fn reach(
+        parts: Vec<AgentPart>,
+        stream: Option<RunStream>,
+        certs: &Path,
+    ) -> Result<Self, AgentError> {
         let all = parts.into_iter().map(|part| AgentSlot { part, reached: None }).collect();
-        let mut agents = Self { all, certs: certs.to_owned() };
+        let mut agents = Self { all, stream, certs: certs.to_owned() };
         for number in 0..agents.all.len() {
             agents.ready(number).await?;
         }
@@ -52,7 +58,7 @@ impl Agents {
         if let Some(lost) = slot.reached.take() {
             lost.session.close().await;
         }
-        let session = open(&slot.part.address).await?;
+        let session = open(&slot.part.address, self.stream.as_ref()).await?;
         let origin = session.vouch(&self.certs).await?;
         slot.reached = Some(Reached { session, origin });
         Ok(())
@@ -72,6 +78,9 @@ impl Agents {
     pub(super) async fn close(self) {
         for reached in self.all.into_iter().filter_map(|slot| slot.reached) {
             reached.session.close().await;
+        }
+        if let Some(stream) = self.stream {
+            stream.remove().await;
         }
     }
 }

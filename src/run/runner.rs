@@ -12,7 +12,8 @@ use super::lab::Lab;
 use super::results::{self, Results};
 use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
-use crate::agent::AgentPart;
+use crate::agent::{AgentPart, RunStream};
+use crate::broker::Broker;
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
 use crate::report;
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// The folder of the certificates.
     pub certs: PathBuf,
+    /// Where agents have joined that are known by name.
+    pub broker: Option<Broker>,
     /// Agents that clients are run at.
     pub agents: Vec<AgentPart>,
     /// Addresses that servers listen on; none: loopback.
@@ -93,7 +96,12 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
     let journal = Journal::create(&folder.join(results::JOURNAL))?;
     // Children are told where to look from wherever they are started.
     let certs_dir = std::path::absolute(&options.certs).unwrap_or(options.certs);
-    let agents = Agents::reach(options.agents, &certs_dir).await?;
+    let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stream = match options.broker {
+        Some(broker) => Some(RunStream::create(broker, &run).await?),
+        None => None,
+    };
+    let agents = Agents::reach(options.agents, stream, &certs_dir).await?;
     let mut lab = Lab {
         program,
         certs: Arc::new(certs),

@@ -124,7 +124,7 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
     (!lanes.is_empty()).then(|| TrialLanes {
         trial: planned.trial,
         levels: planned.levels.clone(),
-        client_version: record.client_version.map(str::to_owned),
+        client_version: record.client_version(),
         end: millis(begin, end),
         lanes,
         kinds,

@@ -87,8 +87,8 @@ pub(super) struct Record<'a> {
     pub(super) is_between: bool,
     /// Who publishes.
     pub(super) direction: Direction,
-    /// The client's version.
-    pub(super) client_version: Option<&'a str>,
+    /// The version of each client, by its role.
+    client_versions: BTreeMap<&'a str, &'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
     /// What a subscription has under way.
@@ -241,7 +241,9 @@ impl<'a> Record<'a> {
                 }
             }
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
-            LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
+            LabFact::Started { role, version, .. } if role.starts_with("client") => {
+                self.client_versions.extend(version.as_deref().map(|version| (role.as_str(), version)));
+            }
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
             // For people who read journals, or read elsewhere.
             LabFact::Started { .. }
@@ -338,6 +340,17 @@ impl<'a> Record<'a> {
         let own = self.published.values().filter(|publication| publication.by.is_none());
         let own = own.map(|publication| millis(publication.scheduled, publication.t));
         own.chain(self.sent.values().map(|sent| millis(sent.scheduled, sent.t))).collect()
+    }
+
+    /// The client's version; of several clients, each that there is.
+    pub(super) fn client_version(&self) -> Option<String> {
+        let mut versions: Vec<&str> = Vec::new();
+        for version in self.client_versions.values() {
+            if !versions.contains(version) {
+                versions.push(version);
+            }
+        }
+        (!versions.is_empty()).then(|| versions.join(" + "))
     }
 
     /// The use of all servers together; `None` where it is not known of one of them.

@@ -70,7 +70,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         trial: planned.trial,
         repeat: planned.repeat,
         levels: planned.levels.clone(),
-        client_version: record.client_version.map(str::to_owned),
+        client_version: record.client_version(),
         outcome,
         reason,
         publisher_lateness: lateness,

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::machine::AgentRig;
 use super::message::{AgentSaid, EndStart};
+use crate::browser::owned_folder;
 use crate::certs::{OwnKey, base64};
 use crate::client::{self, Found, LaunchContext};
 use crate::control::{Control, ControlConfig};
@@ -81,7 +82,7 @@ pub(super) async fn run(
     out: mpsc::Sender<AgentSaid>,
 ) {
     let end = start.end;
-    let begun = match tempfile::Builder::new().prefix("transport-lab-agent-").tempdir().map_err(StartError::Folder) {
+    let begun = match owned_folder().map_err(StartError::Folder) {
         Ok(folder) => begin(start, &kit, &control, &folder).await.map(|running| (running, folder)),
         Err(error) => Err(error),
     };

@@ -13,6 +13,7 @@ use super::end::{self, EndKit, EndOrder};
 use super::lines::{Pipe, PipeError};
 use super::machine::{AgentOptions, AgentRig, describe};
 use super::message::{AgentHello, AgentOrder, AgentSaid, LabVersion};
+use crate::browser::sweep;
 use crate::certs::{CertsError, OwnKey};
 use crate::control::Control;
 use crate::text::chain;
@@ -62,6 +63,8 @@ pub struct Agent {
 impl Agent {
     /// Finds out what there is on this machine.
     pub async fn new(options: AgentOptions) -> Result<Self, AgentStartError> {
+        // One before it may have been killed.
+        sweep().await;
         let key = OwnKey::generate()?;
         let program = std::env::current_exe().map_err(AgentStartError::Program)?;
         let described = tokio::task::spawn_blocking(move || {

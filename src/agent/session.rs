@@ -87,10 +87,15 @@ impl Session {
             Ok(Some(Err(error))) => return Err(carried.lost(crate::text::chain(&error)).await),
             Ok(Some(Ok(AgentSaid::Hello(hello)))) if hello.version == LabVersion::own() => *hello,
             Ok(Some(Ok(AgentSaid::Hello(hello)))) => {
+                drop((out, incoming));
+                carried.close().await;
                 return Err(AgentError::Version { agent: hello.name, version: hello.version });
             }
             Ok(Some(Ok(AgentSaid::Refused { version, .. }))) => {
-                return Err(AgentError::Version { agent: carried.address.clone(), version });
+                let agent = carried.address.clone();
+                drop((out, incoming));
+                carried.close().await;
+                return Err(AgentError::Version { agent, version });
             }
             Ok(Some(Ok(_))) => return Err(carried.lost("its first word was no `hello`".to_owned()).await),
         };

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use crate::clients;
-use crate::lab::{Lab, Started, until};
+use crate::lab::{Lab, Started, facts, until};
 use crate::nats::Nats;
 
 /// An agent of this name that has joined NATS there.
@@ -62,7 +62,7 @@ fn agents_that_joined_take_part_by_their_names() {
     for _ in 0..2 {
         let ran = lab.run(&["--join", &url, "--agents", "eu-1,us-2"]).exits(0);
         assert_eq!(ran.outcomes(), ["completed"]);
-        assert_eq!((ran.metric(0, "streams-open"), ran.metric(0, "connections")), (3.0, 2.0));
+        assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (3.0, 2.0));
     }
     assert_eq!(streams(&url), [""; 0], "what was taken is not kept twice");
     lab.run(&["--join", &url, "--agents", "eu-9"]).exits(4).says(&["no agent eu-9 has joined; there is eu-1, us-2"]);
@@ -81,6 +81,10 @@ fn nothing_is_lost_of_what_agents_said_when_their_coordinator_is_killed() {
     let run =
         Started::new(&mut lab.running("small", &["--set", "workload.hold=60s", "--join", &url, "--agents", "eu-1"]));
     lab.wait_for_process(0, "client");
+    until("events", || {
+        let published = facts(&lab.only_run()).iter().filter(|fact| fact["kind"] == "published").count();
+        (published >= 2).then_some(())
+    });
     run.signal(Signal::SIGKILL);
     until("the end of the client", || (clients(&lab) == 0).then_some(()));
     // What it had kept back until its end it has said there.

@@ -34,7 +34,7 @@ fn subscriptions_are_dealt_over_agents() {
     let (one, two) = (piped("eu-1", ""), piped("us-2", ""));
     let ran = lab.run(&["--set", "workload.subscribers=5", &one, &two]).exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);
-    assert_eq!((ran.metric(0, "streams-open"), ran.metric(0, "connections")), (5.0, 2.0));
+    assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (5.0, 2.0));
     let run = lab.only_run();
     let roles: Vec<_> = of_kind(&run, "agent").iter().map(|f| format!("{} {}", f["role"], f["agent"])).collect();
     assert_eq!(roles, ["\"client\" \"eu-1\"", "\"client-1\" \"us-2\""]);
@@ -57,7 +57,7 @@ fn browsers_of_two_kinds_take_part_in_one_trial() {
     let summary = ran.summary();
     assert_eq!(summary["trials"][0]["levels"]["client"], "chromium+firefox");
     assert!(summary["trials"][0]["client-version"].as_str().unwrap().contains(" + "), "{summary}");
-    assert_eq!((ran.metric(0, "streams-open"), ran.metric(0, "connections")), (4.0, 2.0));
+    assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (4.0, 2.0));
     // A page's clock is compared with its own machine's, and that with this one's.
     let run = lab.only_run();
     assert_eq!((of_kind(&run, "clock").len(), of_kind(&run, "agent-clock").len()), (2, 2));

@@ -200,6 +200,15 @@ fn left(folder: &Path) -> Vec<String> {
     processes.chain(files).map(|path| path.display().to_string()).collect()
 }
 
+/// The agents that an experiment's trials are dealt over, here as processes of this machine: as many as the most of them
+/// take.
+fn agents(experiment: &str) -> Vec<String> {
+    let experiment = Experiment::load(experiment, &Overrides::default()).unwrap();
+    let most = experiment.combinations.iter().map(|settings| settings.workload.agents).max().unwrap_or(0);
+    let program = env!("CARGO_BIN_EXE_transport-lab");
+    (0..most).map(|number| format!("--agent=exec:{program} agent --stdio --name agent-{number}")).collect()
+}
+
 /// Runs an experiment by the name that it is built in by, from a folder with no experiments of its own, and holds
 /// every trial against the matrix. With `TRANSPORT_LAB_RESULTS=DIR` its results, verdicts and report stay there.
 fn holds(experiment: &str) {
@@ -209,6 +218,7 @@ fn holds(experiment: &str) {
     let ran = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
         .args(["run", experiment, "--json", "--out"])
         .arg(results)
+        .args(agents(experiment))
         .current_dir(folder.path())
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
@@ -296,6 +306,7 @@ others! {
     saturation_gives_what_is_expected holds "saturation",
     server_load_gives_what_is_expected holds "server-load",
     setup_cost_gives_what_is_expected holds "setup-cost",
+    six_from_everywhere_gives_what_is_expected holds "six-from-everywhere",
     slow_link_gives_what_is_expected holds "slow-link",
     slow_reader_through_gives_what_is_expected holds "slow-reader-through",
     stuck_neighbour_gives_what_is_expected holds "stuck-neighbour",

@@ -137,8 +137,11 @@ fn is_abandoned(folder: &Path) -> bool {
         Some((pid.parse().ok()?, started.parse().ok()?))
     };
     // A folder without an owner is just being made, or isn't a profile.
-    ours && owner()
-        .is_some_and(|(pid, started)| process_tree::process(Pid::from_raw(pid)).is_none_or(|p| p.started != started))
+    let is_gone = |pid: i32, started: u64| {
+        // One that has ended and that nobody has asked about is gone, too.
+        process_tree::process(Pid::from_raw(pid)).is_none_or(|process| process.zombie || process.started != started)
+    };
+    ours && owner().is_some_and(|(pid, started)| is_gone(pid, started))
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ static BUILT_IN: &[(&str, &str)] = &[
     ("saturation", include_str!("../../experiments/saturation.toml")),
     ("server-load", include_str!("../../experiments/server-load.toml")),
     ("setup-cost", include_str!("../../experiments/setup-cost.toml")),
+    ("six-from-everywhere", include_str!("../../experiments/six-from-everywhere.toml")),
     ("six-vs-hundred", include_str!("../../experiments/six-vs-hundred.toml")),
     ("slow-link", include_str!("../../experiments/slow-link.toml")),
     ("slow-reader-through", include_str!("../../experiments/slow-reader-through.toml")),

@@ -9,6 +9,7 @@ mod credentials;
 mod error;
 mod feeds;
 pub mod node;
+mod nodes;
 mod options;
 
 pub use connection::{Broker, BrokerState};

@@ -53,7 +53,7 @@ enum Carrier {
         down: mpsc::Sender<Down>,
         up: mpsc::Receiver<Up<ServerFact>>,
     },
-    /// What stands between both ends knows of no trial.
+    /// What stands between both ends, or behind servers, knows of no trial.
     Nowhere,
 }
 
@@ -179,8 +179,8 @@ impl Participant {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(browser), log: None, gone: false }
     }
 
-    /// An intermediary under the same supervisor, which says nothing.
-    pub(super) fn intermediary(process: BrowserProcess) -> Self {
+    /// An intermediary or a broker under the same supervisor, which says nothing.
+    pub(super) fn silent(process: BrowserProcess) -> Self {
         Self { carrier: Carrier::Nowhere, life: Lifetime::Browser(process), log: None, gone: false }
     }
 

@@ -285,6 +285,8 @@ pub enum LabFact {
     /// What all processes of what stands between had used: CPU (user and system) in microseconds, in ticks of the kernel's,
     /// and bytes of memory, of which those that several share are counted once (`Pss` of proc(5)).
     BetweenUsage { at: UsageAt, cpu: u64, resident: u64 },
+    /// What a node (from 0) of what servers share their feeds through had used, likewise.
+    BrokerUsage { at: UsageAt, node: u32, cpu: u64, resident: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

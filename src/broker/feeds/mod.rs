@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use super::Broker;
 use crate::feed::{Feed, SharedLog};
 use log::Log;
+pub(super) use standing::stream_name;
 
 /// How many feeds may have a log in JetStream under one prefix: as many as a server has.
 const MOST: usize = 64;

@@ -34,7 +34,7 @@ pub(super) struct Standing {
 }
 
 /// What the stream of a feed is called. A feed's name has no underscore.
-pub(super) fn stream_name(prefix: &str, feed: &str) -> String {
+pub(in crate::broker) fn stream_name(prefix: &str, feed: &str) -> String {
     format!("{prefix}_{feed}")
 }
 

@@ -36,7 +36,8 @@ impl TrialRunner<'_> {
         for which in all {
             self.finish(which).await?;
         }
-        self.intermediary_ended().await
+        self.intermediary_ended().await?;
+        self.forget_broker()
     }
 
     /// Ends one of them.

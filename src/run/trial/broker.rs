@@ -44,6 +44,13 @@ pub(super) struct TrialBroker {
     connection: Option<Broker>,
 }
 
+impl TrialBroker {
+    /// Ends the lab's own connection, which would tell of its end.
+    pub(super) fn let_go(&mut self) {
+        self.connection = None;
+    }
+}
+
 impl TrialRunner<'_> {
     /// Finds NATS on this machine, where the trial takes it, and ports for its nodes.
     pub(super) fn find_broker(&mut self) -> Result<(), EarlyEnd> {

@@ -9,9 +9,11 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 
 use super::credentials::with_credentials;
-use super::{BrokerError, BrokerOptions, check_prefix, check_url};
+use super::error::BrokerError;
+use super::options::{check_prefix, check_url};
 use crate::program;
 use crate::text::chain;
+use crate::trial::contract::BrokerOptions;
 
 /// The oldest nats-server that will do: the first whose streams have metadata.
 pub(super) const LEAST: [u32; 3] = [2, 10, 0];

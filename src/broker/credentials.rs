@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_nats::ConnectOptions;
 
-use super::BrokerError;
+use super::error::BrokerError;
 
 /// How long such a file may be: a token and a key take two kilobytes.
 const MOST: u64 = 64 * 1024;

@@ -15,6 +15,7 @@ mod options;
 pub use connection::{Broker, BrokerState};
 pub use error::BrokerError;
 pub use feeds::SharedFeeds;
+pub use node::{BrokerNode, NodeCluster, NodeCommand};
 pub use options::{DEFAULT_PREFIX, check_prefix, check_url};
 
 pub use crate::trial::contract::BrokerOptions;

@@ -30,7 +30,7 @@ pub fn find() -> Result<Found, Unsupported> {
 
 /// A node of NATS with JetStream, on loopback.
 #[derive(Debug, Clone, Default)]
-pub struct Node {
+pub struct BrokerNode {
     /// Its name, which no other node of its cluster has.
     pub name: String,
     /// Its port for clients.
@@ -63,7 +63,7 @@ pub struct NodeCommand {
     pub files: BTreeMap<String, String>,
 }
 
-impl Node {
+impl BrokerNode {
     /// Where its clients find it.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
@@ -101,7 +101,7 @@ mod tests {
         let found =
             Found { title: "nats-server".to_owned(), path: "/bin/nats-server".into(), version: "2.15.1".into() };
         let cluster = NodeCluster { name: "lab".to_owned(), port: 51, ports: vec![51, 52, 53] };
-        let node = Node { name: "n1".to_owned(), port: 41, cluster: Some(cluster), ..Node::default() };
+        let node = BrokerNode { name: "n1".to_owned(), port: 41, cluster: Some(cluster), ..BrokerNode::default() };
         let NodeCommand { argv, files } = node.command(&found);
         assert_eq!(argv, ["/bin/nats-server", "-c", "{profile}/nats.conf"]);
         let text = &files["nats.conf"];

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{BrokerError, BrokerOptions};
+use super::error::BrokerError;
+use crate::trial::contract::BrokerOptions;
 
 /// What a lab's things in NATS are called by where nothing else is said.
 pub const DEFAULT_PREFIX: &str = "transport-lab";

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use data_encoding::BASE64;
 
-use super::shared::Draft;
+use super::draft::Draft;
 
 /// `EPOCH-SEQ` (`k3f9x2-18`): the epoch is drawn when the feed is made, or its server is, so that a restarted one is
 /// recognised; that of a shared log is drawn when the log is made, and is the same at every server. The sequence number

@@ -7,8 +7,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::draft::Draft;
 use super::event::{Epoch, Event, EventId};
-use super::shared::{Draft, SharedLog};
+use super::shared::SharedLog;
 
 /// How long the data of one event may be.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;

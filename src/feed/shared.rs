@@ -5,11 +5,12 @@
 //! ring either way.
 
 use std::fmt;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{After, EventId, Feed};
+use super::after::After;
+use super::draft::Draft;
+use super::event::EventId;
 
 /// A log that several servers share.
 pub trait SharedLog: fmt::Debug + Send + Sync {
@@ -20,68 +21,13 @@ pub trait SharedLog: fmt::Debug + Send + Sync {
     /// or why it hasn't.
     fn append(&self, draft: Draft, done: Done);
 
-    /// Where a reader of this feed begins, if that can't be said at once: because the log wasn't looked at yet, or
+    /// Where a reader of its feed begins, if that can't be said at once: because the log wasn't looked at yet, or
     /// because the reader was at another server that is further than this one.
-    fn settle(&self, feed: &Arc<Feed>, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>>;
+    fn settle(&self, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>>;
 }
 
 /// Is told what became of an event.
 pub type Done = Box<dyn FnOnce(Result<EventId, LogError>) + Send>;
-
-/// An event that has no number yet.
-#[derive(Debug)]
-pub struct Draft {
-    /// Its name: `message` unless the publisher said otherwise.
-    pub name: String,
-    /// Its data.
-    pub data: DraftData,
-    /// When it was published, in microseconds since 1970.
-    pub time: u64,
-    /// Whether it is a trial's census.
-    pub census: bool,
-    /// Whether its data is bytes to its readers.
-    pub binary: bool,
-    /// What the publisher calls it, so that the same one sent again isn't there twice.
-    pub message_id: Option<String>,
-    /// What is done when the log doesn't answer.
-    pub patience: Patience,
-}
-
-/// What is done when the log doesn't answer, or is away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// Who publishes is told at once, and may try again.
-    Refuse,
-    /// The event waits, and all that come after it, until the log has it.
-    Wait,
-}
-
-/// The data of a draft.
-pub enum DraftData {
-    /// This text.
-    Text(String),
-    /// What depends on the event's sequence number.
-    Numbered(Box<dyn Fn(u64) -> String + Send + Sync>),
-}
-
-impl DraftData {
-    /// The data of the event with this sequence number.
-    pub fn text(self, seq: u64) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Numbered(text) => text(seq),
-        }
-    }
-}
-
-impl fmt::Debug for DraftData {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.debug_tuple("Text").field(&text.len()).finish(),
-            Self::Numbered(_) => f.write_str("Numbered"),
-        }
-    }
-}
 
 /// Why a shared log doesn't take an event, or can't say where a reader is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

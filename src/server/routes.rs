@@ -19,7 +19,7 @@ use crate::admission::{Admission, allow, allow_preflight, only_with_cors};
 use crate::feed::{After, EventId, Feed};
 use crate::transport::coding::{ContentCoding, MAX_COMPRESSED};
 use crate::transport::{
-    Configuration, Configured, Opens, PendingSubscription, Publication, PublishError, Publishing, Query, Reply,
+    Configuration, Configured, Opens, PendingSubscription, PublishError, Published, Publishing, Query, Reply,
     StreamOptions, SubscriptionRequest, Transport,
 };
 use crate::trial::rig::Rig;
@@ -159,8 +159,8 @@ impl Routes {
         let publishing = self.publishing(feed, number(query, "trial"));
         let created = |id: EventId| json_response(StatusCode::CREATED, &json!({"id": id.to_string()}));
         match publishing.publish(name, body, query.get("id"))? {
-            Publication::Done(id) => Ok(created(id).into()),
-            under_way @ Publication::UnderWay(_) => Ok(Reply::Later(Box::pin(async move {
+            Published::Done(id) => Ok(created(id).into()),
+            under_way @ Published::UnderWay(_) => Ok(Reply::Later(Box::pin(async move {
                 match under_way.taken().await {
                     Ok(id) => {
                         publishing.see(id).await;
@@ -194,7 +194,7 @@ impl Routes {
         let after =
             After::parse(query.get("after")).map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let after = transport.begins(&exchange.head().headers, after);
-        let Some(settling) = feed.shared().and_then(|log| log.settle(&feed, after)) else {
+        let Some(settling) = feed.shared().and_then(|log| log.settle(after)) else {
             return self.attach(feed, after, row, &query, exchange);
         };
         let (routes, uri) = (Arc::clone(self), uri.clone());

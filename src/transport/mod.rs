@@ -35,7 +35,7 @@ pub use futures_util::future::BoxFuture;
 pub use configured::{Because, Configuration, ConfigureError, Configured, of};
 pub use end_reason::EndReason;
 pub use json::ServerMessage;
-pub use publishing::{Publication, PublishError, Publishing};
+pub use publishing::{PublishError, Published, Publishing};
 pub use query::{Query, QueryError};
 pub use reader::{FeedReader, PendingSubscription};
 pub use receipts::Receipts;

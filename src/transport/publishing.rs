@@ -25,7 +25,7 @@ pub struct Publishing {
 
 /// What was published, or is about to be.
 #[derive(Debug)]
-pub enum Publication {
+pub enum Published {
     /// It is in the log.
     Done(EventId),
     /// It was handed to a log that other servers share.
@@ -49,7 +49,7 @@ pub enum PublishError {
 
 impl Publishing {
     /// Publishes it now. Where the log is shared, one with the same message id isn't there twice.
-    pub fn publish(&self, name: &str, data: &[u8], message_id: Option<&str>) -> Result<Publication, PublishError> {
+    pub fn publish(&self, name: &str, data: &[u8], message_id: Option<&str>) -> Result<Published, PublishError> {
         if name == "gap" || !is_plain(name) {
             return Err(PublishError::Name);
         }
@@ -66,7 +66,7 @@ impl Publishing {
         let Some(log) = self.feed.shared() else {
             let id = self.feed.publish(name, data.to_owned(), unix_micros(), false).id;
             self.published(t, event, id);
-            return Ok(Publication::Done(id));
+            return Ok(Published::Done(id));
         };
         let draft = Draft {
             name: name.to_owned(),
@@ -89,7 +89,7 @@ impl Publishing {
                 let _ = told.send(taken);
             }),
         );
-        Ok(Publication::UnderWay(answer))
+        Ok(Published::UnderWay(answer))
     }
 
     /// The same, and waits until it is in the log, and if possible until it is among the events that this server has.
@@ -118,7 +118,7 @@ impl Publishing {
     }
 }
 
-impl Publication {
+impl Published {
     /// Waits until it is in the log.
     pub async fn taken(self) -> Result<EventId, LogError> {
         match self {

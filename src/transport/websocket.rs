@@ -21,8 +21,8 @@ use self::fault::WebSocketError;
 use self::socket::{Socket, SocketEvent, WRITE_BUFFER_BYTES};
 use super::configured::{self, Configured};
 use super::{
-    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Publication, PublishError, Publishing, Receipts,
-    Reply, ServerMessage, SubscriptionRequest, Transport, Upstream, json, with_query,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, PublishError, Published, Publishing, Receipts, Reply,
+    ServerMessage, SubscriptionRequest, Transport, Upstream, json, with_query,
 };
 use crate::feed::{CursorItem, EventId, LogError};
 use crate::trial::schema::LEAST;
@@ -202,8 +202,8 @@ async fn converse(tunnel: Tunnel, mut reader: FeedReader, publishing: Publishing
             SocketEvent::Flushed => {}
             SocketEvent::Pong => unanswered = 0,
             SocketEvent::Message(data) => match publishing.publish("message", &data, None) {
-                Ok(Publication::Done(_)) => {}
-                Ok(Publication::UnderWay(answer)) => under_way.push_back(answer),
+                Ok(Published::Done(_)) => {}
+                Ok(Published::UnderWay(answer)) => under_way.push_back(answer),
                 Err(error) => break Ended::Failed(error.into()),
             },
             other => break other.into(),

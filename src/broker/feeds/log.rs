@@ -1,85 +1,47 @@
 //! The log behind one feed, as one server has it: who writes to its stream, and who follows it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
-use super::standing::Standing;
+use super::cluster::Cluster;
+use super::site::{LogSite, Opened, has};
 use super::writer::Append;
-use super::{Cluster, tail, writer};
-use crate::broker::connection::ANSWER;
-use crate::feed::{After, Done, Draft, Epoch, EventId, Feed, LogError, Patience, SharedLog};
+use super::{tail, writer};
+use crate::feed::{After, Done, Draft, Epoch, Feed, LogError, Patience, SharedLog};
 
 /// How many events wait to be handed on; more are refused.
 const WAITING: usize = 4096;
-/// How long a reader waits for what another server has already.
-const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// The log behind one feed. Dropping it ends both tasks.
 #[derive(Debug)]
-pub(super) struct Log {
-    site: Arc<Site>,
+pub(super) struct StreamLog {
+    site: Arc<LogSite>,
     queue: mpsc::Sender<Append>,
     tail: AbortHandle,
 }
 
-/// What both tasks know.
-#[derive(Debug)]
-pub(super) struct Site {
-    pub(super) cluster: Arc<Cluster>,
-    /// The feed's name.
-    pub(super) name: Arc<str>,
-    /// Whether its readers can be served.
-    pub(super) opened: watch::Sender<Opened>,
-    /// Has the tail look at the stream again.
-    pub(super) changed: Notify,
-    /// The epoch of the stream, as far as anybody knows.
-    epoch: Mutex<Option<Epoch>>,
-    /// The last look at the stream, and when it began.
-    looked: tokio::sync::Mutex<Option<(Instant, Option<Standing>)>>,
-}
-
-/// Whether readers of a feed can be served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Opened {
-    /// Its stream wasn't looked at yet.
-    NotYet,
-    /// All that it held was taken in, or there is none yet. So it stays, whatever becomes of NATS.
-    Yes,
-    /// It isn't one that can be read.
-    Refused(LogError),
-}
-
-impl Log {
+impl StreamLog {
     pub(super) fn start(cluster: &Arc<Cluster>, name: &str, feed: &Weak<Feed>) -> Self {
-        let site = Arc::new(Site {
-            cluster: Arc::clone(cluster),
-            name: name.into(),
-            opened: watch::Sender::new(Opened::NotYet),
-            changed: Notify::new(),
-            epoch: Mutex::new(None),
-            looked: tokio::sync::Mutex::new(None),
-        });
+        let site = Arc::new(LogSite::new(cluster, name, feed));
         let (queue, waiting) = mpsc::channel(WAITING);
         // It ends when all is written that was handed to it.
         tokio::spawn(writer::write(Arc::clone(&site), waiting));
-        let tail = tokio::spawn(tail::follow(Arc::clone(&site), Weak::clone(feed))).abort_handle();
+        let tail = tokio::spawn(tail::follow(Arc::clone(&site))).abort_handle();
         Self { site, queue, tail }
     }
 }
 
-impl Drop for Log {
+impl Drop for StreamLog {
     fn drop(&mut self) {
         self.tail.abort();
     }
 }
 
-impl SharedLog for Log {
+impl SharedLog for StreamLog {
     fn open(&self) -> BoxFuture<'static, Result<(), LogError>> {
         let site = Arc::clone(&self.site);
         async move {
@@ -103,97 +65,16 @@ impl SharedLog for Log {
         }
     }
 
-    fn settle(&self, feed: &Arc<Feed>, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>> {
+    fn settle(&self, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>> {
         let is_open = *self.site.opened.borrow() == Opened::Yes;
         let unknown = match after {
-            After::Id(id) if id.epoch != Epoch::NEW => !has(feed, id),
+            After::Id(id) if id.epoch != Epoch::NEW => !self.site.feed.upgrade().is_some_and(|feed| has(&feed, id)),
             _ => false,
         };
         if is_open && !unknown {
             return None;
         }
-        let (site, feed) = (Arc::clone(&self.site), Arc::clone(feed));
-        Some(async move { site.settle(&feed, after).await }.boxed())
-    }
-}
-
-/// Whether a feed has got as far as this event.
-fn has(feed: &Feed, id: EventId) -> bool {
-    feed.epoch() == id.epoch && feed.head() >= id.seq
-}
-
-impl Site {
-    /// The epoch of the stream, as far as anybody knows.
-    pub(super) fn epoch(&self) -> Option<Epoch> {
-        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes what the epoch of the stream is; `None`: that there is no such stream any more.
-    pub(super) fn note(&self, epoch: Option<Epoch>) {
-        let mut known = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = std::mem::replace(&mut *known, epoch) != epoch;
-        drop(known);
-        if changed && epoch.is_some() {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Waits until readers can be served.
-    async fn opened(&self) -> Result<(), LogError> {
-        let mut opened = self.opened.subscribe();
-        let opened = tokio::time::timeout(ANSWER, opened.wait_for(|opened| *opened != Opened::NotYet)).await;
-        match opened.map(|opened| opened.map(|opened| opened.clone())) {
-            Ok(Ok(Opened::Yes)) => Ok(()),
-            Ok(Ok(Opened::Refused(error))) => Err(error),
-            Ok(Ok(Opened::NotYet) | Err(_)) | Err(_) => Err(LogError::Away),
-        }
-    }
-
-    /// Waits until readers can be served, and says where this one begins.
-    async fn settle(&self, feed: &Arc<Feed>, after: After) -> Result<After, LogError> {
-        self.opened().await?;
-        match after {
-            After::Id(id) if id.epoch != Epoch::NEW && !has(feed, id) => self.ahead(feed, id).await,
-            _ => Ok(after),
-        }
-    }
-
-    /// Where a reader begins that says it has an event which isn't here. Where the stream has it, it is about to be.
-    async fn ahead(&self, feed: &Arc<Feed>, id: EventId) -> Result<After, LogError> {
-        if !self.cluster.broker.is_there() {
-            // Nobody can tell; another server may have given it out just before.
-            return Ok(if id.epoch == feed.epoch() { After::Ahead(id) } else { After::Id(id) });
-        }
-        let standing = self.look_since(Instant::now()).await?;
-        if !standing.is_some_and(|standing| standing.epoch == id.epoch && standing.last >= id.seq) {
-            return Ok(After::Id(id));
-        }
-        self.note(Some(id.epoch));
-        let begun = async {
-            while !has(feed, id) {
-                // Not in this epoch yet, or not as far.
-                if feed.epoch() == id.epoch {
-                    feed.reached(id).await;
-                } else {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            }
-        };
-        tokio::time::timeout(CATCH_UP, begun).await.map_err(|_| LogError::Away)?;
-        Ok(After::Id(id))
-    }
-
-    /// How the stream stands, by a look that began then or later: all who ask at once share one.
-    async fn look_since(&self, then: Instant) -> Result<Option<Standing>, LogError> {
-        let mut looked = self.looked.lock().await;
-        if let Some((began, standing)) = *looked
-            && began >= then
-        {
-            return Ok(standing);
-        }
-        let began = Instant::now();
-        let standing = self.cluster.look(&self.name).await?;
-        *looked = Some((began, standing));
-        Ok(standing)
+        let site = Arc::clone(&self.site);
+        Some(async move { site.settle(after).await }.boxed())
     }
 }

@@ -10,47 +10,30 @@
 //! - What a server publishes it numbers nowhere: JetStream does, and says the number in its acknowledgement.
 
 mod carried;
+mod cluster;
 mod log;
+mod site;
 mod standing;
 mod tail;
 mod writer;
 
 use std::sync::{Arc, Weak};
 
-use tokio::sync::broadcast;
-use tokio::task::AbortHandle;
-
 use super::Broker;
 use crate::feed::{Feed, SharedLog};
-use log::Log;
+use cluster::Cluster;
+use log::StreamLog;
 pub(super) use standing::stream_name;
-
-/// How many feeds may have a log in JetStream under one prefix: as many as a server has.
-const MOST: usize = 64;
-/// How many news of logs that were made may wait for who is slow to take them; who misses some looks for itself.
-const BIRTHS: usize = 256;
 
 /// The feeds of one prefix, as one server has them.
 #[derive(Debug, Clone)]
 pub struct SharedFeeds(Arc<Cluster>);
 
-#[derive(Debug)]
-struct Cluster {
-    broker: Broker,
-    /// How many events each log holds.
-    events: usize,
-    /// Names of feeds whose log was made just now, by whichever server.
-    births: broadcast::Sender<Arc<str>>,
-    listening: AbortHandle,
-}
-
 impl SharedFeeds {
     /// The feeds under the prefix that the connection was made for, each with a log of this many events. To be called
     /// within a runtime.
     pub fn new(broker: Broker, events: usize) -> Self {
-        let births = broadcast::Sender::new(BIRTHS);
-        let listening = tokio::spawn(listen(broker.clone(), births.clone())).abort_handle();
-        Self(Arc::new(Cluster { broker, events, births, listening }))
+        Self(Arc::new(Cluster::start(broker, events)))
     }
 
     /// The connection that they are on.
@@ -60,42 +43,6 @@ impl SharedFeeds {
 
     /// The log behind the feed of this name, which is told of its events for as long as it lives.
     pub fn log(&self, name: &str, feed: &Weak<Feed>) -> Box<dyn SharedLog> {
-        Box::new(Log::start(&self.0, name, feed))
-    }
-}
-
-impl Cluster {
-    fn prefix(&self) -> &str {
-        &self.broker.options().prefix
-    }
-
-    /// The subject on which servers tell each other that a log was made.
-    fn births_subject(&self) -> String {
-        births_subject(self.prefix())
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.listening.abort();
-    }
-}
-
-fn births_subject(prefix: &str) -> String {
-    format!("{prefix}.feeds-made")
-}
-
-/// Passes on which logs other servers have made.
-async fn listen(broker: Broker, births: broadcast::Sender<Arc<str>>) {
-    use futures_util::StreamExt;
-
-    let subject = births_subject(&broker.options().prefix);
-    // The client subscribes again by itself when it has come back.
-    let Ok(mut made) = broker.client().subscribe(subject).await else { return };
-    while let Some(message) = made.next().await {
-        if let Ok(name) = std::str::from_utf8(&message.payload) {
-            // Nobody may be waiting for any.
-            let _ = births.send(name.into());
-        }
+        Box::new(StreamLog::start(&self.0, name, feed))
     }
 }

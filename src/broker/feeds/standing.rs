@@ -8,10 +8,13 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy
 use async_nats::jetstream::{self, ErrorCode};
 use futures_util::TryStreamExt;
 
-use super::{Cluster, MOST};
+use super::cluster::Cluster;
+use crate::broker::connection::Broker;
 use crate::feed::{Epoch, LogError, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 use crate::text::chain;
 
+/// How many feeds may have a log in JetStream under one prefix: as many as a server has.
+const MOST: usize = 64;
 /// After how long an event goes, whatever else there is room for.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// For how long the same message id isn't taken twice.
@@ -46,6 +49,15 @@ pub(super) fn subject(prefix: &str, feed: &str, epoch: Epoch) -> String {
 /// The epoch at the end of a subject.
 pub(super) fn epoch_of(subject: &str) -> Option<Epoch> {
     Epoch::parse(subject.rsplit_once('.')?.1)
+}
+
+impl Broker {
+    /// The name of the node that leads the log of this feed: the one that numbers its events. `None`: there is no such
+    /// log, none leads it at the moment, or NATS is a single node.
+    pub async fn leader_of(&self, feed: &str) -> Option<String> {
+        let stream = self.jetstream().get_stream(stream_name(&self.options().prefix, feed)).await.ok()?;
+        stream.cached_info().cluster.as_ref()?.leader.clone()
+    }
 }
 
 impl Cluster {

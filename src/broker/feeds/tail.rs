@@ -8,9 +8,9 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::carried;
-use super::log::{Opened, Site};
+use super::site::{LogSite, Opened};
 use super::standing::{Standing, epoch_of, stream_name};
-use crate::broker::BrokerState;
+use crate::broker::connection::BrokerState;
 use crate::feed::{Epoch, EventId, Feed, LogError};
 
 /// How often JetStream says in a silence that it still delivers. Two that are missing have the stream followed anew:
@@ -35,7 +35,8 @@ enum Stopped {
 }
 
 /// Follows it until the feed is gone.
-pub(super) async fn follow(site: Arc<Site>, feed: Weak<Feed>) {
+pub(super) async fn follow(site: Arc<LogSite>) {
+    let feed = Weak::clone(&site.feed);
     let mut state = site.cluster.broker.state();
     let mut births = site.cluster.births.subscribe();
     let mut pause = PAUSES[0];
@@ -96,7 +97,7 @@ fn progress(feed: &Weak<Feed>) -> Option<(Epoch, u64)> {
 }
 
 /// Follows it from where the feed is, until something is the matter.
-async fn once(site: &Site, feed: &Weak<Feed>, state: &mut watch::Receiver<BrokerState>) -> Stopped {
+async fn once(site: &LogSite, feed: &Weak<Feed>, state: &mut watch::Receiver<BrokerState>) -> Stopped {
     match try_once(site, feed, state).await {
         Ok(never) => match never {},
         Err(stopped) => stopped,
@@ -104,7 +105,7 @@ async fn once(site: &Site, feed: &Weak<Feed>, state: &mut watch::Receiver<Broker
 }
 
 async fn try_once(
-    site: &Site,
+    site: &LogSite,
     feed: &Weak<Feed>,
     state: &mut watch::Receiver<BrokerState>,
 ) -> Result<std::convert::Infallible, Stopped> {
@@ -179,14 +180,14 @@ async fn try_once(
 }
 
 /// All that the stream held when it was looked at is here.
-fn caught_up(site: &Site, feed: &Weak<Feed>, last: u64) -> Result<(), Stopped> {
+fn caught_up(site: &LogSite, feed: &Weak<Feed>, last: u64) -> Result<(), Stopped> {
     feed.upgrade().ok_or(Stopped::Gone)?.advance(last);
     site.opened.send_replace(Opened::Yes);
     Ok(())
 }
 
 /// Has the feed go on with this stream; gives back the number of the first event that it wants of it.
-fn reconcile(site: &Site, feed: &Feed, standing: Standing) -> u64 {
+fn reconcile(site: &LogSite, feed: &Feed, standing: Standing) -> u64 {
     let Standing { epoch, last, .. } = standing;
     let (ours, head) = (feed.epoch(), feed.head());
     if ours != epoch {

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use super::carried;
-use super::log::Site;
+use super::site::LogSite;
 use super::standing::{refusal, stream_name, subject};
 use crate::feed::{Done, Draft, DraftData, Epoch, EventId, LogError, Patience};
 use crate::text::chain;
@@ -40,7 +40,7 @@ struct Sent {
 type Answer = Result<PublishAck, PublishError>;
 
 /// Writes until nothing more can come.
-pub(super) async fn write(site: Arc<Site>, mut queue: mpsc::Receiver<Append>) {
+pub(super) async fn write(site: Arc<LogSite>, mut queue: mpsc::Receiver<Append>) {
     let mut writer = Writer { site, next: None, sent: 0 };
     let mut under_way: FuturesUnordered<BoxFuture<'static, (Sent, Answer)>> = FuturesUnordered::new();
     // What wasn't taken and is to be tried again. While there is any, nothing later is handed on.
@@ -79,7 +79,7 @@ async fn answered(sent: Sent, ack: PublishAckFuture) -> (Sent, Answer) {
 }
 
 struct Writer {
-    site: Arc<Site>,
+    site: Arc<LogSite>,
     /// The number that the next event gets, if nobody else publishes; `None`: not known.
     next: Option<u64>,
     /// How many were handed on.

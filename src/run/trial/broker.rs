@@ -13,7 +13,7 @@ use super::super::RunError;
 use super::super::participant::Participant;
 use super::start::{LISTEN, log};
 use super::{EarlyEnd, TrialRunner, Which, failed};
-use crate::broker::node::{Node, NodeCluster, NodeCommand};
+use crate::broker::node::{BrokerNode, NodeCluster, NodeCommand};
 use crate::broker::{Broker, BrokerError};
 use crate::browser::BrowserProcess;
 use crate::client::{Found, LaunchSpec};
@@ -36,7 +36,7 @@ const CLUSTER: &str = "transport-lab";
 #[derive(Debug)]
 pub(super) struct TrialBroker {
     program: Found,
-    nodes: Vec<Node>,
+    nodes: Vec<BrokerNode>,
     folder: PathBuf,
     /// What servers are told of it.
     pub(super) options: BrokerOptions,
@@ -63,14 +63,14 @@ impl TrialRunner<'_> {
         let ports = free_ports(2 * all).or_else(|error| failed(format!("there is no port for NATS: {error}")))?;
         let (clients, others) = ports.split_at(all);
         let cluster = |port| NodeCluster { name: CLUSTER.to_owned(), port, ports: others.to_vec() };
-        let node = |(number, (&port, &other)): (usize, (&u16, &u16))| Node {
+        let node = |(number, (&port, &other)): (usize, (&u16, &u16))| BrokerNode {
             name: Which::Broker(u32::try_from(number).unwrap_or(0)).to_string(),
             port,
             cluster: (all > 1).then(|| cluster(other)),
-            ..Node::default()
+            ..BrokerNode::default()
         };
-        let nodes: Vec<Node> = clients.iter().zip(others).enumerate().map(node).collect();
-        let mut options = BrokerOptions::at(nodes.iter().map(Node::url));
+        let nodes: Vec<BrokerNode> = clients.iter().zip(others).enumerate().map(node).collect();
+        let mut options = BrokerOptions::at(nodes.iter().map(BrokerNode::url));
         options.replicas = settings.broker.replicas as usize;
         let folder = self.lab.trial_folder(self.planned.trial)?.join(FOLDER);
         let folder = std::path::absolute(&folder).unwrap_or(folder);

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::feed::{EventId, MAX_EVENT_BYTES};
 use crate::text::chain;
-use crate::transport::{Publication, PublishError, Publishing};
+use crate::transport::{PublishError, Published, Publishing};
 use crate::wire::{BODY_TIMEOUT, Session};
 
 /// How many of a client's streams are read at once; further ones wait.
@@ -43,7 +43,7 @@ pub(super) async fn receive(session: &Session, publishing: &Publishing) {
             },
             datagram = session.datagram() => match datagram {
                 Ok(data) => match publishing.publish("message", &data, None) {
-                    Ok(Publication::Done(_)) => {}
+                    Ok(Published::Done(_)) => {}
                     Ok(under_way) if room => reading.push(Either::Right(Either::Right(datagram_taken(under_way)))),
                     // As with any datagram, nobody is told.
                     Ok(_) => {}
@@ -55,7 +55,7 @@ pub(super) async fn receive(session: &Session, publishing: &Publishing) {
     }
 }
 
-async fn datagram_taken(publication: Publication) {
+async fn datagram_taken(publication: Published) {
     if let Err(error) = publication.taken().await {
         tracing::debug!(%error, "a datagram was not published");
     }

@@ -133,7 +133,7 @@ fn the_node_that_leads_is_killed_and_another_leads() {
     let lab = Lab::new();
     let fault = "[broker]\nnodes = 3\nreplicas = 3\n[[fault]]\nkind = 'kill-leader'\nat = '600ms'\nfor = '1s'\n";
     // A node waits for up to 9 s before it wants to lead, and more than one may want to.
-    let long = ["--set", "workload.hold=30s", "--set", "workload.drain=2s", "--set", "workload.events.count=20"];
+    let long = ["--set", "workload.hold=24s", "--set", "workload.drain=2s", "--set", "workload.events.count=20"];
     let ran = run(&lab, &format!("{TWO}{fault}"), &[&long[..], &["--set", "timeout=90s"]].concat()).exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);
     assert_eq!(of(&lab, 0, "published").len(), 21);

@@ -35,9 +35,10 @@ pub struct Broker(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: BrokerOptions,
+    /// It goes before the connection does: the end of one that nobody has any more is no news.
+    state: watch::Receiver<BrokerState>,
     client: Client,
     jetstream: Context,
-    state: watch::Receiver<BrokerState>,
     version: String,
 }
 

@@ -49,6 +49,11 @@ impl ClockReading {
         self.round_trips[0].div_ceil(2)
     }
 
+    /// How many nanoseconds the clock there is ahead.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
     /// How long a word takes there and back at best.
     pub fn round_trip(&self) -> u64 {
         self.round_trips[0]
@@ -103,7 +108,7 @@ pub struct ClockComparison {
 }
 
 /// A fact with each of its times on another clock.
-pub(super) fn translated(mut observation: Observation<ClientFact>, to: impl Fn(u64) -> u64) -> Observation<ClientFact> {
+pub fn translated(mut observation: Observation<ClientFact>, to: impl Fn(u64) -> u64) -> Observation<ClientFact> {
     match &mut observation.fact {
         ClientFact::Received { times, .. } => times.iter_mut().for_each(|t| *t = to(*t)),
         ClientFact::Sent { scheduled, .. } => *scheduled = to(*scheduled),

@@ -81,7 +81,7 @@ pub(super) async fn run(
     mut orders: mpsc::Receiver<EndOrder>,
     out: mpsc::Sender<AgentSaid>,
 ) {
-    let end = start.end;
+    let (end, trial) = (start.end, start.message.trial);
     let begun = match owned_folder().map_err(StartError::Folder) {
         Ok(folder) => begin(start, &kit, &control, &folder).await.map(|running| (running, folder)),
         Err(error) => Err(error),
@@ -100,7 +100,7 @@ pub(super) async fn run(
         }
     };
     let (pid, page) = (participant.pid(), participant.is_page());
-    let _ = out.send(AgentSaid::Started { end, pid, version, page }).await;
+    let _ = out.send(AgentSaid::Started { end, trial, pid, version, page }).await;
     let mut voice = Voice { end, out, withholds: kit.rig == Some(AgentRig::MissingFact) };
     loop {
         tokio::select! {

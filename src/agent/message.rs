@@ -88,8 +88,8 @@ pub enum AgentSaid {
     Origin { origin: String },
     /// There is no such place, and why.
     NoOrigin { why: String },
-    /// An end runs.
-    Started { end: u32, pid: u32, version: String, page: bool },
+    /// An end of this trial runs.
+    Started { end: u32, trial: u32, pid: u32, version: String, page: bool },
     /// It can't run here: the client isn't there, or isn't allowed.
     Unsupported { end: u32, reason: String },
     /// It should have been able to, and couldn't.

@@ -20,11 +20,11 @@ mod session;
 mod stdio;
 
 pub use self::address::{AddressError, AgentAddress, AgentPart, is_name};
-pub use self::clock::{ClockComparison, ClockReading};
+pub use self::clock::{ClockComparison, ClockReading, translated};
 pub use self::lines::{Pipe, PipeError};
 pub use self::machine::{AgentOptions, AgentRig};
 pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
-pub use self::nats::{RunStream, join, list};
+pub use self::nats::{AgentWords, RunStream, join, list};
 pub use self::serve::{Agent, AgentStartError, SessionEnd};
 pub use self::session::{RemoteStart, RemoteStartError, Session};
 use std::time::Duration;

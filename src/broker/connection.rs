@@ -35,9 +35,10 @@ pub struct Broker(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: BrokerOptions,
+    /// It goes before the connection does: the end of one that nobody has any more is no news.
+    state: watch::Receiver<BrokerState>,
     client: Client,
     jetstream: Context,
-    state: watch::Receiver<BrokerState>,
     version: String,
 }
 
@@ -163,7 +164,8 @@ fn note(state: &watch::Sender<BrokerState>, event: &Event, addresses: &str) {
         }
         Event::Disconnected => {
             let left = state.send_if_modified(|state| std::mem::take(&mut state.is_there));
-            if left {
+            // Where nobody has the connection any more, it has ended because of that.
+            if left && !state.is_closed() {
                 tracing::warn!(nats = addresses, "NATS is away: nothing can be published until it is back");
             }
         }

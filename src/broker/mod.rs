@@ -9,11 +9,13 @@ mod credentials;
 mod error;
 mod feeds;
 pub mod node;
+mod nodes;
 mod options;
 
 pub use connection::{Broker, BrokerState};
 pub use error::BrokerError;
 pub use feeds::SharedFeeds;
+pub use node::{BrokerNode, NodeCluster, NodeCommand};
 pub use options::{DEFAULT_PREFIX, check_prefix, check_url};
 
 pub use crate::trial::contract::BrokerOptions;

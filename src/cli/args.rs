@@ -207,6 +207,8 @@ Examples:
   transport-lab report latest --csv numbers.csv
   transport-lab report latest --open
   transport-lab report --index --open   all runs, with their verdicts
+  transport-lab report latest --join nats://nats.example:4222
+                                        after its lab was killed: what agents saw
   transport-lab report results/20260131T120000Z-six-vs-hundred")]
 pub struct ReportArgs {
     /// A run's folder, its name below --out, or `latest`.
@@ -215,6 +217,13 @@ pub struct ReportArgs {
     /// Where the results are.
     #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
+    /// Take in what agents said of the run after its lab was killed, from the stream that NATS has kept of it:
+    /// nats://HOST:4222 or tls://HOST:4222, several separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "run")]
+    pub join: Vec<String>,
+    /// What surrounds that.
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
     #[arg(long, value_name = "FILE", requires = "run")]
     pub csv: Option<PathBuf>,

@@ -55,6 +55,7 @@ pub fn assign(settings: &Settings, trial: u32, seed: u64, clients: u32, servers:
             page: u32::try_from(page).unwrap_or(0),
             host: hosts[host].clone(),
             port: servers[server][port],
+            others: (1..servers.len()).map(|next| servers[(server + next) % servers.len()][port]).collect(),
             path,
             // Less than the ramp, which is 64 bits.
             open_at: u64::try_from(open_at).unwrap_or(u64::MAX),
@@ -182,6 +183,10 @@ mod tests {
             let pairs = all.iter().map(|plan| (plan.sub % clients, plan.port));
             assert!(even(pairs.clone(), clients as usize * usize::from(servers)), "{clients} and {servers}");
             assert!(even(pairs.map(|(_, server)| server), usize::from(servers)));
+            for plan in &all {
+                let reached: BTreeSet<u16> = [plan.port].into_iter().chain(plan.others.iter().copied()).collect();
+                assert_eq!(reached.len(), usize::from(servers), "whoever comes back gets to every server");
+            }
             let dealt: Vec<u32> =
                 (0..clients).flat_map(|client| of_client(client, clients, all.clone())).map(|plan| plan.sub).collect();
             assert_eq!(dealt.iter().collect::<BTreeSet<_>>().len(), 97);

@@ -80,6 +80,7 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
     }
     intermediary::supports(settings)?;
     elsewhere(settings)?;
+    shares(settings)?;
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
         let alpn = settings.protocol.alpn;
@@ -104,6 +105,25 @@ fn elsewhere(settings: &Settings) -> Result<(), Unsupported> {
         return Err("a link is between ends on one machine; agents are on networks of their own".into());
     }
     Ok(())
+}
+
+/// Whether several servers, and what they share their feeds through, can be where these settings want them.
+fn shares(settings: &Settings) -> Result<(), Unsupported> {
+    if settings.shares_feeds() && settings.link.is_some() {
+        return Err("NATS is on this machine's loopback, which servers at the end of a link can't reach".into());
+    }
+    if settings.servers() > 1 && settings.between.is_there() {
+        return Err("what stands between passes on to one server".into());
+    }
+    if settings.servers() > 1 && settings.has_pages_of_the_server() {
+        return Err("a page of one server's is of another origin than the others, which don't let it in".into());
+    }
+    match settings.fault.iter().find(|fault| fault.kind.needs_broker()) {
+        Some(fault) if !settings.shares_feeds() => {
+            Err(format!("`{}`: the log is in the server's memory", fault.kind.row().name).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether something can be left unread as these settings want it.
@@ -220,8 +240,11 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "reconnect.ping" => is_native(settings),
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
-            counts && (is_native(settings) || !transport.browser_reconnects())
+            // Where there are several servers, a page has to open another one at the next.
+            let by_page = !transport.browser_reconnects() || settings.servers() > 1;
+            counts && (is_native(settings) || by_page)
         }
+        _ if name.starts_with("broker.") => settings.shares_feeds(),
         "between.place" => settings.between.is_there() && settings.link.is_some(),
         "between.drain" => {
             settings.between.is_there() && settings.fault.iter().any(|fault| fault.kind == FaultKind::ProxyReload)

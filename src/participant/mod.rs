@@ -58,7 +58,7 @@ enum Carrier {
         heard: mpsc::Receiver<ParticipantMessage>,
         is_page: bool,
     },
-    /// What stands between both ends knows of no trial.
+    /// What stands between both ends, or behind servers, knows of no trial.
     Nowhere,
 }
 
@@ -94,8 +94,8 @@ impl Participant {
         Self { carrier: Carrier::Page(carrier), life: Lifetime::Browser(browser), log: None, gone: false }
     }
 
-    /// An intermediary under the same supervisor, which says nothing.
-    pub fn intermediary(process: BrowserProcess) -> Self {
+    /// An intermediary or a broker under the same supervisor, which says nothing.
+    pub fn silent(process: BrowserProcess) -> Self {
         Self { carrier: Carrier::Nowhere, life: Lifetime::Browser(process), log: None, gone: false }
     }
 

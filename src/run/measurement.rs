@@ -34,7 +34,9 @@ use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::{BetweenSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload};
+use crate::trial::settings::{
+    BetweenSettings, BrokerSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload,
+};
 use crate::trial::{Down, Observation, PlannedTrial, Role, ServerFact, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
@@ -140,6 +142,7 @@ impl MeasurementService {
             capture: false,
             found: HashMap::new(),
             found_between: HashMap::new(),
+            found_broker: None,
         };
         let closing = carrier.closing.clone();
         let (server, serving) = self.server(planned, feed, &carrier);
@@ -221,6 +224,7 @@ impl MeasurementService {
             stack: StackSettings::default(),
             link: None,
             between: BetweenSettings::default(),
+            broker: BrokerSettings::default(),
             reconnect: Reconnect::default(),
             expect: Expect::default(),
             fault: Vec::new(),

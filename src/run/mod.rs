@@ -11,6 +11,7 @@ mod lab;
 mod machine;
 pub mod measurement;
 mod place;
+mod recover;
 pub mod results;
 mod router;
 mod runner;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 pub use index::{served_index, write_index};
 pub use lab::NOT_ALLOWED;
+pub use recover::take_in;
 pub use runner::{Progress, Ran, RunOptions, locate, run};
 
 use crate::experiment::validate::PlanError;

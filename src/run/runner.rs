@@ -118,6 +118,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         capture: options.capture,
         found: HashMap::new(),
         found_between: HashMap::new(),
+        found_broker: None,
     };
     let mut interrupted = false;
     if options.calibration {

@@ -1,6 +1,7 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
 mod between;
+mod broker;
 mod capture;
 mod early_end;
 mod elsewhere;
@@ -21,6 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::between::FoundIntermediary;
+use self::broker::TrialBroker;
 use self::early_end::{EarlyEnd, failed};
 use self::ends::Ends;
 use self::facts::Possible;
@@ -59,7 +61,9 @@ pub(super) struct TrialRunner<'a> {
     intermediary_port: Option<u16>,
     /// What that is, once it is started: it may be started again.
     between: Option<FoundIntermediary>,
-    /// It, while it ends on purpose: how it did.
+    /// What servers share their feeds through.
+    broker: Option<TrialBroker>,
+    /// The intermediary, while it ends on purpose: how it did.
     ending: Option<JoinHandle<Option<String>>>,
     /// What is between them, where it isn't loopback.
     link: Option<Link>,
@@ -90,6 +94,7 @@ impl<'a> TrialRunner<'a> {
             ends: Ends::default(),
             intermediary_port: None,
             between: None,
+            broker: None,
             ending: None,
             link: None,
             answering: None,
@@ -110,7 +115,7 @@ impl<'a> TrialRunner<'a> {
 
     /// How many servers there are, and how many clients. Each subscription is one client's.
     fn servers_and_clients(&self) -> [u32; 2] {
-        [1, self.planned.settings.workload.agents.max(1)]
+        [self.planned.settings.servers(), self.planned.settings.workload.agents.max(1)]
     }
 
     /// The same with both ends there already, and a client that may want everything closed early.
@@ -155,9 +160,11 @@ impl<'a> TrialRunner<'a> {
         let clients = self.find_clients()?;
         self.reach_agents().await?;
         let between = self.find_intermediary().await?;
+        self.find_broker()?;
         self.bring_link_up().await?;
         self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
+        self.start_broker(&folder).await?;
         let [servers, _] = self.servers_and_clients();
         let mut ports = Vec::new();
         for number in 0..servers {
@@ -185,7 +192,7 @@ impl<'a> TrialRunner<'a> {
 
     /// From `go` to all ends' last words.
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
-        self.note_between_usage(UsageAt::Go).await?;
+        self.note_silent_usage(UsageAt::Go).await?;
         // Whoever is far away has to have it by then, too.
         let lead = LEAD + Duration::from_nanos(2 * self.longest_round_trip());
         let go = monotonic_nanos() + u64::try_from(lead.as_nanos()).unwrap_or(0);

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::publisher::Publisher;
 use super::usage::usage;
+use super::watcher;
 use super::{Options, Server};
 use crate::broker::{Broker, BrokerError, SharedFeeds};
 use crate::certs::{Certs, CertsError};
@@ -116,7 +117,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     let versions = BTreeMap::from([("transport-lab".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     output.send(Up::Listening { ports, versions });
 
-    let mut publisher = None;
+    let (mut publisher, mut watcher) = (None, None);
     loop {
         match input.next().await {
             Down::Go { at } => {
@@ -126,6 +127,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
                     move |at| sink.record(usage(at, &meter))
                 };
                 let workload = settings.workload.clone();
+                if !role.publishes {
+                    watcher = Some(watcher::watch(workload, seed, at, read));
+                    continue;
+                }
                 let since = if role.life > 0 { monotonic_nanos() } else { 0 };
                 publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), since, read));
             }
@@ -135,7 +140,8 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
                 FaultAct::KillServer { .. }
                 | FaultAct::KillClient
                 | FaultAct::OnLink(_)
-                | FaultAct::ToIntermediary(_) => {
+                | FaultAct::ToIntermediary(_)
+                | FaultAct::ToBroker(_) => {
                     tracing::warn!(?fault, "not a fault that a server does to itself");
                 }
             },
@@ -144,6 +150,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
             Down::Trial(_) => tracing::warn!("a second trial"),
         }
     }
+    drop(watcher);
     if let Some(publisher) = publisher {
         publisher.finish().await;
     }

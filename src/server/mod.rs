@@ -11,6 +11,7 @@ mod pages;
 mod publisher;
 mod routes;
 mod usage;
+mod watcher;
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::trial::settings::{Direction, EventFeeds, Events, Payload, Workload};
 use crate::wire::Sink;
 
 /// How long before the first event is due what the server used is read, in nanoseconds: reading takes some time.
-const BEFORE: u64 = 2_000_000;
+pub(super) const BEFORE: u64 = 2_000_000;
 
 /// How long what a shared log hasn't acknowledged yet is waited for in the end.
 const FINISH: Duration = Duration::from_secs(2);

@@ -67,6 +67,8 @@ pub(super) struct Record<'a> {
     usage: BTreeMap<u32, [Option<Usage>; 4]>,
     /// The same of what stands between, all its processes together.
     pub(super) between_usage: [Option<Usage>; 4],
+    /// The same of each node of what servers share their feeds through.
+    broker_usage: BTreeMap<u32, [Option<Usage>; 4]>,
     /// What is known of the link.
     pub(super) link: LinkRecord<'a>,
     /// How many events servers said to clients that they will never get.
@@ -77,8 +79,10 @@ pub(super) struct Record<'a> {
     pub(super) udp_dropped: Option<u64>,
     /// How late facts were written to the journal, in nanoseconds.
     pub(super) recorded_late: &'a [u64],
-    /// When the server was killed on purpose, and with it what it had not told yet.
-    pub(super) server_killed: Vec<u64>,
+    /// When a server was killed on purpose, and with it what it had not told yet, and which one.
+    pub(super) server_killed: Vec<(u64, u32)>,
+    /// How many there are.
+    servers: u32,
     /// When each fault began, and its kind.
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
@@ -104,7 +108,8 @@ impl<'a> Record<'a> {
         let identical = workload.urls == Urls::Identical;
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
-        let mut record = Self { link, is_between, direction, identical, exchanges, ..Self::default() };
+        let servers = planned.settings.servers();
+        let mut record = Self { link, is_between, servers, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -233,12 +238,15 @@ impl<'a> Record<'a> {
                     self.clocks_apart = Some(format!("the clock of {agent} can't be compared: {why}"));
                 }
             }
+            LabFact::BrokerUsage { at, node, cpu, resident } => {
+                let used = Usage { cpu: *cpu, resident: *resident, bytes: 0 };
+                self.broker_usage.entry(*node).or_default()[*at as usize] = Some(used);
+            }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));
-                if kind.is_some_and(FaultKind::kills_server) {
-                    self.server_killed.push(t);
-                }
+                let killed = kind.and_then(FaultKind::killed_server).map(|which| which.of(self.servers));
+                self.server_killed.extend(killed.map(|server| (t, server)));
             }
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
             LabFact::Started { role, version, .. } if role.starts_with("client") => {
@@ -355,10 +363,24 @@ impl<'a> Record<'a> {
 
     /// The use of all servers together; `None` where it is not known of one of them.
     pub(super) fn usage(&self, at: UsageAt) -> Option<Usage> {
-        let mut all = self.usage.values().map(|of_one| of_one[at as usize]);
-        let first = all.next()??;
-        all.try_fold(first, |sum, of_one| Some(sum + of_one?))
+        together(&self.usage, at)
     }
+
+    /// The use of all nodes of what servers share their feeds through; `None` where it is not known of one of them.
+    pub(super) fn broker_usage(&self, at: UsageAt) -> Option<Usage> {
+        together(&self.broker_usage, at)
+    }
+
+    /// Whether servers share their feeds through anything.
+    pub(super) fn has_broker(&self) -> bool {
+        !self.broker_usage.is_empty()
+    }
+}
+
+fn together(of_each: &BTreeMap<u32, [Option<Usage>; 4]>, at: UsageAt) -> Option<Usage> {
+    let mut all = of_each.values().map(|of_one| of_one[at as usize]);
+    let first = all.next()??;
+    all.try_fold(first, |sum, of_one| Some(sum + of_one?))
 }
 
 /// From one instant to another, in milliseconds; below 0 when the second comes first.

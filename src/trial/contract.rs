@@ -84,6 +84,9 @@ pub struct ServerRole {
     /// published again.
     #[serde(default)]
     pub life: u32,
+    /// Whether it is the one of the trial's servers that publishes the schedule and the census.
+    #[serde(default = "yes")]
+    pub publishes: bool,
     /// What keeps the logs of its feeds, where `server.feeds` is `nats`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerOptions>,
@@ -105,6 +108,10 @@ pub struct BrokerOptions {
     pub prefix: String,
     /// How many nodes keep each log: 1 or 3.
     pub replicas: usize,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// What the client needs.
@@ -147,6 +154,10 @@ pub struct SubscriptionPlan {
     pub host: String,
     /// The port to ask.
     pub port: u16,
+    /// The ports at which the other servers of the trial are: whoever comes back takes the next one each time, and after
+    /// the last one `port` again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<u16>,
     /// Path and query: `/feeds/f0/sse?trial=7&sub=0`.
     pub path: String,
     /// When, in nanoseconds after `go`.

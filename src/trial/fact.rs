@@ -285,12 +285,15 @@ pub enum LabFact {
     /// What all processes of what stands between had used: CPU (user and system) in microseconds, in ticks of the kernel's,
     /// and bytes of memory, of which those that several share are counted once (`Pss` of proc(5)).
     BetweenUsage { at: UsageAt, cpu: u64, resident: u64 },
-    /// An end of the trial is another machine's: which agent runs it there, and what that is.
-    Agent { role: String, agent: String, version: String, cores: u32, kernel: String },
+    /// An end of the trial is another machine's: which agent runs it there, what that is, and by how many nanoseconds its
+    /// clock was ahead.
+    Agent { role: String, agent: String, version: String, cores: u32, kernel: String, offset: i64 },
     /// How an agent's clock and this one went together, from before the trial to after it: its times, which were ahead by
     /// `offset` nanoseconds, are here by this clock, give or take `uncertainty` (half a round trip, and what one gained on
     /// the other); it gained `drift` parts per million. `apart` says why times can't be compared, if they can't.
     AgentClock { agent: String, offset: i64, uncertainty: u64, drift: f64, apart: Option<String> },
+    /// What a node (from 0) of what servers share their feeds through had used, likewise.
+    BrokerUsage { at: UsageAt, node: u32, cpu: u64, resident: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.

@@ -92,6 +92,20 @@ fn nothing_is_lost_of_what_agents_said_when_their_coordinator_is_killed() {
     for kind in ["\"kind\":\"opened\"", "\"kind\":\"received\"", "\"type\":\"done\""] {
         assert!(said.contains(kind), "no {kind} in {said}");
     }
+    // And it can be had from there, once: what the coordinator had taken is not twice in the journal.
+    let folder = lab.only_run();
+    let before = facts(&folder);
+    let folder = folder.display().to_string();
+    let told = lab.ask(&["report", &folder, "--join", &url]).exits(0).out;
+    assert!(told.contains("facts that agents saw were taken in"), "{told}");
+    let after = facts(&lab.only_run());
+    let of = |kind: &str| after.iter().filter(|fact| fact["kind"] == kind).count();
+    assert_eq!((of("opened"), of("requested")), (3, 3));
+    assert!(after.len() > before.len() && of("received") > 0, "{after:?}");
+    let last = after.last().unwrap();
+    assert!(last["reason"].as_str().unwrap().contains("the lab was killed"), "{last}");
+    let told = lab.ask(&["report", &folder, "--join", &url]).exits(0).out;
+    assert!(told.contains("NATS has nothing more of this run"), "{told}");
     // It goes on, for the next.
     let ran = lab.run(&["--join", &url, "--agents", "eu-1"]).exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);

@@ -9,6 +9,7 @@ mod faults;
 mod lab;
 #[path = "../nats/mod.rs"]
 mod nats;
+mod network;
 #[path = "../pace/mod.rs"]
 mod pace;
 mod pipe;

@@ -24,6 +24,8 @@ mod ports;
 mod quic;
 mod raw;
 mod shared;
+mod shared_outage;
+mod shared_refusals;
 mod stream;
 mod streaming;
 mod stuck;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::join::join;
 pub use self::reach::list;
 pub(super) use self::reach::reach;
-pub use self::run_stream::RunStream;
+pub use self::run_stream::{AgentWords, RunStream};
 
 /// How much of the bytes is in one message; nodes take a mebibyte unless they are told otherwise.
 const PIECE: usize = 256 * 1024;

@@ -1,18 +1,36 @@
 //! The stream that agents tell a run's facts over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 
 use super::super::AgentError;
-use super::token;
+use super::super::message::AgentSaid;
+use super::{Numbering, token};
 use crate::broker::Broker;
 
 /// How long a stream is kept that no coordinator has removed: the one that made it was killed.
 const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// How much it holds, in bytes; who says more is told that it is full.
 const MAX_BYTES: i64 = 4 << 30;
+
+/// What one agent said in one session.
+#[derive(Debug)]
+pub struct AgentWords {
+    pub agent: String,
+    /// In the order in which it was said.
+    pub said: Vec<AgentSaid>,
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    match error.kind() {
+        GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
+        _ => false,
+    }
+}
 
 /// The stream of one run. It stays when this is dropped; [`RunStream::remove`] removes it.
 #[derive(Debug, Clone)]
@@ -42,6 +60,39 @@ impl RunStream {
         let made = this.broker.jetstream().create_stream(config).await;
         made.map_err(|source| AgentError::nats("make the run's stream", source))?;
         Ok(this)
+    }
+
+    /// The stream of a run whose coordinator was killed.
+    pub fn left(broker: Broker, run: &str) -> Self {
+        Self { broker, run: token(run) }
+    }
+
+    /// All that agents have said in it, in one part for each session, in which it is in order. `None`: there is no such
+    /// stream.
+    pub async fn read(&self) -> Result<Option<Vec<AgentWords>>, AgentError> {
+        let failed = |source| AgentError::nats("read the run's stream", source);
+        let stream = match self.broker.jetstream().get_stream(self.name()).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let state = &stream.cached_info().state;
+        let mut sessions: BTreeMap<String, (Numbering, Vec<u8>)> = BTreeMap::new();
+        for number in state.first_sequence.max(1)..=state.last_sequence {
+            let message = stream.get_raw_message(number).await;
+            let message = message.map_err(|source| AgentError::nats("read the run's stream", source))?;
+            let (numbering, bytes) = sessions.entry(message.subject.to_string()).or_default();
+            // The stream takes nothing twice and loses nothing of what it took.
+            if numbering.missing(Some(&message.headers)).is_some() {
+                bytes.extend_from_slice(&message.payload);
+            }
+        }
+        let words = sessions.into_iter().map(|(subject, (_, bytes))| {
+            let agent = subject.rsplit('.').nth(1).unwrap_or_default().to_owned();
+            let lines = bytes.split(|byte| *byte == b'\n');
+            AgentWords { agent, said: lines.filter_map(|line| serde_json::from_slice(line).ok()).collect() }
+        });
+        Ok(Some(words.collect()))
     }
 
     /// What it is called.

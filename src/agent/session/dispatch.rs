@@ -157,7 +157,7 @@ impl Dispatch {
             }
             AgentSaid::Origin { origin } => self.origin(Ok(origin)),
             AgentSaid::NoOrigin { why } => self.origin(Err(OriginRefused(why))),
-            AgentSaid::Started { end, pid, version, page } => self.begun(end, Ok(Begun { pid, page, version })),
+            AgentSaid::Started { end, pid, version, page, .. } => self.begun(end, Ok(Begun { pid, page, version })),
             AgentSaid::Unsupported { end, reason } => self.begun(end, Err(RemoteStartError::Unsupported(reason))),
             AgentSaid::NotStarted { end, reason } => self.begun(end, Err(RemoteStartError::NotStarted(reason))),
             AgentSaid::Said { end, line } => {

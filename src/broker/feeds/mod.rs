@@ -23,6 +23,7 @@ use super::Broker;
 use crate::feed::{Feed, SharedLog};
 use cluster::Cluster;
 use log::StreamLog;
+pub(super) use standing::stream_name;
 
 /// The feeds of one prefix, as one server has them.
 #[derive(Debug, Clone)]

@@ -78,6 +78,9 @@ impl LogSite {
 
     /// Waits until readers can be served.
     pub(super) async fn opened(&self) -> Result<(), LogError> {
+        if *self.opened.borrow() == Opened::NotYet && !self.cluster.broker.is_there() {
+            return Err(LogError::Away);
+        }
         let mut opened = self.opened.subscribe();
         let opened = tokio::time::timeout(ANSWER, opened.wait_for(|opened| *opened != Opened::NotYet)).await;
         match opened.map(|opened| opened.map(|opened| opened.clone())) {

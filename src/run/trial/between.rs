@@ -124,7 +124,7 @@ impl TrialRunner<'_> {
             compression: settings.between.compression,
             changes: row.template.changes(&settings.between.config, settings.between.compression),
         })?;
-        self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
+        self.started(Which::Intermediary, Participant::silent(process), Some(program.version))?;
         self.between = Some(between);
         match self.answers(&addresses, port).await {
             // Whatever it had to say of its end is in its log.
@@ -154,17 +154,25 @@ impl TrialRunner<'_> {
         (settings.between.place == BetweenPlace::BeforeLink).then_some(OwnPort { over, port })
     }
 
-    /// Notes what all its processes have used so far, where there is one.
-    pub(super) async fn note_between_usage(&mut self, at: UsageAt) -> Result<(), super::RunError> {
-        let end = self.ends.get(Which::Intermediary);
-        let Some(pid) = end.and_then(|end| Some(end.participant.as_ref()?.pid())) else { return Ok(()) };
-        let root = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
-        // The kernel walks through all its memory.
-        let used = tokio::task::spawn_blocking(move || tree_usage(root)).await.unwrap_or(None);
-        match used {
-            Some(TreeUsage { cpu, resident }) => self.note(LabFact::BetweenUsage { at, cpu, resident }),
-            None => Ok(()),
+    /// Notes what all processes have used so far of those that can't say it themselves.
+    pub(super) async fn note_silent_usage(&mut self, at: UsageAt) -> Result<(), super::RunError> {
+        let fact = |which: Which, TreeUsage { cpu, resident }| match which {
+            Which::Intermediary => Some(LabFact::BetweenUsage { at, cpu, resident }),
+            Which::Broker(node) => Some(LabFact::BrokerUsage { at, node, cpu, resident }),
+            // They say it themselves.
+            Which::Server(_) | Which::Client(_) => None,
+        };
+        let silent = self.ends.iter().filter(|end| matches!(end.which, Which::Intermediary | Which::Broker(_)));
+        let pids: Vec<_> = silent.filter_map(|end| Some((end.which, end.participant.as_ref()?.pid()))).collect();
+        for (which, pid) in pids {
+            let root = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+            // The kernel walks through all its memory.
+            let used = tokio::task::spawn_blocking(move || tree_usage(root)).await.unwrap_or(None);
+            if let Some(fact) = used.and_then(|used| fact(which, used)) {
+                self.note(fact)?;
+            }
         }
+        Ok(())
     }
 
     /// Has something happen to it.

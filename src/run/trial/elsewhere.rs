@@ -35,10 +35,11 @@ impl TrialRunner<'_> {
             }
             let Some(reached) = self.lab.agents.of_client(number) else { continue };
             let hello = reached.session.hello().clone();
-            match reached.session.read_clock().await {
-                Ok(read) => self.clocks.push(read),
+            let read = match reached.session.read_clock().await {
+                Ok(read) => read,
                 Err(error) => return failed(chain(&error)),
-            }
+            };
+            self.clocks.push(read);
             let which = Which::Client(number);
             self.ends.of(which).at = Some(hello.name.clone());
             self.note(LabFact::Agent {
@@ -47,6 +48,7 @@ impl TrialRunner<'_> {
                 version: hello.version.lab,
                 cores: hello.cores,
                 kernel: hello.kernel,
+                offset: read.offset(),
             })?;
         }
         Ok(())

@@ -32,11 +32,15 @@ impl TrialRunner<'_> {
 
     /// Ends all ends, whatever state they are in, those first that came last, and notes how they ended.
     pub(super) async fn end(&mut self) -> Result<(), RunError> {
+        if let Some(broker) = &mut self.broker {
+            broker.let_go();
+        }
         let all: Vec<Which> = self.ends.iter().rev().map(|end| end.which).collect();
         for which in all {
             self.finish(which).await?;
         }
-        self.intermediary_ended().await
+        self.intermediary_ended().await?;
+        self.forget_broker()
     }
 
     /// Ends one of them.

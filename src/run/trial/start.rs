@@ -68,7 +68,8 @@ impl TrialRunner<'_> {
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports,
             life,
-            broker: None,
+            publishes: number == 0,
+            broker: self.broker.as_ref().map(|broker| broker.options.clone()),
         });
         let message = self.message(role);
         self.order(which, message).await;

@@ -9,6 +9,8 @@ pub(in crate::run) enum Which {
     Client(u32),
     /// What stands between, which says nothing, and ends.
     Intermediary,
+    /// A node of what servers share their feeds through, which says nothing either.
+    Broker(u32),
 }
 
 impl Which {
@@ -23,7 +25,7 @@ impl Which {
     /// Which of its kind, from 0.
     pub(super) const fn number(self) -> u32 {
         match self {
-            Self::Server(number) | Self::Client(number) => number,
+            Self::Server(number) | Self::Client(number) | Self::Broker(number) => number,
             Self::Intermediary => 0,
         }
     }
@@ -36,6 +38,7 @@ impl fmt::Display for Which {
             Self::Server(_) => "server",
             Self::Client(_) => "client",
             Self::Intermediary => "intermediary",
+            Self::Broker(_) => "broker",
         };
         match self.number() {
             0 => f.write_str(word),

@@ -13,6 +13,10 @@ const RESET_INTERVALS: [Span; 2] = [Span::from_millis(0), Span::from_secs(60)];
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ServerSettings {
+    /// How many servers there are, each a process with ports of its own. Subscriptions are dealt over them; the first one
+    /// publishes. More than one need `feeds = "nats"`, through which they share their feeds.
+    #[schemars(range(min = 1, max = 8))]
+    pub count: u32,
     /// Streams that the server lets one connection hold open: `SETTINGS_MAX_CONCURRENT_STREAMS` on HTTP/2
     /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), `initial_max_streams_bidi` on QUIC
     /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
@@ -87,6 +91,7 @@ pub enum CertificateUse {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
+            count: 1,
             max_concurrent_streams: Settable::Set(100),
             heartbeat: Heartbeat::Every(Span::from_secs(15)),
             ping: Heartbeat::Every(Span::from_secs(8)),

@@ -8,13 +8,15 @@ PREFIX ?= /usr/local
 # Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
 ARGS ?=
 
-.PHONY: help run install test matrix soak bench bench-delivery bench-link clean
+.PHONY: help run install test matrix cluster soak bench bench-delivery bench-link clean
 
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
 	@echo 'make install build, and put the program and its manual pages below PREFIX (/usr/local)'
 	@echo 'make test    install what tests need; format, lints, documentation, all tests with real browsers'
 	@echo 'make matrix  run every experiment (an hour and more), and hold each trial against what is expected of it'
+	@echo 'make cluster start three nodes of NATS, three servers that share their feeds and two agents on this machine, run'
+	@echo '             the three experiments on several servers, and end all of it; CLUSTER=keep leaves it up until Ctrl-C'
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
 	@echo '             anything that one hundred trials leave behind, or connections that end at any point of their life'
 	@echo 'make bench   memory that the server takes for each idle stream'
@@ -58,6 +60,12 @@ matrix: export TRANSPORT_LAB_BROWSERS = 1
 matrix:
 	@sh tools/install.sh test
 	cargo test --locked --test matrix -- --ignored --test-threads 1
+
+# make cluster ARGS="failover", or CLUSTER=keep make cluster
+cluster:
+	@sh tools/install.sh broker
+	cargo build --release --locked
+	@sh tools/cluster.sh $(LAB) $(ARGS)
 
 soak:
 	@sh tools/install.sh run

@@ -103,6 +103,7 @@ impl Server {
             control: None,
             ports: std::collections::BTreeMap::new(),
             life: 0,
+            broker: None,
         });
         let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 0, seed: 1, settings, role }));
         let mut stdin = child.stdin.take().expect("its input");

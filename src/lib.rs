@@ -15,6 +15,8 @@
 //! | [`units`] | quantities as people write them |
 //! | [`feed`] | bounded logs of events, cursors into them |
 //! | [`trial`] | settings, schedules, contract, observations, journal, ledger: data without sockets |
+//! | [`program`] | programs on this machine: where they are, and their versions |
+//! | [`broker`] | NATS: the connection, the logs of feeds that servers share, how a node is started |
 //! | [`certs`] | the lab's own certificate authority |
 //! | [`wire`] | bytes to exchanges and back: TCP, TLS, QUIC; listen and dial |
 //! | [`admission`] | who is let in, by one rule at every origin |
@@ -27,6 +29,8 @@
 //! | [`report`] | a summary to text: terminal, JSON, HTML, CSV |
 //! | [`browser`] | launching a browser, watching it, and ending all of it |
 //! | [`intermediary`] | what stands between client and server: one file per proxy |
+//! | [`participant`] | one end of a trial while it runs, and the contract with it |
+//! | [`agent`] | the lab on another machine, which runs an end of a trial there |
 //! | [`link`] | between server and client: packets delayed, lost and counted on purpose |
 //! | [`dissect`] | recorded packets to the events that they carry |
 //! | [`experiment`] | a file to a plan |
@@ -40,6 +44,8 @@
 //! profile or port left behind.
 
 pub mod admission;
+pub mod agent;
+pub mod broker;
 pub mod browser;
 pub mod certs;
 pub mod cli;
@@ -52,6 +58,8 @@ pub mod feed;
 pub mod intermediary;
 pub mod link;
 pub mod page;
+pub mod participant;
+pub mod program;
 pub mod report;
 pub mod run;
 pub mod server;

@@ -200,6 +200,15 @@ fn left(folder: &Path) -> Vec<String> {
     processes.chain(files).map(|path| path.display().to_string()).collect()
 }
 
+/// The agents that an experiment's trials are dealt over, here as processes of this machine: as many as the most of them
+/// take.
+fn agents(experiment: &str) -> Vec<String> {
+    let experiment = Experiment::load(experiment, &Overrides::default()).unwrap();
+    let most = experiment.combinations.iter().map(|settings| settings.workload.agents).max().unwrap_or(0);
+    let program = env!("CARGO_BIN_EXE_transport-lab");
+    (0..most).map(|number| format!("--agent=exec:{program} agent --stdio --name agent-{number}")).collect()
+}
+
 /// Runs an experiment by the name that it is built in by, from a folder with no experiments of its own, and holds
 /// every trial against the matrix. With `TRANSPORT_LAB_RESULTS=DIR` its results, verdicts and report stay there.
 fn holds(experiment: &str) {
@@ -209,6 +218,7 @@ fn holds(experiment: &str) {
     let ran = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
         .args(["run", experiment, "--json", "--out"])
         .arg(results)
+        .args(agents(experiment))
         .current_dir(folder.path())
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
@@ -264,6 +274,7 @@ others! {
     advertised_limit_gives_what_is_expected holds "advertised-limit",
     alt_svc_switch_gives_what_is_expected holds "alt-svc-switch",
     blackout_gives_what_is_expected holds "blackout",
+    broker_leader_gives_what_is_expected holds "broker-leader",
     buffering_gives_what_is_expected holds "buffering",
     buffering_hint_gives_what_is_expected holds "buffering-hint",
     bursty_loss_gives_what_is_expected holds "bursty-loss",
@@ -275,6 +286,7 @@ others! {
     downgrade_gives_what_is_expected holds "downgrade",
     duplex_gives_what_is_expected holds "duplex",
     echo_latency_gives_what_is_expected holds "echo-latency",
+    failover_gives_what_is_expected holds "failover",
     fan_out_herd_gives_what_is_expected holds "fan-out-herd",
     fast_link_gives_what_is_expected holds "fast-link",
     half_open_gives_what_is_expected holds "half-open",
@@ -285,6 +297,7 @@ others! {
     latency_gives_what_is_expected holds "latency",
     long_polling_worst_case_gives_what_is_expected holds "long-polling-worst-case",
     loss_15_gives_what_is_expected holds "loss-15",
+    many_servers_gives_what_is_expected holds "many-servers",
     nat_timeout_gives_what_is_expected holds "nat-timeout",
     polling_break_even_gives_what_is_expected holds "polling-break-even",
     ramp_or_burst_gives_what_is_expected holds "ramp-or-burst",
@@ -296,6 +309,7 @@ others! {
     saturation_gives_what_is_expected holds "saturation",
     server_load_gives_what_is_expected holds "server-load",
     setup_cost_gives_what_is_expected holds "setup-cost",
+    six_from_everywhere_gives_what_is_expected holds "six-from-everywhere",
     slow_link_gives_what_is_expected holds "slow-link",
     slow_reader_through_gives_what_is_expected holds "slow-reader-through",
     stuck_neighbour_gives_what_is_expected holds "stuck-neighbour",

@@ -36,6 +36,7 @@ impl Lab {
         let settings: Settings = serde_json::from_value(settings).expect("settings");
         let role = Role::Server(ServerRole {
             life: 0,
+            broker: None,
             control: None,
             ports: BTreeMap::new(),
             certs: certs.to_owned(),

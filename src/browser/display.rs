@@ -151,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_display_that_was_killed_leaves_no_socket() {
-        if crate::client::program::on_path(&["Xvfb"]).is_none() {
+        if crate::program::on_path(&["Xvfb"]).is_none() {
             assert!(std::env::var_os("TRANSPORT_LAB_BROWSERS").is_none(), "Xvfb should have been installed");
             eprintln!("skipped: no Xvfb");
             return;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::LaunchError;
 use super::profile::Profile;
-use crate::client::program;
+use crate::program;
 
 /// The longest line that describes a launch, in bytes.
 const LINE: u64 = 1 << 20;

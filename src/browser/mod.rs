@@ -33,6 +33,7 @@ use display::{Display, DisplayError};
 pub use process::{BrowserError, BrowserProcess, SupervisorMessage};
 pub use process_tree::{TreeUsage, tree_usage};
 use profile::Profile;
+pub use profile::owned_folder;
 
 /// How long the process tree has between SIGTERM and SIGKILL. Its profile is thrown away, so it has nothing to save.
 const GRACE: Duration = Duration::from_millis(500);
@@ -73,6 +74,11 @@ enum LaunchError {
     Display(#[from] DisplayError),
     #[error("`{program}` does not start")]
     Start { program: String, source: std::io::Error },
+}
+
+/// Ends what supervisors that were killed left behind, and removes folders of processes that were.
+pub async fn sweep() {
+    profile::sweep(display::sweep).await;
 }
 
 /// The supervisor's whole life, on this process's standard input and output. Gives the exit status: 0 when the browser
@@ -150,7 +156,7 @@ impl ProcessTree {
     async fn start(&mut self, line: &str) -> Result<i32, LaunchError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(LaunchError::Subreaper)?;
         let spec: LaunchSpec = serde_json::from_str(line).map_err(|error| LaunchError::Line(error.to_string()))?;
-        profile::sweep(display::sweep).await;
+        sweep().await;
         let profile = self.profile.insert(Profile::make().map_err(LaunchError::Profile)?);
         profile.fill(&spec.files)?;
         let mut environment = profile.environment(&spec.env);

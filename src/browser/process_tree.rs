@@ -14,7 +14,7 @@ pub(super) struct Process {
     pid: Pid,
     parent: Pid,
     /// It has ended, and its parent has not asked how.
-    zombie: bool,
+    pub(super) zombie: bool,
     /// When it started, in clock ticks after the machine did: with the process id, it is one process only.
     pub(super) started: u64,
     /// What it and those of its children that have ended have had of the processor, in clock ticks.

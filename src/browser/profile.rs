@@ -15,12 +15,23 @@ use super::{LaunchError, process_tree};
 
 /// How a profile's folder begins.
 const PREFIX: &str = "transport-lab-";
-/// Names the supervisor that a profile belongs to: process id and start time.
+/// Names the process that a folder belongs to, of a profile the supervisor: process id and start time.
 const OWNER: &str = ".supervisor";
 /// Folders that programs expect to find: temporary files and sockets.
 const FOLDERS: [&str; 2] = ["tmp", "run"];
 /// How long dying processes may still write into a profile that is being removed.
 const REMOVAL: Duration = Duration::from_secs(1);
+
+/// A folder for temporary files that is this process's, readable by this user alone. It is swept if the process is killed.
+pub fn owned_folder() -> io::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt;
+    let private = fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir()?;
+    let us = nix::unistd::getpid();
+    let started = process_tree::process(us).map_or(0, |process| process.started);
+    fs::write(folder.path().join(OWNER), format!("{us} {started}\n"))?;
+    Ok(folder)
+}
 
 /// A profile's folder, readable by this user alone.
 #[derive(Debug)]
@@ -29,12 +40,7 @@ pub(super) struct Profile(TempDir);
 impl Profile {
     /// Makes an empty one in the folder for temporary files.
     pub(super) fn make() -> io::Result<Self> {
-        use std::os::unix::fs::PermissionsExt;
-        let private = fs::Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir()?;
-        let us = nix::unistd::getpid();
-        let started = process_tree::process(us).map_or(0, |process| process.started);
-        fs::write(folder.path().join(OWNER), format!("{us} {started}\n"))?;
+        let folder = owned_folder()?;
         for name in FOLDERS {
             fs::DirBuilder::new().mode(0o700).create(folder.path().join(name))?;
         }
@@ -131,8 +137,11 @@ fn is_abandoned(folder: &Path) -> bool {
         Some((pid.parse().ok()?, started.parse().ok()?))
     };
     // A folder without an owner is just being made, or isn't a profile.
-    ours && owner()
-        .is_some_and(|(pid, started)| process_tree::process(Pid::from_raw(pid)).is_none_or(|p| p.started != started))
+    let is_gone = |pid: i32, started: u64| {
+        // One that has ended and that nobody has asked about is gone, too.
+        process_tree::process(Pid::from_raw(pid)).is_none_or(|process| process.zombie || process.started != started)
+    };
+    ours && owner().is_some_and(|(pid, started)| is_gone(pid, started))
 }
 
 #[cfg(test)]

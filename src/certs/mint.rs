@@ -8,6 +8,7 @@ use rcgen::{
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData,
     SanType,
 };
+use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
 use super::CertsError;
@@ -69,6 +70,17 @@ pub(super) fn ca(names: &BTreeSet<Name>, now: OffsetDateTime) -> Result<Signer, 
 /// Makes the servers' certificate for these names.
 pub(super) fn leaf(signer: &Signer, names: &BTreeSet<Name>, now: OffsetDateTime) -> Result<Leaf, CertsError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let der = certify(signer, &key, names, now)?;
+    Leaf::new(der, &key).map_err(|_| rcgen::Error::CouldNotParseCertificate.into())
+}
+
+/// The same for a key that somebody else has.
+pub(super) fn certify(
+    signer: &Signer,
+    key: &impl PublicKeyData,
+    names: &BTreeSet<Name>,
+    now: OffsetDateTime,
+) -> Result<CertificateDer<'static>, CertsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = named("Transport Lab server");
     (params.not_before, params.not_after) = lasting(LEAF_LASTS, now);
@@ -78,8 +90,7 @@ pub(super) fn leaf(signer: &Signer, names: &BTreeSet<Name>, now: OffsetDateTime)
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let issuer = Issuer::from_ca_cert_der(&signer.authority.der, &signer.key)?;
-    let der = params.signed_by(&key, &issuer)?.der().clone();
-    Leaf::new(der, &key).map_err(|_| rcgen::Error::CouldNotParseCertificate.into())
+    Ok(params.signed_by(key, &issuer)?.der().clone())
 }
 
 fn near_end(validity: Validity, spare: Duration, now: OffsetDateTime) -> Option<String> {

@@ -6,6 +6,7 @@
 //! happen here: a private key that anyone else can read, even for an instant, or that stands in a message; a CA
 //! that could vouch for a name outside the lab; half a file; a file of someone else's written over.
 
+mod elsewhere;
 mod folder;
 mod inspect;
 mod mint;
@@ -24,6 +25,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
+pub use elsewhere::{OwnKey, vouch};
 use folder::{CA_KEY, CA_PEM, Folder, Pair, SERVER_KEY, SERVER_PEM};
 use inspect::{CaInspection, Leaf};
 use name::Name;

@@ -6,9 +6,11 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
+use super::agent::{AgentArgs, AgentsArgs};
 use super::diagnose::DiagnoseArgs;
 use super::explain::ExplainArgs;
 use super::listing::ListArgs;
+use super::nats::NatsArgs;
 use super::new::NewArgs;
 use super::run::RunArgs;
 use super::{complete, places};
@@ -56,6 +58,10 @@ pub enum Command {
     Run(RunArgs),
     /// Serve every protocol on fixed ports, for a person's own clients and browsers.
     Serve(ServeArgs),
+    /// Take part in trials of a lab on another machine.
+    Agent(AgentArgs),
+    /// List the agents that there are, and what each has.
+    Agents(AgentsArgs),
     /// Find out what would lose or delay events at anybody's address.
     Diagnose(DiagnoseArgs),
     /// Make or renew the lab's certificates, and print their fingerprints.
@@ -122,6 +128,7 @@ Examples:
   transport-lab serve --port 9000 --max-concurrent-streams 10
   transport-lab serve --allow-origin https://app.example:3000
   transport-lab serve --expose --host lab.example      for a phone in the same network
+  transport-lab serve --feeds nats://10.0.0.7:4222     one of several servers with the same feeds
   curl --cacert certs/ca.pem 'https://localhost:8441/feeds/news/sse'
   curl --cacert certs/ca.pem --data 'hello' https://localhost:8441/feeds/news")]
 pub struct ServeArgs {
@@ -148,6 +155,18 @@ pub struct ServeArgs {
     /// addresses.
     #[arg(long, value_name = "NAME", requires = "expose")]
     pub host: Vec<String>,
+    /// Keep the logs of feeds in NATS JetStream, so that all servers that do so have the same feeds, and a reader that was
+    /// cut off at one goes on at another. Addresses of its nodes: nats://HOST:4222 or tls://HOST:4222, without a password.
+    /// Without it, feeds are kept in memory. When NATS is away nothing can be published (503); readers stay.
+    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "NATS")]
+    pub feeds: Vec<String>,
+    /// How many nodes of NATS keep each log: 1, or 3 of a cluster.
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "NATS", requires = "feeds",
+          value_parser = replicas)]
+    pub replicas: usize,
+    /// What surrounds the addresses.
+    #[command(flatten)]
+    pub nats: NatsArgs,
 }
 
 /// `certs`.
@@ -188,6 +207,8 @@ Examples:
   transport-lab report latest --csv numbers.csv
   transport-lab report latest --open
   transport-lab report --index --open   all runs, with their verdicts
+  transport-lab report latest --join nats://nats.example:4222
+                                        after its lab was killed: what agents saw
   transport-lab report results/20260131T120000Z-six-vs-hundred")]
 pub struct ReportArgs {
     /// A run's folder, its name below --out, or `latest`.
@@ -196,6 +217,13 @@ pub struct ReportArgs {
     /// Where the results are.
     #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
+    /// Take in what agents said of the run after its lab was killed, from the stream that NATS has kept of it:
+    /// nats://HOST:4222 or tls://HOST:4222, several separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "run")]
+    pub join: Vec<String>,
+    /// What surrounds that.
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// Write every number of every trial to a table for spreadsheets, R and pandas, too.
     #[arg(long, value_name = "FILE", requires = "run")]
     pub csv: Option<PathBuf>,
@@ -264,6 +292,15 @@ fn settable(text: &str) -> Result<Settable<u32>, NotSettable> {
         "unset" => Ok(Settable::Unset),
         _ => text.parse().map(Settable::Set).map_err(|_| NotSettable),
     }
+}
+
+/// Neither one nor three.
+#[derive(Debug, thiserror::Error)]
+#[error("write 1 or 3")]
+struct NotReplicas;
+
+fn replicas(text: &str) -> Result<usize, NotReplicas> {
+    text.parse().ok().filter(|replicas| matches!(replicas, 1 | 3)).ok_or(NotReplicas)
 }
 
 /// An origin, in the form that browsers send (RFC 6454 section 6.2).

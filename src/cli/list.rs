@@ -234,7 +234,7 @@ fn presets() -> Vec<Row> {
 }
 
 /// Every column as wide as its widest entry; the last one ends where it ends.
-fn write_columns(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
+pub(super) fn write_columns(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
     let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max();

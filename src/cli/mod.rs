@@ -3,17 +3,20 @@
 //! Enters: arguments. Leaves: a call into the other rooms, its answer on standard output, and an exit status.
 //! What must never happen here: measuring, or an error that isn't handed to `main`.
 
+mod agent;
 mod args;
 mod certs;
 mod check;
 mod compare;
 mod complete;
 mod diagnose;
+mod elsewhere;
 mod explain;
 mod expose;
 mod list;
 mod listing;
 pub mod log;
+mod nats;
 mod new;
 mod places;
 mod renewal;
@@ -28,21 +31,27 @@ use std::path::Path;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use tokio::runtime::{Builder, Runtime};
 
+pub use agent::{AgentArgs, AgentsArgs};
 pub use args::{
     CertsArgs, ChangeArgs, CheckArgs, ChildArgs, ChildRole, Cli, Command, CompareArgs, ReportArgs, ServeArgs,
 };
 pub use diagnose::DiagnoseArgs;
+pub use elsewhere::ElsewhereArgs;
 pub use explain::ExplainArgs;
 pub use listing::{ListArgs, Listing};
+pub use nats::NatsArgs;
 pub use new::NewArgs;
 pub use run::RunArgs;
 
+use crate::agent::{AgentError, AgentStartError, SessionEnd};
+use crate::broker::BrokerError;
 use crate::browser;
 use crate::certs::CertsError;
 use crate::client::subscriber::{self, SubscriberError};
 use crate::control::ControlError;
 use crate::diagnose::DiagnoseError;
 use crate::experiment::ExperimentError;
+use crate::feed::LogError;
 use crate::report::ReportError;
 use crate::run::RunError;
 use crate::server::child::{self, ChildError};
@@ -149,6 +158,17 @@ pub enum CliError {
     #[error("could not open {}: open it in a browser by hand", path.display())]
     Open { path: std::path::PathBuf, source: io::Error },
     #[error(transparent)]
+    AgentStart(#[from] AgentStartError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Session(#[from] SessionEnd),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A feed that is to be there from the beginning.
+    #[error("the feed `{feed}` can't be had")]
+    Feed { feed: String, source: LogError },
+    #[error(transparent)]
     Server(#[from] ChildError),
     #[error(transparent)]
     Subscriber(#[from] SubscriberError),
@@ -178,6 +198,7 @@ impl CliError {
                 | RunError::Life(_)
                 | RunError::Journal(JournalError::Line { .. } | JournalError::Version { .. }),
             ) => Exit::Usage,
+            Self::Broker(error) if error.is_usage() => Exit::Usage,
             Self::Diagnose(error) if error.is_usage() => Exit::Usage,
             // A reader that has seen enough, such as `head`, is nobody's failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
@@ -204,6 +225,13 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
             end(runtime);
             exit
         }
+        Command::Agent(args) => {
+            let runtime = threads()?;
+            let exit = runtime.block_on(agent::agent(args, out));
+            end(runtime);
+            exit
+        }
+        Command::Agents(args) => threads()?.block_on(agent::agents(args, out)),
         Command::Certs(args) => certs::certs(args, out),
         Command::Report(args) => report::report(args, out),
         Command::Compare(args) => compare::compare(args, out),

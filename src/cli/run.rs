@@ -12,7 +12,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::{ChangeArgs, CliError, Exit, complete, places, signals, wanted, write_file};
+use super::{ChangeArgs, CliError, ElsewhereArgs, Exit, complete, places, signals, wanted, write_file};
 use crate::client;
 use crate::experiment::{Experiment, ExperimentError, Overrides, plan};
 use crate::link;
@@ -37,6 +37,7 @@ Examples:
   transport-lab run --client exec:clients/aioquic_client.py --allow-exec --set protocol=sse/h3
   transport-lab run --csv numbers.csv
   transport-lab run --json --strict > summary.json
+  transport-lab run --agent ssh:eu-1=chromium --agent ssh:us-2=firefox --bind 192.0.2.7
   sudo transport-lab run setup-cost --client native --capture      for Wireshark")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
@@ -77,6 +78,9 @@ pub struct RunArgs {
     /// What changes the experiments.
     #[command(flatten)]
     pub change: ChangeArgs,
+    /// Where else it runs.
+    #[command(flatten)]
+    pub elsewhere: ElsewhereArgs,
 }
 
 /// The narrowest table that is worth printing, and the width where there is no terminal.
@@ -87,12 +91,22 @@ pub(super) fn load(args: &RunArgs) -> Result<Vec<Experiment>, CliError> {
     let overrides = Overrides::from(&args.change);
     let (mut experiments, mut errors) = (Vec::new(), Vec::new());
     for name in &args.experiments {
-        match Experiment::load(name, &overrides) {
+        let loaded = Experiment::load(name, &overrides).and_then(|experiment| {
+            match args.elsewhere.overrides(&experiment, overrides.clone()) {
+                changed if changed == overrides => Ok(experiment),
+                changed => Experiment::load(name, &changed),
+            }
+        });
+        match loaded {
             Ok(experiment) => experiments.push(experiment),
             Err(wrong) => errors.extend(wrong),
         }
     }
-    errors.extend(experiments.iter().flat_map(|experiment| programs(experiment, args.allow_exec)));
+    errors.extend(args.elsewhere.wrong());
+    // Programs at agents are allowed, and looked for, there.
+    if args.elsewhere.parts().is_empty() {
+        errors.extend(experiments.iter().flat_map(|experiment| programs(experiment, args.allow_exec)));
+    }
     if args.capture {
         errors.extend(experiments.iter().filter_map(without_link));
     }
@@ -121,6 +135,10 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
         let options = RunOptions {
             out: args.out.clone(),
             certs: args.certs.clone(),
+            broker: args.elsewhere.broker().await?,
+            agents: args.elsewhere.parts(),
+            bind: args.elsewhere.bind.clone(),
+            hosts: args.elsewhere.hosts(),
             rig: args.rig,
             allow_exec: args.allow_exec,
             calibration: !args.no_calibration,

@@ -10,16 +10,18 @@ use tokio::sync::{mpsc, watch};
 use super::renewal::{self, Renewal};
 use super::{CliError, Exit, ServeArgs, expose, signals};
 use crate::admission::Token;
+use crate::broker::{Broker, SharedFeeds};
 use crate::certs::{Certs, base64};
 use crate::control::{CHAT_FEED, Control, ControlConfig, ControlError, DataPort, Serving};
 use crate::run::measurement::{FactRouter, MAX_MEASUREMENTS, MeasurementService};
-use crate::run::{loopback, served_index};
+use crate::run::served_index;
 use crate::server::{Options, Server};
 use crate::text::visible;
 use crate::transport::Configuration;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::ServerSettings;
 use crate::trial::{Alpn, Observation, ServerFact};
+use crate::wire::listen::loopback;
 use crate::wire::{Sink, WireError, descriptors, tls};
 
 /// Does it, until it is interrupted.
@@ -54,7 +56,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         rig: None,
         sink,
     });
-    server.reserve_feed(CHAT_FEED);
+    let shared = share(args, &server).await?;
     let feeds = (0..MAX_MEASUREMENTS).map(|number| server.reserve_feed(&format!("visit-{number}"))).collect();
     let base = args.port;
     for alpn in Alpn::ALL {
@@ -90,6 +92,13 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         error => error.into(),
     })?;
     welcome(out, &control.origin(), &serving, &spki(&certs))?;
+    if let Some(shared) = &shared {
+        let (broker, options) = (shared.broker(), shared.broker().options());
+        let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
+        let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
+        writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
+        writeln!(out)?;
+    }
     if let Some(token) = &token {
         invite(out, &hosts, base, token)?;
     }
@@ -124,6 +133,22 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         control.stop().await;
     }
     Ok(Exit::Good)
+}
+
+/// Has the feeds shared with other servers, where that was asked for, and makes the one of the chat.
+async fn share(args: &ServeArgs, server: &Server) -> Result<Option<SharedFeeds>, CliError> {
+    if args.feeds.is_empty() {
+        server.reserve_feed(CHAT_FEED);
+        return Ok(None);
+    }
+    let broker = Broker::connect(args.nats.at(&args.feeds, args.replicas)).await?;
+    let shared = SharedFeeds::new(broker, ServerSettings::default().log as usize);
+    server.share_feeds(shared.clone());
+    if let Some(log) = server.feed(CHAT_FEED).as_ref().and_then(|feed| feed.shared()) {
+        // What is wrong with the cluster is said before anybody comes.
+        log.open().await.map_err(|source| CliError::Feed { feed: CHAT_FEED.to_owned(), source })?;
+    }
+    Ok(Some(shared))
 }
 
 /// Lets the lab's own pages in, by whatever name they were called.

@@ -141,11 +141,16 @@ fn pickled(text: &str) -> Vec<u8> {
 
 /// No name but the lab's can be looked up, so that no background service reaches the network. On a link there is no IPv6,
 /// and QUIC tries no second address.
-fn rules(context: &LaunchContext) -> &'static str {
-    match context.settings.link {
-        None => "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
-        Some(_) => "MAP localhost 127.0.0.1, MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+fn rules(context: &LaunchContext) -> String {
+    if context.settings.link.is_some() {
+        return "MAP localhost 127.0.0.1, MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1".to_owned();
     }
+    let own = ["localhost", "*.localhost", "127.0.0.1", "[::1]"];
+    let is_own = |host: &String| host == own[0] || host.ends_with(&own[1][1..]);
+    // Of a server on another machine.
+    let others = context.hosts.iter().filter(|host| !is_own(host)).map(String::as_str);
+    let excluded: Vec<String> = own.into_iter().chain(others).map(|host| format!(", EXCLUDE {host}")).collect();
+    format!("MAP * ~NOTFOUND{}", excluded.concat())
 }
 
 /// Where nothing but HTTP/3 is tried: every host at every port, `host:port`, comma-separated. Over QUIC a CA that is not one

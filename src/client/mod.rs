@@ -3,12 +3,11 @@
 //! Enters: a trial's settings and the address of its page. Leaves: how to start the client. What must never
 //! happen here: a client started, waited for or ended. That is the runner's, once for all clients.
 
-pub mod agent;
 mod chromium;
 pub mod exec;
 mod firefox;
 mod native;
-pub(crate) mod program;
+pub mod user_agent;
 mod webkit;
 
 pub mod subscriber;
@@ -19,6 +18,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::program;
+pub use crate::program::Found;
 use crate::text::chain;
 use crate::transport::Transport;
 use crate::transport::{self, Opens};
@@ -36,6 +37,15 @@ pub fn find(name: &str) -> Option<&'static Client> {
     ALL.iter().copied().find(|client| client.name == name)
 }
 
+/// Between the clients of one trial, of which each agent starts one in turn: `chromium+firefox`.
+pub const AND: char = '+';
+
+/// The clients that a name stands for: one, or of `chromium+firefox` two. A program's path is one.
+pub fn parts(name: &str) -> impl Iterator<Item = &str> {
+    let parted = exec::path(name).is_none();
+    name.split(move |c| parted && c == AND)
+}
+
 /// What stands for every browser among the levels of `client`.
 pub const BROWSERS: &str = "browsers";
 
@@ -44,9 +54,13 @@ pub fn browsers() -> impl Iterator<Item = &'static Client> {
     ALL.iter().copied().filter(|client| client.is_browser)
 }
 
-/// How a client is called where a person reads it: by its row's title, a program by its path.
-pub fn title(name: &str) -> &str {
-    if exec::path(name).is_some() { name } else { find(name).map_or(name, |row| row.title) }
+/// How a client is called where a person reads it: by its row's title, a program by its path; of several, all.
+pub fn title(name: &str) -> String {
+    if exec::path(name).is_some() {
+        return name.to_owned();
+    }
+    let titles: Vec<&str> = parts(name).map(|part| find(part).map_or(part, |row| row.title)).collect();
+    titles.join(" + ")
 }
 
 /// A client: a constant row of [`ALL`].
@@ -64,17 +78,6 @@ pub struct Client {
     pub supports: fn(&Settings) -> Result<(), Unsupported>,
     /// How to start it.
     pub command: fn(&Found, &LaunchContext) -> Launch,
-}
-
-/// A client that is on this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// Its name where a person reads it; of a family of browsers, which one: `Google Chrome`.
-    pub title: String,
-    /// The program.
-    pub path: PathBuf,
-    /// Its version: `156.0.8078.79`.
-    pub version: String,
 }
 
 /// What a client is started for.

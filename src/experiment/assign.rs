@@ -27,20 +27,23 @@ pub fn feeds(workload: &Workload) -> Vec<String> {
 
 /// Every subscription of a trial, in the order of their numbers, which is the order they open in.
 ///
-/// Each page, host, port and feed gets its share to within one, and so does each combination of them. Dealing
-/// each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
+/// Each client, server, page, host, port and feed gets its share to within one, and so does each combination of them.
+/// Dealing each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
 ///
-/// `ports` are those of the protocol's ALPN; without any there is nothing to subscribe to.
-pub fn assign(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<SubscriptionPlan> {
+/// `servers` has for each the ports of the protocol's ALPN, and all have as many; without any there is nothing to
+/// subscribe to. The client of a subscription is the remainder of its number ([`of_client`]).
+pub fn assign(settings: &Settings, trial: u32, seed: u64, clients: u32, servers: &[Vec<u16>]) -> Vec<SubscriptionPlan> {
     let Settings { workload, protocol, .. } = settings;
     let (hosts, feeds) = (hosts(workload), feeds(workload));
-    if ports.is_empty() {
+    let ports = servers.iter().map(Vec::len).min().unwrap_or(0);
+    if ports == 0 {
         return Vec::new();
     }
-    let sizes = [workload.pages.max(1) as usize, hosts.len(), ports.len(), feeds.len()];
+    let [clients, pages] = [clients, workload.pages].map(|size| size.max(1) as usize);
+    let sizes = [clients, servers.len(), pages, hosts.len(), ports, feeds.len()];
     let total = u128::from(workload.subscribers.max(1));
     let subscription = |sub: u32| {
-        let [page, host, port, feed] = digits(sub as usize, sizes);
+        let [_, server, page, host, port, feed] = digits(sub as usize, sizes);
         let own = match workload.urls {
             Urls::Distinct => format!("&sub={sub}"),
             Urls::Identical => String::new(),
@@ -51,7 +54,8 @@ pub fn assign(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<
             sub,
             page: u32::try_from(page).unwrap_or(0),
             host: hosts[host].clone(),
-            port: ports[port],
+            port: servers[server][port],
+            others: (1..servers.len()).map(|next| servers[(server + next) % servers.len()][port]).collect(),
             path,
             // Less than the ramp, which is 64 bits.
             open_at: u64::try_from(open_at).unwrap_or(u64::MAX),
@@ -66,6 +70,11 @@ pub fn assign(settings: &Settings, trial: u32, seed: u64, ports: &[u16]) -> Vec<
         }
     }
     plans
+}
+
+/// Those of one client of so many.
+pub fn of_client(client: u32, clients: u32, all: Vec<SubscriptionPlan>) -> Vec<SubscriptionPlan> {
+    all.into_iter().filter(|plan| plan.sub % clients.max(1) == client).collect()
 }
 
 /// The stuck: where the first subscriptions are, but of no trial, so that no count takes them for its own. What a
@@ -117,7 +126,7 @@ mod tests {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         settings.workload = workload.clone();
         settings.protocol = Protocol::new("sse", Alpn::H2);
-        assign(&settings, trial, 1, ports)
+        assign(&settings, trial, 1, 1, &[ports.to_owned()])
     }
 
     fn assigned(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
@@ -162,6 +171,26 @@ mod tests {
     fn two_pages_and_two_hosts_meet_in_all_four_ways() {
         let met: BTreeSet<_> = assigned(4, [2, 2, 1, 1]).into_iter().map(|s| (s.page, s.host)).collect();
         assert_eq!(met.len(), 4);
+    }
+
+    #[test]
+    fn each_client_meets_each_server_and_both_have_their_share() {
+        let mut settings: Settings = serde_json::from_str("{}").unwrap();
+        for (clients, servers) in [(2u32, 2u16), (2, 4), (3, 2), (1, 4), (4, 1)] {
+            settings.workload.subscribers = 97;
+            let ports: Vec<_> = (1..=servers).map(|server| vec![server]).collect();
+            let all = assign(&settings, 7, 1, clients, &ports);
+            let pairs = all.iter().map(|plan| (plan.sub % clients, plan.port));
+            assert!(even(pairs.clone(), clients as usize * usize::from(servers)), "{clients} and {servers}");
+            assert!(even(pairs.map(|(_, server)| server), usize::from(servers)));
+            for plan in &all {
+                let reached: BTreeSet<u16> = [plan.port].into_iter().chain(plan.others.iter().copied()).collect();
+                assert_eq!(reached.len(), usize::from(servers), "whoever comes back gets to every server");
+            }
+            let dealt: Vec<u32> =
+                (0..clients).flat_map(|client| of_client(client, clients, all.clone())).map(|plan| plan.sub).collect();
+            assert_eq!(dealt.iter().collect::<BTreeSet<_>>().len(), 97);
+        }
     }
 
     #[test]
@@ -223,7 +252,7 @@ mod tests {
     fn the_stuck_say_no_trial() {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         (settings.workload.stuck, settings.workload.subscribers, settings.workload.feeds) = (3, 2, 2);
-        let stuck = stuck(&settings, &assign(&settings, 7, 1, &[1]));
+        let stuck = stuck(&settings, &assign(&settings, 7, 1, 1, &[vec![1]]));
         let paths: Vec<&str> = stuck.iter().map(|plan| plan.path.as_str()).collect();
         assert_eq!(paths, ["/feeds/f0/sse?stuck=0", "/feeds/f1/sse?stuck=1", "/feeds/f0/sse?stuck=2"]);
     }
@@ -232,7 +261,7 @@ mod tests {
     fn a_page_leaves_a_response_unread_and_a_server_a_post() {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         (settings.workload.stuck, settings.protocol) = (1, Protocol::new("websocket", Alpn::H2));
-        let path = |settings: &Settings| stuck(settings, &assign(settings, 7, 1, &[1]))[0].path.clone();
+        let path = |settings: &Settings| stuck(settings, &assign(settings, 7, 1, 1, &[vec![1]]))[0].path.clone();
         assert_eq!(path(&settings), "/feeds/f0/websocket?stuck=0");
         settings.client = "firefox".to_owned();
         assert_eq!(path(&settings), "/feeds/f0/streaming?stuck=0");

@@ -79,6 +79,8 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
             .into());
     }
     intermediary::supports(settings)?;
+    elsewhere(settings)?;
+    shares(settings)?;
     let Some(transport) = transport::find(&settings.protocol.transport) else { return Ok(()) };
     if settings.workload.stuck > 0 {
         let alpn = settings.protocol.alpn;
@@ -89,6 +91,39 @@ pub fn supports(settings: &Settings) -> Result<(), Unsupported> {
         return Err(format!("{} opens no stream by a GET, which alone can be answered with 204", transport.name).into());
     }
     Ok(())
+}
+
+/// Whether its clients can be where these settings want them: several are as many agents', which have networks of their own.
+fn elsewhere(settings: &Settings) -> Result<(), Unsupported> {
+    let several = client::parts(&settings.client).count();
+    let agents = settings.workload.agents;
+    if several > 1 && (agents as usize) < several {
+        let clients = &settings.client;
+        return Err(format!("{clients} are clients of {several} agents: set workload.agents, and name them").into());
+    }
+    if agents > 0 && settings.link.is_some() {
+        return Err("a link is between ends on one machine; agents are on networks of their own".into());
+    }
+    Ok(())
+}
+
+/// Whether several servers, and what they share their feeds through, can be where these settings want them.
+fn shares(settings: &Settings) -> Result<(), Unsupported> {
+    if settings.shares_feeds() && settings.link.is_some() {
+        return Err("NATS is on this machine's loopback, which servers at the end of a link can't reach".into());
+    }
+    if settings.servers() > 1 && settings.between.is_there() {
+        return Err("what stands between passes on to one server".into());
+    }
+    if settings.servers() > 1 && settings.has_pages_of_the_server() {
+        return Err("a page of one server's is of another origin than the others, which don't let it in".into());
+    }
+    match settings.fault.iter().find(|fault| fault.kind.needs_broker()) {
+        Some(fault) if !settings.shares_feeds() => {
+            Err(format!("`{}`: the log is in the server's memory", fault.kind.row().name).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether something can be left unread as these settings want it.
@@ -116,8 +151,11 @@ fn leaves_unread(workload: &Workload, transport: &Transport, alpn: Alpn) -> Resu
 
 /// Why a trial will end `unsupported`; that its client isn't on this machine is another matter.
 pub fn unsupported(settings: &Settings) -> Option<Unsupported> {
-    let row = client::find(&settings.client);
-    supports(settings).and_then(|()| row.map_or(Ok(()), |row| (row.supports)(settings))).err()
+    let of_clients = || {
+        let mut rows = client::parts(&settings.client).filter_map(client::find);
+        rows.try_for_each(|row| (row.supports)(settings))
+    };
+    supports(settings).and_then(|()| of_clients()).err()
 }
 
 /// How long a plan takes, about: each trial's timeline and what its client needs to come and go. Trials that will
@@ -202,8 +240,11 @@ pub(super) fn reads(settings: &Settings, transport: &dyn Configured, name: &str)
         "reconnect.ping" => is_native(settings),
         _ if name.starts_with("reconnect.") => {
             let counts = name == "reconnect.tries" || settings.reconnect.tries > 0;
-            counts && (is_native(settings) || !transport.browser_reconnects())
+            // Where there are several servers, a page has to open another one at the next.
+            let by_page = !transport.browser_reconnects() || settings.servers() > 1;
+            counts && (is_native(settings) || by_page)
         }
+        _ if name.starts_with("broker.") => settings.shares_feeds(),
         "between.place" => settings.between.is_there() && settings.link.is_some(),
         "between.drain" => {
             settings.between.is_there() && settings.fault.iter().any(|fault| fault.kind == FaultKind::ProxyReload)
@@ -245,7 +286,7 @@ fn goes_on(settings: &Settings) -> bool {
 
 /// Whether a process subscribes and not a page: a program of `exec:` is as free as the native client.
 pub(super) fn is_native(settings: &Settings) -> bool {
-    client::find(&settings.client).is_some_and(|client| !client.is_browser)
+    client::parts(&settings.client).all(|name| client::find(name).is_some_and(|client| !client.is_browser))
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ fn reads(client: &Client, protocol: &Protocol, setting: &str) -> bool {
             "workload": { "hosts": 2, "stuck": 1, "direction": direction, "events": { "arrival": "pairs" } },
             "reconnect": { "tries": 1 }, "between": { "intermediary": intermediary::ALL[0].name },
             "beside": [{ "at": "1s", "kind": "download" }], "fault": [{ "at": "1s", "kind": "proxy-reload" }], "link": {},
+            "server": { "feeds": "nats" },
             (row.name): table,
         });
         let Some(settings) = settings(client, protocol, others) else { return false };

@@ -223,7 +223,8 @@ impl<'i> UncheckedExperiment<'i> {
             && let Some(name) = value.get_ref().as_str()
         {
             let clients = suggest::clients();
-            if !clients.contains(&name) && client::exec::path(name).is_none() {
+            let unknown = |name: &&str| !clients.contains(name) && client::exec::path(name).is_none();
+            if let Some(name) = client::parts(name).find(unknown) {
                 let program = format!("{name}:").starts_with(client::exec::PREFIX);
                 let all = [&clients[..], &[client::BROWSERS]].concat();
                 let hint = if program { "; write exec:PATH".to_owned() } else { suggest::hint(name, &all) };

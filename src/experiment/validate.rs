@@ -8,7 +8,7 @@ use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
 use crate::trial::schema::{self, schema_of};
 use crate::trial::settings::{
-    Arrival, CountsRule, DeliveryRule, Direction, HostOrder, IntermediaryConfig, LinkSettings, Workload,
+    Arrival, BrokerSettings, CountsRule, DeliveryRule, Direction, HostOrder, IntermediaryConfig, LinkSettings, Workload,
 };
 use crate::trial::{Plan, Settings};
 use crate::units::{Size, Span};
@@ -41,6 +41,7 @@ pub(super) fn check(settings: &Settings, transport: &dyn Configured) -> Result<(
     check_besides(settings)?;
     check_loss(settings, transport)?;
     check_between(settings)?;
+    check_servers(settings)?;
     faults::check(settings)
 }
 
@@ -110,6 +111,29 @@ fn check_between(settings: &Settings) -> Result<(), Invalid> {
     }
     let says = format!("unknown intermediary `{}`{}", suggest::short(name), suggest::hint(name, &known));
     complain("between.intermediary", says)
+}
+
+/// Several servers share a feed through NATS alone, which has as many nodes as make a majority.
+fn check_servers(settings: &Settings) -> Result<(), Invalid> {
+    let (servers, BrokerSettings { nodes, replicas }) = (settings.servers(), settings.broker);
+    if servers > 1 && !settings.shares_feeds() {
+        let says = format!(
+            "{servers} servers can't share a feed that is in the memory of one: write `server.feeds = \"nats\"`, or \
+             `server.count = 1`"
+        );
+        return complain("server.count", says);
+    }
+    for (setting, value) in [("broker.nodes", nodes), ("broker.replicas", replicas)] {
+        if value == 2 {
+            let says = format!("`{setting}` can't be 2: of two neither is a majority; write 1 or 3");
+            return complain(setting, says);
+        }
+    }
+    if replicas > nodes {
+        let says = format!("{nodes} node can't keep {replicas} replicas: write `broker.nodes = 3`");
+        return complain("broker.replicas", says);
+    }
+    Ok(())
 }
 
 /// Other actors act before the census, which is what their answers are held against; and an order needs two.

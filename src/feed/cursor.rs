@@ -2,43 +2,9 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, EventId, EventIdError};
+use super::after::After;
+use super::event::{Epoch, Event, EventId};
 use super::log::Feed;
-
-/// Where a reader begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// With the next event to be published.
-    Now,
-    /// With all that the log holds.
-    Beginning,
-    /// After this event.
-    Id(EventId),
-    /// After an event that this feed never had: everything held, and a gap of unknown size first.
-    Unknown,
-}
-
-/// Why a text says no place to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`after` is 0 for all that the log holds, or an event's id such as k3f9-18")]
-pub struct AfterError;
-
-impl From<EventIdError> for AfterError {
-    fn from(_: EventIdError) -> Self {
-        Self
-    }
-}
-
-impl After {
-    /// Reads a query's `after`: nothing, `0`, or an id.
-    pub fn parse(text: Option<&str>) -> Result<Self, AfterError> {
-        match text {
-            None | Some("") => Ok(Self::Now),
-            Some("0") => Ok(Self::Beginning),
-            Some(id) => Ok(Self::Id(id.parse()?)),
-        }
-    }
-}
 
 /// Events that a reader asked for and that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +31,8 @@ pub enum CursorItem {
 #[derive(Debug)]
 pub struct Cursor {
     feed: Arc<Feed>,
+    /// The epoch of what it reads. When the feed goes on with another, this reader is at its end.
+    epoch: Epoch,
     /// The sequence number wanted next.
     next: u64,
     /// A gap to be told first.
@@ -84,19 +52,25 @@ impl Cursor {
     pub fn new(feed: &Arc<Feed>, after: After) -> Self {
         let shard = feed.enter();
         let (beats, ends) = (feed.beats(), feed.ends());
+        let epoch = feed.epoch();
         let (head, first) = (feed.head(), feed.first());
-        let oldest = || (first <= head).then_some(EventId { epoch: feed.epoch, seq: first });
+        let oldest = || (first <= head).then_some(EventId { epoch, seq: first });
         let (next, gap) = match after {
             After::Now => (head + 1, None),
             After::Beginning => (first, None),
-            After::Id(id) if id.epoch == feed.epoch && id.seq <= head => {
+            After::Ahead(id) if id.epoch == epoch && id.seq > head => (id.seq + 1, None),
+            // It was there before the first event.
+            After::Id(EventId { epoch: Epoch::NEW, seq: 0 }) => {
+                (first, (first > 1).then(|| Gap { missed: Some(first - 1), first: oldest() }))
+            }
+            After::Id(id) | After::Ahead(id) if id.epoch == epoch && id.seq <= head => {
                 let next = id.seq + 1;
                 let missed = first.saturating_sub(next);
                 (next.max(first), (missed > 0).then(|| Gap { missed: Some(missed), first: oldest() }))
             }
-            After::Id(_) | After::Unknown => (first, Some(Gap { missed: None, first: oldest() })),
+            After::Id(_) | After::Ahead(_) | After::Unknown => (first, Some(Gap { missed: None, first: oldest() })),
         };
-        Self { feed: Arc::clone(feed), next, gap, shard, beats, busy: false, ends }
+        Self { feed: Arc::clone(feed), epoch, next, gap, shard, beats, busy: false, ends }
     }
 
     /// What is next; waits for it. Cancelling loses nothing.
@@ -128,7 +102,7 @@ impl Cursor {
 
     /// The id after which it goes on; the number is 0 in a feed that had no event when it began.
     pub fn last(&self) -> EventId {
-        EventId { epoch: self.feed.epoch, seq: self.next - 1 }
+        EventId { epoch: self.epoch, seq: self.next - 1 }
     }
 
     /// What is next, if it is there already: an event or a gap.
@@ -140,14 +114,40 @@ impl Cursor {
             return None;
         }
         if let Some(event) = self.feed.event(self.next) {
+            if event.id.epoch != self.epoch && !self.adopts(event.id.epoch) {
+                return Some(CursorItem::End);
+            }
             self.next += 1;
             return Some(CursorItem::Event(event));
         }
-        // It fell out of the log before this reader came to it.
-        let first = self.feed.first().max(self.next + 1);
+        self.fell_out()
+    }
+
+    /// What a reader is told that finds the event gone that it wanted: it fell out of the log before the reader came to
+    /// it, or the shared log never had it.
+    fn fell_out(&mut self) -> Option<CursorItem> {
+        let epoch = self.feed.epoch();
+        if epoch != self.epoch && !self.adopts(epoch) {
+            return Some(CursorItem::End);
+        }
+        let head = self.feed.head();
+        let mut first = self.feed.first().max(self.next + 1);
+        while first <= head && self.feed.event(first).is_none() {
+            first = self.feed.first().max(first + 1);
+        }
         let missed = first - self.next;
         self.next = first;
-        Some(CursorItem::Gap(Gap { missed: Some(missed), first: Some(EventId { epoch: self.feed.epoch, seq: first }) }))
+        let first = (first <= head).then_some(EventId { epoch: self.epoch, seq: first });
+        Some(CursorItem::Gap(Gap { missed: Some(missed), first }))
+    }
+
+    /// Goes on with this epoch, if it waited for the first there is.
+    fn adopts(&mut self, epoch: Epoch) -> bool {
+        let adopts = self.epoch == Epoch::NEW;
+        if adopts {
+            self.epoch = epoch;
+        }
+        adopts
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_reader_begins_where_it_says() {
         let feed = feed_of(5, 8);
-        let id = |seq| After::Id(EventId { epoch: feed.epoch, seq });
+        let id = |seq| After::Id(EventId { epoch: feed.epoch(), seq });
         assert!(read(&mut Cursor::new(&feed, After::Now)).is_empty());
         assert_eq!(read(&mut Cursor::new(&feed, After::Beginning)), [1, 2, 3, 4, 5]);
         assert_eq!(read(&mut Cursor::new(&feed, id(3))), [4, 5]);
@@ -192,10 +192,10 @@ mod tests {
     #[test]
     fn an_id_that_is_too_old_foreign_or_from_the_future_is_told_a_gap_first() {
         let feed = feed_of(12, 8);
-        let id = |seq| After::Id(EventId { epoch: feed.epoch, seq });
+        let id = |seq| After::Id(EventId { epoch: feed.epoch(), seq });
         let mut old = Cursor::new(&feed, id(2));
         let Some(CursorItem::Gap(gap)) = old.try_next() else { panic!("no gap") };
-        assert_eq!(gap, Gap { missed: Some(2), first: Some(EventId { epoch: feed.epoch, seq: 5 }) });
+        assert_eq!(gap, Gap { missed: Some(2), first: Some(EventId { epoch: feed.epoch(), seq: 5 }) });
         assert_eq!(read(&mut old), [5, 6, 7, 8, 9, 10, 11, 12]);
         for after in [id(13), After::Id("zzzzzzz-3".parse().unwrap()), After::Unknown] {
             let mut cursor = Cursor::new(&feed, after);

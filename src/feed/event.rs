@@ -8,8 +8,11 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use data_encoding::BASE64;
 
+use super::draft::Draft;
+
 /// `EPOCH-SEQ` (`k3f9x2-18`): the epoch is drawn when the feed is made, or its server is, so that a restarted one is
-/// recognised; the sequence number counts from 1 without gaps.
+/// recognised; that of a shared log is drawn when the log is made, and is the same at every server. The sequence number
+/// counts from 1 without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId {
     /// Six letters and digits.
@@ -44,6 +47,28 @@ impl Epoch {
         Self(epoch)
     }
 
+    /// What ids say of a shared feed that nothing was published to yet, whose log is made by the first event.
+    pub const NEW: Self = Self(*b"new\0\0\0\0\0");
+
+    /// Reads one as it stands in an id.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || text.len() > 8 || !text.bytes().all(|b| Self::LETTERS.contains(&b)) {
+            return None;
+        }
+        let mut padded = [0; 8];
+        padded[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Self(padded))
+    }
+
+    /// In one word of memory.
+    pub(super) fn to_bits(self) -> u64 {
+        u64::from_ne_bytes(self.0)
+    }
+
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits.to_ne_bytes())
+    }
+
     fn as_str(&self) -> &str {
         let end = self.0.iter().position(|b| *b == 0).unwrap_or(self.0.len());
         std::str::from_utf8(&self.0[..end]).unwrap_or_default()
@@ -51,6 +76,12 @@ impl Epoch {
 }
 
 impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -72,16 +103,12 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, EventIdError> {
         let (epoch, seq) = text.split_once('-').ok_or(EventIdError)?;
-        if epoch.is_empty() || epoch.len() > 8 || !epoch.bytes().all(|b| Epoch::LETTERS.contains(&b)) {
-            return Err(EventIdError);
-        }
+        let epoch = Epoch::parse(epoch).ok_or(EventIdError)?;
         // `u64::from_str` would take "+1"; an id is digits alone.
         if !seq.bytes().all(|b| b.is_ascii_digit()) {
             return Err(EventIdError);
         }
-        let mut padded = [0; 8];
-        padded[..epoch.len()].copy_from_slice(epoch.as_bytes());
-        Ok(Self { epoch: Epoch(padded), seq: seq.parse().map_err(|_| EventIdError)? })
+        Ok(Self { epoch, seq: seq.parse().map_err(|_| EventIdError)? })
     }
 }
 
@@ -130,6 +157,12 @@ pub struct Event {
 impl Event {
     pub(super) fn new(id: EventId, name: String, data: String, time: u64, census: bool) -> Self {
         Self { id, name, data, time, census, binary: false, encoded: OnceLock::new() }
+    }
+
+    /// What became of a draft under this id.
+    pub(super) fn of_draft(id: EventId, draft: Draft) -> Self {
+        let Draft { name, data, time, census, binary, .. } = draft;
+        Self { binary, ..Self::new(id, name, data.text(id.seq), time, census) }
     }
 
     /// The same, whose data is bytes to its readers.

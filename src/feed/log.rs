@@ -1,13 +1,15 @@
 //! A feed's log: the last events in a ring, read by any number of cursors without a lock.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::draft::Draft;
 use super::event::{Epoch, Event, EventId};
+use super::shared::SharedLog;
 
 /// How long the data of one event may be.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
@@ -27,7 +29,10 @@ const NEIGHBOURS: usize = 64;
 #[derive(Debug)]
 pub struct Feed {
     name: Arc<str>,
-    pub(super) epoch: Epoch,
+    /// What events come from and go to, where other servers have the same feed; `None`: this one numbers them itself.
+    shared: Option<Box<dyn SharedLog>>,
+    /// Of a shared log, it changes when the log is made anew.
+    epoch: AtomicU64,
     /// The event with sequence number `seq` is in slot `seq % slots.len()` while the log holds it.
     slots: Box<[ArcSwapOption<Event>]>,
     /// The newest sequence number; 0 before the first event.
@@ -55,9 +60,19 @@ impl Feed {
 
     /// The same, of this epoch.
     pub fn of_epoch(name: &str, capacity: usize, epoch: Epoch) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::made(name, capacity, epoch, None))
+    }
+
+    /// A feed whose log is shared, and which holds as many of its events. `log` is given what it is to fill.
+    pub fn of_shared(name: &str, capacity: usize, log: impl FnOnce(&Weak<Self>) -> Box<dyn SharedLog>) -> Arc<Self> {
+        Arc::new_cyclic(|feed| Self::made(name, capacity, Epoch::NEW, Some(log(feed))))
+    }
+
+    fn made(name: &str, capacity: usize, epoch: Epoch, shared: Option<Box<dyn SharedLog>>) -> Self {
+        Self {
             name: name.into(),
-            epoch,
+            shared,
+            epoch: AtomicU64::new(epoch.to_bits()),
             slots: (0..capacity.max(1)).map(|_| ArcSwapOption::empty()).collect(),
             head: AtomicU64::new(0),
             first: AtomicU64::new(1),
@@ -67,7 +82,7 @@ impl Feed {
             readers: AtomicUsize::new(0),
             beats: AtomicU64::new(0),
             ends: AtomicU64::new(0),
-        })
+        }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -76,11 +91,17 @@ impl Feed {
 
     /// What its events' ids begin with.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        Epoch::from_bits(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// The log that it shares with other servers: what is published goes there instead.
+    pub fn shared(&self) -> Option<&dyn SharedLog> {
+        self.shared.as_deref()
     }
 
     /// Puts an event into the log and wakes the readers. The data is at most [`MAX_EVENT_BYTES`] long; that is
-    /// the caller's to check.
+    /// the caller's to check. Where the log is shared it is not to be called: what is published there has its number from
+    /// there ([`Feed::shared`]).
     pub fn publish(&self, name: &str, data: String, time: u64, census: bool) -> Arc<Event> {
         self.publish_with(name, |_| data, time, census)
     }
@@ -102,10 +123,85 @@ impl Feed {
     }
 
     fn put(&self, event: impl FnOnce(EventId) -> Event) -> Arc<Event> {
+        debug_assert!(self.shared.is_none(), "a shared log numbers its own events");
         let mut held = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = self.head.load(Ordering::Relaxed) + 1;
-        let id = EventId { epoch: self.epoch, seq };
-        let event = Arc::new(event(id));
+        let event = Arc::new(event(EventId { epoch: self.epoch(), seq }));
+        self.hold(&mut held, &event);
+        drop(held);
+        self.wake();
+        event
+    }
+
+    /// Takes in an event of the shared log, which is later than all that it has; numbers that were passed over are gone,
+    /// which readers are told. `false`: it isn't later, or of another epoch, and nothing was done.
+    pub fn take_in(&self, id: EventId, draft: Draft) -> bool {
+        let mut held = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        if id.epoch != self.epoch() || id.seq <= self.head.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.pass_over(&mut held, id.seq - 1);
+        self.hold(&mut held, &Arc::new(Event::of_draft(id, draft)));
+        drop(held);
+        self.wake();
+        true
+    }
+
+    /// Says that the shared log is as far as this, though what is missing here is gone there too.
+    pub fn advance(&self, seq: u64) {
+        let mut held = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        if seq > self.head.load(Ordering::Relaxed) {
+            self.pass_over(&mut held, seq);
+            drop(held);
+            self.wake();
+        }
+    }
+
+    /// Begins with a shared log of this epoch. Whoever reads one of another epoch is ended, as its events are gone.
+    pub fn begin(&self, epoch: Epoch) {
+        let mut held = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_new = self.epoch() == Epoch::NEW;
+        // First, so that a reader that finds a slot empty sees that its epoch is over.
+        self.epoch.store(epoch.to_bits(), Ordering::Release);
+        self.head.store(0, Ordering::Release);
+        self.first.store(1, Ordering::Release);
+        self.slots.iter().for_each(|slot| slot.store(None));
+        *held = 0;
+        drop(held);
+        if was_new {
+            self.wake();
+        } else {
+            self.end_readers();
+        }
+    }
+
+    /// Waits until it has got as far as this number, or another epoch has begun.
+    pub async fn reached(&self, id: EventId) {
+        loop {
+            let news = self.news(0);
+            if self.epoch() != id.epoch || self.head() >= id.seq {
+                return;
+            }
+            news.await;
+        }
+    }
+
+    /// Goes on behind this number. A jump over more than there is room for leaves nothing that is held.
+    fn pass_over(&self, held: &mut usize, seq: u64) {
+        let head = self.head.load(Ordering::Relaxed);
+        if seq.saturating_sub(head) >= self.slots.len() as u64 || self.first.load(Ordering::Relaxed) > head {
+            self.first.store(seq + 1, Ordering::Release);
+            self.slots.iter().for_each(|slot| slot.store(None));
+            *held = 0;
+        }
+        if seq > head {
+            self.head.store(seq, Ordering::Release);
+        }
+    }
+
+    /// Puts the next event into its slot, and lets go of what has no place beside it.
+    fn hold(&self, held: &mut usize, event: &Arc<Event>) {
+        let seq = event.id.seq;
         *held += event.weight();
         let slots = self.slots.len() as u64;
         let mut first = self.first.load(Ordering::Relaxed);
@@ -117,11 +213,8 @@ impl Feed {
                 *held -= gone.weight();
             }
         }
-        self.slot(seq).store(Some(Arc::clone(&event)));
+        self.slot(seq).store(Some(Arc::clone(event)));
         self.head.store(seq, Ordering::Release);
-        drop(held);
-        self.wake();
-        event
     }
 
     /// Wakes the readers for a sign of life.
@@ -151,12 +244,13 @@ impl Feed {
         self.readers.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing was ever published to it.
+    /// Whether nothing is lost with it: nothing was ever published to it, or others have it as well.
     pub fn is_unused(&self) -> bool {
-        self.head() == 0
+        self.shared.is_some() || self.head() == 0
     }
 
-    pub(super) fn head(&self) -> u64 {
+    /// The newest sequence number that it has.
+    pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 

@@ -1,8 +1,8 @@
 //! Caddy: HTTP/1.1, HTTP/2 and HTTP/3 with clients.
 
-use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked};
 use crate::client::Found;
-use crate::client::program::{self, AnswersOn};
+use crate::program::{self, AnswersOn};
 use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
@@ -40,7 +40,7 @@ fn find() -> Result<Found, Unsupported> {
     // `v2.11.7 h1:…`
     let first = said.split_whitespace().next().and_then(|word| word.strip_prefix('v'));
     let version = first.ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?.to_owned();
-    version::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
+    program::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
 }
 
 fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked};
 use crate::client::Found;
-use crate::client::program::{self, AnswersOn};
+use crate::program::{self, AnswersOn};
 use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
@@ -41,7 +41,7 @@ fn find() -> Result<Found, Unsupported> {
     // `/usr/bin/envoy  version: 9e55…/1.40.0/Clean/RELEASE/BoringSSL`
     let version = said.split_once("version: ").and_then(|(_, rest)| rest.split('/').nth(1));
     let version = version.ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?.to_owned();
-    version::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
+    program::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
 }
 
 /// What the types of transport sockets begin with.

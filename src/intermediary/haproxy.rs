@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked};
 use crate::client::Found;
-use crate::client::program::{self, AnswersOn};
+use crate::program::{self, AnswersOn};
 use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
@@ -35,7 +35,7 @@ fn find() -> Result<Found, Unsupported> {
     let said = program::answer_on(AnswersOn::StandardOutput, &path, &["-v"])?;
     let version = program::number(&said).ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?;
     let version = version.to_owned();
-    version::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
+    program::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
 }
 
 /// What TLS offers on a side (RFC 7301). There is never a choice.

@@ -9,7 +9,6 @@ mod haproxy;
 mod nginx;
 mod supports;
 mod template;
-mod version;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +17,7 @@ pub use supports::supports;
 pub use template::Template;
 
 use crate::client::{Found, LaunchSpec};
+use crate::program::unpacked;
 use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 use crate::units::Span;
@@ -152,13 +152,6 @@ impl Intermediary {
 fn command(found: &Found, arguments: &[&str]) -> Vec<String> {
     let program = found.path.to_string_lossy().into_owned();
     [program].into_iter().chain(arguments.iter().map(|&word| word.to_owned())).collect()
-}
-
-/// Where `tools/install.sh` has unpacked a program: in the folder that this one was built in.
-fn unpacked(path: &str) -> Vec<PathBuf> {
-    let built = std::env::current_exe().unwrap_or_default();
-    // `target/debug/deps/x` is a test's.
-    built.ancestors().skip(2).take(2).map(|folder| folder.join(path)).collect()
 }
 
 #[cfg(test)]

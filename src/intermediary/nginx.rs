@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked, version};
+use super::{Commands, Intermediary, Site, Spoken, Template, command, unpacked};
 use crate::client::Found;
-use crate::client::program::{self, AnswersOn};
+use crate::program::{self, AnswersOn};
 use crate::trial::settings::Compression;
 use crate::trial::{Alpn, Unsupported};
 
@@ -40,7 +40,7 @@ fn find() -> Result<Found, Unsupported> {
     let said = program::answer_on(AnswersOn::StandardError, &path, &["-v"])?;
     let version = said.split_once("nginx/").and_then(|(_, rest)| rest.split_whitespace().next());
     let version = version.ok_or_else(|| format!("{} says no version: `{said}`", path.display()))?.to_owned();
-    version::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
+    program::at_least(Found { title: INTERMEDIARY.title.to_owned(), path, version }, LEAST)
 }
 
 fn fill(site: &Site<'_>) -> Vec<(&'static str, String)> {

@@ -20,13 +20,15 @@ export class Subscription {
   /** What the server wants the first wait to be, in milliseconds. */
   #retry = undefined;
   #tried = 0;
+  /** Which of the servers it asks: 0 is the plan's own. */
+  #server = 0;
   #timer = 0;
   #waiting = [];
   /** The most bytes that waited to be sent at once. */
   #buffered = undefined;
 
   /**
-   * @param {{sub: number, host: string, port: number, path: string}} plan
+   * @param {{sub: number, host: string, port: number, others?: number[], path: string}} plan
    * @param {{subscribe: Function, reconnects?: (settings: object) => boolean}} script the transport's module
    * @param {{alpn: string, credentials: "omit" | "include", settings: object, certificates: string, seed: number, size: number,
    *          signal: AbortSignal,
@@ -43,12 +45,13 @@ export class Subscription {
   /** Asks for it. */
   open() {
     if (this.#ended) return;
-    const { sub, host, port, path } = this.#plan;
+    const { sub, host, port, others = [], path } = this.#plan;
     const { alpn, credentials, settings, certificates, seed } = this.#how;
     this.#on.saw({ kind: "requested", t: now(), sub });
-    const url = `https://${host}:${port}${path}`;
+    const servers = [port, ...others];
+    const url = `https://${host}:${servers[this.#server % servers.length]}${path}`;
     const subscription = { url, alpn, credentials, settings, certificates, seed, after: this.#last };
-    let over = false;
+    let [over, failed] = [false, 0];
     const heard = (act) => (...told) => {
       const t = now();
       if (!this.#ended && !over) act(t, ...told);
@@ -57,6 +60,7 @@ export class Subscription {
       opened: heard((t) => {
         this.#set(true);
         this.#tried = 0;
+        failed = 0;
         this.#on.saw({ kind: "opened", t, sub });
         for (const data of this.#waiting.splice(0)) this.#handle.send(data);
       }),
@@ -74,13 +78,21 @@ export class Subscription {
       buffered: heard((_, bytes) => {
         this.#buffered = Math.max(bytes, this.#buffered ?? 0);
       }),
-      closed: heard((t, reason, { finished = false } = {}) => {
+      closed: heard((t, reason, { finished = false, gaveUp = false } = {}) => {
         this.#set(false);
         this.#on.saw({ kind: "closed", t, sub, reason });
-        // An `EventSource` comes back by itself.
-        if (this.#script.reconnects?.(settings)) return;
+        failed += 1;
+        // An `EventSource` comes back by itself, and always to its own URL. Where there are several servers a site has one
+        // name for all of them, of which a browser may try another address, or a load balancer in front. A page that knows
+        // their URLs opens another `EventSource`: once this one has given up, or has asked again in vain.
+        if (this.#script.reconnects?.(settings)) {
+          if (others.length === 0 || (!gaveUp && failed < 2)) return;
+          this.#handle?.close();
+        }
         over = true;
-        if (!finished) this.#comeBack();
+        if (finished) return;
+        this.#server += 1;
+        this.#comeBack();
       }),
     });
   }
@@ -105,10 +117,11 @@ export class Subscription {
 
   /** One that fails is not sent again, as nobody knows whether it was published. */
   #post(data) {
-    const { host, port, path } = this.#plan;
+    const { host, port, others = [], path } = this.#plan;
+    const server = [port, ...others][this.#server % (others.length + 1)];
     const { credentials, signal } = this.#how;
     // `/feeds/f0?trial=7` for `/feeds/f0/sse?trial=7`.
-    const url = `https://${host}:${port}${path.replace(/\/[^/?]*(\?|$)/, "$1")}`;
+    const url = `https://${host}:${server}${path.replace(/\/[^/?]*(\?|$)/, "$1")}`;
     const mode = { method: "POST", mode: "cors", cache: "no-store" };
     fetch(url, { ...mode, body: data, credentials, signal }).catch(() => {});
   }

@@ -11,7 +11,7 @@ use super::trial::link::hidden;
 use crate::link::{Conditions, Link, LinkError};
 use crate::trial::journal::Journal;
 use crate::trial::settings::{
-    BetweenSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client,
+    BetweenSettings, BrokerSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload, default_client,
 };
 use crate::trial::{JournalLine, LabFact, Levels, Observation, Plan, PlannedTrial, Promises, Protocol, Settings};
 use crate::units::{Rate, Span};
@@ -53,6 +53,7 @@ fn settings() -> Settings {
         stack: StackSettings::default(),
         link: None,
         between: BetweenSettings::default(),
+        broker: BrokerSettings::default(),
         reconnect: Reconnect::default(),
         expect: Expect::default(),
         fault: Vec::new(),

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::RunError;
+use super::agents::Agents;
+use crate::broker::node;
 use crate::certs::Certs;
 use crate::client::{self, Client, Found};
 use crate::control::Control;
@@ -34,6 +36,10 @@ pub(super) struct Lab {
     pub(super) journal: Journal,
     /// The run's folder.
     pub(super) folder: PathBuf,
+    /// Names that servers are reached by besides `localhost`, as URLs write them.
+    pub(super) hosts: Vec<String>,
+    /// Agents on other machines.
+    pub(super) agents: Agents,
     pub(super) rig: Option<Rig>,
     /// Whether programs of `exec:` may be run.
     pub(super) allow_exec: bool,
@@ -43,6 +49,8 @@ pub(super) struct Lab {
     pub(super) found: HashMap<&'static str, Result<Found, Unsupported>>,
     /// The same with what stands between.
     pub(super) found_between: HashMap<&'static str, Result<Found, Unsupported>>,
+    /// The same with what servers share their feeds through.
+    pub(super) found_broker: Option<Result<Found, Unsupported>>,
 }
 
 impl Lab {
@@ -57,6 +65,11 @@ impl Lab {
     /// The intermediary on this machine, or why it can't be used.
     pub(super) fn find_intermediary(&mut self, row: &'static Intermediary) -> Result<Found, Unsupported> {
         self.found_between.entry(row.name).or_insert_with(|| (row.find)()).clone()
+    }
+
+    /// NATS on this machine, or why it can't be used.
+    pub(super) fn find_broker(&mut self) -> Result<Found, Unsupported> {
+        self.found_broker.get_or_insert_with(node::find).clone()
     }
 
     /// The folder of a trial, for the logs of both ends.

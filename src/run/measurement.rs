@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::agents::Agents;
 use super::lab::Lab;
-use super::participant::Participant;
 use super::results::{self, Results};
 use super::router::FactQueue;
 pub use super::router::FactRouter;
@@ -22,18 +22,21 @@ use super::trial::TrialRunner;
 use super::{RunError, machine};
 use crate::admission::{Token, is_local};
 use crate::certs::{Current, base64};
-use crate::client::agent;
+use crate::client::user_agent;
 use crate::control::{
     Control, LiveView, MeasurementError, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier,
 };
 use crate::experiment::{Experiment, Factor, assign, plan, validate};
 use crate::feed::Feed;
+use crate::participant::Participant;
 use crate::server::Publisher;
 use crate::transport;
 use crate::trial::contract::{CONTRACT, ClientRole};
 use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
-use crate::trial::settings::{BetweenSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload};
+use crate::trial::settings::{
+    BetweenSettings, BrokerSettings, Events, Expect, Reconnect, ServerSettings, StackSettings, Workload,
+};
 use crate::trial::{Down, Observation, PlannedTrial, Role, ServerFact, Settings, TrialMessage, Up};
 use crate::units::{Settable, Span};
 use crate::wire::Sink;
@@ -132,11 +135,14 @@ impl MeasurementService {
             ledger: watch::Sender::new(Ledger::default()),
             journal,
             folder: folder.clone(),
+            hosts: Vec::new(),
+            agents: Agents::default(),
             rig: None,
             allow_exec: false,
             capture: false,
             found: HashMap::new(),
             found_between: HashMap::new(),
+            found_broker: None,
         };
         let closing = carrier.closing.clone();
         let (server, serving) = self.server(planned, feed, &carrier);
@@ -173,7 +179,7 @@ impl MeasurementService {
 
     fn message(&self, planned: &PlannedTrial, request: &MeasurementRequest, feed: &Arc<Feed>) -> TrialMessage {
         let PlannedTrial { trial, seed, ref settings, .. } = *planned;
-        let mut subscriptions = assign::assign(settings, trial, seed, &[request.port]);
+        let mut subscriptions = assign::assign(settings, trial, seed, 1, &[vec![request.port]]);
         let token = self.token.as_ref().filter(|_| !is_local(&request.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         // Trials have a server to themselves, whose feed is f0; measurements share theirs and have a feed each.
@@ -201,7 +207,7 @@ impl MeasurementService {
 
     /// A measurement as an experiment of one trial.
     fn experiment(&self, request: &MeasurementRequest) -> Result<Experiment, RunError> {
-        let client = agent::recognise(&request.user_agent);
+        let client = user_agent::recognise(&request.user_agent);
         let mut settings = Settings {
             client: client.to_owned(),
             protocol: request.protocol.clone(),
@@ -218,6 +224,7 @@ impl MeasurementService {
             stack: StackSettings::default(),
             link: None,
             between: BetweenSettings::default(),
+            broker: BrokerSettings::default(),
             reconnect: Reconnect::default(),
             expect: Expect::default(),
             fault: Vec::new(),

@@ -4,23 +4,25 @@
 //! all that is computed from it. What must never happen here: a process left behind, or a trial that vanishes: what was
 //! observed is in the journal, however it ended.
 
+mod agents;
 mod calibrate;
 mod index;
 mod lab;
 mod machine;
 pub mod measurement;
-mod participant;
+mod place;
+mod recover;
 pub mod results;
 mod router;
 mod runner;
-mod said;
 mod trial;
 
 use std::path::PathBuf;
 
 pub use index::{served_index, write_index};
 pub use lab::NOT_ALLOWED;
-pub use runner::{Progress, Ran, RunOptions, locate, loopback, run};
+pub use recover::take_in;
+pub use runner::{Progress, Ran, RunOptions, locate, run};
 
 use crate::experiment::validate::PlanError;
 use crate::stats::explain::LifeError;
@@ -58,6 +60,8 @@ pub enum RunError {
     /// This program can't find itself, and so can't start its children.
     #[error("could not find this program's own file")]
     Program(#[source] std::io::Error),
+    #[error(transparent)]
+    Agent(#[from] crate::agent::AgentError),
     #[error(transparent)]
     Journal(#[from] crate::trial::journal::JournalError),
     #[error("the certificates can't be used")]

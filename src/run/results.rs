@@ -143,12 +143,12 @@ pub(super) fn calibration(
 fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
     let ports = planned.settings.workload.ports;
     let ports: Vec<u16> = (1..=u16::try_from(ports.max(1)).unwrap_or(u16::MAX)).collect();
-    assign::assign(&planned.settings, planned.trial, planned.seed, &ports)
+    assign::assign(&planned.settings, planned.trial, planned.seed, 1, &[ports])
 }
 
 /// How a client is called where a person reads it.
 pub fn title(name: &str) -> String {
-    client::title(name).to_owned()
+    client::title(name)
 }
 
 /// `latest` (the run in `out` that began last), a folder, or a folder's name within `out`.

@@ -1,16 +1,19 @@
 //! A plan to results: trial after trial, each written down as it happens.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::agents::Agents;
 use super::lab::Lab;
 use super::results::{self, Results};
 use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
+use crate::agent::{AgentPart, RunStream};
+use crate::broker::Broker;
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
 use crate::report;
@@ -19,6 +22,7 @@ use crate::trial::journal::Journal;
 use crate::trial::ledger::Ledger;
 use crate::trial::rig::Rig;
 use crate::trial::{Alpn, Plan, PlannedTrial};
+use crate::wire::listen::loopback;
 use crate::wire::{descriptors, tls};
 
 /// How a run is done.
@@ -28,6 +32,14 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// The folder of the certificates.
     pub certs: PathBuf,
+    /// Where agents have joined that are known by name.
+    pub broker: Option<Broker>,
+    /// Agents that clients are run at.
+    pub agents: Vec<AgentPart>,
+    /// Addresses that servers listen on; none: loopback.
+    pub bind: Vec<IpAddr>,
+    /// Names that agents reach servers by; none: `localhost`.
+    pub hosts: Vec<String>,
     /// How one end lies, if it does.
     pub rig: Option<Rig>,
     /// Whether programs of `exec:` may be run.
@@ -61,7 +73,7 @@ pub struct Ran {
 
 /// Runs a plan. `text` is the experiment's file. Whatever happens, what was observed until then is in the journal.
 pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dyn Progress) -> Result<Ran, RunError> {
-    let (certs, notices) = Certs::ensure(&options.certs, &[])?;
+    let (certs, notices) = Certs::ensure(&options.certs, &options.hosts)?;
     for notice in notices {
         progress.notice(&notice);
     }
@@ -84,11 +96,19 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
     let journal = Journal::create(&folder.join(results::JOURNAL))?;
     // Children are told where to look from wherever they are started.
     let certs_dir = std::path::absolute(&options.certs).unwrap_or(options.certs);
+    let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stream = match options.broker {
+        Some(broker) => Some(RunStream::create(broker, &run).await?),
+        None => None,
+    };
+    let agents = Agents::reach(options.agents, stream, &certs_dir).await?;
     let mut lab = Lab {
         program,
         certs: Arc::new(certs),
         certs_dir,
-        addresses,
+        addresses: if options.bind.is_empty() { addresses } else { options.bind },
+        hosts: options.hosts,
+        agents,
         control: Arc::new(control),
         ledger,
         journal,
@@ -98,6 +118,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         capture: options.capture,
         found: HashMap::new(),
         found_between: HashMap::new(),
+        found_broker: None,
     };
     let mut interrupted = false;
     if options.calibration {
@@ -107,6 +128,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         }
     }
     let interrupted = interrupted || trials(&mut lab, plan, &options.interrupt, progress).await?;
+    lab.agents.close().await;
     if let Some(control) = Arc::into_inner(lab.control) {
         control.stop().await;
     }
@@ -131,12 +153,6 @@ async fn trials(
         }
     }
     Ok(false)
-}
-
-/// The loopback addresses that this machine has. Browsers try `localhost` on IPv6 first, so both are wanted.
-pub fn loopback() -> Vec<IpAddr> {
-    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
 }
 
 /// The run of this name: `latest`, a folder, or a folder's name within `out`.

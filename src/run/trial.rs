@@ -1,8 +1,11 @@
 //! One trial: both ends started, opened, published to, counted, ended and judged.
 
 mod between;
+mod broker;
 mod capture;
 mod early_end;
+mod elsewhere;
+mod ends;
 mod facts;
 mod faults;
 mod finish;
@@ -12,7 +15,6 @@ mod start;
 mod trace;
 mod which;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,23 +22,23 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::between::FoundIntermediary;
+use self::broker::TrialBroker;
 use self::early_end::{EarlyEnd, failed};
+use self::ends::Ends;
 use self::facts::Possible;
 use self::which::Which;
 use super::RunError;
 use super::lab::Lab;
 use super::machine::Watch;
-use super::participant::{Participant, ParticipantMessage};
-use crate::client;
+use crate::agent::ClockReading;
 use crate::experiment::plan;
 use crate::link::Link;
+use crate::participant::{Participant, ParticipantMessage};
 use crate::stats;
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::contract::CONTRACT;
 use crate::trial::fact::{Outcome, UsageAt};
-use crate::trial::{
-    Alpn, ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Up,
-};
+use crate::trial::{ClientFact, Down, Fact, JournalLine, LabFact, Observation, PlannedTrial, Role, TrialMessage, Up};
 
 /// From the `go` message to the instant it names: both ends must have it by then.
 const LEAD: Duration = Duration::from_millis(50);
@@ -53,15 +55,15 @@ pub(super) struct TrialRunner<'a> {
     observations: Vec<JournalLine>,
     /// When it must have ended.
     end_by: Instant,
-    server: Option<Participant>,
-    client: Option<Participant>,
-    /// Whom the client takes for the server, where that isn't the server.
-    intermediary: Option<Participant>,
-    /// At which port it does.
+    /// Servers, clients, and whom clients take for the server where that isn't it.
+    ends: Ends,
+    /// At which port they find an intermediary.
     intermediary_port: Option<u16>,
-    /// What it is, once it is started: it may be started again.
+    /// What that is, once it is started: it may be started again.
     between: Option<FoundIntermediary>,
-    /// It, while it ends on purpose: how it did.
+    /// What servers share their feeds through.
+    broker: Option<TrialBroker>,
+    /// The intermediary, while it ends on purpose: how it did.
     ending: Option<JoinHandle<Option<String>>>,
     /// What is between them, where it isn't loopback.
     link: Option<Link>,
@@ -73,55 +75,35 @@ pub(super) struct TrialRunner<'a> {
     go: Option<u64>,
     /// When it notes what it carried, in nanoseconds, and what that is for.
     link_marks: Vec<(u64, UsageAt)>,
-    /// Facts that came from the server and from the client.
-    came: [u64; 3],
-    /// Whether each said `done`.
-    done: [bool; 3],
-    /// Whether a fault has ended each.
-    killed: [bool; 3],
-    /// Whether the process of each has ended by itself or by a fault, and its last line was taken.
-    gone: [bool; 3],
-    /// The servers that were killed and had others after them.
-    life: u32,
-    /// The ports that the server listens at.
-    ports: BTreeMap<Alpn, Vec<u16>>,
+    /// How the clock of each agent was read before it.
+    clocks: Vec<ClockReading>,
     /// What the kernel counts since the trial began.
     watch: Watch,
     /// How late each fact was recorded that was told at once, in nanoseconds; the first [`MAX_LATE`].
     late: Vec<u64>,
-    /// What the client can have seen.
-    possible: Possible,
 }
 
 impl<'a> TrialRunner<'a> {
     pub(super) fn new(lab: &'a mut Lab, planned: &'a PlannedTrial, interrupt: watch::Receiver<bool>) -> Self {
-        let (server, client) = (None, None);
         Self {
             lab,
             planned,
             interrupt,
             observations: Vec::new(),
             end_by: Instant::now() + planned.settings.timeout.duration(),
-            server,
-            client,
-            intermediary: None,
+            ends: Ends::default(),
             intermediary_port: None,
             between: None,
+            broker: None,
             ending: None,
             link: None,
             answering: None,
             link_udp_dropped: None,
             go: None,
             link_marks: Vec::new(),
-            came: [0; 3],
-            done: [false; 3],
-            killed: [false; 3],
-            gone: [false; 3],
-            life: 0,
-            ports: BTreeMap::new(),
+            clocks: Vec::new(),
             watch: Watch::start(),
             late: Vec::new(),
-            possible: Possible::of(planned),
         }
     }
 
@@ -129,6 +111,11 @@ impl<'a> TrialRunner<'a> {
     pub(super) async fn run(mut self) -> Result<Option<(Outcome, Option<String>)>, RunError> {
         let lived = self.live().await;
         self.conclude(lived).await
+    }
+
+    /// How many servers there are, and how many clients. Each subscription is one client's.
+    fn servers_and_clients(&self) -> [u32; 2] {
+        [self.planned.settings.servers(), self.planned.settings.workload.agents.max(1)]
     }
 
     /// The same with both ends there already, and a client that may want everything closed early.
@@ -143,7 +130,7 @@ impl<'a> TrialRunner<'a> {
     }
 
     async fn conclude(mut self, lived: Result<(), EarlyEnd>) -> Result<Option<(Outcome, Option<String>)>, RunError> {
-        // Whatever happened, both ends are ended.
+        // Whatever happened, all ends are ended.
         let ended = self.end().await;
         let broken = self.take_link_down().await?;
         self.spare()?;
@@ -170,22 +157,25 @@ impl<'a> TrialRunner<'a> {
         let planned = self.planned;
         let settings = &planned.settings;
         plan::supports(settings)?;
-        let Some(row) = client::find(&settings.client) else {
-            return failed(format!("no client `{}`", settings.client));
-        };
-        (row.supports)(settings)?;
-        let found = self.lab.find(&settings.client, row)?;
-
+        let clients = self.find_clients()?;
+        self.reach_agents().await?;
         let between = self.find_intermediary().await?;
+        self.find_broker()?;
         self.bring_link_up().await?;
         self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
-        let ports = self.start_server(&folder).await?;
-        let ports = match between {
-            Some(between) => self.start_intermediary(between, &ports, &folder).await?,
-            None => ports,
-        };
-        self.start_client(row, &found, &ports, &folder).await?;
+        self.start_broker(&folder).await?;
+        let [servers, _] = self.servers_and_clients();
+        let mut ports = Vec::new();
+        for number in 0..servers {
+            ports.push(self.start_server(number, &folder).await?);
+        }
+        if let Some(between) = between {
+            ports = vec![self.start_intermediary(between, &ports[0], &folder).await?];
+        }
+        for (number, client) in (0..).zip(clients) {
+            self.start_client(number, client, &ports, &folder).await?;
+        }
         self.go(None).await
     }
 
@@ -200,21 +190,24 @@ impl<'a> TrialRunner<'a> {
         self.go(Some(closing)).await
     }
 
-    /// From `go` to both ends' last words.
+    /// From `go` to all ends' last words.
     async fn go(&mut self, closing: Option<watch::Receiver<bool>>) -> Result<(), EarlyEnd> {
-        self.note_between_usage(UsageAt::Go).await?;
-        let go = monotonic_nanos() + u64::try_from(LEAD.as_nanos()).unwrap_or(0);
-        self.possible.begin(go);
+        self.note_silent_usage(UsageAt::Go).await?;
+        // Whoever is far away has to have it by then, too.
+        let lead = LEAD + Duration::from_nanos(2 * self.longest_round_trip());
+        let go = monotonic_nanos() + u64::try_from(lead.as_nanos()).unwrap_or(0);
+        self.ends.iter_mut().filter_map(|end| end.possible.as_mut()).for_each(|possible| possible.begin(go));
         self.go = Some(go);
         self.mark_link(go);
-        for end in [&self.server, &self.client].into_iter().flatten() {
-            end.order(Down::Go { at: go }).await;
+        for participant in self.ends.iter().filter_map(|end| end.participant.as_ref()) {
+            participant.order(Down::Go { at: go }).await;
         }
         // The timeline takes its own time, and what was left of the timeout stays.
-        self.end_by += LEAD + Duration::from_nanos(self.timeline_nanos());
+        self.end_by += lead + Duration::from_nanos(self.timeline_nanos());
         self.timeline(go, closing).await?;
-        self.last_words(Which::Client).await?;
-        self.last_words(Which::Server).await
+        self.last_words(Which::is_client).await?;
+        self.last_words(Which::is_server).await?;
+        self.compare_clocks().await
     }
 
     /// From `go` to the end of the drain.
@@ -228,7 +221,7 @@ impl<'a> TrialRunner<'a> {
         self.end_by.min(Instant::now() + most)
     }
 
-    /// The next line of either end; an end that is gone, an interrupt or the deadline ends the trial.
+    /// The next line of any end; an end that is gone, an interrupt or the deadline ends the trial.
     async fn next(&mut self, until: Instant, late: &str) -> Result<(Which, Up<Fact>), EarlyEnd> {
         loop {
             let Ok(heard) = tokio::time::timeout_at(until, self.hear()).await else {
@@ -241,11 +234,9 @@ impl<'a> TrialRunner<'a> {
     }
 
     async fn hear(&mut self) -> Option<(Which, ParticipantMessage)> {
-        let Self { server, client, intermediary, interrupt, .. } = self;
+        let Self { ends, interrupt, .. } = self;
         tokio::select! {
-            heard = hear(server) => Some((Which::Server, heard)),
-            heard = hear(client) => Some((Which::Client, heard)),
-            heard = hear(intermediary) => Some((Which::Intermediary, heard)),
+            heard = ends.hear() => Some(heard),
             // An interrupt whose sender is gone can't come any more.
             Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => None,
         }
@@ -256,20 +247,25 @@ impl<'a> TrialRunner<'a> {
             None => Err(EarlyEnd::Interrupted),
             Some((which, ParticipantMessage::Said(said))) => Ok((which, Some(said))),
             // Whoever is killed may be cut short in the middle of a line.
-            Some((which, ParticipantMessage::Garbled(_))) if self.killed[which as usize] => Ok((which, None)),
-            Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", which.word())),
+            Some((which, ParticipantMessage::Garbled(_))) if self.ends.of(which).killed => Ok((which, None)),
+            Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", self.ends.name(which))),
+            Some((which, ParticipantMessage::Lost(why))) => failed(format!("the {which} {why}")),
             Some((which, ParticipantMessage::Ran(why))) => {
                 self.reloaded(why)?;
                 Ok((which, None))
             }
             Some((which, ParticipantMessage::Exited(status))) => {
-                let role = which.word();
-                self.gone[which as usize] = true;
-                self.note(LabFact::Exited { role: role.to_owned(), status: status.clone() })?;
-                if self.killed[which as usize] || self.done[which as usize] {
+                let end = self.ends.of(which);
+                end.gone = true;
+                let expected = end.killed || end.done;
+                self.note(LabFact::Exited { role: which.to_string(), status: status.clone() })?;
+                if expected {
                     return Ok((which, None));
                 }
-                failed(format!("the {role} ended by itself ({status}); see its log in the trial's folder"))
+                failed(format!(
+                    "the {} ended by itself ({status}); see its log in the trial's folder",
+                    self.ends.name(which)
+                ))
             }
         }
     }
@@ -280,43 +276,45 @@ impl<'a> TrialRunner<'a> {
             Up::Saw(observation) => self.take_observation(which, observation),
             Up::Unsupported { reason } => Err(EarlyEnd::Ended(Outcome::Unsupported, reason)),
             // Whatever an end says that was killed on purpose, it says because of that.
-            Up::Failed { .. } if self.killed[which as usize] => Ok(()),
+            Up::Failed { .. } if self.ends.of(which).killed => Ok(()),
             Up::Failed { reason } => {
-                if let Some(end) = self.end_mut(which)
-                    && let Some(status) = end.browser_exited().await
+                if let Some(participant) = &mut self.ends.of(which).participant
+                    && let Some(status) = participant.browser_exited().await
                 {
                     self.sort(Some((which, ParticipantMessage::Exited(status))))?;
                     return Ok(());
                 }
-                failed(format!("the {} broke: {reason}", which.word()))
+                failed(format!("the {} broke: {reason}", self.ends.name(which)))
             }
             Up::Done { sent } => {
-                self.done[which as usize] = true;
-                let came = self.came[which as usize];
+                let end = self.ends.of(which);
+                end.done = true;
+                let came = end.came;
                 if sent == came {
                     return Ok(());
                 }
-                failed(format!("the {} said {sent} facts, and {came} arrived", which.word()))
+                failed(format!("the {} said {sent} facts, and {came} arrived", self.ends.name(which)))
             }
-            Up::Listening { .. } | Up::Ready { .. } => failed(format!("the {} began twice", which.word())),
+            Up::Listening { .. } | Up::Ready { .. } => failed(format!("the {which} began twice")),
         }
     }
 
     fn take_observation(&mut self, which: Which, Observation { t, fact }: Observation) -> Result<(), EarlyEnd> {
-        self.came[which as usize] += 1;
+        let end = self.ends.of(which);
+        end.came += 1;
         let mut at_once = true;
         let fact = match fact {
             Fact::Client(fact) => {
-                let page = self.client.as_ref().is_some_and(Participant::is_page);
+                let page = end.participant.as_ref().is_some_and(Participant::is_page);
                 at_once = !matches!(fact, ClientFact::Received { .. } | ClientFact::Clock { .. });
                 let observation = Observation { t, fact };
-                self.possible
-                    .check(&observation, monotonic_nanos(), page)
-                    .or_else(|error| failed(error.to_string()))?;
+                if let Some(possible) = &mut end.possible {
+                    possible.check(&observation, monotonic_nanos(), page).or_else(|error| failed(error.to_string()))?;
+                }
                 observation.fact.into()
             }
             Fact::Server(fact) => {
-                let fact = fact.in_life(self.life);
+                let fact = fact.of_server(which.number(), end.life);
                 self.lab.ledger.send_modify(|ledger| ledger.apply(&fact));
                 fact.into()
             }
@@ -330,27 +328,15 @@ impl<'a> TrialRunner<'a> {
     }
 
     fn started(&mut self, which: Which, end: Participant, version: Option<String>) -> Result<(), EarlyEnd> {
-        let (role, pid) = (which.word().to_owned(), end.pid());
-        match which {
-            Which::Server => self.server = Some(end),
-            Which::Client => self.client = Some(end),
-            Which::Intermediary => self.intermediary = Some(end),
-        }
+        let (role, pid) = (which.to_string(), end.pid());
+        self.ends.of(which).participant = Some(end);
         self.note(LabFact::Started { role, pid, version })?;
         Ok(())
     }
 
     async fn order(&mut self, which: Which, order: Down) {
-        if let Some(end) = self.end_mut(which) {
-            end.order(order).await;
-        }
-    }
-
-    fn end_mut(&mut self, which: Which) -> Option<&mut Participant> {
-        match which {
-            Which::Server => self.server.as_mut(),
-            Which::Client => self.client.as_mut(),
-            Which::Intermediary => self.intermediary.as_mut(),
+        if let Some(participant) = &self.ends.of(which).participant {
+            participant.order(order).await;
         }
     }
 
@@ -368,12 +354,5 @@ impl<'a> TrialRunner<'a> {
         self.lab.journal.write(&line)?;
         self.observations.push(line);
         Ok(())
-    }
-}
-
-async fn hear(end: &mut Option<Participant>) -> ParticipantMessage {
-    match end {
-        Some(end) => end.hear().await,
-        None => std::future::pending().await,
     }
 }

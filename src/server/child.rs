@@ -11,13 +11,16 @@ use tokio::sync::Notify;
 
 use super::publisher::Publisher;
 use super::usage::usage;
+use super::watcher;
 use super::{Options, Server};
+use crate::broker::{Broker, BrokerError, SharedFeeds};
 use crate::certs::{Certs, CertsError};
+use crate::feed::LogError;
 use crate::transport::{Configuration, ConfigureError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::fact::UsageAt;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{FaultAct, Prepare, StuckDirection};
+use crate::trial::settings::{FaultAct, FeedLog, Prepare, StuckDirection};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Observation, Role, ServerFact, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
@@ -39,6 +42,12 @@ pub enum ChildError {
     Transports(#[from] ConfigureError),
     #[error("more feeds than a server has")]
     Feeds,
+    #[error("`server.feeds` is \"nats\", and the trial names no broker")]
+    NoBroker,
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error("the feed `{feed}` has no log")]
+    Log { feed: String, source: LogError },
 }
 
 /// Takes part in one trial.
@@ -63,7 +72,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     let mut server = Server::new(Options {
         certs,
         addresses: role.bind,
-        hosts: Vec::new(),
+        hosts: role.hosts,
         origins: role.origins,
         token: None,
         control: role.control,
@@ -78,6 +87,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     }
     if settings.workload.stuck_direction == StuckDirection::Up {
         server.leave_unread();
+    }
+    if settings.server.feeds == FeedLog::Nats {
+        let broker = Broker::connect(role.broker.ok_or(ChildError::NoBroker)?).await?;
+        server.share_feeds(SharedFeeds::new(broker, settings.server.log as usize));
     }
     let mut ports: BTreeMap<Alpn, Vec<u16>> = BTreeMap::new();
     for alpn in Alpn::ALL {
@@ -96,10 +109,15 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     }
     let feeds: Option<Vec<_>> = role.feeds.iter().map(|name| server.feed(name)).collect();
     let feeds = feeds.ok_or(ChildError::Feeds)?;
+    for feed in &feeds {
+        if let Some(log) = feed.shared() {
+            log.open().await.map_err(|source| ChildError::Log { feed: feed.name().to_string(), source })?;
+        }
+    }
     let versions = BTreeMap::from([("transport-lab".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     output.send(Up::Listening { ports, versions });
 
-    let mut publisher = None;
+    let (mut publisher, mut watcher) = (None, None);
     loop {
         match input.next().await {
             Down::Go { at } => {
@@ -109,6 +127,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
                     move |at| sink.record(usage(at, &meter))
                 };
                 let workload = settings.workload.clone();
+                if !role.publishes {
+                    watcher = Some(watcher::watch(workload, seed, at, read));
+                    continue;
+                }
                 let since = if role.life > 0 { monotonic_nanos() } else { 0 };
                 publisher = Some(Publisher::start(workload, seed, at, feeds.clone(), sink.clone(), since, read));
             }
@@ -118,7 +140,8 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
                 FaultAct::KillServer { .. }
                 | FaultAct::KillClient
                 | FaultAct::OnLink(_)
-                | FaultAct::ToIntermediary(_) => {
+                | FaultAct::ToIntermediary(_)
+                | FaultAct::ToBroker(_) => {
                     tracing::warn!(?fault, "not a fault that a server does to itself");
                 }
             },
@@ -127,7 +150,10 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
             Down::Trial(_) => tracing::warn!("a second trial"),
         }
     }
-    drop(publisher);
+    drop(watcher);
+    if let Some(publisher) = publisher {
+        publisher.finish().await;
+    }
     sink.record(usage(UsageAt::End, &server.meter()));
     server.stop().await;
     live.ended().await;

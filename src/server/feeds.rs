@@ -2,13 +2,15 @@
 //!
 //! To read one is no use of it: a feed that nothing was published to may go as soon as nobody holds it, and when it is
 //! asked for again it is made anew and is the same, down to its epoch. Else whoever can have a browser load 64 addresses
-//! would leave no feed to anybody else.
+//! would leave no feed to anybody else. Where feeds are shared, all of them are elsewhere as well: whatever nobody here
+//! holds may go.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use crate::broker::SharedFeeds;
 use crate::feed::{Epoch, Feed};
 
 /// How many feeds a server has at most.
@@ -19,6 +21,8 @@ pub(super) struct Feeds {
     capacity: usize,
     /// What epochs are drawn from, by a feed's name.
     epochs: RandomState,
+    /// Where the logs are that it shares with other servers.
+    shared: OnceLock<SharedFeeds>,
     by_name: RwLock<HashMap<String, Entry>>,
 }
 
@@ -40,7 +44,13 @@ impl Entry {
 impl Feeds {
     /// No feeds yet; each will hold this many events.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, epochs: RandomState::new(), by_name: RwLock::default() }
+        Self { capacity, epochs: RandomState::new(), shared: OnceLock::new(), by_name: RwLock::default() }
+    }
+
+    /// Has all feeds that are made from now on, but the server's own, share their logs with other servers.
+    pub(super) fn share(&self, shared: SharedFeeds) {
+        // Whoever came first has made feeds of its own with it.
+        let _ = self.shared.set(shared);
     }
 
     /// Whether a text may name a feed: `[a-z0-9-]{1,64}`.
@@ -67,7 +77,8 @@ impl Feeds {
         Some(self.make(&mut feeds, name, false))
     }
 
-    /// A feed for the server's own use, beside the [`MAX_FEEDS`] of everyone; to be called before anyone can ask.
+    /// A feed for the server's own use, beside the [`MAX_FEEDS`] of everyone, and no other server's; to be called before
+    /// anyone can ask.
     pub(super) fn reserve(&self, name: &str) -> Arc<Feed> {
         let mut feeds = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         match feeds.get(name) {
@@ -77,7 +88,10 @@ impl Feeds {
     }
 
     fn make(&self, feeds: &mut HashMap<String, Entry>, name: &str, reserved: bool) -> Arc<Feed> {
-        let feed = Feed::of_epoch(name, self.capacity, Epoch::of(self.epochs.hash_one(name)));
+        let feed = match self.shared.get().filter(|_| !reserved) {
+            Some(shared) => Feed::of_shared(name, self.capacity, |feed| shared.log(name, feed)),
+            None => Feed::of_epoch(name, self.capacity, Epoch::of(self.epochs.hash_one(name))),
+        };
         feeds.insert(name.to_owned(), Entry { feed: Arc::clone(&feed), reserved });
         feed
     }

@@ -11,6 +11,7 @@ mod pages;
 mod publisher;
 mod routes;
 mod usage;
+mod watcher;
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use publisher::Publisher;
 pub use routes::MAX_SUBSCRIPTIONS;
 
 use crate::admission::Token;
+use crate::broker::SharedFeeds;
 use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::transport::Configuration;
@@ -174,7 +176,14 @@ impl Server {
         self.routes.feeds.get(name)
     }
 
-    /// A feed beside those [`MAX_FEEDS`] that is always there, whoever asks for others; to be made before listening.
+    /// Has it share the logs of its feeds with other servers; to be called before any feed is made. Those that it
+    /// reserves stay its own.
+    pub fn share_feeds(&self, shared: SharedFeeds) {
+        self.routes.feeds.share(shared);
+    }
+
+    /// A feed beside those [`MAX_FEEDS`] that is always there, whoever asks for others, and no other server's; to be made
+    /// before listening.
     pub fn reserve_feed(&self, name: &str) -> Arc<Feed> {
         self.routes.feeds.reserve(name)
     }

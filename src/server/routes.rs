@@ -1,29 +1,32 @@
 //! The data routes.
 
-use std::borrow::Cow;
+mod error;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use error::Error;
+
 use super::feeds::Feeds;
 use super::pages::Pages;
 use super::{Options, bulk};
-use crate::admission::{Admission, Refusal, allow, allow_preflight, only_with_cors};
-use crate::feed::{After, Feed};
+use crate::admission::{Admission, allow, allow_preflight, only_with_cors};
+use crate::feed::{After, EventId, Feed};
 use crate::transport::coding::{ContentCoding, MAX_COMPRESSED};
 use crate::transport::{
-    self, Configuration, Configured, Opens, PendingSubscription, PublishError, Publishing, Query, QueryError, Reply,
+    Configuration, Configured, Opens, PendingSubscription, PublishError, Published, Publishing, Query, Reply,
     StreamOptions, SubscriptionRequest, Transport,
 };
 use crate::trial::rig::Rig;
 use crate::trial::settings::{BufferingHint, Compression};
 use crate::trial::{Alpn, ServerFact};
 use crate::wire::exchange::BodyError;
-use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response, refusal};
+use crate::wire::{Bound, Exchange, Handler, Request, ResponseBody, Sink, SubscriptionRecord, json_response};
 
 /// How many subscriptions a server holds at most; more are answered 503 and counted.
 pub const MAX_SUBSCRIPTIONS: usize = 50_000;
@@ -86,7 +89,7 @@ impl Routes {
     }
 
     /// Lets an exchange in, and begins to answer it; gives back its origin, where it has one that is let in.
-    fn begin(&self, exchange: Exchange) -> (Option<HeaderValue>, Reply) {
+    fn begin(self: &Arc<Self>, exchange: Exchange) -> (Option<HeaderValue>, Reply) {
         let head = exchange.head();
         let (origin, reply) =
             match self.admission.admit(exchange.connection().peer, head.version, &head.uri, &head.headers) {
@@ -96,7 +99,7 @@ impl Routes {
         (origin, reply.unwrap_or_else(|error| error.response().into()))
     }
 
-    fn dispatch(&self, mut exchange: Exchange) -> Result<Reply, Error> {
+    fn dispatch(self: &Arc<Self>, mut exchange: Exchange) -> Result<Reply, Error> {
         let uri = exchange.take_uri();
         if exchange.head().method == Method::OPTIONS {
             let mut response = no_content();
@@ -127,11 +130,11 @@ impl Routes {
             (Some("feeds"), Some(feed), None, None, Exchange::Request(request)) => {
                 only(&request.head.method, POST)?;
                 only_with_cors(&request.head.headers).map_err(|refusal| Error::refused(&refusal))?;
-                Ok(self.publish(feed, &query()?, &request)?.into())
+                self.publish(feed, &query()?, &request)
             }
             (Some("feeds"), Some(feed), Some(name), None, exchange) => {
                 let transport = self.transports.find(name).ok_or_else(|| Error::no_transport(name))?;
-                self.subscribe(feed, transport, &query()?, exchange)
+                self.subscribe(feed, transport, &uri, exchange)
             }
             (.., Exchange::Request(request)) => self.page(path, &request.head.method),
             _ => Err(Error::no_route()),
@@ -145,7 +148,7 @@ impl Routes {
         Ok(page.into())
     }
 
-    fn publish(&self, feed: &str, query: &Query<'_>, request: &Request) -> Result<Response<ResponseBody>, Error> {
+    fn publish(&self, feed: &str, query: &Query<'_>, request: &Request) -> Result<Reply, Error> {
         let feed = self.feed(feed)?;
         let body = match &request.body {
             Ok(body) => body,
@@ -153,19 +156,32 @@ impl Routes {
             Err(error @ BodyError::CutShort) => return Err(Error::new(StatusCode::BAD_REQUEST, error.to_string())),
         };
         let name = query.get("name").unwrap_or("message");
-        let id = self.publishing(feed, number(query, "trial")).publish(name, body)?;
-        Ok(json_response(StatusCode::CREATED, &json!({"id": id.to_string()})))
+        let publishing = self.publishing(feed, number(query, "trial"));
+        let created = |id: EventId| json_response(StatusCode::CREATED, &json!({"id": id.to_string()}));
+        match publishing.publish(name, body, query.get("id"))? {
+            Published::Done(id) => Ok(created(id).into()),
+            under_way @ Published::UnderWay(_) => Ok(Reply::Later(Box::pin(async move {
+                match under_way.taken().await {
+                    Ok(id) => {
+                        publishing.see(id).await;
+                        created(id)
+                    }
+                    Err(error) => Error::from(error).response(),
+                }
+            }))),
+        }
     }
 
     fn publishing(&self, feed: Arc<Feed>, tag: Option<u32>) -> Publishing {
         Publishing { feed, sink: self.sink.clone(), tag }
     }
 
+    /// Lets a reader in, at once where its feed is this server's alone.
     fn subscribe(
-        &self,
+        self: &Arc<Self>,
         feed: &str,
-        (row, transport): (&Transport, &dyn Configured),
-        query: &Query<'_>,
+        (row, transport): (&'static Transport, &dyn Configured),
+        uri: &http::Uri,
         exchange: Exchange,
     ) -> Result<Reply, Error> {
         fits(row, &exchange)?;
@@ -173,9 +189,37 @@ impl Routes {
         if let Some(turned_away) = self.turned_away() {
             return turned_away.map(Reply::Now);
         }
+        let query = Query::read(uri.query().unwrap_or_default())?;
         let feed = self.feed(feed)?;
         let after =
             After::parse(query.get("after")).map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let after = transport.begins(&exchange.head().headers, after);
+        let Some(settling) = feed.shared().and_then(|log| log.settle(after)) else {
+            return self.attach(feed, after, row, &query, exchange);
+        };
+        let (routes, uri) = (Arc::clone(self), uri.clone());
+        Ok(Reply::Later(Box::pin(async move {
+            let attached = async {
+                let after = settling.await?;
+                routes.attach(feed, after, row, &Query::read(uri.query().unwrap_or_default())?, exchange)
+            };
+            match attached.await {
+                Ok(Reply::Now(response)) => response,
+                Ok(Reply::Later(response)) => response.await,
+                Err(error) => error.response(),
+            }
+        })))
+    }
+
+    fn attach(
+        &self,
+        feed: Arc<Feed>,
+        after: After,
+        row: &'static Transport,
+        query: &Query<'_>,
+        exchange: Exchange,
+    ) -> Result<Reply, Error> {
+        let (_, transport) = self.transports.find(row.name).ok_or_else(|| Error::no_transport(row.name))?;
         let (tag, sub) = (number(query, "trial"), number(query, "sub"));
         let record = SubscriptionRecord {
             connection: Arc::clone(exchange.connection()),
@@ -267,57 +311,6 @@ fn embeddable(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response
 }
 
-/// An answer that says what was wrong.
-#[derive(Debug)]
-struct Error {
-    status: StatusCode,
-    message: Cow<'static, str>,
-    allow: Option<&'static str>,
-}
-
-impl Error {
-    fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into(), allow: None }
-    }
-
-    fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no such route; see /feeds/{feed}/{transport} and /ping")
-    }
-
-    fn no_length() -> Self {
-        let says = format!("`bytes` is a whole number from 0 to {}, such as 262144", bulk::MOST);
-        Self::new(StatusCode::BAD_REQUEST, says)
-    }
-
-    fn refused(refusal: &Refusal) -> Self {
-        Self::new(refusal.status(), refusal.to_string())
-    }
-
-    fn no_transport(name: &str) -> Self {
-        let names: Vec<_> = transport::ALL.iter().map(|transport| transport.name).collect();
-        let name: String = name.chars().take(64).collect();
-        Self::new(StatusCode::NOT_FOUND, format!("no transport `{name}`; there are {}", names.join(", ")))
-    }
-
-    fn response(self) -> Response<ResponseBody> {
-        let mut response = refusal(self.status, &self.message);
-        if let Some(methods) = self.allow {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-        }
-        response
-    }
-}
-
-impl From<PublishError> for Error {
-    fn from(error: PublishError) -> Self {
-        let status = match error {
-            PublishError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            PublishError::Name | PublishError::NotText => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, error.to_string())
-    }
-}
-
 /// What a route takes, as its `Allow` field says it. HEAD is answered wherever GET is (RFC 9110 section 9.1).
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
@@ -326,8 +319,7 @@ fn only(method: &Method, allowed: &'static str) -> Result<(), Error> {
     if allowed.split(", ").any(|allowed| method == allowed) {
         return Ok(());
     }
-    let message = format!("this route takes {allowed}");
-    Err(Error { allow: Some(allowed), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) })
+    Err(Error::other_method(allowed))
 }
 
 /// Whether a transport takes this kind of exchange, and if not, what to say.
@@ -346,12 +338,6 @@ fn fits(transport: &Transport, exchange: &Exchange) -> Result<(), Error> {
         }
         (Opens::Tunnel(token), _) => refused(format!("{name} takes an Upgrade or an extended CONNECT to {token}")),
         (Opens::Session(_), _) => refused(format!("{name} takes a session of that name, on QUIC")),
-    }
-}
-
-impl From<QueryError> for Error {
-    fn from(error: QueryError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error.to_string())
     }
 }
 

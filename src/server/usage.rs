@@ -14,7 +14,7 @@ pub(super) fn usage(at: UsageAt, meter: &Meter) -> ServerFact {
     });
     let (sent, received) = meter.traffic.bytes();
     let (resident, requests) = (resident().unwrap_or(0), meter.routes.requests());
-    ServerFact::Usage { at, cpu, resident, requests, sent, received }
+    ServerFact::Usage { at, cpu, resident, requests, sent, received, server: 0 }
 }
 
 fn resident() -> Option<u64> {

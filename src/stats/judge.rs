@@ -51,12 +51,14 @@ fn never_published(_: &PlannedTrial, record: &Record<'_>) -> Option<String> {
     Some(format!("{receipts} of an event that was never published to that feed, the first {id} at subscription {sub}"))
 }
 
-/// Whether a server that was killed on purpose may have published this and not lived to say so: what follows the last
+/// Whether the server that publishes and was killed on purpose may have published this and not lived to say so: what follows the last
 /// event that it told of, or anything where it told of none.
 fn untold(record: &Record<'_>, id: &str) -> bool {
     let parts =
         |id: &str| id.rsplit_once('-').and_then(|(epoch, seq)| Some((epoch.to_owned(), seq.parse::<u64>().ok()?)));
-    let Some((epoch, seq)) = parts(id).filter(|_| !record.server_killed.is_empty()) else { return false };
+    let Some((epoch, seq)) = parts(id).filter(|_| record.server_killed.iter().any(|(_, server)| *server == 0)) else {
+        return false;
+    };
     let told = record.published.keys().filter_map(|id| parts(id)).filter(|(other, _)| *other == epoch);
     record.published.is_empty() || told.map(|(_, seq)| seq).max().is_some_and(|last| seq > last)
 }

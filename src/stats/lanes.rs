@@ -124,7 +124,7 @@ fn of_trial(planned: &PlannedTrial, record: &Record<'_>, asked: Asked<'_>) -> Op
     (!lanes.is_empty()).then(|| TrialLanes {
         trial: planned.trial,
         levels: planned.levels.clone(),
-        client_version: record.client_version.map(str::to_owned),
+        client_version: record.client_version(),
         end: millis(begin, end),
         lanes,
         kinds,
@@ -236,7 +236,7 @@ mod tests {
         let host = |sub: u32| if sub.is_multiple_of(2) { "a.localhost" } else { "b.localhost" }.to_owned();
         let subscription = |sub| {
             let (host, path, sends) = (host(sub), path.clone(), vec![]);
-            SubscriptionPlan { sub, page, host, port, path, open_at, sends }
+            SubscriptionPlan { sub, page, host, port, others: Vec::new(), path, open_at, sends }
         };
         (0..planned.settings.workload.subscribers).map(subscription).collect()
     }

@@ -2,6 +2,7 @@
 
 mod beside;
 mod between;
+mod broker;
 mod clump;
 mod content;
 mod cut;
@@ -26,7 +27,7 @@ pub struct Metric {
     /// Its name in files and tables: `open-streams`.
     pub name: &'static str,
     /// Its unit: `streams`, `connections`, `draft`, `version`, `events`, `packets`,
-    /// `round trips`, `ms`, `µs`, `B`.
+    /// `round trips`, `ms`, `µs`, `B`, `/s`.
     pub unit: &'static str,
     /// What it is, in a sentence.
     pub definition: &'static str,
@@ -72,6 +73,7 @@ pub static ALL: &[&Metric] = &[
     &timing::FIRST_EVENT,
     &link::ROUND_TRIPS,
     &delivery::RECEIVED,
+    &delivery::RATE,
     &delivery::LOST,
     &delivery::TOLD_GONE,
     &delivery::DUPLICATED,
@@ -97,6 +99,7 @@ pub static ALL: &[&Metric] = &[
     &usage::BYTES_PER_EVENT,
     &between::PROXY_CPU_PER_DELIVERY,
     &between::PROXY_MEMORY_PER_STREAM,
+    &broker::BROKER_CPU_PER_DELIVERY,
     &content::CONTENT_BYTES_PER_EVENT,
     &content::COMPRESSED_STREAMS,
     &link::WIRE_BYTES_PER_EVENT,
@@ -145,8 +148,20 @@ mod tests {
             assert!(metric.definition.ends_with('.'), "{}", metric.name);
             assert!(metric.phrase.contains("{}"), "{}", metric.name);
             assert!(
-                ["streams", "connections", "draft", "version", "events", "packets", "round trips", "ms", "µs", "B"]
-                    .contains(&metric.unit),
+                [
+                    "streams",
+                    "connections",
+                    "draft",
+                    "version",
+                    "events",
+                    "packets",
+                    "round trips",
+                    "ms",
+                    "µs",
+                    "B",
+                    "/s"
+                ]
+                .contains(&metric.unit),
                 "{}",
                 metric.name
             );

@@ -26,7 +26,7 @@ pub fn with_unit(value: f64, unit: &str) -> String {
 
 /// Whether a unit is written behind its number; others are named by their metric.
 pub fn is_written(unit: &str) -> bool {
-    matches!(unit, "ms" | "µs" | "B")
+    matches!(unit, "ms" | "µs" | "B" | "/s")
 }
 
 /// Whether what has this unit is counted, and so has no scatter of its own. The rest is measured.

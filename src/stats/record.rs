@@ -43,8 +43,13 @@ pub(super) struct Record<'a> {
     pub(super) beside_sent: BTreeMap<u32, Vec<u64>>,
     /// When it was answered, in order.
     pub(super) beside_answered: BTreeMap<u32, Vec<u64>>,
-    /// The largest uncertainty of a page's clock; `None` where the client's clock is the lab's.
+    /// How far off clients' clocks may be: the most that a page's may be and the most that an agent's may be, together;
+    /// `None` where the clients' clock is the lab's.
     pub(super) uncertainty: Option<u64>,
+    /// The most that an agent's clock may be off.
+    agents_uncertainty: Option<u64>,
+    /// Why an agent's times can't be compared with others'.
+    pub(super) clocks_apart: Option<String>,
     pub(super) connections: BTreeMap<u64, RecordedConnection>,
     /// What sessions of WebTransport were opened in, where something said so, in the order they were asked for.
     pub(super) dialects: Vec<Dialect>,
@@ -58,10 +63,12 @@ pub(super) struct Record<'a> {
     pub(super) census: BTreeMap<&'a str, Census<'a>>,
     /// Which streams, of which subscriptions, were handed which census event.
     pub(super) written: BTreeSet<(u64, Option<u32>, &'a str)>,
-    /// The server's use before `go`, at T, at the end, and just before the first event was due.
-    pub(super) usage: [Option<Usage>; 4],
+    /// The use of each server before `go`, at T, at the end, and just before the first event was due.
+    usage: BTreeMap<u32, [Option<Usage>; 4]>,
     /// The same of what stands between, all its processes together.
     pub(super) between_usage: [Option<Usage>; 4],
+    /// The same of each node of what servers share their feeds through.
+    broker_usage: BTreeMap<u32, [Option<Usage>; 4]>,
     /// What is known of the link.
     pub(super) link: LinkRecord<'a>,
     /// How many events servers said to clients that they will never get.
@@ -72,8 +79,10 @@ pub(super) struct Record<'a> {
     pub(super) udp_dropped: Option<u64>,
     /// How late facts were written to the journal, in nanoseconds.
     pub(super) recorded_late: &'a [u64],
-    /// When the server was killed on purpose, and with it what it had not told yet.
-    pub(super) server_killed: Vec<u64>,
+    /// When a server was killed on purpose, and with it what it had not told yet, and which one.
+    pub(super) server_killed: Vec<(u64, u32)>,
+    /// How many there are.
+    servers: u32,
     /// When each fault began, and its kind.
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
@@ -82,8 +91,8 @@ pub(super) struct Record<'a> {
     pub(super) is_between: bool,
     /// Who publishes.
     pub(super) direction: Direction,
-    /// The client's version.
-    pub(super) client_version: Option<&'a str>,
+    /// The version of each client, by its role.
+    client_versions: BTreeMap<&'a str, &'a str>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
     /// What a subscription has under way.
@@ -99,7 +108,8 @@ impl<'a> Record<'a> {
         let identical = workload.urls == Urls::Identical;
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
-        let mut record = Self { link, is_between, direction, identical, exchanges, ..Self::default() };
+        let servers = planned.settings.servers();
+        let mut record = Self { link, is_between, servers, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -121,6 +131,9 @@ impl<'a> Record<'a> {
             }
         }
         record.steps.values_mut().for_each(|steps| steps.sort_unstable());
+        if let Some(agents) = record.agents_uncertainty {
+            record.uncertainty = Some(record.uncertainty.unwrap_or(0).saturating_add(agents));
+        }
         record.bury();
         record.join();
         record
@@ -193,9 +206,9 @@ impl<'a> Record<'a> {
                 }
             }
             ServerFact::Written { stream, sub, id } => _ = self.written.insert((*stream, *sub, id)),
-            ServerFact::Usage { at, cpu, resident, sent, received, .. } => {
+            ServerFact::Usage { at, cpu, resident, sent, received, server, .. } => {
                 let (cpu, resident, bytes) = (*cpu, *resident, sent + received);
-                self.usage[*at as usize] = Some(Usage { cpu, resident, bytes });
+                self.usage.entry(*server).or_default()[*at as usize] = Some(Usage { cpu, resident, bytes });
             }
             // Another trial's, or for people who read journals.
             ServerFact::Attached { .. }
@@ -219,19 +232,31 @@ impl<'a> Record<'a> {
             LabFact::BetweenUsage { at, cpu, resident } => {
                 self.between_usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident, bytes: 0 });
             }
+            LabFact::AgentClock { agent, uncertainty, apart, .. } => {
+                self.agents_uncertainty = self.agents_uncertainty.max(Some(*uncertainty));
+                if let Some(why) = apart {
+                    self.clocks_apart = Some(format!("the clock of {agent} can't be compared: {why}"));
+                }
+            }
+            LabFact::BrokerUsage { at, node, cpu, resident } => {
+                let used = Usage { cpu: *cpu, resident: *resident, bytes: 0 };
+                self.broker_usage.entry(*node).or_default()[*at as usize] = Some(used);
+            }
             LabFact::Fault { fault } => {
                 let kind = FaultKind::find(fault);
                 self.faults_begun.extend(kind.map(|kind| (t, kind)));
-                if kind.is_some_and(FaultKind::kills_server) {
-                    self.server_killed.push(t);
-                }
+                let killed = kind.and_then(FaultKind::killed_server).map(|which| which.of(self.servers));
+                self.server_killed.extend(killed.map(|server| (t, server)));
             }
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
-            LabFact::Started { role, version, .. } if role == "client" => self.client_version = version.as_deref(),
+            LabFact::Started { role, version, .. } if role.starts_with("client") => {
+                self.client_versions.extend(version.as_deref().map(|version| (role.as_str(), version)));
+            }
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
             // For people who read journals, or read elsewhere.
             LabFact::Started { .. }
             | LabFact::Between { .. }
+            | LabFact::Agent { .. }
             | LabFact::Exited { .. }
             | LabFact::Journal { .. }
             | LabFact::Network { .. }
@@ -325,10 +350,37 @@ impl<'a> Record<'a> {
         own.chain(self.sent.values().map(|sent| millis(sent.scheduled, sent.t))).collect()
     }
 
-    /// The server's use.
-    pub(super) fn usage(&self, at: UsageAt) -> Option<Usage> {
-        self.usage[at as usize]
+    /// The client's version; of several clients, each that there is.
+    pub(super) fn client_version(&self) -> Option<String> {
+        let mut versions: Vec<&str> = Vec::new();
+        for version in self.client_versions.values() {
+            if !versions.contains(version) {
+                versions.push(version);
+            }
+        }
+        (!versions.is_empty()).then(|| versions.join(" + "))
     }
+
+    /// The use of all servers together; `None` where it is not known of one of them.
+    pub(super) fn usage(&self, at: UsageAt) -> Option<Usage> {
+        together(&self.usage, at)
+    }
+
+    /// The use of all nodes of what servers share their feeds through; `None` where it is not known of one of them.
+    pub(super) fn broker_usage(&self, at: UsageAt) -> Option<Usage> {
+        together(&self.broker_usage, at)
+    }
+
+    /// Whether servers share their feeds through anything.
+    pub(super) fn has_broker(&self) -> bool {
+        !self.broker_usage.is_empty()
+    }
+}
+
+fn together(of_each: &BTreeMap<u32, [Option<Usage>; 4]>, at: UsageAt) -> Option<Usage> {
+    let mut all = of_each.values().map(|of_one| of_one[at as usize]);
+    let first = all.next()??;
+    all.try_fold(first, |sum, of_one| Some(sum + of_one?))
 }
 
 /// From one instant to another, in milliseconds; below 0 when the second comes first.

@@ -310,7 +310,7 @@ impl RecordedTrial {
     }
 
     pub(crate) fn usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
-        self.fact(ServerFact::Usage { at, cpu, resident, requests: 0, sent: 0, received: 0 })
+        self.fact(ServerFact::Usage { at, cpu, resident, requests: 0, sent: 0, received: 0, server: 0 })
     }
 
     pub(crate) fn between_usage(&mut self, at: UsageAt, cpu: u64, resident: u64) -> &mut Self {
@@ -318,6 +318,6 @@ impl RecordedTrial {
     }
 
     pub(crate) fn traffic(&mut self, at: UsageAt, sent: u64, received: u64) -> &mut Self {
-        self.fact(ServerFact::Usage { at, cpu: 0, resident: 0, requests: 0, sent, received })
+        self.fact(ServerFact::Usage { at, cpu: 0, resident: 0, requests: 0, sent, received, server: 0 })
     }
 }

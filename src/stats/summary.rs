@@ -70,7 +70,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         trial: planned.trial,
         repeat: planned.repeat,
         levels: planned.levels.clone(),
-        client_version: record.client_version.map(str::to_owned),
+        client_version: record.client_version(),
         outcome,
         reason,
         publisher_lateness: lateness,
@@ -91,6 +91,7 @@ fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, r
     let late = lateness.p99.or(lateness.median).unwrap_or(0.0);
     let link = record.link.late.map(|nanos| nanos as f64 / 1e6).filter(|_| metric.on_network && entry.unit == "ms");
     let reason = match record.udp_dropped.filter(|_| metric.on_network && alpn.over_quic()) {
+        _ if record.clocks_apart.is_some() && metric.is_a_time() => return record.clocks_apart.clone(),
         _ if record.link.captured && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
         _ if metric.from_schedule && late > median.abs() / 10.0 => format!(
             "events were published up to {} late (p99), more than a tenth of {}",

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde_json::Value;
 
 use super::{ALL, BoxFuture, ClientSubscription, EndReason, Reply, SubscriptionRequest, Transport, find};
+use crate::feed::After;
 pub(super) use crate::trial::schema::schema_of;
 use crate::trial::schema::{OutOfBounds, check_bounds};
 use crate::trial::{Dialects, Promises, Settings, Unsupported};
@@ -19,6 +20,11 @@ use crate::units::Span;
 pub trait Configured: fmt::Debug + Send + Sync {
     /// The table with its defaults filled in.
     fn table(&self) -> Value;
+
+    /// Where a reader begins whose address says `after`.
+    fn begins(&self, _fields: &http::HeaderMap, after: After) -> After {
+        after
+    }
 
     /// The server's side: answers a reader.
     fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply;

@@ -35,7 +35,7 @@ pub use futures_util::future::BoxFuture;
 pub use configured::{Because, Configuration, ConfigureError, Configured, of};
 pub use end_reason::EndReason;
 pub use json::ServerMessage;
-pub use publishing::{PublishError, Publishing};
+pub use publishing::{PublishError, Published, Publishing};
 pub use query::{Query, QueryError};
 pub use reader::{FeedReader, PendingSubscription};
 pub use receipts::Receipts;
@@ -115,7 +115,7 @@ pub enum Upstream {
 pub struct SubscriptionRequest<'a> {
     /// What the reader asked for, of the kind that the row says.
     pub exchange: Exchange,
-    /// What the query's `after` says.
+    /// Where it begins.
     pub after: After,
     /// All of the query.
     pub query: &'a Query<'a>,

@@ -10,9 +10,10 @@ import { Parser } from "./sse-parser.js";
  * @param {{opened: () => void, received: (id: string, data: string) => void,
  *          gap: (missed: number | null, first: string | null) => void, at?: (id: string) => void,
  *          retry?: (milliseconds: number) => void,
- *          closed: (reason: string, how?: {finished: boolean}) => void}} on
+ *          closed: (reason: string, how?: {finished?: boolean, gaveUp?: boolean}) => void}} on
  *   called as it happens; each takes its own time first thing. `at`: the place in the feed, without an event; `retry`:
- *   how long the server wants a reader to wait before it comes back; `finished`: it shouldn't come back at all
+ *   how long the server wants a reader to wait before it comes back; `finished`: it shouldn't come back at all; `gaveUp`:
+ *   what comes back by itself won't any more
  * @returns {{close: () => void}}
  */
 export function subscribe({ url, credentials, settings, after }, on) {
@@ -35,7 +36,10 @@ function eventSource(url, credentials, on) {
   source.addEventListener("gap", (event) => gap(event.data, on));
   // The browser reconnects by itself, after `retry` or a time of its choosing; then it opens again. It gives up
   // on a wrong status or content type, and says no more than that (section 9.2.3, "fail the connection").
-  source.onerror = () => on.closed(source.readyState === EventSource.CLOSED ? "the browser gave up" : "reconnecting");
+  source.onerror = () => {
+    const gaveUp = source.readyState === EventSource.CLOSED;
+    on.closed(gaveUp ? "the browser gave up" : "reconnecting", { gaveUp });
+  };
   return { close: () => source.close() };
 }
 

@@ -91,6 +91,18 @@ impl Configured for Settings {
         configured::table(self)
     }
 
+    /// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
+    /// this server never gave out is answered like that of another epoch: with a gap.
+    fn begins(&self, fields: &http::HeaderMap, after: After) -> After {
+        match fields.get("last-event-id").map(http::HeaderValue::as_bytes) {
+            None | Some(b"") => after,
+            Some(id) => {
+                let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+                id.map_or(After::Unknown, After::Id)
+            }
+        }
+    }
+
     fn serve(&self, reading: SubscriptionRequest<'_>) -> Reply {
         serve(reading, *self)
     }
@@ -130,23 +142,11 @@ static EVENT_STREAM: Encoding = Encoding { name: MEDIA_TYPE, encode };
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
 fn serve(reading: SubscriptionRequest<'_>, settings: Settings) -> Reply {
-    let after = after(&reading);
+    let after = reading.after;
     let reader = reading.pending.after(after);
     // A reader that says where it is knows its place, and one that is to be told of a gap has none yet.
     let place = (after == After::Now).then(|| reader.last());
     stream::response(MEDIA_TYPE, reading.stream, unfold((hello(settings, place), reader), chunk)).into()
-}
-
-/// `Last-Event-ID` is what a reconnecting reader knows; it wins over the address it was first given. One that
-/// this server never gave out is answered like that of another epoch: with a gap.
-fn after(reading: &SubscriptionRequest<'_>) -> After {
-    match reading.exchange.head().headers.get("last-event-id").map(http::HeaderValue::as_bytes) {
-        None | Some(b"") => reading.after,
-        Some(id) => {
-            let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
-            id.map_or(After::Unknown, After::Id)
-        }
-    }
 }
 
 /// What is written before any event: how long to wait before coming back, and a comment with the place in the feed. An

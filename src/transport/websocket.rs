@@ -6,12 +6,14 @@ mod fault;
 mod metered;
 mod socket;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
@@ -19,10 +21,10 @@ use self::fault::WebSocketError;
 use self::socket::{Socket, SocketEvent, WRITE_BUFFER_BYTES};
 use super::configured::{self, Configured};
 use super::{
-    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, Publishing, Receipts, Reply, ServerMessage,
-    SubscriptionRequest, Transport, Upstream, json, with_query,
+    BoxFuture, ClientSubscription, EndReason, FeedReader, Opens, PublishError, Published, Publishing, Receipts, Reply,
+    ServerMessage, SubscriptionRequest, Transport, Upstream, json, with_query,
 };
-use crate::feed::CursorItem;
+use crate::feed::{CursorItem, EventId, LogError};
 use crate::trial::schema::LEAST;
 use crate::trial::{Alpn, Exchanges};
 use crate::units::{Size, inline_schema, word_or};
@@ -54,6 +56,8 @@ const VERSION: &str = "13";
 pub const SUBPROTOCOL: &str = "transport-lab.v1";
 /// The shortest fragment that can be asked for, in bytes: shorter ones would be mostly headers.
 const MIN_FRAGMENT_BYTES: u64 = 16;
+/// How many of a reader's messages may be on their way to a shared log; further ones wait.
+const MAX_UNDER_WAY: usize = 64;
 
 /// The table `[websocket]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -178,9 +182,15 @@ async fn converse(tunnel: Tunnel, mut reader: FeedReader, publishing: Publishing
     let mut socket = Socket::new(tunnel, Role::Server).await;
     // Pings that were not answered yet.
     let mut unanswered = 0;
+    // What was handed to a shared log and isn't acknowledged yet, in its order.
+    let mut under_way = VecDeque::new();
     let ended = loop {
         let turn = tokio::select! {
-            turn = socket.turn() => turn,
+            turn = socket.turn(), if under_way.len() < MAX_UNDER_WAY => turn,
+            taken = taken(&mut under_way), if !under_way.is_empty() => match taken {
+                Ok(_) => continue,
+                Err(error) => break Ended::Failed(PublishError::from(error).into()),
+            },
             next = reader.next(), if socket.is_flushed() => {
                 match tell(&mut socket, next, &mut reader, settings, &mut unanswered) {
                     Ok(()) => continue,
@@ -191,11 +201,11 @@ async fn converse(tunnel: Tunnel, mut reader: FeedReader, publishing: Publishing
         match turn {
             SocketEvent::Flushed => {}
             SocketEvent::Pong => unanswered = 0,
-            SocketEvent::Message(data) => {
-                if let Err(error) = publishing.publish("message", &data) {
-                    break Ended::Failed(error.into());
-                }
-            }
+            SocketEvent::Message(data) => match publishing.publish("message", &data, None) {
+                Ok(Published::Done(_)) => {}
+                Ok(Published::UnderWay(answer)) => under_way.push_back(answer),
+                Err(error) => break Ended::Failed(error.into()),
+            },
             other => break other.into(),
         }
     };
@@ -211,6 +221,17 @@ async fn converse(tunnel: Tunnel, mut reader: FeedReader, publishing: Publishing
         }
     }
 }
+
+/// Waits until the first of these is in the log. Cancelling loses nothing.
+async fn taken(under_way: &mut VecDeque<Answer>) -> Result<EventId, LogError> {
+    let Some(first) = under_way.front_mut() else { return std::future::pending().await };
+    let taken = first.await.unwrap_or(Err(LogError::Unanswered));
+    under_way.pop_front();
+    taken
+}
+
+/// Says what became of an event.
+type Answer = oneshot::Receiver<Result<EventId, LogError>>;
 
 /// How the server's side ends.
 enum Ended {

@@ -66,6 +66,9 @@ pub struct ServerRole {
     pub certs: PathBuf,
     /// The addresses to listen on.
     pub bind: Vec<std::net::IpAddr>,
+    /// Names that it is reached by besides `localhost` and loopback addresses, as URLs write them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// The feeds to publish to.
     pub feeds: Vec<String>,
     /// Origins that may read and write beside the server's own; the trial page's is one.
@@ -81,6 +84,34 @@ pub struct ServerRole {
     /// published again.
     #[serde(default)]
     pub life: u32,
+    /// Whether it is the one of the trial's servers that publishes the schedule and the census.
+    #[serde(default = "yes")]
+    pub publishes: bool,
+    /// What keeps the logs of its feeds, where `server.feeds` is `nats`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerOptions>,
+}
+
+/// Where NATS is, and what it is to this lab. It is a broker: it hands messages on, and keeps logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BrokerOptions {
+    /// Its nodes, at least one: `nats://HOST:4222` or `tls://HOST:4222`, without a password.
+    pub urls: Vec<String>,
+    /// A file of credentials: nobody but their owner has to read it, and a list of processes shows its path alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<PathBuf>,
+    /// The authority that signed its certificate, as a PEM file; without one, those that this machine trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// What the names of all that this lab keeps there begin with: labs of one prefix share their feeds.
+    pub prefix: String,
+    /// How many nodes keep each log: 1 or 3.
+    pub replicas: usize,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// What the client needs.
@@ -123,6 +154,10 @@ pub struct SubscriptionPlan {
     pub host: String,
     /// The port to ask.
     pub port: u16,
+    /// The ports at which the other servers of the trial are: whoever comes back takes the next one each time, and after
+    /// the last one `port` again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<u16>,
     /// Path and query: `/feeds/f0/sse?trial=7&sub=0`.
     pub path: String,
     /// When, in nanoseconds after `go`.

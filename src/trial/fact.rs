@@ -1,5 +1,7 @@
 //! What can be observed, by who may say it: a client, the server, or the lab.
 
+mod carried;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use super::phase::TrialPhase;
 use super::settings::{Compression, IntermediaryConfig};
 use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
+pub use carried::{EventPacket, WayCarried, WayParts};
 
 /// What was observed, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,18 +175,29 @@ pub enum ServerFact {
         sent: u64,
         #[serde(default)]
         received: u64,
+        /// Which of a trial's servers it is, from 0: the lab says so.
+        #[serde(default, skip_serializing_if = "is_first")]
+        server: u32,
     },
 }
 
-/// How many bits one server's numbers have: no trial comes near 2^40 connections, and all stay below 2^53.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+const fn is_first(server: &u32) -> bool {
+    *server == 0
+}
+
+/// How many bits one server's numbers have: no trial comes near 2^40 connections.
 const LIFE_BITS: u32 = 40;
+/// How many they have with those that tell servers apart which were started one after another in one place. Above them is
+/// the place: of eight, so that all stay below 2^53.
+const PLACE_BITS: u32 = 50;
 
 impl ServerFact {
-    /// The same of the server that was started after so many others: it numbers its connections and streams from 0
-    /// again, and a trial must not take two for one.
+    /// The same of this server (from 0) of a trial's, which was started in its place after so many others: each numbers
+    /// its connections and streams from 0 again, and a trial must not take two for one.
     #[must_use]
-    pub fn in_life(mut self, life: u32) -> Self {
-        let first = u64::from(life) << LIFE_BITS;
+    pub fn of_server(mut self, number: u32, life: u32) -> Self {
+        let first = (u64::from(number) << PLACE_BITS) + (u64::from(life) << LIFE_BITS);
         match &mut self {
             Self::Connected { conn, .. }
             | Self::Disconnected { conn, .. }
@@ -195,9 +209,15 @@ impl ServerFact {
                 (*conn, *stream) = (*conn + first, *stream + first);
             }
             Self::Written { stream, .. } => *stream += first,
-            Self::Stack { .. } | Self::Published { .. } | Self::BoundReached { .. } | Self::Usage { .. } => {}
+            Self::Usage { server, .. } => *server = number,
+            Self::Stack { .. } | Self::Published { .. } | Self::BoundReached { .. } => {}
         }
         self
+    }
+
+    /// Which server of a trial's has this connection or stream.
+    pub const fn server_of(connection: u64) -> u64 {
+        connection >> PLACE_BITS
     }
 }
 
@@ -265,76 +285,19 @@ pub enum LabFact {
     /// What all processes of what stands between had used: CPU (user and system) in microseconds, in ticks of the kernel's,
     /// and bytes of memory, of which those that several share are counted once (`Pss` of proc(5)).
     BetweenUsage { at: UsageAt, cpu: u64, resident: u64 },
+    /// An end of the trial is another machine's: which agent runs it there, what that is, and by how many nanoseconds its
+    /// clock was ahead.
+    Agent { role: String, agent: String, version: String, cores: u32, kernel: String, offset: i64 },
+    /// How an agent's clock and this one went together, from before the trial to after it: its times, which were ahead by
+    /// `offset` nanoseconds, are here by this clock, give or take `uncertainty` (half a round trip, and what one gained on
+    /// the other); it gained `drift` parts per million. `apart` says why times can't be compared, if they can't.
+    AgentClock { agent: String, offset: i64, uncertainty: u64, drift: f64, apart: Option<String> },
+    /// What a node (from 0) of what servers share their feeds through had used, likewise.
+    BrokerUsage { at: UsageAt, node: u32, cpu: u64, resident: u64 },
     /// A process ended: `exit 0`, `signal 9`.
     Exited { role: String, status: String },
     /// How the trial ended. Always its last line.
     Outcome { outcome: Outcome, reason: Option<String> },
-}
-
-/// What a link carried one way: packets and bytes that were sent, IP headers included, and how many packets of them did
-/// not arrive, by what dropped them; to how many of their senders the link itself said so (ICMP, or an RST of TCP).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct WayCarried {
-    pub packets: u64,
-    pub bytes: u64,
-    pub dropped: BTreeMap<String, u64>,
-    #[serde(default)]
-    pub told: u64,
-}
-
-/// What was put on a link one way, dropped packets included: their bytes are those of all that follow together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct WayParts {
-    pub packets: u64,
-    pub bytes: u64,
-    /// Headers of IP, TCP and UDP, but for what follows.
-    pub headers: u64,
-    /// Packets that do nothing but acknowledge, all of them.
-    pub acknowledgements: u64,
-    /// What TLS and QUIC need: handshakes, records' and packets' headers, tags, frames that carry nothing.
-    pub protection: u64,
-    /// What is in them and is no event's data: HTTP's fields and frames, and what encodes events.
-    pub framing: u64,
-    /// Data of events that the server published, as it is written: JSON makes some of it longer.
-    pub payload: u64,
-    /// What could not be decrypted, and so not be told apart.
-    pub unknown: u64,
-}
-
-impl std::ops::AddAssign for WayParts {
-    fn add_assign(&mut self, other: Self) {
-        self.packets += other.packets;
-        self.bytes += other.bytes;
-        self.headers += other.headers;
-        self.acknowledgements += other.acknowledgements;
-        self.protection += other.protection;
-        self.framing += other.framing;
-        self.payload += other.payload;
-        self.unknown += other.unknown;
-    }
-}
-
-/// A packet that carried an event, or a part of it. Times are nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct EventPacket {
-    /// Which of its way, from 0.
-    pub number: u64,
-    /// When it came to the link.
-    pub came: u64,
-    /// When it was to leave it; null: it was dropped.
-    pub arrives: Option<u64>,
-    /// What dropped it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<String>,
-    /// How long it had to wait on the way, by what made it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub waits: BTreeMap<String, u64>,
-    /// Whether an earlier packet had carried the same.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub again: bool,
 }
 
 /// How a server came to know a client again.

@@ -58,6 +58,16 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Goes on with one that is there, behind its last whole line.
+    pub fn go_on(path: &Path) -> Result<Self, JournalError> {
+        let io = |operation| move |source| JournalError::Io { operation, path: path.to_owned(), source };
+        let text = std::fs::read(path).map_err(io("read"))?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let file = OpenOptions::new().append(true).open(path).map_err(io("open"))?;
+        file.set_len(whole as u64).map_err(io("cut the last line of"))?;
+        Ok(Self { file, path: path.to_owned(), line: Vec::new() })
+    }
+
     /// Appends one observation.
     ///
     /// # Panics

@@ -38,7 +38,7 @@ pub struct OpenCounts {
     pub streams: Tally,
 }
 
-/// The count of one server. Bounded: it remembers open connections and the last 1,000 trials.
+/// The count of one server. Bounded: it remembers what is open and the last 1,000 trials.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Ledger {
     /// By ALPN.
@@ -48,6 +48,9 @@ pub struct Ledger {
     /// Open connections: their ALPN, and the trial they were first used for.
     #[serde(skip)]
     open: HashMap<u64, (Alpn, Option<u32>)>,
+    /// Open subscriptions: their ALPN and trial.
+    #[serde(skip)]
+    attached: HashMap<u64, (Alpn, Option<u32>)>,
 }
 
 /// How many trials the ledger remembers.
@@ -61,14 +64,9 @@ impl Ledger {
                 self.open.insert(*conn, (*alpn, None));
                 self.alpn.entry(*alpn).or_default().connections.begin();
             }
-            ServerFact::Disconnected { conn, .. } => {
-                let Some((alpn, trial)) = self.open.remove(conn) else { return };
-                self.alpn.entry(alpn).or_default().connections.end();
-                if let Some(counts) = trial.and_then(|trial| self.trials.get_mut(&trial)) {
-                    counts.connections.end();
-                }
-            }
-            ServerFact::Attached { conn, alpn, tag, .. } => {
+            ServerFact::Disconnected { conn, .. } => self.disconnect(*conn),
+            ServerFact::Attached { conn, stream, alpn, tag, .. } => {
+                self.attached.insert(*stream, (*alpn, *tag));
                 self.alpn.entry(*alpn).or_default().streams.begin();
                 let Some(trial) = *tag else { return };
                 let counts = self.trials.entry(trial).or_default();
@@ -81,22 +79,33 @@ impl Ledger {
                     self.trials.pop_first();
                 }
             }
-            ServerFact::Detached { alpn, tag, .. } => {
-                self.alpn.entry(*alpn).or_default().streams.end();
-                if let Some(counts) = tag.and_then(|trial| self.trials.get_mut(&trial)) {
-                    counts.streams.end();
-                }
-            }
+            ServerFact::Detached { stream, .. } => self.detach(*stream),
             _ => {}
         }
     }
 
-    /// Everything that was open is open no more: the server's process is gone, and could not say so.
-    pub fn forget_open(&mut self) {
-        self.open.clear();
-        for counts in self.alpn.values_mut().chain(self.trials.values_mut()) {
-            (counts.connections.open, counts.streams.open) = (0, 0);
-        }
+    fn disconnect(&mut self, conn: u64) {
+        let Some((alpn, trial)) = self.open.remove(&conn) else { return };
+        self.counts(alpn, trial).for_each(|counts| counts.connections.end());
+    }
+
+    fn detach(&mut self, stream: u64) {
+        let Some((alpn, tag)) = self.attached.remove(&stream) else { return };
+        self.counts(alpn, tag).for_each(|counts| counts.streams.end());
+    }
+
+    fn counts(&mut self, alpn: Alpn, trial: Option<u32>) -> impl Iterator<Item = &mut OpenCounts> {
+        let of_trial = trial.and_then(|trial| self.trials.get_mut(&trial));
+        self.alpn.get_mut(&alpn).into_iter().chain(of_trial)
+    }
+
+    /// Everything that was open at this server of a trial's is open no more: its process is gone, and could not say so.
+    pub fn forget_open(&mut self, server: u32) {
+        let its = |number: &&u64| ServerFact::server_of(**number) == u64::from(server);
+        let streams: Vec<u64> = self.attached.keys().filter(its).copied().collect();
+        streams.into_iter().for_each(|stream| self.detach(stream));
+        let connections: Vec<u64> = self.open.keys().filter(its).copied().collect();
+        connections.into_iter().for_each(|conn| self.disconnect(conn));
     }
 }
 
@@ -127,5 +136,28 @@ mod tests {
         };
         assert_eq!(ledger.alpn[&Alpn::H2], expected);
         assert_eq!(ledger.trials[&7], expected);
+    }
+
+    #[test]
+    fn a_server_that_is_killed_takes_what_is_its_own() {
+        let mut ledger = Ledger::default();
+        for server in 0..2 {
+            let (conn, alpn) = (3, Alpn::H2);
+            let attached = ServerFact::Attached {
+                conn,
+                stream: 5,
+                alpn,
+                http: None,
+                tag: Some(7),
+                sub: Some(server),
+                feed: "f0".into(),
+            };
+            for fact in [ServerFact::Connected { conn, alpn }, attached] {
+                ledger.apply(&fact.of_server(server, 0));
+            }
+        }
+        ledger.forget_open(1);
+        let one = Tally { open: 1, peak: 2, total: 2 };
+        assert_eq!(ledger.trials[&7], OpenCounts { connections: one, streams: one });
     }
 }

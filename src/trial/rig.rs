@@ -23,3 +23,10 @@ pub enum Rig {
     /// The link delays each packet by 5 ms more than it says.
     SlowLink,
 }
+
+impl Rig {
+    /// The word for it on a command line.
+    pub fn word(self) -> String {
+        clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

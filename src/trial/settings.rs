@@ -3,6 +3,7 @@
 
 mod beside;
 mod between;
+mod broker;
 mod compression;
 mod events;
 mod expect;
@@ -25,15 +26,16 @@ use crate::units::Span;
 
 pub use beside::{Beside, BesideKind, FetchCredentials, MAX_DOWNLOAD};
 pub use between::{BetweenPlace, BetweenSettings, Drain, IntermediaryConfig};
+pub use broker::BrokerSettings;
 pub use compression::Compression;
 pub use events::{Arrival, EventCount, EventFeeds, Events, Payload};
 pub use expect::{CountsRule, DeliveryRule, Expect};
-pub use fault::{Fault, FaultAct, FaultKind, FaultRow, IntermediaryFault, LinkFault};
+pub use fault::{BrokerFault, Fault, FaultAct, FaultKind, FaultRow, IntermediaryFault, KilledServer, LinkFault};
 pub use link::{Blocked, LinkRate, LinkSettings, WaySettings};
 pub use nat::{NatSettings, NatTimeout};
 pub use preset::{Preset, PresetRow};
 pub use reconnect::{Jitter, Reconnect};
-pub use server::{BufferingHint, CertificateUse, Heartbeat, ServerSettings};
+pub use server::{BufferingHint, CertificateUse, FeedLog, Heartbeat, ServerSettings};
 pub use stack::{Congestion, CongestionChoice, StackProfile, StackSettings};
 pub use workload::{
     Connections, Credentials, Direction, HostOrder, Opening, PageOrigin, Prepare, StuckDirection, StuckOn, Urls,
@@ -73,6 +75,9 @@ pub struct Settings {
     /// What stands between them.
     #[serde(default)]
     pub between: BetweenSettings,
+    /// What its servers share their feeds through.
+    #[serde(default)]
+    pub broker: BrokerSettings,
     /// How a client comes back whose subscription ended.
     #[serde(default)]
     pub reconnect: Reconnect,
@@ -95,6 +100,16 @@ impl Settings {
     /// What the server under test is spoken to over: by clients, or by what stands between.
     pub fn origin_alpn(&self) -> Alpn {
         if self.between.is_there() { self.between.origin } else { self.protocol.alpn }
+    }
+
+    /// Whether servers keep their feeds in NATS, which a trial then has nodes of.
+    pub fn shares_feeds(&self) -> bool {
+        self.server.feeds == FeedLog::Nats
+    }
+
+    /// How many servers there are.
+    pub fn servers(&self) -> u32 {
+        self.server.count.max(1)
     }
 
     /// Whether HTTP/2 and HTTP/3 are at one port of the server under test, and a client may come on either. Through an

@@ -1,6 +1,6 @@
 //! Sockets to listen on: the same port on several addresses.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use tokio::net::TcpListener;
 
@@ -8,6 +8,12 @@ use crate::wire::WireError;
 
 /// How often a free port is looked for that all addresses have.
 const TRIES: usize = 50;
+
+/// The loopback addresses that this machine has. Browsers try `localhost` on IPv6 first, so both are wanted.
+pub fn loopback() -> Vec<IpAddr> {
+    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    both.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
+}
 
 /// Listens on TCP at this port of all addresses; port 0 finds one that is free on all of them.
 pub async fn tcp(addresses: &[IpAddr], port: u16) -> Result<(Vec<TcpListener>, u16), WireError> {

@@ -16,16 +16,19 @@ use transport_lab::{client, intermediary, transport};
 const LINES: usize = 400;
 
 /// The rooms from the ground up. Each may know those on lower floors; `server`, `client` and `control` don't know each
-/// other, nor do `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
-const FLOORS: [&[&str]; 11] = [
+/// other, nor do `broker`, `certs` and `wire`, `admission` and `transport`, `browser` and `intermediary`.
+const FLOORS: [&[&str]; 14] = [
     &["text", "units"],
     &["feed"],
     &["trial"],
-    &["certs", "wire"],
+    &["program"],
+    &["broker", "certs", "wire"],
     &["admission", "transport"],
     &["page"],
     &["server", "client", "control"],
     &["browser", "intermediary"],
+    &["participant"],
+    &["agent"],
     &["experiment"],
     &["run", "diagnose"],
     &["cli"],
@@ -131,7 +134,7 @@ fn a_room_knows_only_those_below_it() {
 
 /// Where else a transport's, a client's or an intermediary's name may stand, and why that is no question for it.
 const NAMED: [(&str, &str); 8] = [
-    ("client/agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
+    ("client/user_agent.rs", "what a browser calls itself gives away which it is, of those too that are no rows"),
     ("trial/settings.rs", "the client where nobody says"),
     ("trial/settings/between.rs", "what an intermediary is told to do, of which one is called as a transport is"),
     (

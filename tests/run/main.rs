@@ -19,6 +19,7 @@ mod pace;
 mod reload;
 mod report;
 mod rigs;
+mod servers;
 mod shell;
 mod soak;
 mod statuses;

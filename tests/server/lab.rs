@@ -18,7 +18,8 @@ use tempfile::TempDir;
 use transport_lab::certs::Certs;
 use transport_lab::server::Options;
 use transport_lab::transport::{self, Configuration, Opens, Transport};
-use transport_lab::trial::contract::{CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
+use transport_lab::trial::clock::monotonic_nanos;
+use transport_lab::trial::contract::{BrokerOptions, CONTRACT, Down, Role, ServerRole, TrialMessage, Up};
 use transport_lab::trial::settings::FaultKind;
 use transport_lab::trial::{Alpn, ServerFact, Settings};
 use transport_lab::wire::Sink;
@@ -117,14 +118,21 @@ impl Lab {
 
     /// `transport-lab child server`, at free ports, with these settings of a trial.
     pub(crate) fn trial(settings: &serde_json::Value) -> Self {
+        Self::trial_with(settings, &[], None)
+    }
+
+    /// The same, which publishes to these feeds and has this broker.
+    pub(crate) fn trial_with(settings: &serde_json::Value, feeds: &[&str], broker: Option<BrokerOptions>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certs = folder.path().join("certs");
         Certs::ensure(&certs, &[]).unwrap();
         let settings: Settings = serde_json::from_value(settings.clone()).unwrap();
         let bind = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
-        let (feeds, origins, ports) = (vec![], vec![], std::collections::BTreeMap::new());
+        let feeds = feeds.iter().map(|&name| name.to_owned()).collect();
+        let (origins, ports) = (vec![], std::collections::BTreeMap::new());
         let control = settings.has_pages_of_the_server().then(|| "https://127.0.0.1:1".to_owned());
-        let role = Role::Server(ServerRole { certs: certs.clone(), bind, feeds, origins, control, ports, life: 0 });
+        let role =
+            Role::Server(ServerRole { certs: certs.clone(), bind, feeds, origins, control, ports, life: 0, broker });
         let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 1, seed: 1, settings, role }));
         let mut command = program();
         command.args(["child", "server"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(&folder));
@@ -153,6 +161,17 @@ impl Lab {
     fn of(child: Child, input: Option<ChildStdin>, ports: [u16; 4], base: u16, folder: TempDir) -> Self {
         let ca = folder.path().join("ca.pem");
         Self { child, input, ports, base, ca, folder, files: AtomicU32::new(0), saw: Arc::default() }
+    }
+
+    /// Begins the trial.
+    pub(crate) fn go(&mut self) {
+        let go = Down::Go { at: monotonic_nanos() };
+        writeln!(self.input.as_mut().unwrap(), "{}", serde_json::to_string(&go).unwrap()).unwrap();
+    }
+
+    /// Shows everything that a trial's server has told so far.
+    pub(crate) fn each_fact(&self, each: impl FnMut(&ServerFact)) {
+        self.saw.lock().unwrap().iter().for_each(each);
     }
 
     /// Has the server of a trial end every stream that is open.

@@ -15,12 +15,17 @@ mod head;
 mod lab;
 mod ledger;
 mod limits;
+#[path = "../nats/mod.rs"]
+mod nats;
 mod pages;
 mod parting;
 mod polls;
 mod ports;
 mod quic;
 mod raw;
+mod shared;
+mod shared_outage;
+mod shared_refusals;
 mod stream;
 mod streaming;
 mod stuck;

@@ -21,7 +21,7 @@ use crate::lab::{Lab, PATIENCE, python};
 impl Lab {
     /// What aioquic prints of sessions that begin with these lines, one after the other.
     #[track_caller]
-    fn sessions(&self, lines: &[&str], options: &[&str]) -> Vec<Value> {
+    pub(crate) fn sessions(&self, lines: &[&str], options: &[&str]) -> Vec<Value> {
         let mut command = Command::new(python());
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server/quic.py")).arg("--cacert").arg(&self.ca);
         command.args(["--port", &self.port(Alpn::Quic).to_string()]).args(options);

@@ -1,7 +1,7 @@
 //! A subscription in a process of its own, and events as the standard reads them.
 
 use std::process::{Child, Stdio};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
@@ -125,6 +125,19 @@ impl Stream {
         let first = self.line();
         assert_eq!(self.line(), "\n");
         first.strip_prefix("retry: ").unwrap_or_else(|| panic!("{first:?}")).trim_end().to_owned()
+    }
+
+    /// Waits until the server has ended it, whatever it says before.
+    #[track_caller]
+    pub(crate) fn expect_end(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline - Instant::now()) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("the stream goes on"),
+            }
+        }
     }
 
     /// The next event.

@@ -58,29 +58,30 @@ pub(super) async fn run(
 
 /// Reads, and sends beside or in-band what is to be sent, until the subscription has ended for good.
 async fn read(reading: &mut SubscriptionTask, receipts: &mut Receipts) {
-    let target = Target { host: reading.plan.host.clone(), port: reading.plan.port };
     let sent = reading.sent.take();
     match (sent, reading.upstream) {
-        (None, _) => subscribe(reading, &target, receipts, None).await,
-        (Some(mut sent), Upstream::InBand) => subscribe(reading, &target, receipts, Some(&mut sent)).await,
+        (None, _) => subscribe(reading, receipts, None).await,
+        (Some(mut sent), Upstream::InBand) => subscribe(reading, receipts, Some(&mut sent)).await,
         (Some(sent), Upstream::Post) => {
             let reading = &*reading;
             // What is sent does not end with what is read.
-            tokio::join!(subscribe(reading, &target, receipts, None), post(reading, &target, sent));
+            tokio::join!(subscribe(reading, receipts, None), post(reading, sent));
         }
     }
 }
 
-/// Subscribes again and again, as the settings say.
-async fn subscribe(
-    reading: &SubscriptionTask,
-    target: &Target,
-    receipts: &mut Receipts,
-    mut sent: Option<&mut mpsc::Receiver<String>>,
-) {
+/// The servers that it may ask, its own first: without end, and in turn.
+fn targets(plan: &SubscriptionPlan) -> impl Iterator<Item = Target> {
+    let ports: Vec<u16> = [plan.port].into_iter().chain(plan.others.iter().copied()).collect();
+    let host = plan.host.clone();
+    ports.into_iter().cycle().map(move |port| Target { host: host.clone(), port })
+}
+
+/// Subscribes again and again, as the settings say, and each time at the next server.
+async fn subscribe(reading: &SubscriptionTask, receipts: &mut Receipts, mut sent: Option<&mut mpsc::Receiver<String>>) {
     // Its own draws: those of the transport must not depend on how often it came back.
     let mut backoff = Backoff::new(reading.reconnect, SmallRng::seed_from_u64(reading.seed.rotate_left(17)));
-    loop {
+    for target in targets(&reading.plan) {
         receipts.requested();
         let opens = receipts.opens();
         let (within, outgoing) = match sent {
@@ -92,7 +93,7 @@ async fn subscribe(
         };
         let subscribing = reading.transport.subscribe(ClientSubscription {
             pool: &reading.pool,
-            target,
+            target: &target,
             path: &reading.plan.path,
             receipts,
             outgoing,
@@ -130,15 +131,18 @@ async fn forward(sent: &mut mpsc::Receiver<String>, within: mpsc::Sender<String>
 
 /// Publishes what is due by a POST each, one after another, on the connection that the pool has for it: of its own on
 /// HTTP/1.1, shared elsewhere. One that fails is not sent again, as nobody knows whether it was published.
-async fn post(reading: &SubscriptionTask, target: &Target, mut sent: mpsc::Receiver<String>) {
+/// The next one goes to the next server.
+async fn post(reading: &SubscriptionTask, mut sent: mpsc::Receiver<String>) {
     let path = publish_path(&reading.plan.path);
+    let mut targets = targets(&reading.plan);
+    let Some(mut target) = targets.next() else { return };
     // There before the first is due, so that no handshake counts as latency.
-    let mut kept = reading.pool.connect(target).await.ok();
+    let mut kept = reading.pool.connect(&target).await.ok();
     while let Some(data) = sent.recv().await {
         let posted = async {
             let connection = match kept.take().filter(ClientConnection::is_alive) {
                 Some(connection) => connection,
-                None => reading.pool.connect(target).await?,
+                None => reading.pool.connect(&target).await?,
             };
             let answer = connection.request(Method::POST, &path, &[], Bytes::from(data)).await?;
             let status = answer.status;
@@ -152,11 +156,14 @@ async fn post(reading: &SubscriptionTask, target: &Target, mut sent: mpsc::Recei
                     tracing::warn!(sub = reading.plan.sub, %status, "an event was not published");
                 }
             }
-            Err(error) => tracing::warn!(
-                sub = reading.plan.sub,
-                error = &error as &dyn std::error::Error,
-                "an event was not published"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    sub = reading.plan.sub,
+                    error = &error as &dyn std::error::Error,
+                    "an event was not published"
+                );
+                target = targets.next().unwrap_or(target);
+            }
         }
     }
 }
@@ -171,6 +178,16 @@ fn publish_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_back_takes_the_next_server_and_after_the_last_the_first() {
+        let plan = serde_json::json!({
+            "sub": 0, "page": 0, "host": "localhost", "port": 7, "others": [8, 9], "path": "/", "open-at": 0
+        });
+        let plan: SubscriptionPlan = serde_json::from_value(plan).unwrap();
+        let ports: Vec<u16> = targets(&plan).map(|target| target.port).take(5).collect();
+        assert_eq!(ports, [7, 8, 9, 7, 8]);
+    }
 
     #[test]
     fn a_feed_is_published_to_one_step_above_its_transports() {

@@ -2,7 +2,7 @@
 
 use super::{Invalid, complain, end_nanos};
 use crate::trial::Settings;
-use crate::trial::settings::{CountsRule, DeliveryRule, Fault, FaultAct};
+use crate::trial::settings::{BrokerFault, CountsRule, DeliveryRule, Fault, FaultAct, KilledServer};
 use crate::units::Span;
 
 /// Faults within the timeline, and expectations that they leave possible.
@@ -14,6 +14,9 @@ use crate::units::Span;
 ///   over, there is nothing to count. What was due while there was no server is not published, and so not lost.
 /// - A client killed at any time takes its receipts with it, as it keeps them in memory until the drain is over:
 ///   the same.
+/// - One of several that publishes nothing has lost nothing that the others don't have: whoever comes back to them with the
+///   last id it saw is given what it missed.
+/// - A broker that is away takes nothing; what it had acknowledged it has. A census that is due meanwhile can't be counted.
 /// - Streams closed by the server leave both possible: a reader that comes back with the last id it saw is given
 ///   what it missed (WHATWG HTML section 9.2.4). Whether it is back at the census is what such a trial finds out.
 ///   So it is where the server turns readers away for a while. With 503 one that doesn't come back misses what comes
@@ -26,14 +29,22 @@ pub(super) fn check(settings: &Settings) -> Result<(), Invalid> {
     for (index, fault) in settings.fault.iter().enumerate() {
         let setting = format!("fault.{index}");
         check_times(settings, index, fault)?;
+        if fault.kind.killed_server() == Some(KilledServer::Last) && settings.servers() < 2 {
+            let says = "the last of several servers is killed: write `server.count = 2` or more, or \"kill-server\"";
+            return complain(&setting, says.to_owned());
+        }
         let over = fault.at.nanos() + fault.length().nanos();
         // What an expectation makes impossible: exactly-once, and equal counts.
         let row = fault.kind.row();
         let (delivery, counts) = match row.act {
-            FaultAct::KillServer { restart } => {
+            FaultAct::KillServer { which: KilledServer::First, restart } => {
                 let before = fault.at.nanos() <= census;
                 (before, before && (!restart || census <= over))
             }
+            FaultAct::KillServer { which: KilledServer::Last, .. } | FaultAct::ToBroker(BrokerFault::Leader) => {
+                (false, false)
+            }
+            FaultAct::ToBroker(BrokerFault::All) => (false, (fault.at.nanos()..=over).contains(&census)),
             FaultAct::KillClient => (true, true),
             FaultAct::EndStreams { .. } | FaultAct::OnLink(_) | FaultAct::ToIntermediary(_) => (false, false),
         };
@@ -75,7 +86,10 @@ fn check_times(settings: &Settings, index: usize, fault: &Fault) -> Result<(), I
         let kills = other.kind.kills_server();
         let gone = other.at..=Span::from_nanos(other.at.nanos().saturating_add(other.length().nanos()));
         let for_good = !other.kind.row().lasts && fault.at > other.at;
-        let of_server = !fault.kind.kills_client() && !fault.kind.needs_link() && !fault.kind.needs_intermediary();
+        let of_server = !fault.kind.kills_client()
+            && !fault.kind.needs_link()
+            && !fault.kind.needs_intermediary()
+            && !fault.kind.needs_broker();
         kills && of_server && (for_good || gone.contains(&fault.at))
     };
     let others = settings.fault.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);

@@ -180,3 +180,37 @@ fn a_client_never_floods_the_server_and_sends_no_more_than_it_takes() {
     assert_eq!(size("down"), "fine");
     assert!(size("up").ends_with("write 16 B to 64 KiB"), "{}", size("up"));
 }
+
+#[test]
+fn servers_share_a_feed_through_nats_alone_and_nodes_are_a_majority() {
+    let with =
+        |server: serde_json::Value, broker: serde_json::Value| complaint(json!({ "server": server, "broker": broker }));
+    let shared = |count: u32| json!({ "count": count, "feeds": "nats" });
+    assert_eq!(with(shared(8), json!({})), "fine");
+    assert_eq!(with(json!({ "count": 1 }), json!({ "nodes": 3, "replicas": 3 })), "fine", "nobody reads it");
+    assert_eq!(
+        with(json!({ "count": 2 }), json!({})),
+        "server.count: 2 servers can't share a feed that is in the memory of one: write `server.feeds = \"nats\"`, or \
+         `server.count = 1`"
+    );
+    assert!(with(shared(9), json!({})).starts_with("server.count: `server.count` can't be 9"));
+    assert!(with(shared(2), json!({ "nodes": 2 })).contains("write 1 or 3"));
+    assert_eq!(
+        with(shared(2), json!({ "nodes": 1, "replicas": 3 })),
+        "broker.replicas: 1 node can't keep 3 replicas: write `broker.nodes = 3`"
+    );
+}
+
+#[test]
+fn the_last_of_several_servers_is_killed_and_leaves_everything_possible() {
+    let with = |count: u32, kind: &str| {
+        complaint(json!({ "workload": { "hold": "2s", "drain": "1s" }, "server": { "count": count, "feeds": "nats" },
+            "fault": [{ "at": "1s", "kind": kind }], "expect": { "delivery": "exactly-once", "counts": "equal" } }))
+    };
+    for kind in ["kill-last-server", "kill-leader"] {
+        assert_eq!(with(2, kind), "fine", "{kind}");
+    }
+    assert!(with(1, "kill-last-server").contains("write `server.count = 2` or more"));
+    assert!(with(2, "kill-server").contains("exactly-once"), "that is the one that publishes");
+    assert!(with(2, "broker-away").contains("can't be counted"), "it is away at the census");
+}

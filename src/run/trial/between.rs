@@ -10,14 +10,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::Instant;
 
-use super::super::participant::{Participant, Place, spawn};
 use super::start::{LISTEN, log};
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::browser::{BrowserError, BrowserProcess, TreeUsage, tree_usage};
 use crate::client::Found;
 use crate::experiment::assign;
 use crate::intermediary::{self, Intermediary, Site};
-use crate::link::{FlowTransport, OwnPort};
+use crate::link::{FlowTransport, Namespace, OwnPort};
+use crate::participant::{Network, Participant, spawn};
 use crate::text::chain;
 use crate::trial::LabFact;
 use crate::trial::fact::{Outcome, UsageAt};
@@ -108,7 +108,7 @@ impl TrialRunner<'_> {
         for (name, text) in &spec.files {
             keep(folder, name, text)?;
         }
-        let place = self.intermediary_place();
+        let place = self.intermediary_place().map(|namespace| namespace as &dyn Network);
         let started =
             BrowserProcess::start_by(&self.lab.program, &spec, log(folder, LOG)?, |command| spawn(command, place));
         let process = match started.await {
@@ -124,11 +124,11 @@ impl TrialRunner<'_> {
             compression: settings.between.compression,
             changes: row.template.changes(&settings.between.config, settings.between.compression),
         })?;
-        self.started(Which::Intermediary, Participant::intermediary(process), Some(program.version))?;
+        self.started(Which::Intermediary, Participant::silent(process), Some(program.version))?;
         self.between = Some(between);
         match self.answers(&addresses, port).await {
             // Whatever it had to say of its end is in its log.
-            Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.gone[Which::Intermediary as usize] => {
+            Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.ends.of(Which::Intermediary).gone => {
                 let said = std::fs::read(folder.join(LOG)).unwrap_or_default();
                 let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
                 failed(format!("{why}; {} said: {said}", row.title))
@@ -138,7 +138,7 @@ impl TrialRunner<'_> {
     }
 
     /// Where it is: on a link, at one end of it.
-    fn intermediary_place(&self) -> Place<'_> {
+    fn intermediary_place(&self) -> Option<&Namespace> {
         let link = self.link.as_ref()?;
         Some(match self.planned.settings.between.place {
             BetweenPlace::BehindLink => &link.server,
@@ -154,16 +154,25 @@ impl TrialRunner<'_> {
         (settings.between.place == BetweenPlace::BeforeLink).then_some(OwnPort { over, port })
     }
 
-    /// Notes what all its processes have used so far, where there is one.
-    pub(super) async fn note_between_usage(&mut self, at: UsageAt) -> Result<(), super::RunError> {
-        let Some(pid) = self.intermediary.as_ref().map(Participant::pid) else { return Ok(()) };
-        let root = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
-        // The kernel walks through all its memory.
-        let used = tokio::task::spawn_blocking(move || tree_usage(root)).await.unwrap_or(None);
-        match used {
-            Some(TreeUsage { cpu, resident }) => self.note(LabFact::BetweenUsage { at, cpu, resident }),
-            None => Ok(()),
+    /// Notes what all processes have used so far of those that can't say it themselves.
+    pub(super) async fn note_silent_usage(&mut self, at: UsageAt) -> Result<(), super::RunError> {
+        let fact = |which: Which, TreeUsage { cpu, resident }| match which {
+            Which::Intermediary => Some(LabFact::BetweenUsage { at, cpu, resident }),
+            Which::Broker(node) => Some(LabFact::BrokerUsage { at, node, cpu, resident }),
+            // They say it themselves.
+            Which::Server(_) | Which::Client(_) => None,
+        };
+        let silent = self.ends.iter().filter(|end| matches!(end.which, Which::Intermediary | Which::Broker(_)));
+        let pids: Vec<_> = silent.filter_map(|end| Some((end.which, end.participant.as_ref()?.pid()))).collect();
+        for (which, pid) in pids {
+            let root = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+            // The kernel walks through all its memory.
+            let used = tokio::task::spawn_blocking(move || tree_usage(root)).await.unwrap_or(None);
+            if let Some(fact) = used.and_then(|used| fact(which, used)) {
+                self.note(fact)?;
+            }
         }
+        Ok(())
     }
 
     /// Has something happen to it.
@@ -174,13 +183,14 @@ impl TrialRunner<'_> {
         match fault {
             IntermediaryFault::Reload => {
                 let command = between.row.reload(&between.program);
-                let Some(intermediary) = &mut self.intermediary else { return Ok(()) };
+                let Some(intermediary) = &mut self.ends.of(Which::Intermediary).participant else { return Ok(()) };
                 let ran = intermediary.run(&command).await;
                 ran.or_else(|error| failed(format!("{} can't be told to reload: {error}", between.row.title)))
             }
             IntermediaryFault::Restart => {
                 // Both ends are heard meanwhile.
-                self.ending = self.intermediary.take().map(|end| tokio::spawn(end.finish()));
+                let intermediary = self.ends.of(Which::Intermediary).participant.take();
+                self.ending = intermediary.map(|intermediary| tokio::spawn(intermediary.finish()));
                 Ok(())
             }
         }
@@ -201,9 +211,11 @@ impl TrialRunner<'_> {
     pub(super) async fn restart_intermediary(&mut self) -> Result<(), EarlyEnd> {
         self.intermediary_ended().await?;
         let Some(between) = self.between.take() else { return Ok(()) };
-        let origin = self.ports.get(&self.planned.settings.origin_alpn()).cloned().unwrap_or_default();
+        let server = self.ends.get(Which::Server(0));
+        let origin = server.and_then(|server| server.ports.get(&self.planned.settings.origin_alpn()));
+        let origin = origin.cloned().unwrap_or_default();
         let folder = self.lab.trial_folder(self.planned.trial)?;
-        self.gone[Which::Intermediary as usize] = false;
+        self.ends.of(Which::Intermediary).gone = false;
         self.start_intermediary(between, &origin, &folder).await?;
         Ok(())
     }
@@ -213,7 +225,7 @@ impl TrialRunner<'_> {
         let Some(ending) = self.ending.take() else { return Ok(()) };
         let status = ending.await.unwrap_or_else(|error| Some(error.to_string()));
         match status {
-            Some(status) => self.note(LabFact::Exited { role: Which::Intermediary.word().to_owned(), status }),
+            Some(status) => self.note(LabFact::Exited { role: Which::Intermediary.to_string(), status }),
             None => Ok(()),
         }
     }
@@ -272,7 +284,7 @@ enum Asked {
 
 impl Asked {
     /// Asks at this address, from a place in its network.
-    fn at(address: SocketAddr, over_quic: bool, place: Place<'_>) -> std::io::Result<Self> {
+    fn at(address: SocketAddr, over_quic: bool, place: Option<&Namespace>) -> std::io::Result<Self> {
         let ask = move || {
             if over_quic { udp(address).map(Socket::Udp) } else { tcp(address).map(Socket::Tcp) }
         };

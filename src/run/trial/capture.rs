@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::RunError;
-use super::super::participant::Environment;
 use super::TrialRunner;
 use super::which::Which;
 use crate::link::{Capture, Recording, write_capture};
+use crate::participant::Environment;
 use crate::trial::LabFact;
 use crate::trial::clock::wall_micros;
 use crate::trial::settings::BetweenPlace;
@@ -36,7 +36,7 @@ impl TrialRunner<'_> {
         // A browser is at home elsewhere.
         let folder = std::path::absolute(folder)?;
         let mut environment = Environment::new();
-        if self.traces() && whose == self.who_knows_secrets() {
+        if self.traces() && self.knows_secrets(whose) {
             let path = folder.join(KEYS);
             private(&path)?;
             environment.push((KEY_LOG, path));
@@ -47,11 +47,12 @@ impl TrialRunner<'_> {
         Ok(environment)
     }
 
-    /// Who has the secrets of what the link carries and says them: the server, so that no client need be able to. A proxy at
-    /// the server's end of the link says none.
-    fn who_knows_secrets(&self) -> Which {
+    /// Whether it has the secrets of what the link carries and says them: a server does, so that no client need be able to.
+    /// A proxy at the server's end of the link says none.
+    fn knows_secrets(&self, whose: Which) -> bool {
         let between = &self.planned.settings.between;
-        if between.is_there() && between.place == BetweenPlace::BehindLink { Which::Client } else { Which::Server }
+        let clients = between.is_there() && between.place == BetweenPlace::BehindLink;
+        if clients { whose.is_client() } else { whose.is_server() }
     }
 
     /// Removes them: whoever has them can decrypt what was sent.

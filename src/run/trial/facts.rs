@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::said::quoted;
+use crate::participant::quoted;
 use crate::trial::schedule;
 use crate::trial::settings::Direction;
 use crate::trial::{ClientFact, Observation, PlannedTrial};
@@ -11,6 +11,9 @@ use crate::trial::{ClientFact, Observation, PlannedTrial};
 /// How far apart the time that an event was due and what a client says of it may be, in nanoseconds: pages count in
 /// microseconds.
 const ROUNDING: u64 = 1000;
+
+/// An agent's clock that gains more than a part in so many is no clock.
+const PACE: u64 = 20;
 
 /// A fact that the client of a trial can't have seen.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,8 @@ pub(super) struct ImpossibleFact {
 pub(super) struct Possible {
     /// Subscriptions are numbered from 0 to below this.
     subscriptions: u32,
+    /// Which client it is, and of how many: the subscriptions are dealt over them.
+    client: [u32; 2],
     /// So are other actors.
     actors: usize,
     /// When each event that the client publishes is due, in nanoseconds after `go`, by the event's number.
@@ -35,10 +40,13 @@ pub(super) struct Possible {
     go: Option<u64>,
     /// The largest uncertainty of a page's clock, in nanoseconds; `None` where no page has said its own.
     uncertainty: Option<u64>,
+    /// The uncertainty of its agent's clock, and when that was read, where it is an agent's.
+    agent: Option<[u64; 2]>,
 }
 
 impl Possible {
-    pub(super) fn of(planned: &PlannedTrial) -> Self {
+    /// What this client of so many can have seen.
+    pub(super) fn of(planned: &PlannedTrial, number: u32, clients: u32) -> Self {
         let workload = &planned.settings.workload;
         let sends = match workload.direction {
             Direction::Down => BTreeMap::new(),
@@ -47,7 +55,12 @@ impl Possible {
             }
         };
         let (subscriptions, actors) = (workload.subscribers, planned.settings.beside.len());
-        Self { subscriptions, actors, sends, go: None, uncertainty: None }
+        Self { subscriptions, client: [number, clients], actors, sends, go: None, uncertainty: None, agent: None }
+    }
+
+    /// Notes that its times are by a clock elsewhere, which was read with this uncertainty at this time.
+    pub(super) fn by_clock(&mut self, uncertainty: u64, read: u64) {
+        self.agent = Some([uncertainty, read]);
     }
 
     /// Notes what the client is told is the timeline's 0, before it is told.
@@ -79,7 +92,7 @@ impl Possible {
                 return Some(format!("a receipt has one time and one id, and here are {times} times and {ids} ids"));
             }
             ClientFact::Sent { sub, event, scheduled, .. } => {
-                if let Some(wrong) = self.not_due(*sub, *event, *scheduled) {
+                if let Some(wrong) = self.not_due(*sub, *event, *scheduled, now) {
                     return Some(wrong);
                 }
             }
@@ -94,6 +107,9 @@ impl Possible {
             let all = self.subscriptions;
             return Some(format!("no subscription {sub} was planned; there are {all}, numbered from 0"));
         }
+        if let Some(sub) = fact.subscription().filter(|sub| sub % self.client[1].max(1) != self.client[0]) {
+            return Some(format!("subscription {sub} is another client's"));
+        }
         match fact {
             ClientFact::Received { times, .. } => times.iter().find_map(|&t| self.never(t, now, page)),
             _ => self.never(t, now, page),
@@ -101,20 +117,20 @@ impl Possible {
     }
 
     /// An event that this subscription doesn't publish, or that was due at another time.
-    fn not_due(&self, sub: u32, event: u32, scheduled: u64) -> Option<String> {
+    fn not_due(&self, sub: u32, event: u32, scheduled: u64, now: u64) -> Option<String> {
         let Some(at) = self.sends.get(&event).filter(|_| event % self.subscriptions.max(1) == sub) else {
             return Some(format!("subscription {sub} has no event {event} to send"));
         };
         let due = self.go.unwrap_or(0).saturating_add(*at);
         // A page is told `go` by its own clock, and says this by it.
-        (scheduled.abs_diff(due) > ROUNDING)
+        (scheduled.abs_diff(due) > ROUNDING + self.allowed(now))
             .then(|| format!("event {event} was due at {due} (`go` and {at}), and not at {scheduled}"))
     }
 
     /// A time at which the client can't have seen anything.
     fn never(&self, t: u64, now: u64, page: bool) -> Option<String> {
         let Some(go) = self.go else { return Some("nothing is to be seen before `go` was said".to_owned()) };
-        if t.saturating_add(self.allowed()) >= go {
+        if t.saturating_add(self.allowed(now)) >= go {
             return self.late(t, now);
         }
         let clock = clock(page);
@@ -123,15 +139,18 @@ impl Possible {
 
     fn late(&self, t: u64, now: u64) -> Option<String> {
         let clock = clock(self.uncertainty.is_some());
-        (t > now.saturating_add(self.allowed())).then(|| {
+        (t > now.saturating_add(self.allowed(now))).then(|| {
             let after = millis(t - now);
             format!("the time {t} is {after} after the line came ({now}); write what {clock} says when it happens")
         })
     }
 
-    /// How far a page's clock may be off: beyond three times its uncertainty something is wrong.
-    fn allowed(&self) -> u64 {
-        self.uncertainty.unwrap_or(0).saturating_mul(3)
+    /// How far a page's clock, or an agent's, may be off: beyond three times its uncertainty something is wrong. An agent's
+    /// may go by another pace; by which is known once it was read again.
+    fn allowed(&self, now: u64) -> u64 {
+        let [agent, read] = self.agent.unwrap_or([0, now]);
+        let uncertainty = self.uncertainty.unwrap_or(0).saturating_add(agent);
+        uncertainty.saturating_mul(3).saturating_add(now.saturating_sub(read) / PACE)
     }
 }
 
@@ -159,7 +178,7 @@ mod tests {
     }
 
     fn begun(direction: Direction) -> Possible {
-        let mut possible = Possible::of(&planned(direction));
+        let mut possible = Possible::of(&planned(direction), 0, 1);
         possible.begin(GO);
         possible
     }
@@ -198,7 +217,7 @@ mod tests {
 
     #[test]
     fn nothing_is_seen_before_go_was_said() {
-        let mut possible = Possible::of(&planned(Direction::Down));
+        let mut possible = Possible::of(&planned(Direction::Down), 0, 1);
         let early = said(&mut possible, GO, ClientFact::Requested { sub: 0 }, GO);
         assert!(early.contains("before `go` was said"), "{early}");
     }
@@ -208,7 +227,7 @@ mod tests {
         let visibility = "visible".to_owned();
         let clock = ClientFact::Clock { page: 7, uncertainty: 1000, step: 5, visibility, isolated: true };
         let clock = |t| Observation::at(t, clock.clone());
-        let mut possible = Possible::of(&planned(Direction::Down));
+        let mut possible = Possible::of(&planned(Direction::Down), 0, 1);
         let refused = possible.check(&clock(GO), GO, false).unwrap_err().to_string();
         assert!(refused.contains("only a page compares clocks"), "{refused}");
         assert!(possible.check(&clock(GO + 1), GO, true).is_err());
@@ -238,6 +257,15 @@ mod tests {
         }
         let strange = said(&mut possible, GO, ClientFact::BesideSent { actor: 0 }, GO);
         assert!(strange.contains("no actor 0 was planned"), "{strange}");
+    }
+
+    #[test]
+    fn a_client_has_seen_nothing_of_anothers_subscriptions() {
+        let mut second = Possible::of(&planned(Direction::Down), 1, 2);
+        second.begin(GO);
+        assert_eq!(said(&mut second, GO, ClientFact::Opened { sub: 1 }, GO), "");
+        let strange = said(&mut second, GO, ClientFact::Opened { sub: 2 }, GO);
+        assert!(strange.contains("subscription 2 is another client's"), "{strange}");
     }
 
     #[test]

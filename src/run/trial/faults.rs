@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{EarlyEnd, TrialRunner, Which};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
 use crate::trial::fact::UsageAt;
-use crate::trial::settings::{FaultAct, FaultKind};
+use crate::trial::settings::{FaultAct, FaultKind, KilledServer};
 use crate::trial::{Down, LabFact, schedule};
 
 /// How long a killed server's last lines may take to arrive.
@@ -41,7 +41,7 @@ impl TrialRunner<'_> {
                     match step {
                         Step::Begin(kind) => self.begin_fault(kind).await?,
                         Step::Participant(kind) => self.end_fault(kind, go).await?,
-                        Step::Usage(at) => self.note_between_usage(at).await?,
+                        Step::Usage(at) => self.note_silent_usage(at).await?,
                     }
                 }
                 () = closed(&mut closing) => {
@@ -69,7 +69,7 @@ impl TrialRunner<'_> {
                 steps.push((at + fault.length().nanos(), Step::Participant(fault.kind)));
             }
         }
-        if self.between.is_some() {
+        if self.between.is_some() || self.broker.is_some() {
             let workload = &self.planned.settings.workload;
             let census = workload.census_nanos();
             let first = schedule(workload, self.planned.seed).first().map_or(census, |due| due.at);
@@ -84,22 +84,24 @@ impl TrialRunner<'_> {
         let row = kind.row();
         self.note(LabFact::Fault { fault: row.name.to_owned() })?;
         match row.act {
-            FaultAct::KillServer { .. } => self.kill(Which::Server),
-            FaultAct::KillClient => self.kill(Which::Client),
-            FaultAct::EndStreams { .. } => self.order(Which::Server, Down::Inject { fault: kind }).await,
+            FaultAct::KillServer { which, .. } => self.kill(self.killed_server(which)),
+            FaultAct::KillClient => self.ends.some(Which::is_client).into_iter().for_each(|client| self.kill(client)),
+            FaultAct::EndStreams { .. } => self.order_servers(&Down::Inject { fault: kind }).await,
             FaultAct::OnLink(fault) => self.begin_on_link(fault)?,
             FaultAct::ToIntermediary(fault) => return self.begin_on_intermediary(fault).await,
+            FaultAct::ToBroker(fault) => self.begin_on_broker(fault).await?,
         }
         if row.lasts { Ok(()) } else { self.fault_ended(kind) }
     }
 
     async fn end_fault(&mut self, kind: FaultKind, go: u64) -> Result<(), EarlyEnd> {
         match kind.row().act {
-            FaultAct::KillServer { .. } => self.restart_server(go).await?,
+            FaultAct::KillServer { which, .. } => self.restart_server(self.killed_server(which), go).await?,
             FaultAct::OnLink(fault) => self.end_on_link(fault),
             FaultAct::ToIntermediary(_) => self.restart_intermediary().await?,
+            FaultAct::ToBroker(_) => self.restart_broker().await?,
             FaultAct::KillClient | FaultAct::EndStreams { .. } => {
-                self.order(Which::Server, Down::Cease { fault: kind }).await;
+                self.order_servers(&Down::Cease { fault: kind }).await;
             }
         }
         self.fault_ended(kind)
@@ -109,36 +111,51 @@ impl TrialRunner<'_> {
         Ok(self.note(LabFact::FaultEnded { fault: kind.row().name.to_owned() })?)
     }
 
-    fn kill(&mut self, which: Which) {
-        self.killed[which as usize] = true;
-        if let Some(end) = self.end_mut(which) {
-            end.kill();
+    async fn order_servers(&mut self, order: &Down) {
+        for server in self.ends.some(Which::is_server) {
+            self.order(server, order.clone()).await;
         }
-        if which == Which::Server {
+    }
+
+    const fn killed_server(&self, which: KilledServer) -> Which {
+        Which::Server(which.of(self.planned.settings.server.count))
+    }
+
+    pub(super) fn kill(&mut self, which: Which) {
+        let end = self.ends.of(which);
+        end.killed = true;
+        if let Some(participant) = &mut end.participant {
+            participant.kill();
+        }
+        if let Which::Server(number) = which {
             // It can't say any more that its connections ended.
-            self.lab.ledger.send_modify(crate::trial::ledger::Ledger::forget_open);
+            self.lab.ledger.send_modify(|ledger| ledger.forget_open(number));
         }
     }
 
     /// A new server at the ports of the one that was killed, which goes on with the schedule.
-    async fn restart_server(&mut self, go: u64) -> Result<(), EarlyEnd> {
+    async fn restart_server(&mut self, server: Which, go: u64) -> Result<(), EarlyEnd> {
+        self.bury(server).await?;
+        let folder = self.lab.trial_folder(self.planned.trial)?;
+        self.start_server(server.number(), &folder).await?;
+        self.order(server, Down::Go { at: go }).await;
+        Ok(())
+    }
+
+    /// Takes the last lines of an end that was killed, waits for its end, and makes room for another one in its place.
+    pub(super) async fn bury(&mut self, which: Which) -> Result<(), EarlyEnd> {
         let until = self.within(LAST_LINES);
-        while !self.gone[Which::Server as usize] {
+        while !self.ends.of(which).gone {
             let heard = tokio::time::timeout_at(until, self.hear()).await;
-            let Ok(heard) = heard else { return super::failed("the killed server did not end") };
-            if let (which, Some(said)) = self.sort(heard)? {
-                self.take(which, said).await?;
+            let Ok(heard) = heard else { return super::failed(format!("the killed {which} did not end")) };
+            if let (from, Some(said)) = self.sort(heard)? {
+                self.take(from, said).await?;
             }
         }
-        if let Some(dead) = self.server.take() {
+        if let Some(dead) = self.ends.of(which).participant.take() {
             dead.finish().await;
         }
-        let server = Which::Server as usize;
-        (self.came[server], self.done[server], self.killed[server], self.gone[server]) = (0, false, false, false);
-        self.life += 1;
-        let folder = self.lab.trial_folder(self.planned.trial)?;
-        self.start_server(&folder).await?;
-        self.order(Which::Server, Down::Go { at: go }).await;
+        self.ends.of(which).again();
         Ok(())
     }
 }

@@ -10,40 +10,45 @@ use crate::trial::{Down, LabFact};
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 impl TrialRunner<'_> {
-    /// Tells an end to stop, and takes what it says until `done`.
-    pub(super) async fn last_words(&mut self, which: Which) -> Result<(), EarlyEnd> {
-        self.order(which, Down::Stop).await;
+    /// Tells some ends to stop, all at once, and takes what they say until each has said `done`.
+    pub(super) async fn last_words(&mut self, of: fn(Which) -> bool) -> Result<(), EarlyEnd> {
+        let some = self.ends.some(of);
+        for which in &some {
+            self.order(*which, Down::Stop).await;
+        }
         let until = self.within(LAST_WORDS);
-        while !self.done[which as usize] && !self.killed[which as usize] {
-            let late = match which {
-                Which::Server => "the server did not say what it saw in time",
-                Which::Client | Which::Intermediary => "the client did not say what it saw in time",
-            };
-            let (from, said) = self.next(until, late).await?;
-            self.take(from, said).await?;
+        for which in some {
+            loop {
+                let end = self.ends.of(which);
+                if end.done || end.killed {
+                    break;
+                }
+                let (from, said) = self.next(until, &format!("the {which} did not say what it saw in time")).await?;
+                self.take(from, said).await?;
+            }
         }
         Ok(())
     }
 
-    /// Ends both ends and what stands between, whatever state they are in, and notes how they ended.
+    /// Ends all ends, whatever state they are in, those first that came last, and notes how they ended.
     pub(super) async fn end(&mut self) -> Result<(), RunError> {
-        for which in [Which::Client, Which::Intermediary, Which::Server] {
+        if let Some(broker) = &mut self.broker {
+            broker.let_go();
+        }
+        let all: Vec<Which> = self.ends.iter().rev().map(|end| end.which).collect();
+        for which in all {
             self.finish(which).await?;
         }
-        self.intermediary_ended().await
+        self.intermediary_ended().await?;
+        self.forget_broker()
     }
 
     /// Ends one of them.
     pub(super) async fn finish(&mut self, which: Which) -> Result<(), RunError> {
-        let end = match which {
-            Which::Server => self.server.take(),
-            Which::Client => self.client.take(),
-            Which::Intermediary => self.intermediary.take(),
-        };
-        if let Some(end) = end
-            && let Some(status) = end.finish().await
+        if let Some(participant) = self.ends.of(which).participant.take()
+            && let Some(status) = participant.finish().await
         {
-            self.note(LabFact::Exited { role: which.word().to_owned(), status })?;
+            self.note(LabFact::Exited { role: which.to_string(), status })?;
         }
         Ok(())
     }

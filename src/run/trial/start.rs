@@ -3,24 +3,24 @@
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::RunError;
-use super::super::participant::{Participant, spawn};
-use super::{EarlyEnd, TrialRunner, Which, failed};
-use crate::browser::BrowserProcess;
+use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
 use crate::certs::{Certs, base64};
-use crate::client::{self, Found, Launch, LaunchContext};
+use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign;
 use crate::link;
+use crate::participant::{self, ClientStart, Network, Participant};
 use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{CertificateUse, PageOrigin};
-use crate::trial::{Down, LabFact, PlannedTrial, Role, TrialMessage, Up};
+use crate::trial::{Down, LabFact, PlannedTrial, Role, SubscriptionPlan, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;
@@ -30,42 +30,61 @@ pub(super) const LISTEN: Duration = Duration::from_secs(10);
 /// machine is busy, now and then fetches its page and does nothing with it: of two hundred starts, about one.
 const STUCK: Duration = Duration::from_secs(15);
 
+/// A client of a trial.
+#[derive(Debug, Clone)]
+pub(super) struct TrialClient {
+    name: String,
+    row: &'static client::Client,
+    /// Where it is on this machine; `None`: its agent looks for it.
+    found: Option<Found>,
+}
+
 impl TrialRunner<'_> {
-    pub(super) async fn start_server(&mut self, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
+    /// Starts this server, and waits until it listens; gives back where clients find it, or what stands before it.
+    pub(super) async fn start_server(&mut self, number: u32, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
         let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
         if let Some(rig) = self.lab.rig.filter(|rig| !matches!(rig, Rig::Capped | Rig::SlowLink)) {
-            argv.extend(["--rig".to_owned(), word(rig)]);
+            argv.extend(["--rig".to_owned(), rig.word()]);
         }
-        let place = self.link.as_ref().map(|link| &link.server);
-        let environment = self.environment(Which::Server, folder).or_else(|error| no_file(&error))?;
-        let server = match Participant::server(&argv, log(folder, "server.log")?, place, environment) {
+        let place = self.link.as_ref().map(|link| &link.server as &dyn Network);
+        let which = Which::Server(number);
+        let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
+        let server = match Participant::server(&argv, log(folder, &format!("{which}.log"))?, place, environment) {
             Ok(server) => server,
-            Err(error) => return failed(format!("the server could not be started: {error}")),
+            Err(error) => return failed(format!("the {which} could not be started: {error}")),
         };
-        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        self.started(which, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        let end = self.ends.of(which);
+        let (ports, life) = (end.ports.clone(), end.life);
         let role = Role::Server(ServerRole {
             certs: self.lab.certs_dir.clone(),
             bind: self.addresses(),
+            hosts: self.lab.hosts.clone(),
             feeds: assign::feeds(&self.planned.settings.workload),
-            origins: std::iter::once(self.lab.control.origin()).chain(self.intermediary_origins()).collect(),
+            origins: std::iter::once(self.lab.control.origin())
+                .chain(self.lab.agents.origins(self.planned.settings.workload.agents))
+                .chain(self.intermediary_origins())
+                .collect(),
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
-            ports: self.ports.clone(),
-            life: self.life,
+            ports,
+            life,
+            publishes: number == 0,
+            broker: self.broker.as_ref().map(|broker| broker.options.clone()),
         });
         let message = self.message(role);
-        self.order(Which::Server, message).await;
+        self.order(which, message).await;
         let alpn = self.planned.settings.origin_alpn();
         let until = self.within(LISTEN);
         loop {
-            match self.next(until, "the server did not listen in time").await? {
-                (Which::Server, Up::Listening { ports, .. }) => {
-                    self.ports.clone_from(&ports);
+            match self.next(until, &format!("the {which} did not listen in time")).await? {
+                (from, Up::Listening { ports, .. }) if from == which => {
+                    self.ends.of(which).ports.clone_from(&ports);
                     let Some(ports) = ports.get(&alpn).filter(|ports| !ports.is_empty()) else {
-                        return failed(format!("the server has no port for {alpn}"));
+                        return failed(format!("the {which} has no port for {alpn}"));
                     };
                     return Ok(ports.clone());
                 }
-                (which, said) => self.take(which, said).await?,
+                (from, said) => self.take(from, said).await?,
             }
         }
     }
@@ -79,6 +98,23 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// The host names under test, as clients are to ask for them.
+    fn hosts(&self) -> Vec<String> {
+        let own = assign::hosts(&self.planned.settings.workload);
+        if self.lab.hosts.is_empty() { own } else { self.lab.hosts.iter().cloned().take(own.len()).collect() }
+    }
+
+    /// Has subscriptions ask for the names that agents reach this machine by, where there are such.
+    fn rename_hosts(&self, subscriptions: &mut [SubscriptionPlan]) {
+        let (own, given) = (assign::hosts(&self.planned.settings.workload), self.hosts());
+        for subscription in subscriptions {
+            let place = own.iter().position(|host| *host == subscription.host);
+            if let Some(name) = place.and_then(|place| given.get(place)) {
+                subscription.host.clone_from(name);
+            }
+        }
+    }
+
     /// Where a client's packets to the server come from: loopback answers itself, and names have IPv6 first.
     fn client_address(&self) -> IpAddr {
         match self.link {
@@ -87,26 +123,48 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// The clients of this trial, one per agent, or one here, which is looked for.
+    pub(super) fn find_clients(&mut self) -> Result<Vec<TrialClient>, EarlyEnd> {
+        let settings = &self.planned.settings;
+        let mut clients = Vec::new();
+        for name in client::parts(&settings.client) {
+            let Some(row) = client::find(name) else { return failed(format!("no client `{name}`")) };
+            (row.supports)(settings)?;
+            let found = if settings.workload.agents == 0 { Some(self.lab.find(name, row)?) } else { None };
+            clients.push(TrialClient { name: name.to_owned(), row, found });
+        }
+        let [_, wanted] = self.servers_and_clients();
+        Ok(clients.into_iter().cycle().take(wanted as usize).collect())
+    }
+
+    /// Starts this client, and waits until it is ready. `ports` are those of each server, or of what stands before it.
     pub(super) async fn start_client(
         &mut self,
-        row: &'static client::Client,
-        found: &Found,
-        ports: &[u16],
+        number: u32,
+        client: TrialClient,
+        ports: &[Vec<u16>],
         folder: &Path,
     ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
-        let certs = &self.lab.certs;
-        let hosts = assign::hosts(&settings.workload);
-        let [cert_sha256, spki_sha256] = fingerprints(certs, settings.server.certificate, &hosts);
+        let certs = Arc::clone(&self.lab.certs);
+        let hosts = self.hosts();
+        let [cert_sha256, spki_sha256] = fingerprints(&certs, settings.server.certificate, &hosts);
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let PlannedTrial { trial, seed, .. } = *self.planned;
-        let subscriptions = assign::assign(settings, trial, seed, ports);
+        let [_, clients] = self.servers_and_clients();
+        let all = assign::assign(settings, trial, seed, clients, ports);
+        let mut subscriptions = assign::of_client(number, clients, all);
+        self.rename_hosts(&mut subscriptions);
         let stuck = assign::stuck(settings, &subscriptions);
+        let ports = ports.concat();
+        let which = Which::Client(number);
+        self.ends.of(which).possible = Some(Possible::of(self.planned, number, clients));
+        self.allow_for_clock(number);
         let role = Role::Client(ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
-            port: ports[0],
+            port: ports.first().copied().unwrap_or(0),
             ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
             token: None,
             cert_sha256,
@@ -114,12 +172,17 @@ impl TrialRunner<'_> {
             subscriptions,
             stuck,
         });
-        let Down::Trial(message) = self.message(role) else { return Ok(()) };
+        let Down::Trial(mut message) = self.message(role) else { return Ok(()) };
+        message.settings.client.clone_from(&client.name);
+        if number > 0 {
+            // Other actors are one client's to play.
+            message.settings.beside.clear();
+        }
         let mut context = LaunchContext {
             url: String::new(),
             settings,
             hosts: &hosts,
-            ports,
+            ports: &ports,
             ca: certs.ca_path().to_owned(),
             spki_sha256: trusted,
             address: self.client_address(),
@@ -127,97 +190,73 @@ impl TrialRunner<'_> {
         };
         let mut may_be_stuck = settings.workload.page == PageOrigin::Apart && settings.timeout.duration() >= 2 * STUCK;
         loop {
-            let client = self.launch(row, found, &mut context, message.clone(), folder).await?;
-            may_be_stuck &= client.is_page();
-            let (pid, known) = (client.pid(), Some(found.version.clone()).filter(|version| !version.is_empty()));
-            self.started(Which::Client, client, known.clone())?;
+            let (participant, known) = self.launch(which, &client, &mut context, message.clone(), folder).await?;
+            may_be_stuck &= participant.is_page();
+            let pid = participant.pid();
+            self.started(which, participant, known.clone())?;
             let until = if may_be_stuck { self.within(STUCK) } else { self.end_by };
-            match self.ready(until).await {
+            match self.ready(which, until).await {
                 Ok(version) if known.is_none() => {
                     let version = Some(version.chars().take(MAX_VERSION).collect());
-                    self.note(LabFact::Started { role: "client".to_owned(), pid, version })?;
+                    self.note(LabFact::Started { role: which.to_string(), pid, version })?;
                     return Ok(());
                 }
                 Ok(_) => return Ok(()),
                 Err(EarlyEnd::Ended(Outcome::TimedOut, _)) if may_be_stuck => {
-                    tracing::warn!(client = row.name, "a browser never reported, and is started once more");
+                    tracing::warn!(client = client.name, "a browser never reported, and is started once more");
                     may_be_stuck = false;
                     self.end_by += STUCK;
-                    self.finish(Which::Client).await?;
+                    self.finish(which).await?;
                 }
                 Err(early) => return Err(early),
             }
         }
     }
 
-    /// Starts the client's process, with the page that is its own if it needs one.
+    /// Starts the client's process, with the page that is its own if it needs one. Gives back its version too, where that is
+    /// known before it says so itself.
     async fn launch(
         &self,
-        row: &'static client::Client,
-        found: &Found,
+        which: Which,
+        client: &TrialClient,
         context: &mut LaunchContext<'_>,
         message: Box<TrialMessage>,
         folder: &Path,
-    ) -> Result<Participant, EarlyEnd> {
-        let place = self.link.as_ref().map(|link| &link.client);
-        let log = log(folder, "client.log")?;
-        let environment = self.environment(Which::Client, folder).or_else(|error| no_file(&error))?;
-        // A process needs no page; its command is the same for any address.
-        Ok(match (row.command)(found, context) {
-            Launch::Process(mut argv) => {
-                if self.lab.rig == Some(Rig::Capped) {
-                    argv.extend(["--rig".to_owned(), word(Rig::Capped)]);
-                }
-                match Participant::client(&argv, log, place, environment) {
-                    Ok(client) => {
-                        client.order(Down::Trial(message)).await;
-                        client
-                    }
-                    Err(error) => return failed(format!("the client could not be started: {error}")),
-                }
-            }
-            Launch::Program(argv) => match Participant::program(&argv, log, place, environment) {
-                Ok(client) => {
-                    client.order(Down::Trial(message)).await;
-                    client
-                }
-                Err(error) => return failed(format!("the client could not be started: {error}")),
-            },
-            Launch::Browser(_) => {
-                let carrier = match self.lab.control.open(*message, context.settings.workload.pages) {
-                    Ok(carrier) => carrier,
-                    Err(error) => return failed(error.to_string()),
-                };
-                context.url.clone_from(&carrier.url);
-                let Launch::Browser(mut spec) = (row.command)(found, context) else {
-                    return failed("a browser that is also a process");
-                };
-                // It finds nothing else of this process's environment.
-                spec.env
-                    .extend(environment.into_iter().map(|(name, path)| (name.to_owned(), path.display().to_string())));
-                match BrowserProcess::start_by(&self.lab.program, &spec, log, |command| spawn(command, place)).await {
-                    Ok(browser) => Participant::browser(carrier, browser),
-                    Err(error) => return failed(chain(&error)),
-                }
-            }
-        })
+    ) -> Result<(Participant, Option<String>), EarlyEnd> {
+        let TrialClient { name, row, found } = client;
+        let Some(found) = found else {
+            return self.launch_elsewhere(which.number(), name, message, context, folder).await;
+        };
+        let log = log(folder, &format!("{which}.log"))?;
+        let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
+        let start = ClientStart {
+            program: &self.lab.program,
+            control: &self.lab.control,
+            place: self.link.as_ref().map(|link| &link.client as &dyn Network),
+            rig: self.lab.rig,
+        };
+        let launched = participant::launch(row, found, context, message, start, (log, environment)).await;
+        let known = Some(found.version.clone()).filter(|version| !version.is_empty());
+        launched.map(|client| (client, known)).or_else(|error| failed(chain(&error)))
     }
 
     /// Takes ends that are there already; a visitor's version is what its page says.
     pub(super) async fn take_ends(&mut self, server: Participant, client: Participant) -> Result<(), EarlyEnd> {
-        self.started(Which::Server, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
-        self.client = Some(client);
-        let version = self.ready(self.end_by).await?;
-        self.note(LabFact::Started { role: "client".to_owned(), pid: 0, version: Some(version) })?;
+        self.started(Which::Server(0), server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
+        let which = Which::Client(0);
+        let end = self.ends.of(which);
+        (end.participant, end.possible) = (Some(client), Some(Possible::of(self.planned, 0, 1)));
+        let version = self.ready(which, self.end_by).await?;
+        self.note(LabFact::Started { role: which.to_string(), pid: 0, version: Some(version) })?;
         Ok(())
     }
 
-    /// Waits until the client is, and gives its version as it says it.
-    async fn ready(&mut self, until: Instant) -> Result<String, EarlyEnd> {
+    /// Waits until this client is, and gives its version as it says it.
+    async fn ready(&mut self, which: Which, until: Instant) -> Result<String, EarlyEnd> {
         loop {
-            match self.next(until, "the client never reported").await? {
-                (Which::Client, Up::Ready { version }) => return Ok(version),
-                (which, said) => self.take(which, said).await?,
+            match self.next(until, &format!("the {which} never reported")).await? {
+                (from, Up::Ready { version }) if from == which => return Ok(version),
+                (from, said) => self.take(from, said).await?,
             }
         }
     }
@@ -235,10 +274,6 @@ pub(super) fn log(folder: &Path, name: &str) -> Result<File, RunError> {
         path,
         source,
     })
-}
-
-fn word(rig: Rig) -> String {
-    clap::ValueEnum::to_possible_value(&rig).map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The fingerprints of the certificates that these hosts show, and those of their keys, separated by commas.

@@ -1,20 +1,48 @@
 //! Who takes part in a trial.
 
-/// Which of them; an index of what the runner keeps for each.
+use std::fmt;
+
+/// Which of them. There is a server 0 and a client 0 in every trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    Server = 0,
-    Client = 1,
+pub(in crate::run) enum Which {
+    Server(u32),
+    Client(u32),
     /// What stands between, which says nothing, and ends.
-    Intermediary = 2,
+    Intermediary,
+    /// A node of what servers share their feeds through, which says nothing either.
+    Broker(u32),
 }
 
 impl Which {
-    pub(super) const fn word(self) -> &'static str {
+    pub(super) const fn is_server(self) -> bool {
+        matches!(self, Self::Server(_))
+    }
+
+    pub(super) const fn is_client(self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+
+    /// Which of its kind, from 0.
+    pub(super) const fn number(self) -> u32 {
         match self {
-            Self::Server => "server",
-            Self::Client => "client",
+            Self::Server(number) | Self::Client(number) | Self::Broker(number) => number,
+            Self::Intermediary => 0,
+        }
+    }
+}
+
+/// Its name in journals and of its log: `server` of the first, `server-1` of the next.
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Server(_) => "server",
+            Self::Client(_) => "client",
             Self::Intermediary => "intermediary",
+            Self::Broker(_) => "broker",
+        };
+        match self.number() {
+            0 => f.write_str(word),
+            number => write!(f, "{word}-{number}"),
         }
     }
 }

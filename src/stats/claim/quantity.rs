@@ -5,7 +5,7 @@ use crate::stats::number;
 use crate::stats::result::Entry;
 use crate::trial::Claim;
 use crate::trial::claim::Quantity;
-use crate::units::{Size, Span, UnitError};
+use crate::units::{Rate, Size, Span, UnitError};
 
 /// Why a claim can't be decided by any run: what whoever wrote it has to change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -203,10 +203,12 @@ fn convert(quantity: &Quantity, unit: &'static str, metric: &str) -> Result<f64,
             Err(ClaimError::NoUnit { metric: metric(), value, example: "50ms" })
         }
         (&Quantity::Number(value), "B") => Err(ClaimError::NoUnit { metric: metric(), value, example: "4 kB" }),
+        (&Quantity::Number(value), "/s") => Err(ClaimError::NoUnit { metric: metric(), value, example: "1000/s" }),
         (&Quantity::Number(value), _) => Err(ClaimError::NoNumber { metric: metric(), value }),
         (Quantity::Text(text), "ms") => Ok(text.parse::<Span>()?.nanos() as f64 / 1e6),
         (Quantity::Text(text), "µs") => Ok(text.parse::<Span>()?.nanos() as f64 / 1e3),
         (Quantity::Text(text), "B") => Ok(text.parse::<Size>()?.bytes() as f64),
+        (Quantity::Text(text), "/s") => Ok(1e9 / text.parse::<Rate>()?.interval_nanos()),
         (Quantity::Text(text), "") => Err(ClaimError::RatioWithUnit(text.clone())),
         (Quantity::Text(text), _) => Err(ClaimError::CountWithUnit { metric: metric(), unit, text: text.clone() }),
     }

@@ -15,6 +15,19 @@ pub(super) static RECEIVED: Metric = Metric {
     ..PLAIN
 };
 
+/// Distinct (subscription, id) received of events that have a schedule, at all subscriptions together, ÷ the time from when
+/// the first of these events was due to the last of these receipts.
+pub(super) static RATE: Metric = Metric {
+    name: "delivery-rate",
+    unit: "/s",
+    definition: "Distinct (subscription, id) received, the census event left out, at all subscriptions together, ÷ the time \
+                 from when the first of these events was due to the last of these receipts.",
+    phrase: "received {} events a second",
+    from_schedule: true,
+    compute: rate,
+    ..PLAIN
+};
+
 /// Events published from a subscription's first attachment to T that it never received, of those that opened: whether
 /// it was away for a while or for good, unless a fault ended it on purpose (204, "don't come back"); and events that a
 /// client sent and that were never published. How many were away for good, `never-back` says.
@@ -64,6 +77,27 @@ pub(super) static REORDERED: Metric = Metric {
     compute: |record| Sample::count(reordered(record).values().map(Vec::len).sum()),
     ..PLAIN
 };
+
+fn rate(record: &Record<'_>) -> Sample {
+    let scheduled = |id: &str| {
+        let census = record.census.values().any(|census| census.id == id);
+        record.published.get(id).filter(|_| !census).map(|publication| publication.scheduled)
+    };
+    let mut distinct = BTreeSet::new();
+    let (mut first, mut last) = (u64::MAX, 0);
+    for (sub, receipts) in &record.received {
+        for receipt in receipts {
+            let Some(due) = scheduled(receipt.id) else { continue };
+            if distinct.insert((sub, receipt.id)) {
+                (first, last) = (due.min(first), receipt.t.max(last));
+            }
+        }
+    }
+    match last.checked_sub(first).filter(|nanos| *nanos > 0) {
+        Some(nanos) => Sample::Values(vec![distinct.len() as f64 * 1e9 / nanos as f64]),
+        None => Sample::absent("no event was received"),
+    }
+}
 
 /// The ids by subscription; one that has none is not there.
 type Ids<'a> = BTreeMap<u32, Vec<&'a str>>;
@@ -207,6 +241,21 @@ mod tests {
     #[test]
     fn a_whole_delivery_has_nothing_lost_repeated_or_out_of_order() {
         assert_eq!(counts(&whole()), [Some(6.0), Some(0.0), Some(0.0), Some(0.0)]);
+    }
+
+    #[test]
+    fn deliveries_are_counted_over_the_time_that_they_took() {
+        let mut rig = RecordedTrial::new();
+        assert!(rig.metric(&RATE).absent.unwrap().contains("no event"));
+        for sub in 0..2 {
+            rig.request(sub).attach(sub, 1).open(sub);
+        }
+        let due = rig.publish(0).now();
+        rig.receive(0, 0).wait(100).receive(1, 0).receive(1, 0);
+        let took = (rig.now() - due) as f64 / 1e9;
+        rig.wait(900).census().receive_all_census(&[0, 1]);
+        let rate = rig.metric(&RATE).median.unwrap();
+        assert!((rate * took - 2.0).abs() < 0.5, "{rate} in {took} s");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What became of subscriptions and of what clients sent, where one end alone can't say it.
 
 use super::Record;
+use crate::trial::ServerFact;
 use crate::trial::settings::{Direction, FaultKind};
 
 /// What a subscription does.
@@ -18,7 +19,9 @@ impl Record<'_> {
     /// What was attached to a server that was killed ended with it, though it could not say so.
     pub(super) fn bury(&mut self) {
         for attachment in self.attachments.iter_mut().filter(|attachment| attachment.until.is_none()) {
-            attachment.until = self.server_killed.iter().copied().filter(|&died| died > attachment.t).min();
+            let its = |(_, server): &&(u64, u32)| u64::from(*server) == ServerFact::server_of(attachment.conn);
+            let died = self.server_killed.iter().filter(its).map(|(died, _)| *died);
+            attachment.until = died.filter(|&died| died > attachment.t).min();
         }
     }
 

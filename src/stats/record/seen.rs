@@ -74,3 +74,11 @@ pub(in crate::stats) struct Usage {
     /// Bytes sent and received.
     pub(in crate::stats) bytes: u64,
 }
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, resident: self.resident + other.resident, bytes: self.bytes + other.bytes }
+    }
+}

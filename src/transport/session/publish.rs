@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::feed::{EventId, MAX_EVENT_BYTES};
 use crate::text::chain;
-use crate::transport::{PublishError, Publishing};
+use crate::transport::{PublishError, Published, Publishing};
 use crate::wire::{BODY_TIMEOUT, Session};
 
 /// How many of a client's streams are read at once; further ones wait.
@@ -38,18 +38,26 @@ pub(super) async fn receive(session: &Session, publishing: &Publishing) {
                 Err(_) => return,
             },
             accepted = session.accept_bi(), if room => match accepted {
-                Ok(streams) => reading.push(Either::Right(both_ways(session, streams, publishing))),
+                Ok(streams) => reading.push(Either::Right(Either::Left(both_ways(session, streams, publishing)))),
                 Err(_) => return,
             },
             datagram = session.datagram() => match datagram {
-                Ok(data) => {
-                    if let Err(error) = publishing.publish("message", &data) {
-                        tracing::debug!(%error, "a datagram was not published");
-                    }
-                }
+                Ok(data) => match publishing.publish("message", &data, None) {
+                    Ok(Published::Done(_)) => {}
+                    Ok(under_way) if room => reading.push(Either::Right(Either::Right(datagram_taken(under_way)))),
+                    // As with any datagram, nobody is told.
+                    Ok(_) => {}
+                    Err(error) => tracing::debug!(%error, "a datagram was not published"),
+                },
                 Err(_) => return,
             },
         }
+    }
+}
+
+async fn datagram_taken(publication: Published) {
+    if let Err(error) = publication.taken().await {
+        tracing::debug!(%error, "a datagram was not published");
     }
 }
 
@@ -81,7 +89,7 @@ async fn whole(
     if let Err(SessionPublishError::Publish(PublishError::TooLong)) = read {
         let _ = stream.stop(session.stream_code(TOO_LONG));
     }
-    Ok(publishing.publish("message", &read?)?)
+    Ok(publishing.publish_and_see("message", &read?, None).await?)
 }
 
 /// Not `read_to_end`, which reads out of order: quinn-proto 0.11.19 gives out again what was sent twice and was read in

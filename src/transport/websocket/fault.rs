@@ -1,4 +1,4 @@
-//! What a peer can do wrong: a name to count it under, and the close code that says so (RFC 6455 section 7.4.1).
+//! What a peer can do wrong, and what can go wrong with what it sent: a name to count it under, and the close code that says so (RFC 6455 section 7.4.1).
 
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -22,16 +22,19 @@ pub(super) enum WebSocketError {
     TooSlow,
     /// Pings that were not answered.
     NoPong,
+    /// What it sent couldn't be published, which is no fault of its.
+    NotPublished,
 }
 
 /// How often each happened in this process, in the order above.
-static COUNTS: [Bound; 6] = [
+static COUNTS: [Bound; 7] = [
     Bound::new("websocket-protocol-error"),
     Bound::new("websocket-not-text"),
     Bound::new("websocket-binary-not-text"),
     Bound::new("websocket-message-too-long"),
     Bound::new("websocket-message-too-slow"),
     Bound::new("websocket-missed-pongs"),
+    Bound::new("websocket-not-published"),
 ];
 
 impl WebSocketError {
@@ -51,6 +54,8 @@ impl WebSocketError {
             Self::TooSlow => (CloseCode::Policy, "a message took too long"),
             // The standard has no code for it; the unexpected condition is a peer that doesn't answer.
             Self::NoPong => (CloseCode::Error, "pings were not answered"),
+            // 1013 is registered with IANA for it.
+            Self::NotPublished => (CloseCode::Again, "what was sent can't be published now; try again later"),
         };
         CloseFrame { code, reason: reason.into() }
     }
@@ -61,7 +66,8 @@ impl From<PublishError> for WebSocketError {
         match error {
             PublishError::TooLong => Self::TooLong,
             // Text is looked at before it comes here.
-            PublishError::NotText | PublishError::Name => Self::NotTaken,
+            PublishError::NotText | PublishError::Name | PublishError::MessageId => Self::NotTaken,
+            PublishError::Log(_) => Self::NotPublished,
         }
     }
 }

@@ -31,8 +31,10 @@ impl Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
-    /// The server's process is ended with SIGKILL.
+    /// The server's process is ended with SIGKILL; of several the first one's, which publishes.
     KillServer,
+    /// The process of the last of several servers is ended with SIGKILL, which publishes nothing.
+    KillLastServer,
     /// The same, and a new one is started at the same ports after `for`: another epoch, an empty log. It goes on with
     /// the schedule; what was due meanwhile is never published.
     RestartServer,
@@ -70,6 +72,11 @@ pub enum FaultKind {
     /// The process that stands between is asked to end (SIGTERM), ended with SIGKILL where it is there half a second
     /// later, and after `for` another one is started at the same port. It is over when that one answers.
     ProxyRestart,
+    /// The node of NATS that leads the log of the first feed is ended with SIGKILL, and after `for` started again with the
+    /// store that it had. It is over when that one answers.
+    KillLeader,
+    /// The same with all of its nodes: nothing can be published meanwhile.
+    BrokerAway,
 }
 
 /// What a fault is: a row for each kind.
@@ -90,8 +97,9 @@ pub struct FaultRow {
 /// What is done in a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultAct {
-    /// The server's process is killed. `restart`: another one is started when the fault is over.
+    /// A server's process is killed. `restart`: another one is started when the fault is over.
     KillServer {
+        which: KilledServer,
         /// Whether there is another afterwards.
         restart: bool,
     },
@@ -107,6 +115,36 @@ pub enum FaultAct {
     OnLink(LinkFault),
     /// Something happens to what stands between.
     ToIntermediary(IntermediaryFault),
+    /// Something happens to what servers share their feeds through.
+    ToBroker(BrokerFault),
+}
+
+/// Which server is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KilledServer {
+    /// The one that publishes.
+    First,
+    /// The last of several.
+    Last,
+}
+
+impl KilledServer {
+    /// Its number, where there are so many.
+    pub const fn of(self, servers: u32) -> u32 {
+        match self {
+            Self::First => 0,
+            Self::Last => servers.saturating_sub(1),
+        }
+    }
+}
+
+/// What happens to a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerFault {
+    /// The node that leads the log of the first feed is killed, and started again when the fault is over.
+    Leader,
+    /// All nodes are.
+    All,
 }
 
 /// What happens to an intermediary.
@@ -137,14 +175,21 @@ pub enum LinkFault {
 
 const KILL_SERVER: FaultRow = FaultRow {
     name: "kill-server",
-    act: FaultAct::KillServer { restart: false },
+    act: FaultAct::KillServer { which: KilledServer::First, restart: false },
     lasts: false,
     ends_readers: false,
     forbids: "a server that is killed before the census can't publish it",
 };
+const KILL_LAST_SERVER: FaultRow = FaultRow {
+    name: "kill-last-server",
+    act: FaultAct::KillServer { which: KilledServer::Last, restart: false },
+    lasts: false,
+    ends_readers: false,
+    forbids: "",
+};
 const RESTART_SERVER: FaultRow = FaultRow {
     name: "restart-server",
-    act: FaultAct::KillServer { restart: true },
+    act: FaultAct::KillServer { which: KilledServer::First, restart: true },
     lasts: true,
     ends_readers: false,
     forbids: "a server that is killed loses what was on its way, and one that is not back at the census can't publish it",
@@ -228,11 +273,26 @@ const PROXY_RESTART: FaultRow = FaultRow {
     ends_readers: false,
     forbids: "",
 };
+const KILL_LEADER: FaultRow = FaultRow {
+    name: "kill-leader",
+    act: FaultAct::ToBroker(BrokerFault::Leader),
+    lasts: true,
+    ends_readers: false,
+    forbids: "",
+};
+const BROKER_AWAY: FaultRow = FaultRow {
+    name: "broker-away",
+    act: FaultAct::ToBroker(BrokerFault::All),
+    lasts: true,
+    ends_readers: false,
+    forbids: "a census that can't be published can't be counted",
+};
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::KillServer,
+        Self::KillLastServer,
         Self::RestartServer,
         Self::KillClient,
         Self::CloseStreams,
@@ -246,6 +306,8 @@ impl FaultKind {
         Self::Reset,
         Self::ProxyReload,
         Self::ProxyRestart,
+        Self::KillLeader,
+        Self::BrokerAway,
     ];
 
     /// The kind of this name.
@@ -256,6 +318,7 @@ impl FaultKind {
     pub const fn row(self) -> &'static FaultRow {
         match self {
             Self::KillServer => &KILL_SERVER,
+            Self::KillLastServer => &KILL_LAST_SERVER,
             Self::RestartServer => &RESTART_SERVER,
             Self::KillClient => &KILL_CLIENT,
             Self::CloseStreams => &CLOSE_STREAMS,
@@ -269,6 +332,8 @@ impl FaultKind {
             Self::Reset => &RESET,
             Self::ProxyReload => &PROXY_RELOAD,
             Self::ProxyRestart => &PROXY_RESTART,
+            Self::KillLeader => &KILL_LEADER,
+            Self::BrokerAway => &BROKER_AWAY,
         }
     }
 
@@ -282,9 +347,22 @@ impl FaultKind {
         matches!(self.row().act, FaultAct::ToIntermediary(_))
     }
 
-    /// Whether the server's process ends by it.
+    /// Whether it happens to what servers share their feeds through.
+    pub const fn needs_broker(self) -> bool {
+        matches!(self.row().act, FaultAct::ToBroker(_))
+    }
+
+    /// Which server's process ends by it.
+    pub const fn killed_server(self) -> Option<KilledServer> {
+        match self.row().act {
+            FaultAct::KillServer { which, .. } => Some(which),
+            _ => None,
+        }
+    }
+
+    /// Whether the process of the server that publishes ends by it.
     pub const fn kills_server(self) -> bool {
-        matches!(self.row().act, FaultAct::KillServer { .. })
+        matches!(self.killed_server(), Some(KilledServer::First))
     }
 
     /// Whether the client's does.

@@ -16,6 +16,10 @@ pub(super) const HEARTBEATS: [Span; 2] = [Span::from_millis(1), Span::from_secs(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ServerSettings {
+    /// How many servers there are, each a process with ports of its own. Subscriptions are dealt over them; the first one
+    /// publishes. More than one need `feeds = "nats"`, through which they share their feeds.
+    #[schemars(range(min = 1, max = 8))]
+    pub count: u32,
     /// Streams that the server lets one connection hold open: `SETTINGS_MAX_CONCURRENT_STREAMS` on HTTP/2
     /// (RFC 9113 section 6.5.2; unset: the entry isn't sent), `initial_max_streams_bidi` on QUIC
     /// (RFC 9000 section 18.2, where leaving it out means 0, so it can't be unset).
@@ -30,6 +34,8 @@ pub struct ServerSettings {
     /// How many events a feed's log holds.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub log: u32,
+    /// What keeps the logs of feeds.
+    pub feeds: FeedLog,
     /// Whether all hosts share one certificate, which lets HTTP/2 share a connection (RFC 9113 section 9.1.1).
     pub certificate: CertificateUse,
     /// Whether on QUIC the server sends its own streams, HTTP/3's settings among them, together with its part of the
@@ -49,6 +55,17 @@ pub struct ServerSettings {
     /// each event flushed. Each such stream has a compressor of its own, of 320 kB (gzip) or 730 kB (br); beyond 500 of them
     /// further streams are not compressed.
     pub compression: Compression,
+}
+
+/// What keeps the logs of feeds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedLog {
+    /// The server itself, in its memory: a feed is this server's alone.
+    #[default]
+    Memory,
+    /// NATS JetStream: servers share their feeds, and an event has the same id at each.
+    Nats,
 }
 
 /// What a response that goes on says to intermediaries.
@@ -79,10 +96,12 @@ pub enum CertificateUse {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
+            count: 1,
             max_concurrent_streams: Settable::Set(100),
             heartbeat: Heartbeat::Every(Span::from_secs(15)),
             ping: Heartbeat::Every(Span::from_secs(8)),
             log: 1024,
+            feeds: FeedLog::default(),
             certificate: CertificateUse::Shared,
             half_rtt: true,
             reset_interval: Span::from_millis(20),

@@ -16,6 +16,10 @@ pub struct Workload {
     /// All subscriptions of the trial, dealt round over pages, hosts, ports and feeds.
     #[schemars(range(min = 1, max = 20_000))]
     pub subscribers: u32,
+    /// Agents on other machines (`run --agents`) that the subscriptions are dealt over, each with a client of its own; 0:
+    /// one client here.
+    #[schemars(range(min = 0, max = 64))]
+    pub agents: u32,
     /// Pages of one browser.
     #[schemars(range(min = 1, max = 16))]
     pub pages: u32,
@@ -81,6 +85,7 @@ impl Default for Workload {
     fn default() -> Self {
         Self {
             subscribers: 1,
+            agents: 0,
             pages: 1,
             page: PageOrigin::Apart,
             hosts: 1,

@@ -1,4 +1,9 @@
 //! A program on this machine: where it is, and which version it says it has.
+//!
+//! Enters: names and places to look at. Leaves: what was found, or why it can't be used. What must never happen here: a
+//! program left running.
+
+mod version;
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -10,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use serde::Serialize;
+
+pub(crate) use version::{at_least, parts};
 
 use crate::trial::Unsupported;
 
@@ -18,12 +26,23 @@ const VERSION_TIME: Duration = Duration::from_secs(10);
 /// How much of its answer is read, in bytes.
 const VERSION_BYTES: u64 = 4096;
 
+/// A program that is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// Its name where a person reads it; of a family of browsers, which one: `Google Chrome`.
+    pub title: String,
+    /// The program.
+    pub path: PathBuf,
+    /// Its version: `156.0.8078.79`.
+    pub version: String,
+}
+
 /// The program that an environment variable names, or else the first of these names that is on `PATH`.
 ///
 /// # Errors
 /// The variable names something that can't be run, or there is no such program: then `advice` is the rest of the
 /// sentence "not found; …".
-pub(super) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<PathBuf, Unsupported> {
+pub(crate) fn locate(variable: &str, names: &[&str], advice: &str) -> Result<PathBuf, Unsupported> {
     locate_also(variable, names, &[], advice)
 }
 
@@ -43,7 +62,7 @@ pub(crate) fn locate_also(
 }
 
 /// The program that `variable` names.
-pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, Unsupported> {
+pub(crate) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, Unsupported> {
     let path = PathBuf::from(path);
     if can_run(&path) {
         Ok(path)
@@ -56,6 +75,13 @@ pub(super) fn named(variable: &str, path: &OsStr) -> Result<PathBuf, Unsupported
 pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| can_run(path))
+}
+
+/// Where `tools/install.sh` has unpacked a program: in the folder that this one was built in.
+pub(crate) fn unpacked(path: &str) -> Vec<PathBuf> {
+    let built = std::env::current_exe().unwrap_or_default();
+    // `target/debug/deps/x` is a test's.
+    built.ancestors().skip(2).take(2).map(|folder| folder.join(path)).collect()
 }
 
 /// Whether this is a file that somebody may execute.
@@ -74,7 +100,7 @@ pub(crate) enum AnswersOn {
 ///
 /// # Errors
 /// It doesn't start, ends with a failure, says nothing, or takes longer than 10 s, when it is ended.
-pub(super) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Unsupported> {
+pub(crate) fn answer(program: &Path, arguments: &[&str]) -> Result<String, Unsupported> {
     answer_on(AnswersOn::StandardOutput, program, arguments)
 }
 

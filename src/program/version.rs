@@ -1,10 +1,10 @@
 //! Versions, and which are too old.
 
-use crate::client::Found;
+use super::Found;
 use crate::trial::Unsupported;
 
 /// The program that was found, unless it is older than what its configuration is written for.
-pub(super) fn at_least(found: Found, least: [u32; 3]) -> Result<Found, Unsupported> {
+pub(crate) fn at_least(found: Found, least: [u32; 3]) -> Result<Found, Unsupported> {
     let version = parts(&found.version);
     if version >= least {
         return Ok(found);
@@ -15,7 +15,7 @@ pub(super) fn at_least(found: Found, least: [u32; 3]) -> Result<Found, Unsupport
 }
 
 /// The first three numbers of a version; one that isn't said is 0.
-fn parts(version: &str) -> [u32; 3] {
+pub(crate) fn parts(version: &str) -> [u32; 3] {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     std::array::from_fn(|_| numbers.next().unwrap_or(0))
 }

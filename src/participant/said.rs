@@ -16,7 +16,7 @@ const SHOWN: usize = 200;
 
 /// Why what an end of the trial said can't be used, as the rest of a sentence about that end. Lines are quoted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ContractError {
+pub enum ContractError {
     #[error("said a line that is not of the trial contract ({why}): {line}")]
     Line { why: serde_json::Error, line: String },
     /// A client told what only another end can have seen.
@@ -91,6 +91,6 @@ fn garbled(line: &[u8], why: serde_json::Error) -> ContractError {
 }
 
 /// The first [`SHOWN`] bytes of a line in quotation marks, with what a terminal would obey escaped.
-pub(super) fn quoted(line: &[u8]) -> String {
+pub fn quoted(line: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line)).trim_end())
 }

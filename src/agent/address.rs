@@ -1,0 +1,133 @@
+//! Where agents are, as people write it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::client;
+
+/// Names the program that reaches `ssh:HOST`, instead of `ssh` on `PATH`.
+const SSH: &str = "TRANSPORT_LAB_SSH";
+/// The program at the other end, where an address doesn't say which.
+const PROGRAM: &str = "transport-lab";
+
+/// How an agent is reached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentAddress {
+    /// By this name at the broker.
+    Named(String),
+    /// By ssh: the host, and the program there.
+    Ssh { host: String, program: String },
+    /// By a command of the shell, whose standard input and output are the agent's.
+    Command(String),
+}
+
+/// Not an agent's address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no agent: write a name, ssh:HOST, ssh:HOST/PATH/OF/transport-lab or exec:COMMAND")]
+pub struct AddressError(String);
+
+impl FromStr for AgentAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let wrong = || AddressError(text.to_owned());
+        if let Some(rest) = text.strip_prefix("ssh:") {
+            let (host, program) = match rest.split_once('/') {
+                Some((host, path)) => (host, format!("/{path}")),
+                None => (rest, PROGRAM.to_owned()),
+            };
+            // What begins so would be an option of ssh's.
+            let good = !host.is_empty() && !host.starts_with('-') && !host.contains(char::is_whitespace);
+            return good.then(|| Self::Ssh { host: host.to_owned(), program }).ok_or_else(wrong);
+        }
+        if let Some(command) = text.strip_prefix("exec:") {
+            return (!command.trim().is_empty()).then(|| Self::Command(command.to_owned())).ok_or_else(wrong);
+        }
+        is_name(text).then(|| Self::Named(text.to_owned())).ok_or_else(wrong)
+    }
+}
+
+/// Whether an agent can be called so: what is fit for a part of a subject of NATS.
+pub fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=64).contains(&text.len()) && text.chars().all(fits)
+}
+
+/// As it was written.
+impl fmt::Display for AgentAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Ssh { host, program } if program == PROGRAM => write!(f, "ssh:{host}"),
+            Self::Ssh { host, program } => write!(f, "ssh:{host}{program}"),
+            Self::Command(command) => write!(f, "exec:{command}"),
+        }
+    }
+}
+
+impl AgentAddress {
+    /// The command that starts the agent and reaches it; `None`: it is there already, at the broker.
+    pub(super) fn command(&self) -> Option<Vec<OsString>> {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        match self {
+            Self::Named(_) => None,
+            Self::Ssh { host, program } => {
+                let ssh = std::env::var_os(SSH).filter(|ssh| !ssh.is_empty()).unwrap_or_else(|| "ssh".into());
+                // Nobody is there to type a password; a host that doesn't answer is to be known soon.
+                let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "--", host];
+                Some([vec![ssh], words(&options), words(&[program, "agent", "--stdio"])].concat())
+            }
+            Self::Command(command) => Some(words(&["sh", "-c", command])),
+        }
+    }
+}
+
+/// An agent that takes part in a run, and which client it is to start, where that isn't the trial's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentPart {
+    pub address: AgentAddress,
+    pub client: Option<String>,
+}
+
+/// `eu-1`, `eu-1=firefox`, `ssh:HOST=chromium`.
+impl FromStr for AgentPart {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        // A command may have the sign in it: what follows the last one must be a client.
+        let part = text.rsplit_once('=').filter(|(_, client)| client::find(client).is_some());
+        let (address, client) = part.map_or((text, None), |(address, client)| (address, Some(client.to_owned())));
+        Ok(Self { address: address.parse()?, client })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_it_is_read() {
+        for text in [
+            "eu-1",
+            "ssh:lab@eu-1",
+            "ssh:eu-1/opt/bin/transport-lab",
+            "exec:docker exec -i a transport-lab agent --stdio",
+        ] {
+            assert_eq!(text.parse::<AgentAddress>().unwrap().to_string(), text);
+        }
+        for text in ["", "eu.1", "a b", "ssh:", "ssh:-oProxyCommand=x", "ssh:a b", "exec: ", "-x y"] {
+            assert!(text.parse::<AgentAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_follows_the_last_sign_that_names_one() {
+        let part = |text: &str| text.parse::<AgentPart>().map(|part| (part.address.to_string(), part.client)).unwrap();
+        assert_eq!(part("eu-1"), ("eu-1".to_owned(), None));
+        assert_eq!(part("eu-1=firefox"), ("eu-1".to_owned(), Some("firefox".to_owned())));
+        assert_eq!(part("exec:A=b run=native"), ("exec:A=b run".to_owned(), Some("native".to_owned())));
+        assert_eq!(part("exec:A=b run"), ("exec:A=b run".to_owned(), None));
+        assert!("eu-1=netscape".parse::<AgentPart>().is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! The connection to NATS: made once, and made again by itself whenever it breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{AccountErrorKind, ContextBuilder};
+use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use tokio::sync::watch;
+
+use super::credentials::with_credentials;
+use super::error::BrokerError;
+use super::options::{check_prefix, check_url};
+use crate::program;
+use crate::text::chain;
+use crate::trial::contract::BrokerOptions;
+
+/// The oldest nats-server that will do: the first whose streams have metadata.
+pub(super) const LEAST: [u32; 3] = [2, 10, 0];
+/// How long one node may take to answer a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long JetStream may take to answer; then it is asked again, or who waits is told.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
+/// How often a silent connection is asked whether it is there; two that aren't answered end it.
+const PING: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts to come back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection to NATS. Clones are of the same one, which ends with the last.
+#[derive(Debug, Clone)]
+pub struct Broker(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: BrokerOptions,
+    /// It goes before the connection does: the end of one that nobody has any more is no news.
+    state: watch::Receiver<BrokerState>,
+    client: Client,
+    jetstream: Context,
+    version: String,
+}
+
+/// Whether NATS is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerState {
+    pub is_there: bool,
+    /// How often a connection was made so far.
+    pub connections: u64,
+}
+
+impl Broker {
+    /// Connects, and makes sure that NATS is one that the lab can use. From then on it comes back by itself.
+    ///
+    /// # Errors
+    /// Nobody answers within ten seconds, lets us in, or has what the lab needs; each says what to do.
+    pub async fn connect(mut options: BrokerOptions) -> Result<Self, BrokerError> {
+        options.urls = options.urls.iter().map(|url| check_url(url)).collect::<Result<_, _>>()?;
+        check_prefix(&options.prefix)?;
+        let (state, mut seen) = watch::channel(BrokerState { is_there: false, connections: 0 });
+        let asked = asked(&options, state)?;
+        let connecting = tokio::time::timeout(PATIENCE, asked.connect(options.urls.clone()));
+        let timed_out = |_| Err(async_nats::ConnectError::new(ConnectErrorKind::TimedOut));
+        let client = connecting.await.unwrap_or_else(timed_out).map_err(|error| refused(&options, error))?;
+        let info = client.server_info();
+        let url = options.addresses();
+        if program::parts(&info.version) < LEAST {
+            let least = LEAST.map(|part| part.to_string()).join(".");
+            return Err(BrokerError::TooOld { url, version: info.version, least });
+        }
+        let jetstream = ContextBuilder::new().timeout(ANSWER).build(client.clone());
+        has_jetstream(&jetstream, url).await?;
+        let version = info.version;
+        // What the connection tells of itself comes a moment after it.
+        let _ = tokio::time::timeout(ANSWER, seen.wait_for(|state| state.is_there)).await;
+        Ok(Self(Arc::new(Inner { options, client, jetstream, state: seen, version })))
+    }
+
+    /// The connection itself: for messages that nobody keeps.
+    pub fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// JetStream on it: for what is kept.
+    pub fn jetstream(&self) -> &Context {
+        &self.0.jetstream
+    }
+
+    /// Where it is, and what of it is this lab's.
+    pub fn options(&self) -> &BrokerOptions {
+        &self.0.options
+    }
+
+    /// The version of the node that was connected to first.
+    pub fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    /// Whether it is there, and every change of that.
+    pub fn state(&self) -> watch::Receiver<BrokerState> {
+        self.0.state.clone()
+    }
+
+    /// Whether it is there now.
+    pub fn is_there(&self) -> bool {
+        self.0.state.borrow().is_there
+    }
+
+    /// Waits until it is there.
+    pub async fn there(&self) {
+        // Its sender lives as long as the client, which this holds.
+        let _ = self.state().wait_for(|state| state.is_there).await;
+    }
+}
+
+fn asked(options: &BrokerOptions, state: watch::Sender<BrokerState>) -> Result<ConnectOptions, BrokerError> {
+    let addresses = options.addresses();
+    let asked = ConnectOptions::new()
+        .name(format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
+        .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
+        .ping_interval(PING)
+        .reconnect_delay_callback(pause)
+        .event_callback(move |event| {
+            note(&state, &event, &addresses);
+            async {}
+        });
+    let asked = match &options.ca {
+        None => asked,
+        Some(ca) => {
+            std::fs::metadata(ca).map_err(|source| BrokerError::File { path: ca.clone(), source })?;
+            asked.add_root_certificates(ca.clone())
+        }
+    };
+    match &options.credentials {
+        None => Ok(asked),
+        Some(path) => with_credentials(asked, path),
+    }
+}
+
+/// How long before this attempt to come back: at once, then twice as long each time.
+fn pause(attempt: usize) -> Duration {
+    match u32::try_from(attempt) {
+        Ok(attempt @ 2..=6) => Duration::from_millis(25 << attempt).min(LONGEST_PAUSE),
+        Ok(0 | 1) => Duration::ZERO,
+        _ => LONGEST_PAUSE,
+    }
+}
+
+fn note(state: &watch::Sender<BrokerState>, event: &Event, addresses: &str) {
+    match event {
+        Event::Connected => {
+            state.send_modify(|state| {
+                if state.connections > 0 {
+                    tracing::warn!(nats = addresses, "NATS is back");
+                }
+                *state = BrokerState { is_there: true, connections: state.connections + 1 };
+            });
+        }
+        // Nobody holds it any more.
+        Event::Closed => {
+            state.send_if_modified(|state| std::mem::take(&mut state.is_there));
+        }
+        Event::Disconnected => {
+            let left = state.send_if_modified(|state| std::mem::take(&mut state.is_there));
+            // Where nobody has the connection any more, it has ended because of that.
+            if left && !state.is_closed() {
+                tracing::warn!(nats = addresses, "NATS is away: nothing can be published until it is back");
+            }
+        }
+        Event::SlowConsumer(_) => tracing::warn!(nats = addresses, "messages came faster than they were taken"),
+        other => tracing::debug!(nats = addresses, event = %other, "NATS"),
+    }
+}
+
+fn refused(options: &BrokerOptions, source: async_nats::ConnectError) -> BrokerError {
+    let urls = options.addresses();
+    match source.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+            BrokerError::Denied { urls, given: options.credentials.is_some(), source }
+        }
+        ConnectErrorKind::Tls => BrokerError::Tls { urls, source },
+        // A certificate that isn't trusted ends a handshake as an error of reading.
+        _ if chain(&source).contains("certificate") => BrokerError::Tls { urls, source },
+        _ => BrokerError::Unreachable { urls, source },
+    }
+}
+
+async fn has_jetstream(jetstream: &Context, url: String) -> Result<(), BrokerError> {
+    match jetstream.query_account().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.kind() {
+            AccountErrorKind::JetStreamUnavailable => BrokerError::NoJetStream { url, account: false },
+            AccountErrorKind::JetStream(error) if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED => {
+                BrokerError::NoJetStream { url, account: false }
+            }
+            AccountErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT =>
+            {
+                BrokerError::NoJetStream { url, account: true }
+            }
+            _ => BrokerError::Silent { url, why: chain(&error) },
+        }),
+    }
+}

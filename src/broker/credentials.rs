@@ -1,0 +1,40 @@
+//! Credentials of NATS, from a file.
+
+use std::path::Path;
+
+use async_nats::ConnectOptions;
+
+use super::error::BrokerError;
+
+/// How long such a file may be: a token and a key take two kilobytes.
+const MOST: u64 = 64 * 1024;
+
+/// The same options with what this file holds: a `.creds` file, the seed of an NKey, or `USER:PASSWORD`.
+pub(super) fn with_credentials(options: ConnectOptions, path: &Path) -> Result<ConnectOptions, BrokerError> {
+    let unreadable = |source| BrokerError::File { path: path.to_owned(), source };
+    let wrong = || BrokerError::Credentials(path.to_owned());
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MOST {
+        return Err(wrong());
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    if text.contains("-----BEGIN NATS USER JWT-----") {
+        // Its error would show what can't be read.
+        return options.credentials(&text).map_err(|_| wrong());
+    }
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => match line.split_once(':') {
+            Some((user, password)) if !user.is_empty() => {
+                Ok(options.user_and_password(user.to_owned(), password.to_owned()))
+            }
+            None if is_seed(line) => Ok(options.nkey(line.to_owned())),
+            _ => Err(wrong()),
+        },
+        _ => Err(wrong()),
+    }
+}
+
+/// Whether this is the seed of a user's NKey: base32 that begins with SU.
+fn is_seed(text: &str) -> bool {
+    text.len() == 58 && text.starts_with("SU") && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'))
+}

@@ -1,0 +1,141 @@
+//! What is known of the stream behind one feed, by who writes to it and who follows it.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::cluster::Cluster;
+use super::standing::Standing;
+use crate::broker::connection::ANSWER;
+use crate::feed::{After, Epoch, EventId, Feed, LogError};
+
+/// How long a reader waits for what another server has already.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// What both tasks know.
+#[derive(Debug)]
+pub(super) struct LogSite {
+    pub(super) cluster: Arc<Cluster>,
+    /// The feed's name.
+    pub(super) name: Arc<str>,
+    /// What the log is of. Who holds it keeps all of this alive, and not the other way round.
+    pub(super) feed: Weak<Feed>,
+    /// Whether its readers can be served.
+    pub(super) opened: watch::Sender<Opened>,
+    /// Has the tail look at the stream again.
+    pub(super) changed: Notify,
+    /// The epoch of the stream, as far as anybody knows.
+    epoch: Mutex<Option<Epoch>>,
+    /// The last look at the stream, and when it began.
+    looked: tokio::sync::Mutex<Option<(Instant, Option<Standing>)>>,
+}
+
+/// Whether readers of a feed can be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Its stream wasn't looked at yet.
+    NotYet,
+    /// All that it held was taken in, or there is none yet. So it stays, whatever becomes of NATS.
+    Yes,
+    /// It isn't one that can be read.
+    Refused(LogError),
+}
+
+/// Whether a feed has got as far as this event.
+pub(super) fn has(feed: &Feed, id: EventId) -> bool {
+    feed.epoch() == id.epoch && feed.head() >= id.seq
+}
+
+impl LogSite {
+    pub(super) fn new(cluster: &Arc<Cluster>, name: &str, feed: &Weak<Feed>) -> Self {
+        Self {
+            cluster: Arc::clone(cluster),
+            name: name.into(),
+            feed: Weak::clone(feed),
+            opened: watch::Sender::new(Opened::NotYet),
+            changed: Notify::new(),
+            epoch: Mutex::new(None),
+            looked: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// The epoch of the stream, as far as anybody knows.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the epoch of the stream is; `None`: that there is no such stream any more.
+    pub(super) fn note(&self, epoch: Option<Epoch>) {
+        let mut known = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = std::mem::replace(&mut *known, epoch) != epoch;
+        drop(known);
+        if changed && epoch.is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until readers can be served.
+    pub(super) async fn opened(&self) -> Result<(), LogError> {
+        if *self.opened.borrow() == Opened::NotYet && !self.cluster.broker.is_there() {
+            return Err(LogError::Away);
+        }
+        let mut opened = self.opened.subscribe();
+        let opened = tokio::time::timeout(ANSWER, opened.wait_for(|opened| *opened != Opened::NotYet)).await;
+        match opened.map(|opened| opened.map(|opened| opened.clone())) {
+            Ok(Ok(Opened::Yes)) => Ok(()),
+            Ok(Ok(Opened::Refused(error))) => Err(error),
+            Ok(Ok(Opened::NotYet) | Err(_)) | Err(_) => Err(LogError::Away),
+        }
+    }
+
+    /// Waits until readers can be served, and says where this one begins.
+    pub(super) async fn settle(&self, after: After) -> Result<After, LogError> {
+        self.opened().await?;
+        let feed = self.feed.upgrade().ok_or(LogError::Away)?;
+        match after {
+            After::Id(id) if id.epoch != Epoch::NEW && !has(&feed, id) => self.ahead(&feed, id).await,
+            _ => Ok(after),
+        }
+    }
+
+    /// Where a reader begins that says it has an event which isn't here. Where the stream has it, it is about to be.
+    async fn ahead(&self, feed: &Feed, id: EventId) -> Result<After, LogError> {
+        if !self.cluster.broker.is_there() {
+            // Nobody can tell; another server may have given it out just before.
+            return Ok(if id.epoch == feed.epoch() { After::Ahead(id) } else { After::Id(id) });
+        }
+        let standing = self.look_since(Instant::now()).await?;
+        if !standing.is_some_and(|standing| standing.epoch == id.epoch && standing.last >= id.seq) {
+            return Ok(After::Id(id));
+        }
+        self.note(Some(id.epoch));
+        let begun = async {
+            while !has(feed, id) {
+                // Not in this epoch yet, or not as far.
+                if feed.epoch() == id.epoch {
+                    feed.reached(id).await;
+                } else {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        };
+        tokio::time::timeout(CATCH_UP, begun).await.map_err(|_| LogError::Away)?;
+        Ok(After::Id(id))
+    }
+
+    /// How the stream stands, by a look that began then or later: all who ask at once share one.
+    async fn look_since(&self, then: Instant) -> Result<Option<Standing>, LogError> {
+        let mut looked = self.looked.lock().await;
+        if let Some((began, standing)) = *looked
+            && began >= then
+        {
+            return Ok(standing);
+        }
+        let began = Instant::now();
+        let standing = self.cluster.look(&self.name).await?;
+        *looked = Some((began, standing));
+        Ok(standing)
+    }
+}

@@ -1,0 +1,97 @@
+//! What a run is told of other machines.
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::NatsArgs;
+use super::expose::{in_url, own_addresses};
+use crate::agent::AgentPart;
+use crate::broker::{Broker, BrokerError};
+use crate::client;
+use crate::experiment::{Experiment, ExperimentError, Overrides};
+
+/// What a run is told of other machines.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Other machines")]
+pub struct ElsewhereArgs {
+    /// Run clients at this agent, which is started for it: ssh:HOST, ssh:HOST/PATH/OF/transport-lab, or exec:COMMAND, and
+    /// behind a `=` which client; may be given several times, and trials are dealt over all of them.
+    #[arg(long, value_name = "ADDRESS[=CLIENT]")]
+    pub agent: Vec<AgentPart>,
+    /// Run clients at these agents, which have joined NATS under these names; `NAME=CLIENT` says which client.
+    #[arg(long, value_name = "NAME[=CLIENT]", value_delimiter = ',', requires = "join")]
+    pub agents: Vec<AgentPart>,
+    /// Where they have joined: nats://HOST:4222 or tls://HOST:4222, several separated by commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub join: Vec<String>,
+    /// What surrounds that.
+    #[command(flatten)]
+    pub nats: NatsArgs,
+    /// Have servers listen on this address of this machine, so that agents reach them; without it, on loopback alone. Whoever
+    /// reaches it can read and publish while a trial runs. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Vec<IpAddr>,
+    /// The name or address that agents reach this machine by, which its certificate is then for; one for each of
+    /// `workload.hosts`. Without one: the address of --bind.
+    #[arg(long, value_name = "NAME", requires = "bind")]
+    pub host: Vec<String>,
+}
+
+impl ElsewhereArgs {
+    /// The agents, in the order in which they take part.
+    pub(super) fn parts(&self) -> Vec<AgentPart> {
+        [&self.agents[..], &self.agent[..]].concat()
+    }
+
+    /// The broker that agents have joined, where any are known by name.
+    pub(super) async fn broker(&self) -> Result<Option<Broker>, BrokerError> {
+        if self.agents.is_empty() {
+            return Ok(None);
+        }
+        Broker::connect(self.nats.at(&self.join, 1)).await.map(Some)
+    }
+
+    /// The names that servers are reached by, as URLs write them.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let bound = || {
+            let named = self.bind.iter().filter(|address| !address.is_unspecified() && !address.is_loopback());
+            let mut named: Vec<String> = named.map(ToString::to_string).collect();
+            if named.is_empty() && self.bind.iter().any(IpAddr::is_unspecified) {
+                named.extend(own_addresses().into_iter().next());
+            }
+            named.truncate(1);
+            named
+        };
+        let hosts = if self.host.is_empty() { bound() } else { self.host.clone() };
+        hosts.iter().map(|host| in_url(host)).collect()
+    }
+
+    /// What is changed in an experiment for these agents: it is dealt over them, and has their clients, unless it says so
+    /// itself.
+    pub(super) fn overrides(&self, experiment: &Experiment, mut overrides: Overrides) -> Overrides {
+        let parts = self.parts();
+        if parts.is_empty() {
+            return overrides;
+        }
+        if experiment.combinations.iter().all(|settings| settings.workload.agents == 0) {
+            overrides.set.push(format!("workload.agents={}", parts.len()));
+        }
+        let clients: Vec<&str> = parts.iter().filter_map(|part| part.client.as_deref()).collect();
+        if !clients.is_empty() {
+            let same = clients.iter().all(|client| *client == clients[0]);
+            let and = client::AND.to_string();
+            overrides.clients = vec![if same { clients[0].to_owned() } else { clients.join(&and) }];
+        }
+        overrides
+    }
+
+    /// What is wrong with what was said of the agents.
+    pub(super) fn wrong(&self) -> Option<ExperimentError> {
+        let parts = self.parts();
+        let named = parts.iter().filter(|part| part.client.is_some()).count();
+        let says = "say for every agent which client it starts (--agent ssh:HOST=chromium, --agents eu-1=chromium,us-2=firefox), or for none";
+        let wrong = named > 0 && named < parts.len();
+        wrong.then(|| ExperimentError::Invalid { place: "--agent".to_owned(), says: says.to_owned(), span: None })
+    }
+}

@@ -1,0 +1,36 @@
+//! What a command is told of NATS.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::broker::{BrokerOptions, DEFAULT_PREFIX};
+
+/// What surrounds an address of NATS.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "NATS")]
+pub struct NatsArgs {
+    /// Credentials of NATS: a .creds file, the seed of an NKey, or USER:PASSWORD in one line. They are never printed.
+    #[arg(long, value_name = "FILE", env = "TRANSPORT_LAB_NATS_CREDS")]
+    pub nats_creds: Option<PathBuf>,
+    /// The authority that signed the certificate of a tls:// address, as a PEM file; without one, those that this machine
+    /// trusts.
+    #[arg(long, value_name = "FILE")]
+    pub nats_ca: Option<PathBuf>,
+    /// What everything of this lab in NATS begins with. Labs with the same one are one lab; two that aren't need two.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_PREFIX)]
+    pub nats_prefix: String,
+}
+
+impl NatsArgs {
+    /// NATS at these addresses.
+    pub fn at(&self, urls: &[String], replicas: usize) -> BrokerOptions {
+        BrokerOptions {
+            urls: urls.to_vec(),
+            credentials: self.nats_creds.clone(),
+            ca: self.nats_ca.clone(),
+            prefix: self.nats_prefix.clone(),
+            replicas,
+        }
+    }
+}

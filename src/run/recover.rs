@@ -1,0 +1,70 @@
+//! What agents said of a run whose coordinator was killed: taken from the run's stream into its journal.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use super::RunError;
+use super::results::JOURNAL;
+use crate::agent::{AgentSaid, RunStream, translated};
+use crate::broker::Broker;
+use crate::trial::fact::Outcome;
+use crate::trial::journal::{self, Journal};
+use crate::trial::{Fact, JournalLine, LabFact, Observation, Up};
+
+/// Why the trial that was under way is not complete.
+const KILLED: &str = "the lab was killed in the middle of it; what its agents saw was taken in afterwards";
+
+/// Takes what is in the stream and not in the journal, and removes the stream. Gives back how many facts there were; `None`:
+/// there is no such stream.
+pub async fn take_in(folder: &Path, broker: Broker) -> Result<Option<usize>, RunError> {
+    let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stream = RunStream::left(broker, &run);
+    let Some(words) = stream.read().await? else { return Ok(None) };
+    let path = folder.join(JOURNAL);
+    let known = journal::read(&path)?.lines;
+    let text = |line: &JournalLine| serde_json::to_string(line).unwrap_or_default();
+    let mut there: HashSet<String> = known.iter().map(text).collect();
+    let clocks = clocks(&known);
+    let mut journal = Journal::go_on(&path)?;
+    let (mut taken, mut trials) = (0, BTreeMap::new());
+    for agent in words {
+        let mut ends: BTreeMap<u32, u32> = BTreeMap::new();
+        for said in agent.said {
+            match said {
+                AgentSaid::Started { end, trial, .. } => _ = ends.insert(end, trial),
+                AgentSaid::Said { end, line: Up::Saw(seen) } => {
+                    let Some(&trial) = ends.get(&end) else { continue };
+                    // Translated as the coordinator did it: what it took is the same to the nanosecond.
+                    let Some(offset) = clocks.get(&(trial, agent.agent.clone())) else { continue };
+                    let seen = translated(seen, |t| t.saturating_add_signed(offset.saturating_neg()));
+                    let line = JournalLine { trial, observation: seen.map(Fact::from) };
+                    if there.insert(text(&line)) {
+                        journal.write(&line)?;
+                        taken += 1;
+                        trials.insert(trial, ());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    let ended = |trial: u32| {
+        let is_outcome = |line: &JournalLine| matches!(line.observation.fact, Fact::Lab(LabFact::Outcome { .. }));
+        known.iter().any(|line| line.trial == trial && is_outcome(line))
+    };
+    for trial in trials.into_keys().filter(|trial| !ended(*trial)) {
+        let fact = LabFact::Outcome { outcome: Outcome::Failed, reason: Some(KILLED.to_owned()) };
+        journal.write(&JournalLine { trial, observation: Observation::now(fact.into()) })?;
+    }
+    stream.remove().await;
+    Ok(Some(taken))
+}
+
+/// By how much each agent's clock was ahead, by trial.
+fn clocks(known: &[JournalLine]) -> BTreeMap<(u32, String), i64> {
+    let of = |line: &JournalLine| match &line.observation.fact {
+        Fact::Lab(LabFact::Agent { agent, offset, .. }) => Some(((line.trial, agent.clone()), *offset)),
+        _ => None,
+    };
+    known.iter().filter_map(of).collect()
+}

@@ -1,0 +1,188 @@
+//! Agents that join NATS.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt;
+use nix::sys::signal::Signal;
+use tokio::runtime::Runtime;
+
+use crate::clients;
+use crate::lab::{Lab, Started, facts, until};
+use crate::nats::Nats;
+
+/// An agent of this name that has joined NATS there.
+fn joined(lab: &Lab, url: &str, name: &str, more: &[&str]) -> Started {
+    let arguments = [&["agent", "--join", url, "--name", name], more].concat();
+    let agent = Started::new(&mut lab.command(&arguments));
+    until("an agent", || {
+        let listed = lab.ask(&["agents", "--join", url, "--json"]).exits(0).summary();
+        listed.as_array().unwrap().iter().any(|agent| agent["name"] == name).then_some(())
+    });
+    agent
+}
+
+/// Ends it as a person does.
+fn ended(agent: Started) {
+    agent.signal(Signal::SIGTERM);
+    agent.end().exits(0);
+}
+
+/// The streams that NATS has.
+fn streams(url: &str) -> Vec<String> {
+    Runtime::new().unwrap().block_on(async {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
+        jetstream.stream_names().map(Result::unwrap).collect().await
+    })
+}
+
+/// All that agents said in the only run's stream.
+fn said(url: &str) -> String {
+    Runtime::new().unwrap().block_on(async {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
+        let names: Vec<String> = jetstream.stream_names().map(Result::unwrap).collect().await;
+        let Some(name) = names.iter().find(|name| name.contains("-run-")) else { return String::new() };
+        let mut stream = jetstream.get_stream(name).await.unwrap();
+        let last = stream.info().await.unwrap().state.last_sequence;
+        let mut text = String::new();
+        for number in 1..=last {
+            text += std::str::from_utf8(&stream.get_raw_message(number).await.unwrap().payload).unwrap();
+        }
+        text
+    })
+}
+
+#[test]
+fn agents_that_joined_take_part_by_their_names() {
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let url = nats.url();
+    let agents = [joined(&lab, &url, "eu-1", &[]), joined(&lab, &url, "us-2", &[])];
+    for _ in 0..2 {
+        let ran = lab.run(&["--join", &url, "--agents", "eu-1,us-2"]).exits(0);
+        assert_eq!(ran.outcomes(), ["completed"]);
+        assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (3.0, 2.0));
+    }
+    assert_eq!(streams(&url), [""; 0], "what was taken is not kept twice");
+    lab.run(&["--join", &url, "--agents", "eu-9"]).exits(4).says(&["no agent eu-9 has joined; there is eu-1, us-2"]);
+    let twice = lab.ask(&["agent", "--join", &url, "--name", "eu-1"]).exits(4);
+    twice.says(&["an agent eu-1 is here already"]);
+    agents.into_iter().for_each(ended);
+    lab.ask(&["agent", "--join", &url, "--name", "eu.1"]).exits(2).says(&["write letters, digits"]);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn nothing_is_lost_of_what_agents_said_when_their_coordinator_is_killed() {
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let url = nats.url();
+    let agent = joined(&lab, &url, "eu-1", &[]);
+    let run =
+        Started::new(&mut lab.running("small", &["--set", "workload.hold=60s", "--join", &url, "--agents", "eu-1"]));
+    lab.wait_for_process(0, "client");
+    until("events", || {
+        let published = facts(&lab.only_run()).iter().filter(|fact| fact["kind"] == "published").count();
+        (published >= 2).then_some(())
+    });
+    run.signal(Signal::SIGKILL);
+    until("the end of the client", || (clients(&lab) == 0).then_some(()));
+    // What it had kept back until its end it has said there.
+    let said = until("its last word", || Some(said(&url)).filter(|said| said.contains("\"type\":\"ended\"")));
+    for kind in ["\"kind\":\"opened\"", "\"kind\":\"received\"", "\"type\":\"done\""] {
+        assert!(said.contains(kind), "no {kind} in {said}");
+    }
+    // And it can be had from there, once: what the coordinator had taken is not twice in the journal.
+    let folder = lab.only_run();
+    let before = facts(&folder);
+    let folder = folder.display().to_string();
+    let told = lab.ask(&["report", &folder, "--join", &url]).exits(0).out;
+    assert!(told.contains("facts that agents saw were taken in"), "{told}");
+    let after = facts(&lab.only_run());
+    let of = |kind: &str| after.iter().filter(|fact| fact["kind"] == kind).count();
+    assert_eq!((of("opened"), of("requested")), (3, 3));
+    assert!(after.len() > before.len() && of("received") > 0, "{after:?}");
+    let last = after.last().unwrap();
+    assert!(last["reason"].as_str().unwrap().contains("the lab was killed"), "{last}");
+    let told = lab.ask(&["report", &folder, "--join", &url]).exits(0).out;
+    assert!(told.contains("NATS has nothing more of this run"), "{told}");
+    // It goes on, for the next.
+    let ran = lab.run(&["--join", &url, "--agents", "eu-1"]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    ended(agent);
+}
+
+#[test]
+fn an_agent_that_loses_its_network_fails_its_trial_and_ends_its_client() {
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let (url, cable) = (nats.url(), Cable::to(nats.node.port));
+    // Only the agent's way to NATS is over the cable.
+    let far = Started::new(&mut lab.command(&["agent", "--join", &cable.url(), "--name", "us-2"]));
+    let near = joined(&lab, &url, "eu-1", &[]);
+    until("the far agent", || {
+        let listed = lab.ask(&["agents", "--join", &url, "--json"]).exits(0).summary();
+        (listed.as_array().unwrap().len() == 2).then_some(())
+    });
+    let more = ["--set", "workload.hold=40s", "--join", &url, "--agents", "eu-1,us-2"];
+    let run = Started::new(&mut lab.running("small", &more));
+    lab.wait_for_process(0, "client-1");
+    cable.cut();
+    let ran = run.end().exits(3);
+    let outcomes = ran.outcomes();
+    assert!(
+        outcomes[0].contains("the client-1 is lost with its agent us-2: it has said nothing for 10 s"),
+        "{outcomes:?}"
+    );
+    until("the end of its client", || (clients(&lab) == 0).then_some(()));
+    [near, far].into_iter().for_each(ended);
+    lab.has_nothing_left();
+}
+
+/// A way to a port of this machine that can be cut.
+struct Cable {
+    port: u16,
+    cut: Arc<AtomicBool>,
+    ends: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Cable {
+    fn to(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let cable = Self { port: listener.local_addr().unwrap().port(), cut: Arc::default(), ends: Arc::default() };
+        let (cut, ends) = (Arc::clone(&cable.cut), Arc::clone(&cable.ends));
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                ends.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+                for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                    std::thread::spawn(move || carry(from, to));
+                }
+            }
+        });
+        cable
+    }
+
+    fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Nothing gets through any more, nor ever again.
+    fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        for end in self.ends.lock().unwrap().drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream) {
+    let mut bytes = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        if to.write_all(&bytes[..read]).is_err() {
+            return;
+        }
+    }
+}

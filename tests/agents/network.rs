@@ -1,0 +1,94 @@
+//! An agent on a network of its own: it reaches this machine by an address, and nothing of its loopback.
+
+use std::process::{Command, Stdio};
+
+use crate::PROGRAM;
+use crate::lab::{Lab, has_browser};
+
+/// A network beside this one, gone when it is dropped.
+struct Beside {
+    name: String,
+}
+
+/// The last part of addresses that nobody else has here; two that run at once have different ones.
+fn numbers() -> [u32; 2] {
+    let id = std::process::id();
+    [id / 250 % 250, id % 250]
+}
+
+fn ip(arguments: &str) -> bool {
+    let status = Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+impl Beside {
+    /// `None`: it takes root's rights and iproute2.
+    fn make() -> Option<Self> {
+        let (name, [a, b]) = (format!("lab{}", std::process::id()), numbers());
+        if !ip(&format!("netns add {name}")) {
+            eprintln!("skipped: no network namespaces here (they take root's rights and iproute2)");
+            return None;
+        }
+        let beside = Self { name };
+        let name = &beside.name;
+        for step in [
+            format!("link add {name}a type veth peer name {name}b netns {name}"),
+            format!("addr add 10.{a}.{b}.1/24 dev {name}a"),
+            format!("link set {name}a up"),
+            format!("-n {name} addr add 10.{a}.{b}.2/24 dev {name}b"),
+            format!("-n {name} link set {name}b up"),
+            format!("-n {name} link set lo up"),
+        ] {
+            assert!(ip(&step), "ip {step}");
+        }
+        Some(beside)
+    }
+
+    /// This machine's address there.
+    fn address() -> String {
+        let [a, b] = numbers();
+        format!("10.{a}.{b}.1")
+    }
+
+    fn agent(&self) -> String {
+        format!("--agent=exec:exec ip netns exec {} {PROGRAM} agent --stdio --name far", self.name)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.name));
+    }
+}
+
+#[test]
+fn servers_are_reached_from_another_network_by_the_address_that_was_asked_for() {
+    let Some(beside) = Beside::make() else { return };
+    let lab = Lab::new();
+    let protocols = "protocol=sse/h1,sse/h2,sse/h3,websocket/h1,webtransport/h3,quic/quic";
+    let ran = lab.run(&[&beside.agent(), "--bind", &Beside::address(), "--set", protocols]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"; 6]);
+    for trial in 0..6 {
+        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
+    }
+    // Where nothing is bound there, nothing is reached.
+    let ran = lab.run(&[&beside.agent()]);
+    assert!(ran.exit == Some(3) || ran.metric(0, "open-streams") < 0.1, "{:?}", ran.outcomes());
+    lab.has_nothing_left();
+}
+
+#[test]
+fn a_browser_on_another_network_reads_from_here() {
+    if !has_browser("chromium") || !has_browser("firefox") {
+        return;
+    }
+    let Some(beside) = Beside::make() else { return };
+    let lab = Lab::new();
+    let more = ["--set", "workload.hold=3s", "--client", "chromium,firefox", "--set", "protocol=sse/h2,sse/h3"];
+    let ran = lab.run(&[&[&beside.agent(), "--bind", &Beside::address()], &more[..]].concat()).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"; 4]);
+    for trial in 0..4 {
+        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
+    }
+    lab.has_nothing_left();
+}

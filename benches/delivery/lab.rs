@@ -36,6 +36,7 @@ impl Lab {
         let settings: Settings = serde_json::from_value(settings).expect("settings");
         let role = Role::Server(ServerRole {
             life: 0,
+            publishes: true,
             broker: None,
             control: None,
             ports: BTreeMap::new(),

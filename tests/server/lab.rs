@@ -131,8 +131,17 @@ impl Lab {
         let feeds = feeds.iter().map(|&name| name.to_owned()).collect();
         let (origins, ports) = (vec![], std::collections::BTreeMap::new());
         let control = settings.has_pages_of_the_server().then(|| "https://127.0.0.1:1".to_owned());
-        let role =
-            Role::Server(ServerRole { certs: certs.clone(), bind, feeds, origins, control, ports, life: 0, broker });
+        let role = Role::Server(ServerRole {
+            certs: certs.clone(),
+            bind,
+            feeds,
+            origins,
+            control,
+            ports,
+            life: 0,
+            publishes: true,
+            broker,
+        });
         let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 1, seed: 1, settings, role }));
         let mut command = program();
         command.args(["child", "server"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(&folder));

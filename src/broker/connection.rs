@@ -159,7 +159,8 @@ fn note(state: &watch::Sender<BrokerState>, event: &Event, addresses: &str) {
         }
         Event::Disconnected | Event::Closed => {
             let left = state.send_if_modified(|state| std::mem::take(&mut state.is_there));
-            if left {
+            // Where nobody has the connection any more, it has ended because of that.
+            if left && !state.is_closed() {
                 tracing::warn!(nats = addresses, "NATS is away: nothing can be published until it is back");
             }
         }

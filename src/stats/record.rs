@@ -202,6 +202,7 @@ impl<'a> Record<'a> {
             | ServerFact::Detached { .. }
             | ServerFact::Stack { .. }
             | ServerFact::Handshake { .. }
+            | ServerFact::Broker { .. }
             | ServerFact::BoundReached { .. } => {}
         }
     }

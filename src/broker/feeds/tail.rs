@@ -40,6 +40,10 @@ pub(super) async fn follow(site: Arc<LogSite>) {
     let mut state = site.cluster.broker.state();
     let mut births = site.cluster.births.subscribe();
     let mut pause = PAUSES[0];
+    // This is started while its feed is being made; one that is gone again ends it.
+    while feed.strong_count() == 0 {
+        tokio::task::yield_now().await;
+    }
     loop {
         if state.wait_for(|state| state.is_there).await.is_err() {
             return;

@@ -55,7 +55,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         rig: None,
         sink,
     });
-    let shared = share(args, &server).await?;
+    let shared = share(args, &mut server).await?;
     let feeds = (0..MAX_MEASUREMENTS).map(|number| server.reserve_feed(&format!("visit-{number}"))).collect();
     let base = args.port;
     for alpn in Alpn::ALL {
@@ -96,6 +96,17 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
         let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
         writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
+        let others = shared.meet(&format!("{} port {base}", hostname())).await;
+        match others.as_slice() {
+            [] => writeln!(out, "No other server has them at the moment.")?,
+            others => {
+                writeln!(
+                    out,
+                    "So have {}. If they aren't yours, take a --nats-prefix of your own.",
+                    others.join(", ")
+                )?;
+            }
+        }
         writeln!(out)?;
     }
     if let Some(token) = &token {
@@ -135,7 +146,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
 }
 
 /// Has the feeds shared with other servers, where that was asked for, and makes the one of the chat.
-async fn share(args: &ServeArgs, server: &Server) -> Result<Option<SharedFeeds>, CliError> {
+async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<SharedFeeds>, CliError> {
     if args.feeds.is_empty() {
         server.reserve_feed(CHAT_FEED);
         return Ok(None);
@@ -143,11 +154,18 @@ async fn share(args: &ServeArgs, server: &Server) -> Result<Option<SharedFeeds>,
     let broker = Broker::connect(args.nats.at(&args.feeds, args.replicas)).await?;
     let shared = SharedFeeds::new(broker, ServerSettings::default().log as usize);
     server.share_feeds(shared.clone());
+    server.tell_of_broker(shared.broker());
     if let Some(log) = server.feed(CHAT_FEED).as_ref().and_then(|feed| feed.shared()) {
         // What is wrong with the cluster is said before anybody comes.
         log.open().await.map_err(|source| CliError::Feed { feed: CHAT_FEED.to_owned(), source })?;
     }
     Ok(Some(shared))
+}
+
+/// What this machine calls itself (proc(5)).
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "a server".to_owned() } else { name.trim().to_owned() }
 }
 
 /// Lets the lab's own pages in, by whatever name they were called.

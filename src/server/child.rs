@@ -88,9 +88,11 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     if settings.workload.stuck_direction == StuckDirection::Up {
         server.leave_unread();
     }
+    let mut shared = None;
     if settings.server.feeds == FeedLog::Nats {
         let broker = Broker::connect(role.broker.ok_or(ChildError::NoBroker)?).await?;
-        server.share_feeds(SharedFeeds::new(broker, settings.server.log as usize));
+        server.share_feeds(SharedFeeds::new(broker.clone(), settings.server.log as usize));
+        shared = Some(broker);
     }
     let mut ports: BTreeMap<Alpn, Vec<u16>> = BTreeMap::new();
     for alpn in Alpn::ALL {
@@ -116,6 +118,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     }
     let versions = BTreeMap::from([("transport-lab".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     output.send(Up::Listening { ports, versions });
+    if let Some(broker) = shared {
+        server.tell_of_broker(&broker);
+    }
 
     let (mut publisher, mut watcher) = (None, None);
     loop {

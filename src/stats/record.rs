@@ -207,6 +207,7 @@ impl<'a> Record<'a> {
             | ServerFact::Detached { .. }
             | ServerFact::Stack { .. }
             | ServerFact::Handshake { .. }
+            | ServerFact::Broker { .. }
             | ServerFact::BoundReached { .. } => {}
         }
     }

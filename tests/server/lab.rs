@@ -93,6 +93,11 @@ impl Drop for Lab {
 impl Lab {
     /// `transport-lab serve`, at a port where it finds six free ones.
     pub(crate) fn serve(options: &[&str]) -> Self {
+        Self::serve_telling(options, |_| ())
+    }
+
+    /// The same; each line that it prints before it serves is told.
+    pub(crate) fn serve_telling(options: &[&str], mut told: impl FnMut(&str)) -> Self {
         for _ in 0..20 {
             let base = free_base();
             let folder = tempfile::tempdir().unwrap();
@@ -104,7 +109,7 @@ impl Lab {
             loop {
                 match output.recv_timeout(PATIENCE) {
                     Ok(line) if line.starts_with(b"Ctrl-C") => return lab,
-                    Ok(_) => {}
+                    Ok(line) => told(&String::from_utf8_lossy(&line)),
                     Err(mpsc::RecvTimeoutError::Timeout) => panic!("serve says nothing"),
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 }

@@ -142,6 +142,16 @@ fn two_labs_of_one_prefix_that_are_not_alike_are_not_one() {
     says(&said, &["--replicas 3 takes three nodes"]);
 }
 
+#[test]
+fn who_comes_into_a_lab_is_told_who_is_there_already() {
+    let nats = Nats::start();
+    let first = Lab::serve(&["--feeds", &nats.url()]);
+    let said = crate::shared::welcome(&nats, &[]);
+    says(&said, &[&format!("port {}", first.base), "--nats-prefix"]);
+    // Another prefix is another lab.
+    says(&crate::shared::welcome(&nats, &["--nats-prefix", "lab-2"]), &["No other server has them"]);
+}
+
 /// Debian's, where it was fetched by `apt-get download nats-server`.
 fn older() -> Option<PathBuf> {
     std::env::var_os("TRANSPORT_LAB_OLD_NATS").map(PathBuf::from)

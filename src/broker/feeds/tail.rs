@@ -155,6 +155,7 @@ async fn try_once(
         };
         let info = message.info().map_err(|_| Stopped::Broken("a message has no number"))?;
         let (seq, nth, pending) = (info.stream_sequence, info.consumer_sequence, info.pending);
+        let came = u64::try_from(info.published.unix_timestamp_nanos() / 1000).unwrap_or(0);
         delivered += 1;
         if nth != delivered {
             return Err(Stopped::Broken("a message was lost on its way"));
@@ -164,7 +165,7 @@ async fn try_once(
         }
         let feed_now = feed.upgrade().ok_or(Stopped::Gone)?;
         let id = EventId { epoch: standing.epoch, seq };
-        match carried::event(&message.message) {
+        match carried::event(&message.message, came) {
             Some(draft) => drop(feed_now.take_in(id, draft)),
             // Its number is gone all the same.
             None => feed_now.advance(seq),

@@ -77,7 +77,7 @@ pub(super) struct Record<'a> {
     /// When a server was killed on purpose, and with it what it had not told yet, and which one.
     pub(super) server_killed: Vec<(u64, u32)>,
     /// How many there are.
-    servers: u32,
+    pub(super) servers: u32,
     /// When each fault began, and its kind.
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.

@@ -188,13 +188,13 @@ impl Feed {
 
     /// Goes on behind this number. A jump over more than there is room for leaves nothing that is held.
     fn pass_over(&self, held: &mut usize, seq: u64) {
-        let head = self.head.load(Ordering::Relaxed);
-        if seq.saturating_sub(head) >= self.slots.len() as u64 || self.first.load(Ordering::Relaxed) > head {
+        let newest = self.head.load(Ordering::Relaxed);
+        if seq.saturating_sub(newest) >= self.slots.len() as u64 || self.first.load(Ordering::Relaxed) > newest {
             self.first.store(seq + 1, Ordering::Release);
             self.slots.iter().for_each(|slot| slot.store(None));
             *held = 0;
         }
-        if seq > head {
+        if seq > newest {
             self.head.store(seq, Ordering::Release);
         }
     }

@@ -307,8 +307,11 @@ mod tests {
         }
     }
 
-    /// What is told next: the number of an event, or a gap and where it ends.
-    fn next(cursor: &mut Cursor) -> Option<Result<u64, (Option<u64>, Option<u64>)>> {
+    /// How many are missing, and where it goes on.
+    type Missing = (Option<u64>, Option<u64>);
+
+    /// What is told next: the number of an event, or a gap.
+    fn next(cursor: &mut Cursor) -> Option<Result<u64, Missing>> {
         match cursor.try_next()? {
             CursorItem::Event(event) => Some(Ok(event.id.seq)),
             CursorItem::Gap(Gap { missed, first }) => Some(Err((missed, first.map(|id| id.seq)))),

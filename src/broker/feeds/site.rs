@@ -80,6 +80,13 @@ impl LogSite {
         }
     }
 
+    /// Makes the log if there is none, and waits until readers can be served.
+    pub(super) async fn open(&self) -> Result<(), LogError> {
+        let standing = self.cluster.make(&self.name).await?;
+        self.note(Some(standing.epoch));
+        self.opened().await
+    }
+
     /// Waits until readers can be served.
     pub(super) async fn opened(&self) -> Result<(), LogError> {
         if *self.opened.borrow() == Opened::NotYet && !self.cluster.broker.is_there() {

@@ -58,10 +58,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     let shared = share(args, &mut server).await?;
     let feeds = (0..MAX_MEASUREMENTS).map(|number| server.reserve_feed(&format!("visit-{number}"))).collect();
     let base = args.port;
-    for alpn in Alpn::ALL {
-        server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
-    }
-    server.listen_both(base + 5).await.map_err(at(base))?;
+    listen(&mut server, base).await?;
     allow_lab_page(&server, &hosts, base);
     let (requests, visitors) = mpsc::channel(MAX_MEASUREMENTS);
     let current = Arc::new(ArcSwap::new(Arc::clone(&certs)));
@@ -92,22 +89,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     })?;
     welcome(out, &control.origin(), &serving, &spki(&certs))?;
     if let Some(shared) = &shared {
-        let (broker, options) = (shared.broker(), shared.broker().options());
-        let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
-        let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
-        writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
-        let others = shared.meet(&format!("{} port {base}", hostname())).await;
-        match others.as_slice() {
-            [] => writeln!(out, "No other server has them at the moment.")?,
-            others => {
-                writeln!(
-                    out,
-                    "So have {}. If they aren't yours, take a --nats-prefix of your own.",
-                    others.join(", ")
-                )?;
-            }
-        }
-        writeln!(out)?;
+        introduce(out, shared, base).await?;
     }
     if let Some(token) = &token {
         invite(out, &hosts, base, token)?;
@@ -145,6 +127,15 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     Ok(Exit::Good)
 }
 
+/// Opens the data ports.
+async fn listen(server: &mut Server, base: u16) -> Result<(), CliError> {
+    for alpn in Alpn::ALL {
+        server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
+    }
+    server.listen_both(base + 5).await.map_err(at(base))?;
+    Ok(())
+}
+
 /// Has the feeds shared with other servers, where that was asked for, and makes the one of the chat.
 async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<SharedFeeds>, CliError> {
     if args.feeds.is_empty() {
@@ -160,6 +151,22 @@ async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<SharedFee
         log.open().await.map_err(|source| CliError::Feed { feed: CHAT_FEED.to_owned(), source })?;
     }
     Ok(Some(shared))
+}
+
+/// Says where the feeds are, and who else has them.
+async fn introduce(out: &mut dyn Write, shared: &SharedFeeds, base: u16) -> Result<(), CliError> {
+    let (broker, options) = (shared.broker(), shared.broker().options());
+    let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
+    let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
+    writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
+    match shared.meet(&format!("{} port {base}", hostname())).await.as_slice() {
+        [] => writeln!(out, "No other server has them at the moment.")?,
+        others => {
+            writeln!(out, "So have {}. If they aren't yours, take a --nats-prefix of your own.", others.join(", "))?;
+        }
+    }
+    writeln!(out)?;
+    Ok(())
 }
 
 /// What this machine calls itself (proc(5)).

@@ -188,13 +188,13 @@ impl Feed {
 
     /// Goes on behind this number. A jump over more than there is room for leaves nothing that is held.
     fn pass_over(&self, held: &mut usize, seq: u64) {
-        let head = self.head.load(Ordering::Relaxed);
-        if seq.saturating_sub(head) >= self.slots.len() as u64 || self.first.load(Ordering::Relaxed) > head {
+        let newest = self.head.load(Ordering::Relaxed);
+        if seq.saturating_sub(newest) >= self.slots.len() as u64 || self.first.load(Ordering::Relaxed) > newest {
             self.first.store(seq + 1, Ordering::Release);
             self.slots.iter().for_each(|slot| slot.store(None));
             *held = 0;
         }
-        if seq > head {
+        if seq > newest {
             self.head.store(seq, Ordering::Release);
         }
     }
@@ -307,8 +307,11 @@ mod tests {
         }
     }
 
-    /// What is told next: the number of an event, or a gap and where it ends.
-    fn next(cursor: &mut Cursor) -> Option<Result<u64, (Option<u64>, Option<u64>)>> {
+    /// How many are missing, and where it goes on.
+    type Missing = (Option<u64>, Option<u64>);
+
+    /// What is told next: the number of an event, or a gap.
+    fn next(cursor: &mut Cursor) -> Option<Result<u64, Missing>> {
         match cursor.try_next()? {
             CursorItem::Event(event) => Some(Ok(event.id.seq)),
             CursorItem::Gap(Gap { missed, first }) => Some(Err((missed, first.map(|id| id.seq)))),

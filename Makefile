@@ -78,6 +78,7 @@ bench:
 	cargo bench --locked --bench idle_memory
 
 # make bench-delivery ARGS="--rounds 5 sse/h1 sse/h2"
+# make bench-delivery ARGS="--shared --subscribers 1000 sse/h1"    what logs in NATS JetStream add
 bench-delivery:
 	@sh tools/install.sh bench
 	cargo bench --locked --bench delivery -- $(ARGS)

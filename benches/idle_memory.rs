@@ -103,6 +103,7 @@ impl Server {
             control: None,
             ports: std::collections::BTreeMap::new(),
             life: 0,
+            publishes: true,
             broker: None,
         });
         let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 0, seed: 1, settings, role }));

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
-use transport_lab::trial::contract::{CONTRACT, ServerRole};
+use transport_lab::trial::contract::{BrokerOptions, CONTRACT, ServerRole};
 use transport_lab::trial::{Alpn, Down, Role, ServerFact, Settings, TrialMessage, Up};
 use transport_lab::wire::dial::Target;
 
@@ -26,17 +26,21 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Starts it with the certificate in this folder.
-    pub(crate) fn start(certs: &Path, case: &Case) -> Result<Self, String> {
+    pub(crate) fn start(certs: &Path, case: &Case, broker: Option<BrokerOptions>) -> Result<Self, String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_transport-lab"));
         // As nginx has one worker.
         command.args(["child", "server"]).env("TOKIO_WORKER_THREADS", "1");
         let mut child = process::start_server(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
             .map_err(|error| format!("the server doesn't start: {error}"))?;
-        let settings = serde_json::json!({"server": {"max-concurrent-streams": 128, "heartbeat": "off"}});
+        let feeds = if broker.is_some() { "nats" } else { "memory" };
+        let settings = serde_json::json!({
+            "server": {"max-concurrent-streams": 128, "heartbeat": "off", "feeds": feeds}
+        });
         let settings: Settings = serde_json::from_value(settings).expect("settings");
         let role = Role::Server(ServerRole {
             life: 0,
-            broker: None,
+            publishes: true,
+            broker,
             control: None,
             ports: BTreeMap::new(),
             certs: certs.to_owned(),

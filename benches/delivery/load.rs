@@ -45,7 +45,7 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn new(extent: &Extent, case: &Case, subject: Subject, port: u16, ca: &Path) -> Self {
         let path = match subject {
-            Subject::Lab => format!("/feeds/f0/{}", case.protocol.transport),
+            Subject::Lab | Subject::Shared => format!("/feeds/f0/{}", case.protocol.transport),
             Subject::Nchan => "/subscribe".to_owned(),
         };
         Self {

@@ -1,7 +1,8 @@
 //! What it costs to deliver an event to thousands of TLS subscribers: the server's CPU time per delivery, its memory
-//! per subscriber, and how late the events are; next to nginx with nchan, where that speaks the same.
+//! per subscriber, and how late the events are; next to nginx with nchan, where that speaks the same, or with `--shared`
+//! next to itself with the logs of its feeds in NATS JetStream.
 //!
-//! `cargo bench --bench delivery [-- --subscribers 5000 --events 20 --rate 4 --pause 100 --rounds 3 sse/h1 …]`
+//! `cargo bench --bench delivery [-- --subscribers 5000 --events 20 --rate 4 --pause 100 --rounds 3 --shared sse/h1 …]`
 //!
 //! Enters: the rows of `transport::ALL`, so that a new transport joins by itself. Leaves: a Markdown table. Server, load
 //! and publisher are three processes; the servers take turns, under the same certificate, before the same load, each
@@ -9,6 +10,7 @@
 //! must never happen here: a load that costs one server more than the other, or a number without the count of
 //! deliveries it stands on.
 
+mod broker;
 mod lab;
 mod load;
 mod measure;
@@ -21,7 +23,7 @@ mod table;
 use transport_lab::wire::descriptors;
 
 use measure::Measured;
-use protocols::Case;
+use protocols::{Case, Subject};
 
 /// How much is measured.
 #[derive(Debug, Clone)]
@@ -37,17 +39,24 @@ pub(crate) struct Extent {
     pause: u64,
     /// How often each is measured where there is something to compare it with; the rest is measured once.
     rounds: usize,
+    /// Whether the lab is held against itself on NATS JetStream, and not against nchan.
+    shared: bool,
     /// Protocols to measure (`sse/h1`); all when empty.
     only: Vec<String>,
 }
 
 impl Default for Extent {
     fn default() -> Self {
-        Self { subscribers: 5000, events: 20, rate: 4.0, pause: 100, rounds: 3, only: Vec::new() }
+        Self { subscribers: 5000, events: 20, rate: 4.0, pause: 100, rounds: 3, shared: false, only: Vec::new() }
     }
 }
 
 impl Extent {
+    /// Who the lab is held against.
+    fn other(&self) -> Subject {
+        if self.shared { Subject::Shared } else { Subject::Nchan }
+    }
+
     fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut extent = Self::default();
         let mut arguments = arguments.peekable();
@@ -67,6 +76,7 @@ impl Extent {
                 "--pause" => extent.pause = number()? as u64,
                 "--rate" => extent.rate = number()?,
                 "--rounds" => extent.rounds = number()? as usize,
+                "--shared" => extent.shared = true,
                 // What `cargo bench` itself passes on.
                 "--bench" => {}
                 other if other.starts_with("--") => return Err(format!("no such option: {other}")),
@@ -109,9 +119,9 @@ async fn all(extent: &Extent, cases: &[Case]) -> (Vec<Measured>, bool) {
     let mut measured = Vec::new();
     let mut whole = true;
     for case in cases {
-        let rounds = if case.rival.is_some() { extent.rounds } else { 1 };
+        let rounds = if extent.other() != Subject::Nchan || case.rival.is_some() { extent.rounds } else { 1 };
         for round in 0..rounds {
-            for subject in case.subjects() {
+            for subject in case.subjects(extent.other()) {
                 let (who, each) = (subject.title(), case.per_connection);
                 eprint!("{}, {each} on a connection, at {who} ({} of {rounds}) … ", case.protocol, round + 1);
                 match measure::measure(extent, case, subject).await {

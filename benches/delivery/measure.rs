@@ -10,6 +10,7 @@ use transport_lab::trial::clock::{monotonic_nanos, sleep_until};
 use transport_lab::trial::{Alpn, Protocol};
 use transport_lab::wire::dial::ClientConnection;
 
+use super::broker::BrokerProcess;
 use super::lab::Lab;
 use super::load::{Load, Report, Spec};
 use super::nchan::Nchan;
@@ -66,12 +67,14 @@ impl fmt::Display for Measured {
 enum Server {
     Lab(Lab),
     Nchan(Nchan),
+    /// With the node of NATS, which ends after it.
+    Shared(Lab, #[expect(dead_code, reason = "held until the server has ended")] BrokerProcess),
 }
 
 impl Server {
     fn pids(&self) -> Vec<u32> {
         match self {
-            Self::Lab(lab) => lab.pids(),
+            Self::Lab(lab) | Self::Shared(lab, _) => lab.pids(),
             Self::Nchan(nchan) => nchan.pids(),
         }
     }
@@ -83,11 +86,16 @@ pub(crate) async fn measure(extent: &Extent, case: &Case, subject: Subject) -> R
     let (certs, _) = Certs::ensure(dir.path(), &[]).map_err(|error| error.to_string())?;
     let nginx = tempfile::tempdir().map_err(|error| error.to_string())?;
     let server = match subject {
-        Subject::Lab => Server::Lab(Lab::start(dir.path(), case)?),
+        Subject::Lab => Server::Lab(Lab::start(dir.path(), case, None)?),
+        Subject::Shared => {
+            let node = BrokerProcess::start(nginx.path())?;
+            let lab = Lab::start(dir.path(), case, Some(node.options.clone()))?;
+            Server::Shared(lab, node)
+        }
         Subject::Nchan => Server::Nchan(Nchan::start(nginx.path(), dir.path(), case).await?),
     };
     let (control, port, to) = match &server {
-        Server::Lab(lab) => (&lab.control, lab.port, "/feeds/f0"),
+        Server::Lab(lab) | Server::Shared(lab, _) => (&lab.control, lab.port, "/feeds/f0"),
         Server::Nchan(nchan) => (&nchan.control, nchan.port, "/publish"),
     };
     let connected = ClientConnection::connect(control, Alpn::H1, &certs.ca()).await;
@@ -101,7 +109,7 @@ pub(crate) async fn measure(extent: &Extent, case: &Case, subject: Subject) -> R
     let begun = Instant::now();
     loop {
         let (count, again) = match &server {
-            Server::Lab(lab) => (lab.subscribers(), publisher),
+            Server::Lab(lab) | Server::Shared(lab, _) => (lab.subscribers(), publisher),
             Server::Nchan(nchan) => nchan.subscribers(publisher).await?,
         };
         publisher = again;

@@ -24,6 +24,8 @@ pub(crate) struct Case {
 pub(crate) enum Subject {
     Lab,
     Nchan,
+    /// The lab with the logs of its feeds in NATS JetStream.
+    Shared,
 }
 
 impl Subject {
@@ -31,6 +33,7 @@ impl Subject {
         match self {
             Self::Lab => "Transport Lab",
             Self::Nchan => "nginx with nchan",
+            Self::Shared => "Transport Lab on NATS JetStream",
         }
     }
 }
@@ -48,8 +51,10 @@ pub(crate) enum Reader {
 }
 
 impl Case {
-    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
-        [Subject::Lab, Subject::Nchan].into_iter().filter(|who| *who == Subject::Lab || self.rival.is_some())
+    /// Who takes turns: the lab, and who it is held against.
+    pub(crate) fn subjects(&self, other: Subject) -> impl Iterator<Item = Subject> {
+        let is_able = other != Subject::Nchan || self.rival.is_some();
+        [Some(Subject::Lab), is_able.then_some(other)].into_iter().flatten()
     }
 }
 

@@ -6,18 +6,20 @@ use super::{Extent, process};
 
 /// Prints it.
 pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
-    let Extent { subscribers, events, rate, pause, rounds, .. } = extent;
+    let Extent { subscribers, events, rate, pause, rounds, shared, .. } = extent;
     println!("{subscribers} TLS subscribers, {events} events of 100 B at {rate}/s; {}.", process::machine());
     if cfg!(debug_assertions) {
         println!("Not optimised: `cargo bench` is.");
     }
-    println!("nginx with nchan: medians of {rounds} rounds in turn; what it doesn't speak is measured once, each");
+    let (other, short) = (extent.other(), if *shared { "on NATS" } else { "nchan" });
+    println!("{}: medians of {rounds} rounds in turn; what it doesn't speak is measured once, each", other.title());
     println!(
         "subscriber then being the lab's own client. Polling asks every second; who polls long asks again after {pause} ms."
     );
+    println!("A ratio is the lab's number to the other's.");
     println!();
     println!(
-        "| protocol | on a connection | received | CPU per delivery | nchan | ratio | memory per subscriber | nchan | ratio | delay p50, p99 | nchan |"
+        "| protocol | on a connection | received | CPU per delivery | {short} | ratio | memory per subscriber | {short} | ratio | delay p50, p99 | {short} |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for case in cases {
@@ -28,7 +30,7 @@ pub(crate) fn print(extent: &Extent, cases: &[Case], measured: &[Measured]) {
             let rounds: Vec<_> = measured.iter().filter(mine).collect();
             (!rounds.is_empty()).then_some(rounds)
         };
-        let (lab, nchan) = (of(Subject::Lab), of(Subject::Nchan));
+        let (lab, nchan) = (of(Subject::Lab), of(other));
         let cpu = |one: &Measured| one.cpu;
         let memory = |one: &Measured| one.memory / 1000.0;
         let cells = [
@@ -83,7 +85,7 @@ fn ratio(lab: Rounds<'_>, nchan: Rounds<'_>, value: impl Fn(&Measured) -> f64 + 
 
 fn delays(rounds: Rounds<'_>) -> String {
     match (median(rounds, |one| one.report.p50), median(rounds, |one| one.report.p99)) {
-        (Some(p50), Some(p99)) => format!("{p50:.0}, {p99:.0} ms"),
+        (Some(p50), Some(p99)) => format!("{p50:.1}, {p99:.1} ms"),
         _ => "–".to_owned(),
     }
 }

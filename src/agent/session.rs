@@ -76,7 +76,9 @@ pub enum RemoteStartError {
 impl Session {
     /// Greets the agent at the other end of this pipe.
     pub async fn greet(pipe: Pipe<AgentSaid, AgentOrder>, mut carried: Carried) -> Result<Self, AgentError> {
-        let Pipe { out, now: _, mut incoming } = pipe;
+        let Pipe { out, now, mut incoming } = pipe;
+        // A coordinator has nothing to say that can't wait its turn; the way is closed once `out` is.
+        drop(now);
         let _ = out.send(AgentOrder::Hello { version: LabVersion::own() }).await;
         let heard = timeout(HELLO, incoming.recv()).await;
         let hello = match heard {

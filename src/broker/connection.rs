@@ -7,6 +7,7 @@ use async_nats::jetstream::context::{AccountErrorKind, ContextBuilder};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::credentials::with_credentials;
 use super::error::BrokerError;
@@ -21,6 +22,8 @@ pub(super) const LEAST: [u32; 3] = [2, 10, 0];
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often JetStream is asked whether it is there.
+const AGAIN: Duration = Duration::from_millis(200);
 /// How long JetStream may take to answer; then it is asked again, or who waits is told.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// How often a silent connection is asked whether it is there; two that aren't answered end it.
@@ -70,7 +73,14 @@ impl Broker {
             return Err(BrokerError::TooOld { url, version: info.version, least });
         }
         let jetstream = ContextBuilder::new().timeout(ANSWER).build(client.clone());
-        has_jetstream(&jetstream, url).await?;
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = has_jetstream(&jetstream, url.clone()).await {
+            // The nodes of a cluster that was started just now have to find each other first.
+            if !matches!(error, BrokerError::Silent { .. }) || Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
         let version = info.version;
         // What the connection tells of itself comes a moment after it.
         let _ = tokio::time::timeout(ANSWER, seen.wait_for(|state| state.is_there)).await;

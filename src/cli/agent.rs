@@ -28,7 +28,7 @@ pub struct AgentArgs {
     /// Take orders on standard input and answer on standard output, until the input ends.
     #[arg(long)]
     pub stdio: bool,
-    /// Join NATS at nats://HOST:4222 or tls://HOST:4222, several separated by commas, and take part in runs that name this
+    /// Join NATS at `nats://HOST:4222` or `tls://HOST:4222`, several separated by commas, and take part in runs that name this
     /// agent, one at a time.
     #[arg(
         long,
@@ -64,7 +64,7 @@ pub struct AgentsArgs {
     /// several times.
     #[arg(long, value_name = "ADDRESS")]
     pub agent: Vec<AgentAddress>,
-    /// Those that have joined NATS at nats://HOST:4222 or tls://HOST:4222.
+    /// Those that have joined NATS at `nats://HOST:4222` or `tls://HOST:4222`.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub join: Vec<String>,
     /// What surrounds NATS.

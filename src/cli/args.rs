@@ -156,7 +156,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME", requires = "expose")]
     pub host: Vec<String>,
     /// Keep the logs of feeds in NATS JetStream, so that all servers that do so have the same feeds, and a reader that was
-    /// cut off at one goes on at another. Addresses of its nodes: nats://HOST:4222 or tls://HOST:4222, without a password.
+    /// cut off at one goes on at another. Addresses of its nodes, `nats://HOST:4222` or `tls://HOST:4222`, without a password.
     /// Without it, feeds are kept in memory. When NATS is away nothing can be published (503); readers stay.
     #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "NATS")]
     pub feeds: Vec<String>,
@@ -218,7 +218,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DIR", env = places::RESULTS, default_value_os_t = places::results())]
     pub out: PathBuf,
     /// Take in what agents said of the run after its lab was killed, from the stream that NATS has kept of it:
-    /// nats://HOST:4222 or tls://HOST:4222, several separated by commas.
+    /// `nats://HOST:4222` or `tls://HOST:4222`, several separated by commas.
     #[arg(long, value_name = "URL", value_delimiter = ',', requires = "run")]
     pub join: Vec<String>,
     /// What surrounds that.

@@ -22,7 +22,7 @@ pub struct ElsewhereArgs {
     /// Run clients at these agents, which have joined NATS under these names; `NAME=CLIENT` says which client.
     #[arg(long, value_name = "NAME[=CLIENT]", value_delimiter = ',', requires = "join")]
     pub agents: Vec<AgentPart>,
-    /// Where they have joined: nats://HOST:4222 or tls://HOST:4222, several separated by commas.
+    /// Where they have joined: `nats://HOST:4222` or `tls://HOST:4222`, several separated by commas.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub join: Vec<String>,
     /// What surrounds that.

@@ -10,7 +10,8 @@ use crate::broker::{BrokerOptions, DEFAULT_PREFIX};
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "NATS")]
 pub struct NatsArgs {
-    /// Credentials of NATS: a .creds file, the seed of an NKey, or USER:PASSWORD in one line. They are never printed.
+    /// Credentials of NATS: a .creds file, the seed of an NKey, or USER:PASSWORD in one line, which an address without
+    /// TLS sends as it is. They are never printed.
     #[arg(long, value_name = "FILE", env = "TRANSPORT_LAB_NATS_CREDS")]
     pub nats_creds: Option<PathBuf>,
     /// The authority that signed the certificate of a tls:// address, as a PEM file; without one, those that this machine

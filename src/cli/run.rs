@@ -145,7 +145,7 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
             capture: args.capture,
             interrupt: interrupt.clone(),
         };
-        let ran = run_plan(&plan, &experiment.text, options, &mut bar).await;
+        let ran = Box::pin(run_plan(&plan, &experiment.text, options, &mut bar)).await;
         bar.finish();
         let Ran { results, interrupted } = ran?;
         if let Some(path) = &args.csv {

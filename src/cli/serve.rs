@@ -56,13 +56,10 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
         rig: None,
         sink,
     });
-    let shared = share(args, &server).await?;
+    let shared = share(args, &mut server).await?;
     let feeds = (0..MAX_MEASUREMENTS).map(|number| server.reserve_feed(&format!("visit-{number}"))).collect();
     let base = args.port;
-    for alpn in Alpn::ALL {
-        server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
-    }
-    server.listen_both(base + 5).await.map_err(at(base))?;
+    listen(&mut server, base).await?;
     allow_lab_page(&server, &hosts, base);
     let (requests, visitors) = mpsc::channel(MAX_MEASUREMENTS);
     let current = Arc::new(ArcSwap::new(Arc::clone(&certs)));
@@ -93,11 +90,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     })?;
     welcome(out, &control.origin(), &serving, &spki(&certs))?;
     if let Some(shared) = &shared {
-        let (broker, options) = (shared.broker(), shared.broker().options());
-        let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
-        let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
-        writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
-        writeln!(out)?;
+        introduce(out, shared, base).await?;
     }
     if let Some(token) = &token {
         invite(out, &hosts, base, token)?;
@@ -135,8 +128,17 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     Ok(Exit::Good)
 }
 
+/// Opens the data ports.
+async fn listen(server: &mut Server, base: u16) -> Result<(), CliError> {
+    for alpn in Alpn::ALL {
+        server.listen(alpn, base + offset(alpn)).await.map_err(at(base))?;
+    }
+    server.listen_both(base + 5).await.map_err(at(base))?;
+    Ok(())
+}
+
 /// Has the feeds shared with other servers, where that was asked for, and makes the one of the chat.
-async fn share(args: &ServeArgs, server: &Server) -> Result<Option<SharedFeeds>, CliError> {
+async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<SharedFeeds>, CliError> {
     if args.feeds.is_empty() {
         server.reserve_feed(CHAT_FEED);
         return Ok(None);
@@ -144,11 +146,34 @@ async fn share(args: &ServeArgs, server: &Server) -> Result<Option<SharedFeeds>,
     let broker = Broker::connect(args.nats.at(&args.feeds, args.replicas)).await?;
     let shared = SharedFeeds::new(broker, ServerSettings::default().log as usize);
     server.share_feeds(shared.clone());
+    server.tell_of_broker(shared.broker());
     if let Some(log) = server.feed(CHAT_FEED).as_ref().and_then(|feed| feed.shared()) {
         // What is wrong with the cluster is said before anybody comes.
         log.open().await.map_err(|source| CliError::Feed { feed: CHAT_FEED.to_owned(), source })?;
     }
     Ok(Some(shared))
+}
+
+/// Says where the feeds are, and who else has them.
+async fn introduce(out: &mut dyn Write, shared: &SharedFeeds, base: u16) -> Result<(), CliError> {
+    let (broker, options) = (shared.broker(), shared.broker().options());
+    let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
+    let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
+    writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
+    match shared.meet(&format!("{} port {base}", hostname())).await.as_slice() {
+        [] => writeln!(out, "No other server has them at the moment.")?,
+        others => {
+            writeln!(out, "So have {}. If they aren't yours, take a --nats-prefix of your own.", others.join(", "))?;
+        }
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// What this machine calls itself (proc(5)).
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "a server".to_owned() } else { name.trim().to_owned() }
 }
 
 /// Lets the lab's own pages in, by whatever name they were called.

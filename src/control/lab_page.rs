@@ -63,6 +63,8 @@ struct LabPage {
     ca: String,
     rows: Vec<Row>,
     counts: Vec<Count>,
+    /// Whether the broker is there that keeps the logs of feeds; `None`: none does.
+    broker: Option<bool>,
 }
 
 /// What can be measured: a row for each transport, a column for each port.
@@ -137,6 +139,7 @@ pub(super) async fn page(State(shared): State<Shared>) -> Result<Response, Error
         ca: serving.map(ca_as_typed).unwrap_or_default(),
         rows: serving.map(|serving| serving.ports.iter().map(row).collect()).unwrap_or_default(),
         counts: counts.into(),
+        broker: ledger.broker,
     };
     let page = page.render().map_err(|_| ErrorResponse::full("the page could not be written"))?;
     Ok(assets::html(page, assets::Framing::Frames))

@@ -18,6 +18,10 @@ use crate::{client, intermediary, transport};
 const BROWSER_MILLIS: u64 = 2000;
 /// The same with the native client.
 const NATIVE_MILLIS: u64 = 300;
+/// What one node of NATS takes besides, to come and go.
+const NODE_MILLIS: u64 = 300;
+/// What several take until one of them leads.
+const ELECTION_MILLIS: u64 = 5000;
 
 /// The plan of an experiment. Repeat 0 of every combination comes first, then repeat 1, and so on: what drifts
 /// with time drifts for all alike, and a run cut short has whole repeats. Equal combinations run once.
@@ -167,7 +171,12 @@ pub fn expected_time(plan: &Plan) -> Span {
             return 0;
         }
         let timeline = (settings.workload.census_nanos() + settings.workload.drain.nanos()) / 1_000_000;
-        timeline + if is_native(settings) { NATIVE_MILLIS } else { BROWSER_MILLIS }
+        let broker = match settings.broker.nodes {
+            _ if !settings.shares_feeds() => 0,
+            1 => NODE_MILLIS,
+            _ => NODE_MILLIS + ELECTION_MILLIS,
+        };
+        timeline + broker + if is_native(settings) { NATIVE_MILLIS } else { BROWSER_MILLIS }
     };
     Span::from_millis(plan.trials.iter().map(millis).sum())
 }

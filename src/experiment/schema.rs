@@ -20,7 +20,10 @@ static SETTINGS: LazyLock<Value> = LazyLock::new(|| {
     }
     let clients: Vec<&str> = suggest::clients().into_iter().chain([client::BROWSERS]).collect();
     let program = format!("^{}.+", client::exec::PREFIX);
-    properties["client"]["anyOf"] = json!([{ "enum": clients }, { "type": "string", "pattern": program }]);
+    let one = format!("(?:{})", suggest::clients().join("|"));
+    let several = format!("^{one}(?:\\{}{one})+$", client::AND);
+    let pattern = |pattern: String| json!({ "type": "string", "pattern": pattern });
+    properties["client"]["anyOf"] = json!([{ "enum": clients }, pattern(program), pattern(several)]);
     properties["protocol"]["enum"] = suggest::protocols().into();
     properties["between"]["properties"]["intermediary"]["enum"] = suggest::intermediaries().into();
     schema["additionalProperties"] = false.into();

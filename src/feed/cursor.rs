@@ -120,15 +120,15 @@ impl Cursor {
             self.next += 1;
             return Some(CursorItem::Event(event));
         }
-        self.fell_out()
+        Some(self.fell_out())
     }
 
     /// What a reader is told that finds the event gone that it wanted: it fell out of the log before the reader came to
     /// it, or the shared log never had it.
-    fn fell_out(&mut self) -> Option<CursorItem> {
+    fn fell_out(&mut self) -> CursorItem {
         let epoch = self.feed.epoch();
         if epoch != self.epoch && !self.adopts(epoch) {
-            return Some(CursorItem::End);
+            return CursorItem::End;
         }
         let head = self.feed.head();
         let mut first = self.feed.first().max(self.next + 1);
@@ -138,7 +138,7 @@ impl Cursor {
         let missed = first - self.next;
         self.next = first;
         let first = (first <= head).then_some(EventId { epoch: self.epoch, seq: first });
-        Some(CursorItem::Gap(Gap { missed: Some(missed), first }))
+        CursorItem::Gap(Gap { missed: Some(missed), first })
     }
 
     /// Goes on with this epoch, if it waited for the first there is.

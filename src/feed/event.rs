@@ -154,6 +154,17 @@ pub struct Event {
     encoded: OnceLock<Encoded>,
 }
 
+/// Whether an event can be called so: 1 to 64 of `A-Z a-z 0-9 - _ .`, and not `gap`, which the server says itself.
+pub fn is_event_name(name: &str) -> bool {
+    name != "gap" && is_plain(name)
+}
+
+/// Whether a word is 1 to 64 of `A-Z a-z 0-9 - _ .`, which goes unescaped wherever events go.
+pub fn is_plain(word: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=64).contains(&word.len()) && word.bytes().all(plain)
+}
+
 impl Event {
     pub(super) fn new(id: EventId, name: String, data: String, time: u64, census: bool) -> Self {
         Self { id, name, data, time, census, binary: false, encoded: OnceLock::new() }

@@ -15,6 +15,6 @@ mod shared;
 pub use after::{After, AfterError};
 pub use cursor::{Cursor, CursorItem, Gap};
 pub use draft::{Draft, DraftData, Patience};
-pub use event::{Encoding, Epoch, Event, EventId};
+pub use event::{Encoding, Epoch, Event, EventId, is_event_name, is_plain};
 pub use log::{Feed, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 pub use shared::{Done, LogError, SharedLog};

@@ -39,7 +39,10 @@ impl Agents {
         let all = parts.into_iter().map(|part| AgentSlot { part, reached: None }).collect();
         let mut agents = Self { all, stream, certs: certs.to_owned() };
         for number in 0..agents.all.len() {
-            agents.ready(number).await?;
+            if let Err(error) = agents.ready(number).await {
+                agents.close().await;
+                return Err(error);
+            }
         }
         Ok(agents)
     }

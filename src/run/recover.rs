@@ -1,6 +1,6 @@
 //! What agents said of a run whose coordinator was killed: taken from the run's stream into its journal.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use super::RunError;
@@ -26,7 +26,7 @@ pub async fn take_in(folder: &Path, broker: Broker) -> Result<Option<usize>, Run
     let mut there: HashSet<String> = known.iter().map(text).collect();
     let clocks = clocks(&known);
     let mut journal = Journal::go_on(&path)?;
-    let (mut taken, mut trials) = (0, BTreeMap::new());
+    let (mut taken, mut trials) = (0, BTreeSet::new());
     for agent in words {
         let mut ends: BTreeMap<u32, u32> = BTreeMap::new();
         for said in agent.said {
@@ -41,7 +41,7 @@ pub async fn take_in(folder: &Path, broker: Broker) -> Result<Option<usize>, Run
                     if there.insert(text(&line)) {
                         journal.write(&line)?;
                         taken += 1;
-                        trials.insert(trial, ());
+                        trials.insert(trial);
                     }
                 }
                 _ => {}
@@ -52,7 +52,7 @@ pub async fn take_in(folder: &Path, broker: Broker) -> Result<Option<usize>, Run
         let is_outcome = |line: &JournalLine| matches!(line.observation.fact, Fact::Lab(LabFact::Outcome { .. }));
         known.iter().any(|line| line.trial == trial && is_outcome(line))
     };
-    for trial in trials.into_keys().filter(|trial| !ended(*trial)) {
+    for trial in trials.into_iter().filter(|trial| !ended(*trial)) {
         let fact = LabFact::Outcome { outcome: Outcome::Failed, reason: Some(KILLED.to_owned()) };
         journal.write(&JournalLine { trial, observation: Observation::now(fact.into()) })?;
     }

@@ -141,9 +141,11 @@ pub(super) fn calibration(
 
 /// What a trial's subscriptions asked for. Which number a port had is not known any more; which of them it was is.
 fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
-    let ports = planned.settings.workload.ports;
-    let ports: Vec<u16> = (1..=u16::try_from(ports.max(1)).unwrap_or(u16::MAX)).collect();
-    assign::assign(&planned.settings, planned.trial, planned.seed, 1, &[ports])
+    let each = u16::try_from(planned.settings.workload.ports.max(1)).unwrap_or(u16::MAX);
+    let servers = u16::try_from(planned.settings.servers()).unwrap_or(1);
+    let ports = |server: u16| (1..=each).map(|port| server.saturating_mul(each).saturating_add(port)).collect();
+    let servers: Vec<Vec<u16>> = (0..servers).map(ports).collect();
+    assign::assign(&planned.settings, planned.trial, planned.seed, 1, &servers)
 }
 
 /// How a client is called where a person reads it.

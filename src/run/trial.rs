@@ -109,7 +109,7 @@ impl<'a> TrialRunner<'a> {
 
     /// Runs it to its end, whichever that is. `None`: it was interrupted. An error is the lab's own.
     pub(super) async fn run(mut self) -> Result<Option<(Outcome, Option<String>)>, RunError> {
-        let lived = self.live().await;
+        let lived = Box::pin(self.live()).await;
         self.conclude(lived).await
     }
 
@@ -164,7 +164,7 @@ impl<'a> TrialRunner<'a> {
         self.bring_link_up().await?;
         self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
-        self.start_broker(&folder).await?;
+        Box::pin(self.start_broker(&folder)).await?;
         let [servers, _] = self.servers_and_clients();
         let mut ports = Vec::new();
         for number in 0..servers {

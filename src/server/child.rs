@@ -13,14 +13,14 @@ use super::publisher::Publisher;
 use super::usage::usage;
 use super::watcher;
 use super::{Options, Server};
-use crate::broker::{Broker, BrokerError, SharedFeeds};
+use crate::broker::{Broker, BrokerError, BrokerOptions, SharedFeeds};
 use crate::certs::{Certs, CertsError};
-use crate::feed::LogError;
+use crate::feed::{Feed, LogError};
 use crate::transport::{Configuration, ConfigureError};
 use crate::trial::clock::monotonic_nanos;
 use crate::trial::fact::UsageAt;
 use crate::trial::rig::Rig;
-use crate::trial::settings::{FaultAct, FeedLog, Prepare, StuckDirection};
+use crate::trial::settings::{FaultAct, FeedLog, Prepare, ServerSettings, StuckDirection};
 use crate::trial::stdio::{Input, Output};
 use crate::trial::{Alpn, Down, Observation, Role, ServerFact, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
@@ -88,10 +88,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     if settings.workload.stuck_direction == StuckDirection::Up {
         server.leave_unread();
     }
-    if settings.server.feeds == FeedLog::Nats {
-        let broker = Broker::connect(role.broker.ok_or(ChildError::NoBroker)?).await?;
-        server.share_feeds(SharedFeeds::new(broker, settings.server.log as usize));
-    }
+    let shared = share(&server, role.broker, &settings.server).await?;
     let mut ports: BTreeMap<Alpn, Vec<u16>> = BTreeMap::new();
     for alpn in Alpn::ALL {
         let wanted = role.ports.get(&alpn).map_or(&[][..], Vec::as_slice);
@@ -109,13 +106,12 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     }
     let feeds: Option<Vec<_>> = role.feeds.iter().map(|name| server.feed(name)).collect();
     let feeds = feeds.ok_or(ChildError::Feeds)?;
-    for feed in &feeds {
-        if let Some(log) = feed.shared() {
-            log.open().await.map_err(|source| ChildError::Log { feed: feed.name().to_string(), source })?;
-        }
-    }
+    open(&feeds).await?;
     let versions = BTreeMap::from([("transport-lab".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     output.send(Up::Listening { ports, versions });
+    if let Some(broker) = shared {
+        server.tell_of_broker(&broker);
+    }
 
     let (mut publisher, mut watcher) = (None, None);
     loop {
@@ -158,6 +154,30 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
     server.stop().await;
     live.ended().await;
     thread.finish(output);
+    Ok(())
+}
+
+/// Has the server share its feeds, where its settings say so; gives back the connection that they are on.
+async fn share(
+    server: &Server,
+    broker: Option<BrokerOptions>,
+    settings: &ServerSettings,
+) -> Result<Option<Broker>, ChildError> {
+    if settings.feeds == FeedLog::Memory {
+        return Ok(None);
+    }
+    let broker = Broker::connect(broker.ok_or(ChildError::NoBroker)?).await?;
+    server.share_feeds(SharedFeeds::new(broker.clone(), settings.log as usize));
+    Ok(Some(broker))
+}
+
+/// Has the logs of these feeds made, and waits until each is followed.
+async fn open(feeds: &[Arc<Feed>]) -> Result<(), ChildError> {
+    for feed in feeds {
+        if let Some(log) = feed.shared() {
+            log.open().await.map_err(|source| ChildError::Log { feed: feed.name().to_string(), source })?;
+        }
+    }
     Ok(())
 }
 

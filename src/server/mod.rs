@@ -27,7 +27,7 @@ pub use publisher::Publisher;
 pub use routes::MAX_SUBSCRIPTIONS;
 
 use crate::admission::Token;
-use crate::broker::SharedFeeds;
+use crate::broker::{Broker, SharedFeeds};
 use crate::certs::Certs;
 use crate::feed::Feed;
 use crate::transport::Configuration;
@@ -180,6 +180,20 @@ impl Server {
     /// reserves stay its own.
     pub fn share_feeds(&self, shared: SharedFeeds) {
         self.routes.feeds.share(shared);
+    }
+
+    /// Tells whether the broker is there that keeps the logs of feeds, now and whenever that changes.
+    pub fn tell_of_broker(&mut self, broker: &Broker) {
+        let (mut state, sink) = (broker.state(), self.options.sink.clone());
+        self.tasks.spawn(async move {
+            loop {
+                let is_there = state.borrow_and_update().is_there;
+                sink.record(ServerFact::Broker { is_there });
+                if state.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// A feed beside those [`MAX_FEEDS`] that is always there, whoever asks for others, and no other server's; to be made

@@ -82,7 +82,7 @@ pub(super) struct Record<'a> {
     /// When a server was killed on purpose, and with it what it had not told yet, and which one.
     pub(super) server_killed: Vec<(u64, u32)>,
     /// How many there are.
-    servers: u32,
+    pub(super) servers: u32,
     /// When each fault began, and its kind.
     pub(super) faults_begun: Vec<(u64, FaultKind)>,
     /// When each was over.
@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
         let servers = planned.settings.servers();
-        let mut record = Self { link, is_between, servers, direction, identical, exchanges, ..Self::default() };
+        let mut record = Self { link, servers, is_between, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -215,6 +215,7 @@ impl<'a> Record<'a> {
             | ServerFact::Detached { .. }
             | ServerFact::Stack { .. }
             | ServerFact::Handshake { .. }
+            | ServerFact::Broker { .. }
             | ServerFact::BoundReached { .. } => {}
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::feed::{Draft, DraftData, EventId, Feed, LogError, MAX_EVENT_BYTES, Patience, payload};
+use crate::feed::{
+    Draft, DraftData, EventId, Feed, LogError, MAX_EVENT_BYTES, Patience, is_event_name, is_plain, payload,
+};
 use crate::trial::ServerFact;
 use crate::trial::clock::{monotonic_nanos, unix_micros};
 use crate::wire::Sink;
@@ -50,7 +52,7 @@ pub enum PublishError {
 impl Publishing {
     /// Publishes it now. Where the log is shared, one with the same message id isn't there twice.
     pub fn publish(&self, name: &str, data: &[u8], message_id: Option<&str>) -> Result<Published, PublishError> {
-        if name == "gap" || !is_plain(name) {
+        if !is_event_name(name) {
             return Err(PublishError::Name);
         }
         if !message_id.is_none_or(is_plain) {
@@ -127,9 +129,4 @@ impl Published {
             Self::UnderWay(answer) => answer.await.unwrap_or(Err(LogError::Unanswered)),
         }
     }
-}
-
-fn is_plain(word: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    (1..=64).contains(&word.len()) && word.bytes().all(plain)
 }

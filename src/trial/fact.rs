@@ -164,6 +164,9 @@ pub enum ServerFact {
     },
     /// A bound was reached: its name, and how often so far. Two that reach it at once may be told of in either order.
     BoundReached { bound: String, times: u64 },
+    /// The broker that keeps the logs of feeds is away, or is there, where one does: told of when the server begins, and
+    /// whenever it changes.
+    Broker { is_there: bool },
     /// What the server's process had used: CPU (user and system) in microseconds, resident bytes, requests answered,
     /// bytes of TCP and UDP payload sent and received.
     Usage {
@@ -210,7 +213,7 @@ impl ServerFact {
             }
             Self::Written { stream, .. } => *stream += first,
             Self::Usage { server, .. } => *server = number,
-            Self::Stack { .. } | Self::Published { .. } | Self::BoundReached { .. } => {}
+            Self::Stack { .. } | Self::Published { .. } | Self::BoundReached { .. } | Self::Broker { .. } => {}
         }
         self
     }

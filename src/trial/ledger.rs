@@ -45,6 +45,9 @@ pub struct Ledger {
     pub alpn: BTreeMap<Alpn, OpenCounts>,
     /// By trial; a connection belongs to a trial from its first subscription on.
     pub trials: BTreeMap<u32, OpenCounts>,
+    /// Whether the broker is there that keeps the logs of feeds; left out where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<bool>,
     /// Open connections: their ALPN, and the trial they were first used for.
     #[serde(skip)]
     open: HashMap<u64, (Alpn, Option<u32>)>,
@@ -57,7 +60,7 @@ pub struct Ledger {
 const TRIALS: usize = 1000;
 
 impl Ledger {
-    /// Takes one fact into the count; facts that are not about connections or subscriptions change nothing.
+    /// Takes one fact into the count; facts that are not about connections, subscriptions or the broker change nothing.
     pub fn apply(&mut self, fact: &ServerFact) {
         match fact {
             ServerFact::Connected { conn, alpn, .. } => {
@@ -80,6 +83,7 @@ impl Ledger {
                 }
             }
             ServerFact::Detached { stream, .. } => self.detach(*stream),
+            ServerFact::Broker { is_there } => self.broker = Some(*is_there),
             _ => {}
         }
     }

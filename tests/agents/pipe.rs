@@ -77,6 +77,9 @@ fn a_trial_that_wants_more_agents_than_there_are_says_what_to_do() {
     assert_eq!(ran.outcomes().iter().filter(|outcome| *outcome == "completed").count(), 1);
     let ran = lab.run(&["--set", "workload.agents=1", "--set", "link.delay=0ms"]).exits(0);
     assert!(ran.outcomes()[0].starts_with("unsupported: a link is between ends on one machine"));
+    let hosts = ["--set", "workload.hosts=2", "--bind", "127.0.0.2", "--host", "127.0.0.2"];
+    let ran = lab.run(&[&hosts[..], &[&piped("eu-1", "")]].concat()).exits(0);
+    assert!(ran.outcomes()[0].contains("workload.hosts = 2 takes as many names"), "{:?}", ran.outcomes());
     lab.run(&["--client", "chromium+netscape"]).exits(2).says(&["unknown client `netscape`"]);
     let ran = lab.run(&["--client", "native+native"]).exits(0);
     assert!(ran.outcomes()[0].contains("clients of 2 agents"), "{:?}", ran.outcomes());

@@ -186,6 +186,7 @@ pub(crate) fn trial(number: u32, alpn: Alpn, port: u16, pages: u32, subscribers:
         page: sub % pages,
         host: "localhost".into(),
         port,
+        others: vec![],
         path: format!("/feeds/f0/sse?trial={number}&sub={sub}"),
         open_at: 0,
         sends: vec![],

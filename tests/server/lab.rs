@@ -93,6 +93,11 @@ impl Drop for Lab {
 impl Lab {
     /// `transport-lab serve`, at a port where it finds six free ones.
     pub(crate) fn serve(options: &[&str]) -> Self {
+        Self::serve_telling(options, |_| ())
+    }
+
+    /// The same; each line that it prints before it serves is told.
+    pub(crate) fn serve_telling(options: &[&str], mut told: impl FnMut(&str)) -> Self {
         for _ in 0..20 {
             let base = free_base();
             let folder = tempfile::tempdir().unwrap();
@@ -104,7 +109,7 @@ impl Lab {
             loop {
                 match output.recv_timeout(PATIENCE) {
                     Ok(line) if line.starts_with(b"Ctrl-C") => return lab,
-                    Ok(_) => {}
+                    Ok(line) => told(&String::from_utf8_lossy(&line)),
                     Err(mpsc::RecvTimeoutError::Timeout) => panic!("serve says nothing"),
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 }
@@ -131,8 +136,17 @@ impl Lab {
         let feeds = feeds.iter().map(|&name| name.to_owned()).collect();
         let (origins, ports) = (vec![], std::collections::BTreeMap::new());
         let control = settings.has_pages_of_the_server().then(|| "https://127.0.0.1:1".to_owned());
-        let role =
-            Role::Server(ServerRole { certs: certs.clone(), bind, feeds, origins, control, ports, life: 0, broker });
+        let role = Role::Server(ServerRole {
+            certs: certs.clone(),
+            bind,
+            feeds,
+            origins,
+            control,
+            ports,
+            life: 0,
+            publishes: true,
+            broker,
+        });
         let message = Down::Trial(Box::new(TrialMessage { contract: CONTRACT, trial: 1, seed: 1, settings, role }));
         let mut command = program();
         command.args(["child", "server"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(&folder));

@@ -12,6 +12,14 @@ pub(crate) fn sharing(nats: &Nats, more: &[&str]) -> Lab {
     Lab::serve(&[&["--feeds", &nats.url()], more].concat())
 }
 
+/// What a person is told who starts a further server; it ends at once.
+pub(crate) fn welcome(nats: &Nats, more: &[&str]) -> String {
+    let mut told = String::new();
+    let lab = Lab::serve_telling(&[&["--feeds", &nats.url()], more].concat(), |line| told += line);
+    drop(lab);
+    told
+}
+
 /// What a poll after this says: the events, and gaps among them.
 #[track_caller]
 pub(crate) fn polled(lab: &Lab, feed: &str, after: &str) -> Vec<Value> {
@@ -43,14 +51,18 @@ fn every_server_has_the_same_events_in_the_same_order_whichever_way_they_are_rea
             assert_eq!((&event.id, event.data), (id, k.to_string()));
         }
     }
+    // Each has what it publishes itself come back, and what came before.
+    for (lab, events) in labs.iter().zip(["3", "4"]) {
+        let said = lab.sessions(
+            &[&format!("/feeds/news/quic?after={}", ids[9])],
+            &["--bidi", "mine", "--events", events, "--close", "0"],
+        );
+        let read: Vec<_> = said.iter().filter_map(|line| line.get("event")).map(|event| &event["id"]).collect();
+        assert_eq!(read[..2], [&json!(ids[10]), &json!(ids[11])]);
+    }
     for lab in &labs {
         let events = polled(lab, "news", "0");
         assert_eq!(events[..12].iter().map(|event| event["id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
-        // In a session of QUIC, what is published on the way comes back as well.
-        let line = format!("/feeds/news/quic?after={}", ids[9]);
-        let said = lab.sessions(&[&line], &["--bidi", "mine", "--events", "3", "--close", "0"]);
-        let read: Vec<_> = said.iter().filter_map(|line| line.get("event")).map(|event| &event["id"]).collect();
-        assert_eq!(read[..2], [&json!(ids[10]), &json!(ids[11])]);
     }
     let last = polled(&labs[0], "news", &ids[11]);
     assert_eq!((data(&last), &last), (vec!["mine", "mine"], &polled(&labs[1], "news", &ids[11])));
@@ -98,6 +110,40 @@ fn who_reads_at_another_server_at_once_is_told_of_no_gap() {
         let events = polled(&first, "news", &never);
         assert_eq!((&events[0]["name"], events.len()), (&json!("gap"), 41), "{never}");
     }
+}
+
+#[test]
+fn whether_nats_is_there_is_said_on_the_lab_page_and_in_the_ledger() {
+    let mut nats = Nats::start();
+    let lab = sharing(&nats, &[]);
+    let page = || {
+        let url = format!("https://localhost:{}/", lab.base);
+        String::from_utf8(lab.client(Alpn::H2, lab.base).arg(url).output().unwrap().stdout).unwrap()
+    };
+    assert!(page().contains("NATS, which keeps the logs of feeds, is there.</p>"), "{}", page());
+    assert_eq!(lab.ledger()["broker"], true);
+    nats.kill();
+    lab.until(|ledger| ledger["broker"] == false);
+    assert!(
+        page().contains("NATS, which keeps the logs of feeds, is away: nothing can be published until it is back.")
+    );
+    nats.again();
+    lab.until(|ledger| ledger["broker"] == true);
+    let alone = Lab::serve(&[]);
+    assert!(alone.ledger().get("broker").is_none());
+}
+
+#[test]
+fn the_chat_is_one_at_all_servers() {
+    let nats = Nats::start();
+    let labs = [sharing(&nats, &[]), sharing(&nats, &[])];
+    let mut ann = labs[0].subscribe(Alpn::H2, "/feeds/chat/sse", &[]);
+    labs[1].publish(Alpn::H2, "chat", br#"{"who": "Ben", "says": "hello"}"#);
+    assert!(ann.next().data.contains("hello"));
+    assert_eq!(polled(&labs[0], "chat", "0"), polled(&labs[1], "chat", "0"));
+    // What measurements of visitors publish to is each server's own.
+    labs[0].publish(Alpn::H2, "visit-0", b"x");
+    assert_eq!(polled(&labs[1], "visit-0", "0"), [] as [Value; 0]);
 }
 
 #[test]

@@ -91,6 +91,26 @@ fn a_node_that_hangs_is_an_outage_and_what_was_under_way_is_there_once() {
     assert_eq!(data(&polled(&lab, "news", "0")), ["1", "2", "3"]);
 }
 
+/// The number and the event of each that a trial's server has published.
+fn published(lab: &Lab) -> Vec<(u64, u64)> {
+    let mut published = Vec::new();
+    lab.each_fact(|fact| {
+        if let ServerFact::Published { id, event, .. } = fact {
+            published.push((id.split_once('-').unwrap().1.parse().unwrap(), u64::from(*event)));
+        }
+    });
+    published.sort_unstable();
+    published
+}
+
+/// Each number once, each event once, in the order of the schedule.
+#[track_caller]
+fn assert_in_order(published: &[(u64, u64)]) {
+    for (published, nth) in published.iter().zip(1..) {
+        assert_eq!(*published, (nth, nth - 1));
+    }
+}
+
 #[test]
 fn a_trial_goes_on_publishing_in_order_when_its_node_was_killed() {
     let mut nats = Nats::start();
@@ -101,24 +121,12 @@ fn a_trial_goes_on_publishing_in_order_when_its_node_was_killed() {
     });
     let mut lab = Lab::trial_with(&settings, &["f0"], Some(broker));
     lab.go();
-    let published = |lab: &Lab| {
-        let mut published = Vec::new();
-        lab.each_fact(|fact| {
-            if let ServerFact::Published { id, event, .. } = fact {
-                published.push((id.split_once('-').unwrap().1.parse::<u64>().unwrap(), *event));
-            }
-        });
-        published
-    };
     until("some to be published", || published(&lab).len() > 50);
     nats.kill();
     until("the outage to be noticed", || lab.log().contains("NATS is away"));
     nats.again();
     until("all to be published", || published(&lab).len() == 301);
-    let mut published = published(&lab);
-    published.sort_unstable();
-    // Each number once, each event once, in the order of the schedule.
-    assert!(published.iter().zip(1..).all(|((seq, event), nth)| (*seq, u64::from(*event) + 1) == (nth, nth)));
+    assert_in_order(&published(&lab));
     let other = sharing(&nats, &[]);
     let events = polled(&other, "f0", "0");
     assert_eq!(events.len(), 301);
@@ -177,5 +185,35 @@ fn the_leader_of_three_nodes_is_killed_twice_and_no_acknowledged_event_is_lost()
             let event = reader.next();
             assert_eq!((&event.id, event.data), (id, k.to_string()));
         }
+    }
+}
+
+#[test]
+fn a_trial_publishes_on_through_two_changes_of_leader_and_readers_elsewhere_have_all_of_it_once() {
+    let mut nodes = Nats::cluster();
+    let urls: Vec<String> = nodes.iter().map(Nats::url).collect();
+    let broker = BrokerOptions { replicas: 3, ..BrokerOptions::at(urls.clone()) };
+    let settings = json!({
+        "server": { "feeds": "nats" },
+        "workload": { "hold": "6s", "settle": "0ms", "events": { "count": 600, "rate": "100/s" } },
+    });
+    let mut lab = Lab::trial_with(&settings, &["f0"], Some(broker));
+    let elsewhere = Lab::serve(&["--feeds", &urls.join(","), "--replicas", "3"]);
+    let mut reader = elsewhere.subscribe(Alpn::H2, "/feeds/f0/sse?after=0", &[]);
+    lab.go();
+    for enough in [100, 300] {
+        until("some to be published", || published(&lab).len() > enough);
+        let leads = leader(&nodes, "f0");
+        nodes[leads].kill();
+        let before = published(&lab).len();
+        until("more to be published without it", || published(&lab).len() > before + 20);
+        nodes[leads].again();
+    }
+    until("all to be published", || published(&lab).len() == 601);
+    assert_in_order(&published(&lab));
+    for seq in 1..=601 {
+        let event = reader.next();
+        assert!(event.id.ends_with(&format!("-{seq}")), "{event:?} is not {seq}");
+        assert!(transport_lab::feed::payload::is_right(seq, &event.data), "{event:?}");
     }
 }

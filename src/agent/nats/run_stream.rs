@@ -13,7 +13,7 @@ use super::{Numbering, token};
 use crate::broker::Broker;
 
 /// How long a stream is kept that no coordinator has removed: the one that made it was killed.
-const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How much it holds, in bytes; who says more is told that it is full.
 const MAX_BYTES: i64 = 4 << 30;
 

@@ -4,7 +4,7 @@
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 
-use crate::feed::{Draft, DraftData, Patience};
+use crate::feed::{Draft, DraftData, Patience, is_event_name};
 
 /// The event's name, where it isn't `message`.
 const NAME: &str = "Lab-Name";
@@ -34,14 +34,15 @@ pub(super) fn headers(draft: &Draft) -> HeaderMap {
     headers
 }
 
-/// The event of a message; `None` where its payload is no text, which no lab has published.
-pub(super) fn event(message: &async_nats::Message) -> Option<Draft> {
+/// The event of a message that came at this time, in microseconds since 1970; `None` where its payload is no text, which
+/// no lab has published. Somebody else may have published it, without saying all that a lab says.
+pub(super) fn event(message: &async_nats::Message, came: u64) -> Option<Draft> {
     let data = std::str::from_utf8(&message.payload).ok()?.to_owned();
     let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
     Some(Draft {
-        name: header(NAME).unwrap_or_else(|| "message".to_owned()),
+        name: header(NAME).filter(|name| is_event_name(name)).unwrap_or_else(|| "message".to_owned()),
         data: DraftData::Text(data),
-        time: header(TIME).and_then(|time| time.parse().ok()).unwrap_or(0),
+        time: header(TIME).and_then(|time| time.parse().ok()).unwrap_or(came),
         census: header(CENSUS).is_some(),
         binary: header(BYTES).is_some(),
         message_id: None,

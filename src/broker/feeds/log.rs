@@ -1,11 +1,13 @@
 //! The log behind one feed, as one server has it: who writes to its stream, and who follows it.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::site::{LogSite, Opened, has};
@@ -15,6 +17,9 @@ use crate::feed::{After, Done, Draft, Epoch, Feed, LogError, Patience, SharedLog
 
 /// How many events wait to be handed on; more are refused.
 const WAITING: usize = 4096;
+/// How long a log that is to be there may take to be made, and how often that is tried.
+const OPENING: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The log behind one feed. Dropping it ends both tasks.
 #[derive(Debug)]
@@ -45,9 +50,14 @@ impl SharedLog for StreamLog {
     fn open(&self) -> BoxFuture<'static, Result<(), LogError>> {
         let site = Arc::clone(&self.site);
         async move {
-            let standing = site.cluster.make(&site.name).await?;
-            site.note(Some(standing.epoch));
-            site.opened().await
+            let until = Instant::now() + OPENING;
+            loop {
+                match site.open().await {
+                    // A cluster that was started just now has nobody yet who says where a log goes.
+                    Err(error) if error.is_passing() && Instant::now() < until => tokio::time::sleep(AGAIN).await,
+                    opened => return opened,
+                }
+            }
         }
         .boxed()
     }

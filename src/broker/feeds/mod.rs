@@ -41,6 +41,11 @@ impl SharedFeeds {
         &self.0.broker
     }
 
+    /// Has this server answer to whoever asks who else has these feeds, by this name; gives back who answers at once.
+    pub async fn meet(&self, name: &str) -> Vec<String> {
+        self.0.meet(name).await
+    }
+
     /// The log behind the feed of this name, which is told of its events for as long as it lives.
     pub fn log(&self, name: &str, feed: &Weak<Feed>) -> Box<dyn SharedLog> {
         Box::new(StreamLog::start(&self.0, name, feed))

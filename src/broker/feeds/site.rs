@@ -13,6 +13,10 @@ use crate::feed::{After, Epoch, EventId, Feed, LogError};
 
 /// How long a reader waits for what another server has already.
 const CATCH_UP: Duration = Duration::from_secs(5);
+/// For how long a reader's event may be one that the stream hasn't before it is taken for one that never was, and how
+/// often that is looked at.
+const BEHIND: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What both tasks know.
 #[derive(Debug)]
@@ -76,6 +80,13 @@ impl LogSite {
         }
     }
 
+    /// Makes the log if there is none, and waits until readers can be served.
+    pub(super) async fn open(&self) -> Result<(), LogError> {
+        let standing = self.cluster.make(&self.name).await?;
+        self.note(Some(standing.epoch));
+        self.opened().await
+    }
+
     /// Waits until readers can be served.
     pub(super) async fn opened(&self) -> Result<(), LogError> {
         if *self.opened.borrow() == Opened::NotYet && !self.cluster.broker.is_there() {
@@ -106,9 +117,16 @@ impl LogSite {
             // Nobody can tell; another server may have given it out just before.
             return Ok(if id.epoch == feed.epoch() { After::Ahead(id) } else { After::Id(id) });
         }
-        let standing = self.look_since(Instant::now()).await?;
-        if !standing.is_some_and(|standing| standing.epoch == id.epoch && standing.last >= id.seq) {
-            return Ok(After::Id(id));
+        let until = Instant::now() + BEHIND;
+        loop {
+            match self.look_since(Instant::now()).await? {
+                Some(standing) if standing.epoch == id.epoch && standing.last >= id.seq => break,
+                // A node that has begun to lead just now knows of more than it has done.
+                Some(standing) if standing.epoch == id.epoch && Instant::now() < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                _ => return Ok(After::Id(id)),
+            }
         }
         self.note(Some(id.epoch));
         let begun = async {

@@ -16,9 +16,9 @@ use crate::text::chain;
 /// How many feeds may have a log in JetStream under one prefix: as many as a server has.
 const MOST: usize = 64;
 /// After how long an event goes, whatever else there is room for.
-const MAX_AGE: Duration = Duration::from_hours(24);
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// For how long the same message id isn't taken twice.
-const DUPLICATES: Duration = Duration::from_mins(2);
+const DUPLICATES: Duration = Duration::from_secs(120);
 /// What headers may take beside the data.
 const HEADER_BYTES: usize = 1024;
 /// What a stream's metadata says of the lab that made it.

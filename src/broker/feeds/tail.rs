@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push};
 use futures_util::StreamExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::carried;
 use super::site::{LogSite, Opened};
@@ -22,6 +23,9 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(5);
 /// How long it pauses after something went wrong: twice as long each time.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+
+/// How long a stream may be behind what this server has of it before that counts as lost.
+const BEHIND: Duration = Duration::from_secs(5);
 
 /// Why a stream isn't followed any further.
 enum Stopped {
@@ -111,8 +115,7 @@ async fn try_once(
 ) -> Result<std::convert::Infallible, Stopped> {
     let cluster = &site.cluster;
     let jetstream = cluster.broker.jetstream();
-    let looked = cluster.look(&site.name).await.map_err(Stopped::Failed)?;
-    let standing = looked.ok_or(Stopped::NoStream)?;
+    let standing = standing(site, feed).await?;
     let held = feed.upgrade().ok_or(Stopped::Gone)?;
     let from = reconcile(site, &held, standing);
     drop(held);
@@ -155,6 +158,7 @@ async fn try_once(
         };
         let info = message.info().map_err(|_| Stopped::Broken("a message has no number"))?;
         let (seq, nth, pending) = (info.stream_sequence, info.consumer_sequence, info.pending);
+        let came = u64::try_from(info.published.unix_timestamp_nanos() / 1000).unwrap_or(0);
         delivered += 1;
         if nth != delivered {
             return Err(Stopped::Broken("a message was lost on its way"));
@@ -164,7 +168,7 @@ async fn try_once(
         }
         let feed_now = feed.upgrade().ok_or(Stopped::Gone)?;
         let id = EventId { epoch: standing.epoch, seq };
-        match carried::event(&message.message) {
+        match carried::event(&message.message, came) {
             Some(draft) => drop(feed_now.take_in(id, draft)),
             // Its number is gone all the same.
             None => feed_now.advance(seq),
@@ -176,6 +180,20 @@ async fn try_once(
                 caught_up(site, feed, standing.last)?;
             }
         }
+    }
+}
+
+/// How the stream stands. Where it is behind this server, it has a little time to catch up with itself: a node that has
+/// begun to lead just now knows of more than it has done.
+async fn standing(site: &LogSite, feed: &Weak<Feed>) -> Result<Standing, Stopped> {
+    let until = Instant::now() + BEHIND;
+    loop {
+        let standing = site.cluster.look(&site.name).await.map_err(Stopped::Failed)?.ok_or(Stopped::NoStream)?;
+        let (epoch, head) = progress(feed).ok_or(Stopped::Gone)?;
+        if epoch != standing.epoch || standing.last >= head || Instant::now() >= until {
+            return Ok(standing);
+        }
+        tokio::time::sleep(PAUSES[0]).await;
     }
 }
 

@@ -1,4 +1,4 @@
-// The counts of all protocols, followed live.
+// The counts of all protocols, and whether the broker is there, followed live.
 
 const live = document.querySelector("#live");
 const ledger = document.createElement("a");
@@ -13,7 +13,13 @@ const source = new EventSource("/ledger");
 source.onopen = () => say("Live.");
 source.onerror = () => say("The lab doesn’t answer; these are the last counts it gave.");
 source.onmessage = ({ data }) => {
-  const { alpn } = JSON.parse(data);
+  const { alpn, broker } = JSON.parse(data);
+  const state = document.querySelector("#broker");
+  if (state) {
+    // A status is read out whenever it is written: only when it changes.
+    const text = broker ? state.dataset.there : state.dataset.away;
+    if (state.textContent !== text) state.textContent = text;
+  }
   for (const row of document.querySelectorAll("[data-alpn]")) {
     const counts = alpn[row.dataset.alpn];
     const values = {

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::RunError;
+use super::ends::End;
 use super::start::{LISTEN, log};
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::broker::node::{BrokerNode, NodeCluster, NodeCommand};
@@ -27,6 +28,8 @@ use crate::trial::settings::BrokerFault;
 const LOOK: Duration = Duration::from_millis(20);
 /// How long nodes may take until they have found each other and keep logs.
 const AGREE: Duration = Duration::from_secs(20);
+/// How often nodes are started, where one ends before they agree.
+const STARTS: u32 = 3;
 /// The folder in the trial's own that nodes keep their stores in, for as long as the trial takes.
 const FOLDER: &str = "broker";
 /// The name of the cluster that they make.
@@ -59,34 +62,43 @@ impl TrialRunner<'_> {
             return Ok(());
         }
         let program = self.lab.find_broker()?;
-        let all = settings.broker.nodes as usize;
-        let ports = free_ports(2 * all).or_else(|error| failed(format!("there is no port for NATS: {error}")))?;
-        let (clients, others) = ports.split_at(all);
-        let cluster = |port| NodeCluster { name: CLUSTER.to_owned(), port, ports: others.to_vec() };
-        let node = |(number, (&port, &other)): (usize, (&u16, &u16))| BrokerNode {
-            name: Which::Broker(u32::try_from(number).unwrap_or(0)).to_string(),
-            port,
-            cluster: (all > 1).then(|| cluster(other)),
-            ..BrokerNode::default()
-        };
-        let nodes: Vec<BrokerNode> = clients.iter().zip(others).enumerate().map(node).collect();
-        let mut options = BrokerOptions::at(nodes.iter().map(BrokerNode::url));
+        let mut options = BrokerOptions::at([""; 0]);
         options.replicas = settings.broker.replicas as usize;
         let folder = self.lab.trial_folder(self.planned.trial)?.join(FOLDER);
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        self.broker = Some(TrialBroker { program, nodes, folder, options, connection: None });
+        self.broker = Some(TrialBroker { program, nodes: Vec::new(), folder, options, connection: None });
         Ok(())
     }
 
     /// Starts all nodes, and waits until they keep logs.
     pub(super) async fn start_broker(&mut self, folder: &Path) -> Result<(), EarlyEnd> {
-        let Some(broker) = &self.broker else { return Ok(()) };
+        for _ in 1..STARTS {
+            match self.start_nodes(folder).await {
+                // Somebody else was faster to take a port.
+                Err(EarlyEnd::Ended(Outcome::Failed, why)) if self.ends.iter().any(|end| is_node(end) && end.gone) => {
+                    tracing::warn!(why, "NATS is started once more, at other ports");
+                    for which in self.ends.some(Which::is_broker) {
+                        self.finish(which).await?;
+                        self.ends.of(which).again();
+                    }
+                }
+                started => return started,
+            }
+        }
+        self.start_nodes(folder).await
+    }
+
+    async fn start_nodes(&mut self, folder: &Path) -> Result<(), EarlyEnd> {
+        let Some(broker) = &mut self.broker else { return Ok(()) };
+        let nodes = nodes(self.planned.settings.broker.nodes);
+        broker.nodes = nodes.or_else(|error| failed(format!("there is no port for NATS: {error}")))?;
+        broker.options.urls = broker.nodes.iter().map(BrokerNode::url).collect();
         let (options, all) = (broker.options.clone(), broker.nodes.len());
         for number in 0..all {
             self.start_node(number, folder).await?;
         }
         let until = self.within(AGREE);
-        let agreed = self.meanwhile(until, "NATS did not answer in time", agreed(options, until)).await?;
+        let agreed = self.meanwhile(until, "NATS did not answer in time", Box::pin(agreed(options, until))).await?;
         let connection = agreed.or_else(|error| failed(format!("NATS can't be used: {}", chain(&error))))?;
         if let Some(broker) = &mut self.broker {
             broker.connection = Some(connection);
@@ -154,8 +166,8 @@ impl TrialRunner<'_> {
     /// Starts those nodes again that a fault has killed, each with its own store, and waits until they answer.
     pub(super) async fn restart_broker(&mut self) -> Result<(), EarlyEnd> {
         let folder = self.lab.trial_folder(self.planned.trial)?;
-        let killed = |end: &super::ends::End| end.killed && matches!(end.which, Which::Broker(_));
-        let killed: Vec<Which> = self.ends.iter().filter(|end| killed(end)).map(|end| end.which).collect();
+        let killed = self.ends.iter().filter(|end| is_node(end) && end.killed);
+        let killed: Vec<Which> = killed.map(|end| end.which).collect();
         for which in &killed {
             self.bury(*which).await?;
             self.start_node(which.number() as usize, &folder).await?;
@@ -224,6 +236,24 @@ async fn greets(port: u16) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+fn is_node(end: &End) -> bool {
+    end.which.is_broker()
+}
+
+/// So many nodes, each with ports of its own.
+fn nodes(count: u32) -> std::io::Result<Vec<BrokerNode>> {
+    let ports = free_ports(2 * count as usize)?;
+    let (clients, others) = ports.split_at(count as usize);
+    let cluster = |port| NodeCluster { name: CLUSTER.to_owned(), port, ports: others.to_vec() };
+    let node = |(number, (&port, &other)): (u32, (&u16, &u16))| BrokerNode {
+        name: Which::Broker(number).to_string(),
+        port,
+        cluster: (count > 1).then(|| cluster(other)),
+        ..BrokerNode::default()
+    };
+    Ok((0..).zip(clients.iter().zip(others)).map(node).collect())
 }
 
 /// So many ports that nobody listens at: a node has to know those of all before the first is started.

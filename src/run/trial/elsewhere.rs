@@ -29,6 +29,7 @@ impl TrialRunner<'_> {
             );
             return Err(EarlyEnd::Ended(Outcome::Unsupported, reason));
         }
+        self.can_be_reached()?;
         for number in 0..wanted {
             if let Err(error) = self.lab.agents.ready(number as usize).await {
                 return failed(chain(&error));
@@ -50,6 +51,24 @@ impl TrialRunner<'_> {
                 kernel: hello.kernel,
                 offset: read.offset(),
             })?;
+        }
+        Ok(())
+    }
+
+    /// Whether what agents are to ask for is where they are told that it is.
+    fn can_be_reached(&self) -> Result<(), EarlyEnd> {
+        let settings = &self.planned.settings;
+        let (named, wanted) = (self.lab.hosts.len(), settings.workload.hosts.max(1) as usize);
+        let unsupported = |why: String| Err(EarlyEnd::Ended(Outcome::Unsupported, why));
+        if named > 0 && named < wanted {
+            return unsupported(format!(
+                "workload.hosts = {wanted} takes as many names of this machine: --host for each"
+            ));
+        }
+        if named > 0 && settings.between.is_there() {
+            return unsupported(
+                "what stands between listens on loopback alone, where no other machine reaches it".to_owned(),
+            );
         }
         Ok(())
     }

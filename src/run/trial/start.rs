@@ -101,7 +101,7 @@ impl TrialRunner<'_> {
     /// The host names under test, as clients are to ask for them.
     fn hosts(&self) -> Vec<String> {
         let own = assign::hosts(&self.planned.settings.workload);
-        if self.lab.hosts.is_empty() { own } else { self.lab.hosts.iter().cloned().take(own.len()).collect() }
+        if self.lab.hosts.is_empty() { own } else { self.lab.hosts.iter().take(own.len()).cloned().collect() }
     }
 
     /// Has subscriptions ask for the names that agents reach this machine by, where there are such.

@@ -22,6 +22,10 @@ impl Which {
         matches!(self, Self::Client(_))
     }
 
+    pub(super) const fn is_broker(self) -> bool {
+        matches!(self, Self::Broker(_))
+    }
+
     /// Which of its kind, from 0.
     pub(super) const fn number(self) -> u32 {
         match self {

@@ -302,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_killed_ends_what_is_its_own_and_nothing_of_the_others() {
+        let mut rig = RecordedTrial::new();
+        rig.planned.settings.server.count = 2;
+        rig.request(0).attach(0, 1).open(0).request(1).attach(1, (1 << 50) + 1).open(1).wait(1);
+        let t = rig.now();
+        rig.fact_at(t, LabFact::Fault { fault: "kill-last-server".to_owned() });
+        rig.wait(20).census();
+        let entry = rig.metric(&SERVER_NOTICES);
+        assert_eq!((entry.n, entry.median), (1, Some(0.0)), "the second one's, at once");
+    }
+
+    #[test]
     fn each_end_notices_in_its_own_time_or_not_by_the_census() {
         let fault = |rig: &mut RecordedTrial| {
             let t = rig.now();

@@ -5,23 +5,23 @@ use crate::stats::number;
 use crate::stats::record::{Record, Usage};
 use crate::trial::fact::UsageAt;
 
-/// The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below 200 ms of it.
+/// The CPU time of all servers, user and system, from `go` to the end ÷ `events-received`; absent below 200 ms of it.
 pub(super) static CPU_PER_EVENT: Metric = Metric {
     name: "server-cpu-per-event",
     unit: "µs",
-    definition: "The server's CPU time, user and system, from `go` to the end ÷ `events-received`; absent below \
+    definition: "The CPU time of all servers, user and system, from `go` to the end ÷ `events-received`; absent below \
                  200 ms of it.",
     phrase: "cost the server {} of CPU an event",
     compute: |record| SERVER.cpu(record, UsageAt::Go, LEAST_CPU_MICROS),
     ..PLAIN
 };
 
-/// The server's CPU time, user and system, from just before the first event was due to the end ÷ `events-received`:
+/// The CPU time of all servers, user and system, from just before the first event was due to the end ÷ `events-received`:
 /// without what connecting cost. Absent below 20 ms of it, and where one subscription in twenty opened later than that.
 pub(super) static CPU_PER_DELIVERY: Metric = Metric {
     name: "server-cpu-per-delivery",
     unit: "µs",
-    definition: "The server's CPU time, user and system, from just before the first event was due to the end ÷ \
+    definition: "The CPU time of all servers, user and system, from just before the first event was due to the end ÷ \
                  `events-received`: without what connecting cost. Absent below 20 ms of it, and where one \
                  subscription in twenty or more opened later than that.",
     phrase: "cost the server {} of CPU a delivery",
@@ -32,14 +32,18 @@ pub(super) static CPU_PER_DELIVERY: Metric = Metric {
     ..PLAIN
 };
 
-/// (Resident at T − before `go`) ÷ `server-open-streams`. What the server takes once, for whoever comes first, is in it.
+/// (Resident at T − before `go`) ÷ `server-open-streams`, of all servers together. What each takes once, for whoever comes
+/// first, is in it.
 pub(super) static MEMORY_PER_STREAM: Metric = Metric {
     name: "server-memory-per-stream",
     unit: "B",
-    definition: "(Resident at T − before `go`) ÷ `server-open-streams`. It is as uncertain as 2 MB are when divided so: \
-                 that much the server takes once, for whoever comes first. Measure with a thousand streams.",
+    definition: "(Resident at T − before `go`) ÷ `server-open-streams`, of all servers together. It is as uncertain as 2 MB \
+                 for each of them are when divided so: that much it takes once, for whoever comes first. Measure with a \
+                 thousand streams.",
     phrase: "cost the server {} of memory a stream",
-    uncertainty: |record| Some(TAKEN_ONCE_BYTES / record.server_open_count().max(1) as f64),
+    uncertainty: |record| {
+        Some(TAKEN_ONCE_BYTES * f64::from(record.servers.max(1)) / record.server_open_count().max(1) as f64)
+    },
     compute: |record| SERVER.memory_per_stream(record),
     ..PLAIN
 };
@@ -142,6 +146,7 @@ fn bytes_per_event(record: &Record<'_>) -> Sample {
 mod tests {
     use super::*;
     use crate::stats::rig::RecordedTrial;
+    use crate::trial::ServerFact;
 
     #[test]
     fn cpu_is_divided_by_events_where_there_is_enough_of_it() {
@@ -152,6 +157,25 @@ mod tests {
         little.usage(UsageAt::End, 249_000, 0);
         assert!(little.metric(&CPU_PER_EVENT).absent.unwrap().contains("199 ms"));
         rig.usage(UsageAt::End, 450_000, 0);
+        assert_eq!(rig.metric(&CPU_PER_EVENT).median, Some(200_000.0));
+    }
+
+    #[test]
+    fn what_several_servers_used_is_told_of_all_together_or_not_at_all() {
+        let used = |rig: &mut RecordedTrial, server, at, cpu| {
+            let usage = ServerFact::Usage { at, cpu, resident: 0, requests: 0, sent: 0, received: 0, server: 0 }
+                .of_server(server, 0);
+            rig.fact(usage);
+        };
+        let mut rig = RecordedTrial::new();
+        rig.attach(0, 1).open(0);
+        for server in 0..2 {
+            used(&mut rig, server, UsageAt::Go, 100_000);
+        }
+        rig.publish(0).receive(0, 0).publish(1).receive(0, 1);
+        used(&mut rig, 0, UsageAt::End, 400_000);
+        assert!(rig.metric(&CPU_PER_EVENT).absent.unwrap().contains("not read"), "the second was killed, say");
+        used(&mut rig, 1, UsageAt::End, 200_000);
         assert_eq!(rig.metric(&CPU_PER_EVENT).median, Some(200_000.0));
     }
 

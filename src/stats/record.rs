@@ -104,7 +104,7 @@ impl<'a> Record<'a> {
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
         let servers = planned.settings.servers();
-        let mut record = Self { link, is_between, servers, direction, identical, exchanges, ..Self::default() };
+        let mut record = Self { link, servers, is_between, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

@@ -98,7 +98,7 @@ impl TrialRunner<'_> {
             self.start_node(number, folder).await?;
         }
         let until = self.within(AGREE);
-        let agreed = self.meanwhile(until, "NATS did not answer in time", agreed(options, until)).await?;
+        let agreed = self.meanwhile(until, "NATS did not answer in time", Box::pin(agreed(options, until))).await?;
         let connection = agreed.or_else(|error| failed(format!("NATS can't be used: {}", chain(&error))))?;
         if let Some(broker) = &mut self.broker {
             broker.connection = Some(connection);

@@ -22,7 +22,7 @@ use crate::trial::fact::UsageAt;
 use crate::trial::rig::Rig;
 use crate::trial::settings::{FaultAct, FeedLog, Prepare, ServerSettings, StuckDirection};
 use crate::trial::stdio::{Input, Output};
-use crate::trial::{Alpn, Down, Observation, Role, ServerFact, TrialMessage, Up};
+use crate::trial::{Alpn, Down, Observation, Role, ServerFact, Settings, TrialMessage, Up};
 use crate::wire::{Sink, WireError};
 
 /// How long connections may take to end once they are told to.
@@ -89,21 +89,7 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         server.leave_unread();
     }
     let shared = share(&server, role.broker, &settings.server).await?;
-    let mut ports: BTreeMap<Alpn, Vec<u16>> = BTreeMap::new();
-    for alpn in Alpn::ALL {
-        let wanted = role.ports.get(&alpn).map_or(&[][..], Vec::as_slice);
-        for number in 0..settings.workload.ports as usize {
-            let port = wanted.get(number).copied().unwrap_or(0);
-            let offered = ports.get(&Alpn::H2).and_then(|of_h2| of_h2.get(number)).copied();
-            let port = match (alpn, offered) {
-                (Alpn::H2, _) if settings.offers_h3() => server.listen_both(port).await?,
-                // It is there already.
-                (Alpn::H3, Some(port)) if settings.offers_h3() => port,
-                _ => server.listen(alpn, port).await?,
-            };
-            ports.entry(alpn).or_default().push(port);
-        }
-    }
+    let ports = listen(&mut server, &settings, &role.ports).await?;
     let feeds: Option<Vec<_>> = role.feeds.iter().map(|name| server.feed(name)).collect();
     let feeds = feeds.ok_or(ChildError::Feeds)?;
     open(&feeds).await?;
@@ -179,6 +165,30 @@ async fn open(feeds: &[Arc<Feed>]) -> Result<(), ChildError> {
         }
     }
     Ok(())
+}
+
+/// Listens on every ALPN, at the ports that are wanted or at free ones.
+async fn listen(
+    server: &mut Server,
+    settings: &Settings,
+    wanted: &BTreeMap<Alpn, Vec<u16>>,
+) -> Result<BTreeMap<Alpn, Vec<u16>>, WireError> {
+    let mut ports: BTreeMap<Alpn, Vec<u16>> = BTreeMap::new();
+    for alpn in Alpn::ALL {
+        let wanted = wanted.get(&alpn).map_or(&[][..], Vec::as_slice);
+        for number in 0..settings.workload.ports as usize {
+            let port = wanted.get(number).copied().unwrap_or(0);
+            let offered = ports.get(&Alpn::H2).and_then(|of_h2| of_h2.get(number)).copied();
+            let port = match (alpn, offered) {
+                (Alpn::H2, _) if settings.offers_h3() => server.listen_both(port).await?,
+                // It is there already.
+                (Alpn::H3, Some(port)) if settings.offers_h3() => port,
+                _ => server.listen(alpn, port).await?,
+            };
+            ports.entry(alpn).or_default().push(port);
+        }
+    }
+    Ok(ports)
 }
 
 /// How many connections and subscriptions there still are.

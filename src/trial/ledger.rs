@@ -107,9 +107,13 @@ impl Ledger {
     pub fn forget_open(&mut self, server: u32) {
         let its = |number: &&u64| ServerFact::server_of(**number) == u64::from(server);
         let streams: Vec<u64> = self.attached.keys().filter(its).copied().collect();
-        streams.into_iter().for_each(|stream| self.detach(stream));
+        for stream in streams {
+            self.detach(stream);
+        }
         let connections: Vec<u64> = self.open.keys().filter(its).copied().collect();
-        connections.into_iter().for_each(|conn| self.disconnect(conn));
+        for conn in connections {
+            self.disconnect(conn);
+        }
     }
 }
 

@@ -41,12 +41,13 @@ pub(super) fn check(settings: &Settings) -> Result<(), Invalid> {
                 let before = fault.at.nanos() <= census;
                 (before, before && (!restart || census <= over))
             }
-            FaultAct::KillServer { which: KilledServer::Last, .. } | FaultAct::ToBroker(BrokerFault::Leader) => {
-                (false, false)
-            }
             FaultAct::ToBroker(BrokerFault::All) => (false, (fault.at.nanos()..=over).contains(&census)),
             FaultAct::KillClient => (true, true),
-            FaultAct::EndStreams { .. } | FaultAct::OnLink(_) | FaultAct::ToIntermediary(_) => (false, false),
+            FaultAct::KillServer { which: KilledServer::Last, .. }
+            | FaultAct::ToBroker(BrokerFault::Leader)
+            | FaultAct::EndStreams { .. }
+            | FaultAct::OnLink(_)
+            | FaultAct::ToIntermediary(_) => (false, false),
         };
         let why = row.forbids;
         if delivery && settings.expect.delivery == DeliveryRule::ExactlyOnce {

@@ -98,6 +98,7 @@ impl Server {
         let role = Role::Server(ServerRole {
             certs: certs.to_owned(),
             bind: vec![std::net::IpAddr::from([127, 0, 0, 1])],
+            hosts: Vec::new(),
             feeds: vec!["f0".to_owned()],
             origins: Vec::new(),
             control: None,

@@ -45,6 +45,7 @@ impl Lab {
             ports: BTreeMap::new(),
             certs: certs.to_owned(),
             bind: vec![std::net::IpAddr::from([127, 0, 0, 1])],
+            hosts: Vec::new(),
             feeds: vec!["f0".to_owned()],
             origins: Vec::new(),
         });

@@ -63,7 +63,7 @@ enum StartError {
 
 /// Why the agent has no origin of its own.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OriginError {
+pub(super) enum OwnOriginError {
     #[error("the certificate for it can't be read")]
     Certificate,
     #[error(transparent)]
@@ -225,8 +225,8 @@ async fn find(name: &str, row: &'static client::Client, allow_exec: bool) -> Res
 }
 
 /// The agent's own origin, which its pages come from: on its loopback, as the lab's is.
-pub(super) async fn control(own: &str, kit: &EndKit) -> Result<Control, OriginError> {
-    let der = BASE64.decode(own.as_bytes()).map_err(|_| OriginError::Certificate)?;
+pub(super) async fn control(own: &str, kit: &EndKit) -> Result<Control, OwnOriginError> {
+    let der = BASE64.decode(own.as_bytes()).map_err(|_| OwnOriginError::Certificate)?;
     let tls = tls::server(vec![CertificateDer::from(der)], kit.key.key(), &[Alpn::H2, Alpn::H1])?;
     let config = ControlConfig {
         addresses: loopback(),

@@ -26,7 +26,7 @@ pub use self::machine::{AgentOptions, AgentRig};
 pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
 pub use self::nats::{AgentWords, RunStream, join, list};
 pub use self::serve::{Agent, AgentStartError, SessionEnd};
-pub use self::session::{RemoteStart, RemoteStartError, Session};
+pub use self::session::{AgentSession, RemoteStart, RemoteStartError};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
@@ -77,7 +77,7 @@ const FLUSHED: Duration = Duration::from_secs(2);
 
 /// What carries a session, and is to be ended with it.
 #[derive(Debug)]
-pub struct Carried {
+pub struct Carriage {
     /// How the agent was asked for.
     address: String,
     starter: Option<Starter>,
@@ -87,7 +87,7 @@ pub struct Carried {
     flushed: Option<JoinHandle<()>>,
 }
 
-impl Carried {
+impl Carriage {
     /// Why the agent is lost, with what the process says that was to reach it.
     async fn lost(&mut self, why: String) -> AgentError {
         let said = match &mut self.starter {
@@ -110,10 +110,10 @@ impl Carried {
 
 /// Reaches the agent of this address, and greets it. One that is known by its name is asked at the broker that keeps the
 /// run's stream.
-pub async fn open(address: &AgentAddress, stream: Option<&RunStream>) -> Result<Session, AgentError> {
+pub async fn open(address: &AgentAddress, stream: Option<&RunStream>) -> Result<AgentSession, AgentError> {
     let (pipe, carried) = match (address, stream) {
         (AgentAddress::Named(name), Some(stream)) => nats::reach(name, stream).await?,
         _ => stdio::reach(address)?,
     };
-    Session::greet(pipe, carried).await
+    AgentSession::greet(pipe, carried).await
 }

@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use self::dispatch::{Asked, Dispatch, Slot};
+use self::dispatch::{ClockHeard, Dispatch, Slot};
 use super::clock::{ClockAnswer, ClockReading, translated};
 use super::lines::Pipe;
 use super::message::{AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
-use super::{AgentError, Carried};
+use super::{AgentError, Carriage};
 use crate::certs::{base64, vouch};
 use crate::participant::{ParticipantMessage, Remote, RemoteOrder};
 use crate::trial::clock::monotonic_nanos;
@@ -39,7 +39,7 @@ const WAITING: usize = 4096;
 
 /// An agent that takes this coordinator's orders. Dropping it ends the session, and with that all that runs there.
 #[derive(Debug)]
-pub struct Session {
+pub struct AgentSession {
     hello: AgentHello,
     out: mpsc::Sender<AgentOrder>,
     dispatch: Arc<Dispatch>,
@@ -47,7 +47,7 @@ pub struct Session {
     /// Why the agent is lost, once it is.
     lost: watch::Receiver<Option<String>>,
     listening: JoinHandle<()>,
-    carried: Carried,
+    carried: Carriage,
 }
 
 /// What an end is started with, beside the message.
@@ -73,9 +73,9 @@ pub enum RemoteStartError {
     Lost(#[from] AgentError),
 }
 
-impl Session {
+impl AgentSession {
     /// Greets the agent at the other end of this pipe.
-    pub async fn greet(pipe: Pipe<AgentSaid, AgentOrder>, mut carried: Carried) -> Result<Self, AgentError> {
+    pub async fn greet(pipe: Pipe<AgentSaid, AgentOrder>, mut carried: Carriage) -> Result<Self, AgentError> {
         let Pipe { out, now, mut incoming } = pipe;
         // A coordinator has nothing to say that can't wait its turn; the way is closed once `out` is.
         drop(now);
@@ -148,7 +148,7 @@ impl Session {
                 return Err(self.gone());
             }
             match timeout(ANSWER, answered).await {
-                Ok(Ok(Asked { at, answered })) => answers.push(ClockAnswer { asked, theirs: at, answered }),
+                Ok(Ok(ClockHeard { at, answered })) => answers.push(ClockAnswer { asked, theirs: at, answered }),
                 Ok(Err(_)) => return Err(self.gone()),
                 // Lost or late; what the others say is enough.
                 Err(_) => {}

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::address::AgentAddress;
 use super::lines::{Pipe, over};
 use super::message::{AgentOrder, AgentSaid};
-use super::{AgentError, Carried};
+use super::{AgentError, Carriage};
 
 /// How much is kept of what the process prints, in bytes.
 const COMPLAINT: usize = 2000;
@@ -37,7 +37,7 @@ pub(super) struct Starter {
 }
 
 /// Starts what reaches the agent of this address.
-pub(super) fn reach(address: &AgentAddress) -> Result<(Pipe<AgentSaid, AgentOrder>, Carried), AgentError> {
+pub(super) fn reach(address: &AgentAddress) -> Result<(Pipe<AgentSaid, AgentOrder>, Carriage), AgentError> {
     let shown = address.to_string();
     let failed = |source| AgentError::Start { address: shown.clone(), source };
     let Some(argv) = address.command() else { return Err(AgentError::NoBroker(shown)) };
@@ -68,7 +68,7 @@ pub(super) fn reach(address: &AgentAddress) -> Result<(Pipe<AgentSaid, AgentOrde
         }
     });
     let carried =
-        Carried { address: shown, starter: Some(Starter { child, printed }), tasks: JoinSet::new(), flushed: None };
+        Carriage { address: shown, starter: Some(Starter { child, printed }), tasks: JoinSet::new(), flushed: None };
     Ok((over(output, input), carried))
 }
 

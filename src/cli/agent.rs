@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::list::write_columns;
 use super::{CliError, Exit, NatsArgs, signals};
 use crate::agent::{
-    Agent, AgentAddress, AgentClient, AgentHello, AgentOptions, AgentRig, Session, SessionEnd, join, list, open,
+    Agent, AgentAddress, AgentClient, AgentHello, AgentOptions, AgentRig, AgentSession, SessionEnd, join, list, open,
     own_stdio,
 };
 use crate::broker::Broker;
@@ -122,7 +122,7 @@ pub(super) async fn agents(args: &AgentsArgs, out: &mut dyn Write) -> Result<Exi
         rows.push(match open(address, None).await {
             Ok(session) => {
                 let hello = session.hello().clone();
-                Session::close(session).await;
+                AgentSession::close(session).await;
                 (columns(&hello), json!(hello))
             }
             Err(error) => {

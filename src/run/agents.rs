@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::agent::{AgentError, AgentPart, RunStream, Session, open};
+use crate::agent::{AgentError, AgentPart, AgentSession, RunStream, open};
 
 /// The agents that a run was given, in the order in which they take part.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct AgentSlot {
 /// One that takes orders.
 #[derive(Debug)]
 pub(super) struct Reached {
-    pub(super) session: Session,
+    pub(super) session: AgentSession,
     /// Where its pages come from.
     pub(super) origin: String,
 }

@@ -84,7 +84,16 @@ fn a_browser_on_another_network_reads_from_here() {
     }
     let Some(beside) = Beside::make() else { return };
     let lab = Lab::new();
-    let more = ["--set", "workload.hold=1s", "--client", "chromium,firefox", "--set", "protocol=sse/h2,sse/h3"];
+    let more = [
+        "--set",
+        "workload.settle=1s",
+        "--set",
+        "workload.hold=2s",
+        "--client",
+        "chromium,firefox",
+        "--set",
+        "protocol=sse/h2,sse/h3",
+    ];
     let ran = lab.run(&[&[&beside.agent(), "--bind", &Beside::address()], &more[..]].concat()).exits(0);
     assert_eq!(ran.outcomes(), ["completed"; 4]);
     for trial in 0..4 {

@@ -52,7 +52,9 @@ fn browsers_of_two_kinds_take_part_in_one_trial() {
     let lab = Lab::new();
     let with = |agent: String, client: &str| format!("{}={client}", agent.trim_end());
     let (one, two) = (with(piped("eu-1", ""), "chromium"), with(piped("us-2", ""), "firefox"));
-    let ran = lab.run(&["--set", "workload.subscribers=4", &one, &two]).exits(0);
+    // Both have their streams open before the first event.
+    let waits = ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--set", "workload.subscribers=4"];
+    let ran = lab.run(&[&waits[..], &[&one, &two]].concat());
     assert_eq!(ran.outcomes(), ["completed"]);
     let summary = ran.summary();
     assert_eq!(summary["trials"][0]["levels"]["client"], "chromium+firefox");

@@ -137,6 +137,7 @@ impl Lab {
         let (origins, ports) = (vec![], std::collections::BTreeMap::new());
         let control = settings.has_pages_of_the_server().then(|| "https://127.0.0.1:1".to_owned());
         let role = Role::Server(ServerRole {
+            hosts: Vec::new(),
             certs: certs.clone(),
             bind,
             feeds,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::super::lines::{Pipe, PipeError, WAITING, read, together};
 use super::super::message::{AgentHello, AgentOrder, AgentSaid};
 use super::super::serve::SILENCE;
-use super::super::{AgentError, Carried};
+use super::super::{AgentError, Carriage};
 use super::{Numbering, Opened, Opening, RunStream, all_agents, clock, is_last, open, orders, said};
 use crate::broker::Broker;
 
@@ -51,7 +51,7 @@ pub async fn list(broker: &Broker) -> Result<Vec<AgentHello>, AgentError> {
 pub(in crate::agent) async fn reach(
     name: &str,
     stream: &RunStream,
-) -> Result<(Pipe<AgentSaid, AgentOrder>, Carried), AgentError> {
+) -> Result<(Pipe<AgentSaid, AgentOrder>, Carriage), AgentError> {
     let (client, prefix) = (stream.broker.client().clone(), stream.broker.options().prefix.clone());
     // What ends an inbox is drawn anew for each.
     let session = client.new_inbox().rsplit('.').next().unwrap_or_default().to_owned();
@@ -130,7 +130,7 @@ pub(in crate::agent) async fn reach(
         // Whoever said that was the last has closed the session, whatever its clock says.
         let _ = lines.send(Err(PipeError::Closed)).await;
     });
-    let carried = Carried { address: name.to_owned(), starter: None, tasks, flushed: Some(flushed) };
+    let carried = Carriage { address: name.to_owned(), starter: None, tasks, flushed: Some(flushed) };
     Ok((Pipe { now: out.clone(), out, incoming }, carried))
 }
 

@@ -24,26 +24,26 @@ const QUESTIONS: usize = 64;
 
 /// What a clock said, and when that was heard here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct ClockHeard {
     pub(super) at: u64,
     pub(super) answered: u64,
 }
 
 /// How an end began.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct EndBegun {
     pub(super) pid: u32,
     pub(super) page: bool,
     pub(super) version: String,
 }
 
-type BegunSender = oneshot::Sender<Result<Begun, RemoteStartError>>;
+type EndBegunSender = oneshot::Sender<Result<EndBegun, RemoteStartError>>;
 
 /// An end, as it is waited for.
 #[derive(Debug)]
 pub(super) struct Slot {
     heard: mpsc::Sender<ParticipantMessage>,
-    started: Option<BegunSender>,
+    started: Option<EndBegunSender>,
     ended: Option<oneshot::Sender<Option<String>>>,
     clock: ClockReading,
     log: File,
@@ -52,7 +52,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(
         heard: mpsc::Sender<ParticipantMessage>,
-        started: BegunSender,
+        started: EndBegunSender,
         clock: ClockReading,
         log: File,
     ) -> Self {
@@ -67,7 +67,7 @@ pub(super) struct Dispatch(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     ends: HashMap<u32, Slot>,
-    questions: HashMap<u64, oneshot::Sender<Asked>>,
+    questions: HashMap<u64, oneshot::Sender<ClockHeard>>,
     origin: Option<oneshot::Sender<Result<String, OriginRefused>>>,
 }
 
@@ -81,7 +81,7 @@ impl Dispatch {
     }
 
     /// Waits for an answer; gives back what the question is to be called by, which is when it is asked.
-    pub(super) fn ask(&self, answer: oneshot::Sender<Asked>) -> u64 {
+    pub(super) fn ask(&self, answer: oneshot::Sender<ClockHeard>) -> u64 {
         let mut waiting = self.lock();
         if waiting.questions.len() >= QUESTIONS {
             waiting.questions.clear();
@@ -152,12 +152,12 @@ impl Dispatch {
             AgentSaid::Clock { asked, at } => {
                 let answered = super::now();
                 if let Some(answer) = self.lock().questions.remove(&asked) {
-                    let _ = answer.send(Asked { at, answered });
+                    let _ = answer.send(ClockHeard { at, answered });
                 }
             }
             AgentSaid::Origin { origin } => self.origin(Ok(origin)),
             AgentSaid::NoOrigin { why } => self.origin(Err(OriginRefused(why))),
-            AgentSaid::Started { end, pid, version, page, .. } => self.begun(end, Ok(Begun { pid, page, version })),
+            AgentSaid::Started { end, pid, version, page, .. } => self.begun(end, Ok(EndBegun { pid, page, version })),
             AgentSaid::Unsupported { end, reason } => self.begun(end, Err(RemoteStartError::Unsupported(reason))),
             AgentSaid::NotStarted { end, reason } => self.begun(end, Err(RemoteStartError::NotStarted(reason))),
             AgentSaid::Said { end, line } => {
@@ -186,7 +186,7 @@ impl Dispatch {
         }
     }
 
-    fn begun(&self, end: u32, begun: Result<Begun, RemoteStartError>) {
+    fn begun(&self, end: u32, begun: Result<EndBegun, RemoteStartError>) {
         let started = {
             let mut waiting = self.lock();
             let started = waiting.ends.get_mut(&end).and_then(|slot| slot.started.take());

@@ -32,7 +32,9 @@ fn readers_stay_while_nats_is_away_and_go_on_without_loss_when_it_is_back() {
     let labs = [sharing(&nats, &[]), sharing(&nats, &[])];
     let mut readers = [&labs[0], &labs[1]].map(|lab| lab.subscribe(Alpn::H2, "/feeds/news/sse", &[]));
     let first = labs[0].publish(Alpn::H1, "news", b"before");
-    readers.iter_mut().for_each(|reader| assert_eq!(reader.next().data, "before"));
+    for reader in &mut readers {
+        assert_eq!(reader.next().data, "before");
+    }
     nats.kill();
     until("the outage to be noticed", || labs.iter().all(|lab| lab.log().contains("NATS is away")));
     for lab in &labs {

@@ -32,7 +32,9 @@ fn readers_stay_while_nats_is_away_and_go_on_without_loss_when_it_is_back() {
     let labs = [sharing(&nats, &[]), sharing(&nats, &[])];
     let mut readers = [&labs[0], &labs[1]].map(|lab| lab.subscribe(Alpn::H2, "/feeds/news/sse", &[]));
     let first = labs[0].publish(Alpn::H1, "news", b"before");
-    readers.iter_mut().for_each(|reader| assert_eq!(reader.next().data, "before"));
+    for reader in &mut readers {
+        assert_eq!(reader.next().data, "before");
+    }
     nats.kill();
     until("the outage to be noticed", || labs.iter().all(|lab| lab.log().contains("NATS is away")));
     for lab in &labs {
@@ -195,13 +197,14 @@ fn a_trial_publishes_on_through_two_changes_of_leader_and_readers_elsewhere_have
     let broker = BrokerOptions { replicas: 3, ..BrokerOptions::at(urls.clone()) };
     let settings = json!({
         "server": { "feeds": "nats" },
-        "workload": { "hold": "6s", "settle": "0ms", "events": { "count": 600, "rate": "100/s" } },
+        // Long enough that there is something to be published after either change, however long one takes.
+        "workload": { "hold": "30s", "settle": "0ms", "events": { "count": 1200, "rate": "40/s" } },
     });
     let mut lab = Lab::trial_with(&settings, &["f0"], Some(broker));
     let elsewhere = Lab::serve(&["--feeds", &urls.join(","), "--replicas", "3"]);
     let mut reader = elsewhere.subscribe(Alpn::H2, "/feeds/f0/sse?after=0", &[]);
     lab.go();
-    for enough in [100, 300] {
+    for enough in [100, 400] {
         until("some to be published", || published(&lab).len() > enough);
         let leads = leader(&nodes, "f0");
         nodes[leads].kill();
@@ -209,9 +212,9 @@ fn a_trial_publishes_on_through_two_changes_of_leader_and_readers_elsewhere_have
         until("more to be published without it", || published(&lab).len() > before + 20);
         nodes[leads].again();
     }
-    until("all to be published", || published(&lab).len() == 601);
+    until("all to be published", || published(&lab).len() == 1201);
     assert_in_order(&published(&lab));
-    for seq in 1..=601 {
+    for seq in 1..=1201 {
         let event = reader.next();
         assert!(event.id.ends_with(&format!("-{seq}")), "{event:?} is not {seq}");
         assert!(transport_lab::feed::payload::is_right(seq, &event.data), "{event:?}");

@@ -13,7 +13,7 @@ use crate::lab::{Lab, program};
 use crate::nats::{Nats, free_port};
 use crate::shared::{data, polled, sharing};
 
-/// The pair of keys in NATS's documentation of NKeys, and another's seed in that of async-nats.
+/// The pair of keys in NATS's documentation of `nk`, and another's seed in that of `async-nats`.
 const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 const PUBLIC: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 const OTHER_SEED: &str = "SUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY";

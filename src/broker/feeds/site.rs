@@ -114,8 +114,9 @@ impl LogSite {
     /// Where a reader begins that says it has an event which isn't here. Where the stream has it, it is about to be.
     async fn ahead(&self, feed: &Feed, id: EventId) -> Result<After, LogError> {
         if !self.cluster.broker.is_there() {
-            // Nobody can tell; another server may have given it out just before.
-            return Ok(if id.epoch == feed.epoch() { After::Ahead(id) } else { After::Id(id) });
+            // Nobody can tell; another server may have given it out just before. Of an epoch that isn't known here, that
+            // may be all that there is.
+            return if id.epoch == feed.epoch() { Ok(After::Ahead(id)) } else { Err(LogError::Away) };
         }
         let until = Instant::now() + BEHIND;
         loop {

@@ -157,13 +157,15 @@ impl Writer {
 
     /// The same of one that wasn't taken.
     fn failed(&mut self, sent: Sent, error: LogError) -> Option<Sent> {
+        let patience = sent.append.draft.patience;
+        tracing::debug!(feed = &*self.site.name, nth = sent.nth, %error, ?patience, "an event was not taken");
         // Whatever it was, the numbers may be others now.
         self.next = None;
         if error == LogError::Away {
             // Another stream may stand in its place by now.
             self.site.note(None);
         }
-        if sent.append.draft.patience == Patience::Wait {
+        if patience == Patience::Wait {
             return Some(sent);
         }
         if matches!(error, LogError::Away) && sent.epoch != Epoch::NEW && self.site.cluster.broker.is_there() {

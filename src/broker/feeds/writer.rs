@@ -18,9 +18,6 @@ use super::standing::{refusal, stream_name, subject};
 use crate::feed::{Done, Draft, DraftData, Epoch, EventId, LogError, Patience};
 use crate::text::chain;
 
-/// How long JetStream may take to acknowledge an event. A leader that died never does, and what is asked of it is asked of
-/// the next one so much later.
-const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 /// How many events are on their way at once.
 const WINDOW: usize = 256;
 /// How long it pauses before it tries again: twice as long each time.
@@ -78,8 +75,7 @@ pub(super) async fn write(site: Arc<LogSite>, mut queue: mpsc::Receiver<Append>)
 }
 
 async fn answered(sent: Sent, ack: PublishAckFuture) -> (Sent, Answer) {
-    let answer = tokio::time::timeout(ACKNOWLEDGED, ack.into_future()).await;
-    (sent, answer.unwrap_or_else(|_| Err(PublishError::new(PublishErrorKind::TimedOut))))
+    (sent, ack.await)
 }
 
 struct Writer {

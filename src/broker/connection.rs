@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often JetStream is asked whether it is there.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How long JetStream may take to answer; then it is asked again, or who waits is told.
+/// How long somebody waits for a log, or for a connection; then it is asked again, or who waits is told.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// How long JetStream may, for whatever it is asked and to acknowledge what is published. A leader that died never answers,
 /// and the next one is asked so much later.

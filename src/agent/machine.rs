@@ -55,7 +55,7 @@ pub(super) fn describe(options: &AgentOptions, key: &OwnKey) -> AgentHello {
     }
 }
 
-/// Which loopback this process is on: the kernel that has it, since it was booted, and the network (network_namespaces(7)).
+/// Which loopback this process is on: the kernel that has it, since it was booted, and the network (`network_namespaces(7)`).
 pub fn loopback() -> Option<String> {
     let boot = read("/proc/sys/kernel/random/boot_id")?;
     let network = std::fs::read_link("/proc/self/ns/net").ok()?;

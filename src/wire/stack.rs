@@ -156,9 +156,10 @@ impl QuicSetup {
         let alike = usize::try_from(SEND_BUFFER / 2).unwrap_or(usize::MAX);
         let receive = if self.stack.is_parity() { alike } else { receive };
         let received = setsockopt(socket, RcvBufForce, &receive).or_else(|_| setsockopt(socket, RcvBuf, &receive));
-        let sent = match self.stack.is_parity() {
-            true => setsockopt(socket, SndBufForce, &alike).or_else(|_| setsockopt(socket, SndBuf, &alike)),
-            false => Ok(()),
+        let sent = if self.stack.is_parity() {
+            setsockopt(socket, SndBufForce, &alike).or_else(|_| setsockopt(socket, SndBuf, &alike))
+        } else {
+            Ok(())
         };
         if let Err(error) = received.and(sent) {
             tracing::debug!(%error, "a UDP socket keeps its buffers");

@@ -5,7 +5,8 @@
 #
 #   tools/cluster.sh PROGRAM [EXPERIMENT…]
 #                            PROGRAM is transport-lab; without experiments: many-servers, failover, broker-leader, each
-#                            once. They bring servers and nodes of their own, as each trial is to begin with nothing
+#                            once. They bring servers and nodes of their own, as each trial is to begin with nothing.
+#                            Then six-from-everywhere, by the two agents and the browsers that are here
 #   CLUSTER=keep             leaves it up until Ctrl-C, in place of the experiments
 #   PORT=8440                the first port of the first server; each takes six
 #   NATS_PORT=14220          from here on nodes find their ports
@@ -148,5 +149,12 @@ if [ "${CLUSTER:-}" = keep ]; then
     say "the certificates' authority is $ca; Ctrl-C ends all of it"
     while :; do sleep 3600; done
 fi
-if [ $# -eq 0 ]; then set -- many-servers failover broker-leader; fi
+elsewhere=
+if [ $# -eq 0 ]; then
+    elsewhere=yes
+    set -- many-servers failover broker-leader
+fi
 "$lab" run "$@" --repeats 1 --no-calibration
+if [ -n "$elsewhere" ]; then
+    "$lab" run six-from-everywhere --join "$addresses" --agents east,west --no-calibration
+fi

@@ -24,8 +24,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often JetStream is asked whether it is there.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How long JetStream may take to answer; then it is asked again, or who waits is told.
+/// How long somebody waits for a log, or for a connection; then it is asked again, or who waits is told.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
+/// How long JetStream may, for whatever it is asked and to acknowledge what is published. A leader that died never answers,
+/// and the next one is asked so much later.
+const JETSTREAM: Duration = Duration::from_secs(2);
 /// How often a silent connection is asked whether it is there; two that aren't answered end it.
 const PING: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to come back.
@@ -72,7 +75,7 @@ impl Broker {
             let least = LEAST.map(|part| part.to_string()).join(".");
             return Err(BrokerError::TooOld { url, version: info.version, least });
         }
-        let jetstream = ContextBuilder::new().timeout(ANSWER).build(client.clone());
+        let jetstream = ContextBuilder::new().timeout(JETSTREAM).build(client.clone());
         let until = Instant::now() + PATIENCE;
         while let Err(error) = has_jetstream(&jetstream, url.clone()).await {
             // The nodes of a cluster that was started just now have to find each other first.

@@ -41,6 +41,12 @@ impl Beside {
         ] {
             assert!(ip(&step), "ip {step}");
         }
+        // A browser takes an address that becomes usable for a change of networks, and ends its connections by HTTP/2.
+        crate::lab::until("addresses that are settled", || {
+            let shown = Command::new("ip").args(["-n", &beside.name, "addr"]).output().unwrap().stdout;
+            let shown = String::from_utf8_lossy(&shown).into_owned();
+            (shown.contains("fe80:") && !shown.contains("tentative")).then_some(())
+        });
         Some(beside)
     }
 

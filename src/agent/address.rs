@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::certs::is_host;
 use crate::client;
 
 /// Names the program that reaches `ssh:HOST`, instead of `ssh` on `PATH`.
@@ -102,6 +103,42 @@ impl FromStr for AgentPart {
     }
 }
 
+/// An agent that servers are run at, and by which name or address clients reach that machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAgentPart {
+    pub address: AgentAddress,
+    /// `None`: it is on this machine, and `localhost` will do.
+    pub host: Option<String>,
+}
+
+/// Not a server's agent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServerPlaceError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("`{0}` is no host: behind the `=` write the name or address that clients reach the agent's machine by")]
+    Host(String),
+}
+
+/// `eu-1`, `eu-1=lab.example`, `ssh:HOST=192.0.2.9`.
+impl FromStr for ServerAgentPart {
+    type Err = ServerPlaceError;
+
+    fn from_str(text: &str) -> Result<Self, ServerPlaceError> {
+        let is_command = text.starts_with("exec:");
+        let part = text.rsplit_once('=').filter(|(address, host)| {
+            // A command may have the sign in it: of an option, or before what is no host.
+            let option = address.rsplit(' ').next().is_some_and(|word| word.starts_with('-'));
+            !is_command || (is_host(host) && !option)
+        });
+        let (address, host) = part.map_or((text, None), |(address, host)| (address, Some(host.to_owned())));
+        if let Some(host) = host.as_ref().filter(|host| !is_host(host)) {
+            return Err(ServerPlaceError::Host(host.clone()));
+        }
+        Ok(Self { address: address.parse()?, host })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +166,23 @@ mod tests {
         assert_eq!(part("exec:A=b run=native"), ("exec:A=b run".to_owned(), Some("native".to_owned())));
         assert_eq!(part("exec:A=b run"), ("exec:A=b run".to_owned(), None));
         assert!("eu-1=netscape".parse::<AgentPart>().is_err());
+    }
+
+    #[test]
+    fn a_host_follows_the_last_sign_that_has_one_behind_it() {
+        type Parts = Result<(String, Option<String>), ServerPlaceError>;
+        let part =
+            |text: &str| -> Parts { text.parse::<ServerAgentPart>().map(|part| (part.address.to_string(), part.host)) };
+        let of = |address: &str, host: Option<&str>| -> Parts { Ok((address.to_owned(), host.map(str::to_owned))) };
+        assert_eq!(part("eu-1"), of("eu-1", None));
+        assert_eq!(part("eu-1=lab.example"), of("eu-1", Some("lab.example")));
+        assert_eq!(part("ssh:lab@eu-1=2001:db8::1"), of("ssh:lab@eu-1", Some("2001:db8::1")));
+        assert_eq!(part("exec:A=b run"), of("exec:A=b run", None));
+        assert_eq!(part("exec:run --name=eu-1"), of("exec:run --name=eu-1", None));
+        assert_eq!(part("exec:run --name=eu-1 x=127.0.0.2"), of("exec:run --name=eu-1 x", Some("127.0.0.2")));
+        for host in ["0.0.0.0", "a b", "", "lab.example."] {
+            assert_eq!(part(&format!("eu-1={host}")), Err(ServerPlaceError::Host(host.to_owned())));
+        }
+        assert!(matches!(part("ssh:=lab.example"), Err(ServerPlaceError::Address(_))));
     }
 }

@@ -1,6 +1,7 @@
 //! Two machines' clocks: how far apart they are, how well that is known, and times of one on the other.
 
-use crate::trial::{ClientFact, Observation};
+use crate::trial::observation::Observable;
+use crate::trial::{ClientFact, Observation, ServerFact};
 
 /// How long the shortest of the round trips may take for a comparison to mean anything, in nanoseconds.
 const LONGEST: u64 = 1_000_000_000;
@@ -107,14 +108,36 @@ pub struct ClockComparison {
     pub apart: Option<String>,
 }
 
-/// A fact with each of its times on another clock.
-pub fn translated(mut observation: Observation<ClientFact>, to: impl Fn(u64) -> u64) -> Observation<ClientFact> {
-    match &mut observation.fact {
-        ClientFact::Received { times, .. } => times.iter_mut().for_each(|t| *t = to(*t)),
-        ClientFact::Sent { scheduled, .. } => *scheduled = to(*scheduled),
-        _ => {}
+/// A fact whose times can be told by another clock.
+pub trait Translated: Sized {
+    /// It with each of its own times on that clock.
+    #[must_use]
+    fn by(self, to: impl Fn(u64) -> u64) -> Self;
+}
+
+impl Translated for ClientFact {
+    fn by(mut self, to: impl Fn(u64) -> u64) -> Self {
+        match &mut self {
+            Self::Received { times, .. } => times.iter_mut().for_each(|t| *t = to(*t)),
+            Self::Sent { scheduled, .. } => *scheduled = to(*scheduled),
+            _ => {}
+        }
+        self
     }
-    Observation::at(to(observation.t), observation.fact)
+}
+
+impl Translated for ServerFact {
+    fn by(mut self, to: impl Fn(u64) -> u64) -> Self {
+        if let Self::Published { scheduled, .. } = &mut self {
+            *scheduled = to(*scheduled);
+        }
+        self
+    }
+}
+
+/// What was observed, with each of its times on another clock.
+pub fn translated<F: Observable + Translated>(observation: Observation<F>, to: impl Fn(u64) -> u64) -> Observation<F> {
+    Observation::at(to(observation.t), observation.fact.by(to))
 }
 
 #[cfg(test)]
@@ -183,5 +206,9 @@ mod tests {
         assert_eq!(times, [11, 12]);
         let sent = translated(Observation::at(5, ClientFact::Sent { sub: 0, event: 1, scheduled: 4 }), to);
         assert_eq!((sent.t, sent.fact), (15, ClientFact::Sent { sub: 0, event: 1, scheduled: 14 }));
+        let (id, feed) = ("a-1".to_owned(), "f0".into());
+        let published = ServerFact::Published { feed, id, event: 1, scheduled: 4, census: false };
+        let published = translated(Observation::at(5, published), to);
+        assert!(matches!(published.fact, ServerFact::Published { scheduled: 14, .. }) && published.t == 15);
     }
 }

@@ -1,29 +1,25 @@
 //! One end of a trial at an agent: started by the code that starts it at the lab, and passed on word by word.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64;
 use rustls::pki_types::CertificateDer;
-use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::begin::{EndKit, StartError, begin, log_path};
 use super::machine::AgentRig;
-use super::message::{AgentSaid, EndStart};
+use super::message::{AgentSaid, EndPart, EndStart};
 use crate::browser::owned_folder;
-use crate::certs::{OwnKey, base64};
-use crate::client::{self, Found, LaunchContext};
 use crate::control::{Control, ControlConfig};
-use crate::participant::{ClientStart, Participant, ParticipantMessage, launch};
+use crate::participant::{Participant, ParticipantMessage};
 use crate::text::chain;
 use crate::trial::ledger::Ledger;
-use crate::trial::{Alpn, ClientFact, Down, Fact, Observation, Role, Unsupported, Up};
+use crate::trial::{Alpn, Down, Fact, Observation, Up};
 use crate::wire::listen::loopback;
 use crate::wire::tls;
 
@@ -32,33 +28,12 @@ const LOG_TAIL: u64 = 64 * 1024;
 /// How long an end may take to say what it kept back, where nobody gives orders any more.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// What all ends of a session at an agent share.
-#[derive(Debug)]
-pub(super) struct EndKit {
-    pub(super) allow_exec: bool,
-    pub(super) rig: Option<AgentRig>,
-    pub(super) key: OwnKey,
-    /// This program, which plays the children.
-    pub(super) program: PathBuf,
-}
-
 /// What is asked of an end.
 #[derive(Debug)]
 pub(super) enum EndOrder {
     Say(Down),
     Kill,
     Finish,
-}
-
-/// Why an end could not be started.
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
-    #[error("no folder for it")]
-    Folder(#[source] io::Error),
-    #[error(transparent)]
-    Launch(#[from] crate::participant::LaunchFailure),
 }
 
 /// Why the agent has no origin of its own.
@@ -82,6 +57,10 @@ pub(super) async fn run(
     out: mpsc::Sender<AgentSaid>,
 ) {
     let (end, trial) = (start.end, start.message.trial);
+    let server = match start.part {
+        EndPart::Server { place, .. } => Some(place),
+        EndPart::Client { .. } => None,
+    };
     let begun = match owned_folder().map_err(StartError::Folder) {
         Ok(folder) => begin(start, &kit, &control, &folder).await.map(|running| (running, folder)),
         Err(error) => Err(error),
@@ -100,7 +79,7 @@ pub(super) async fn run(
         }
     };
     let (pid, page) = (participant.pid(), participant.is_page());
-    let _ = out.send(AgentSaid::Started { end, trial, pid, version, page }).await;
+    let _ = out.send(AgentSaid::Started { end, trial, pid, version, page, server }).await;
     let mut voice = Voice { end, out, withholds: kit.rig == Some(AgentRig::MissingFact) };
     loop {
         tokio::select! {
@@ -138,18 +117,25 @@ impl Voice {
     async fn pass(&mut self, heard: ParticipantMessage) -> bool {
         let end = self.end;
         let said = match heard {
-            ParticipantMessage::Said(line) => match of_client(line) {
-                Some(Up::Saw(_)) if std::mem::take(&mut self.withholds) => return false,
-                Some(line) => AgentSaid::Said { end, line },
+            ParticipantMessage::Said(line) => match passed(end, line) {
+                Some(AgentSaid::Said { line: Up::Saw(_), .. } | AgentSaid::Served { line: Up::Saw(_), .. })
+                    if std::mem::take(&mut self.withholds) =>
+                {
+                    return false;
+                }
+                Some(said) => said,
                 None => return false,
             },
             ParticipantMessage::Garbled(error) => AgentSaid::Garbled { end, how: error.to_string() },
             ParticipantMessage::Exited(status) => AgentSaid::Exited { end, status },
-            // No command is run beside a client, and nothing here is on yet another machine.
+            // No command is run beside an end, and nothing here is on yet another machine.
             ParticipantMessage::Ran(_) | ParticipantMessage::Lost(_) => return false,
         };
-        let last =
-            !matches!(&said, AgentSaid::Said { line, .. } if !matches!(line, Up::Done { .. } | Up::Failed { .. }));
+        let last = match &said {
+            AgentSaid::Said { line, .. } => matches!(line, Up::Done { .. } | Up::Failed { .. }),
+            AgentSaid::Served { .. } => false,
+            _ => true,
+        };
         let _ = self.out.send(said).await;
         last
     }
@@ -165,63 +151,23 @@ impl Voice {
     }
 }
 
-/// A line that is a client's: it was read as one, or came from a page.
-fn of_client(line: Up<Fact>) -> Option<Up<ClientFact>> {
-    Some(match line {
+/// A line as an agent passes it on: it was read as that end's own, or came from a page.
+fn passed(end: u32, line: Up<Fact>) -> Option<AgentSaid> {
+    let line = match line {
+        Up::Saw(Observation { t, fact: Fact::Server(fact) }) => {
+            return Some(AgentSaid::Served { end, line: Up::Saw(Observation { t, fact }) });
+        }
+        Up::Listening { ports, versions } => {
+            return Some(AgentSaid::Served { end, line: Up::Listening { ports, versions } });
+        }
         Up::Saw(Observation { t, fact: Fact::Client(fact) }) => Up::Saw(Observation { t, fact }),
-        Up::Saw(_) | Up::Listening { .. } => return None,
+        Up::Saw(_) => return None,
         Up::Ready { version } => Up::Ready { version },
         Up::Unsupported { reason } => Up::Unsupported { reason },
         Up::Failed { reason } => Up::Failed { reason },
         Up::Done { sent } => Up::Done { sent },
-    })
-}
-
-/// Starts it; gives back the version of its client as well, empty where only the client itself knows.
-async fn begin(
-    start: EndStart,
-    kit: &EndKit,
-    control: &Control,
-    folder: &TempDir,
-) -> Result<(Participant, String), StartError> {
-    let EndStart { client, mut message, ca, ports, trusted, rig, .. } = start;
-    let row = client::find(&client).ok_or_else(|| Unsupported::from(format!("no client `{client}`")))?;
-    (row.supports)(&message.settings)?;
-    let found = find(&client, row, kit.allow_exec).await?;
-    let Role::Client(role) = &mut message.role else {
-        return Err(Unsupported::from("an agent runs a client's part").into());
     };
-    let ca_path = folder.path().join("ca.pem");
-    write(&ca_path, &ca).map_err(StartError::Folder)?;
-    role.ca.clone_from(&ca_path);
-    let (settings, hosts) = (message.settings.clone(), role.hosts.clone());
-    let mut context = LaunchContext {
-        url: String::new(),
-        settings: &settings,
-        hosts: &hosts,
-        ports: &ports,
-        ca: ca_path,
-        spki_sha256: [base64(&kit.key.spki_sha256()), trusted].join(","),
-        address: loopback().into_iter().max().unwrap_or(Ipv4Addr::LOCALHOST.into()),
-        root: nix::unistd::geteuid().is_root(),
-    };
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(folder.path()));
-    let log = log.map_err(StartError::Folder)?;
-    let with = ClientStart { program: &kit.program, control, place: None, rig };
-    let participant = launch(row, &found, &mut context, message, with, (log, Vec::new())).await?;
-    Ok((participant, found.version))
-}
-
-async fn find(name: &str, row: &'static client::Client, allow_exec: bool) -> Result<Found, Unsupported> {
-    match client::exec::path(name) {
-        Some(path) if allow_exec => client::exec::locate(path),
-        Some(_) => Err("its owner lets no programs be run there: `transport-lab agent --allow-exec` does".into()),
-        // Asking a browser for its version takes a while.
-        None => {
-            let found = tokio::task::spawn_blocking(move || (row.find)()).await;
-            found.unwrap_or_else(|_| Err("looking for it broke".into()))
-        }
-    }
+    Some(AgentSaid::Said { end, line })
 }
 
 /// The agent's own origin, which its pages come from: on its loopback, as the lab's is.
@@ -238,14 +184,6 @@ pub(super) async fn control(own: &str, kit: &EndKit) -> Result<Control, OwnOrigi
         serving: None,
     };
     Ok(Control::start(config).await?)
-}
-
-fn log_path(folder: &Path) -> PathBuf {
-    folder.join("client.log")
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
 
 /// The end of a file.

@@ -51,7 +51,15 @@ pub(super) fn describe(options: &AgentOptions, key: &OwnKey) -> AgentHello {
         links: options.links,
         exec: options.allow_exec,
         key: base64(&key.public()),
+        loopback: loopback(),
     }
+}
+
+/// Which loopback this process is on: the kernel that has it, since it was booted, and the network (`network_namespaces(7)`).
+pub fn loopback() -> Option<String> {
+    let boot = read("/proc/sys/kernel/random/boot_id")?;
+    let network = std::fs::read_link("/proc/self/ns/net").ok()?;
+    Some(format!("{boot} {}", network.display()))
 }
 
 /// The machine's own name, as far as an agent can be called so.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::trial::contract::CONTRACT;
 use crate::trial::rig::Rig;
-use crate::trial::{ClientFact, Down, TrialMessage, Up};
+use crate::trial::{ClientFact, Down, ServerFact, TrialMessage, Up};
 
 /// What is to be the same at both for a trial to mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,25 +53,50 @@ pub enum AgentOrder {
     Finish { end: u32 },
 }
 
-/// What an agent needs for a client's part of a trial.
+/// What an agent needs for one end of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct EndStart {
     /// The number that both call it by, which no other of the session has.
     pub end: u32,
-    /// Which client, by its name.
-    pub client: String,
+    /// Which end, and what only that needs.
+    pub part: EndPart,
     /// The trial's message. Paths in it mean nothing at the agent.
     pub message: Box<TrialMessage>,
-    /// The CA to trust, as PEM.
+    /// The lab's CA, as PEM.
     pub ca: String,
-    /// The ports under test.
-    pub ports: Vec<u16>,
-    /// SHA-256 of the servers' public keys, as browsers take them.
-    pub trusted: String,
     /// How it lies, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rig: Option<Rig>,
+}
+
+/// Which end of a trial an agent is to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum EndPart {
+    Client {
+        /// Which client, by its name.
+        name: String,
+        /// The ports under test.
+        ports: Vec<u16>,
+        /// SHA-256 of the servers' public keys, as browsers take them.
+        trusted: String,
+    },
+    Server {
+        place: ServerPlace,
+        /// The name or address that clients reach the agent's machine by, as URLs write it; without one, its loopback.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// What the CA vouches with for the agent's key, each DER in base64: for all names first, then for each host alone.
+        certs: Vec<String>,
+    },
+}
+
+/// Which of a trial's servers, from 0, and after how many others in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerPlace {
+    pub number: u32,
+    pub life: u32,
 }
 
 /// From an agent to the coordinator.
@@ -88,14 +113,24 @@ pub enum AgentSaid {
     Origin { origin: String },
     /// There is no such place, and why.
     NoOrigin { why: String },
-    /// An end of this trial runs.
-    Started { end: u32, trial: u32, pid: u32, version: String, page: bool },
+    /// An end of this trial runs; `server` says which, where it is a server.
+    Started {
+        end: u32,
+        trial: u32,
+        pid: u32,
+        version: String,
+        page: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<ServerPlace>,
+    },
     /// It can't run here: the client isn't there, or isn't allowed.
     Unsupported { end: u32, reason: String },
     /// It should have been able to, and couldn't.
     NotStarted { end: u32, reason: String },
     /// A line of an end's; times are on the agent's clock.
     Said { end: u32, line: Up<ClientFact> },
+    /// A line that only a server says: of a fact of its own, or where it listens.
+    Served { end: u32, line: Up<ServerFact> },
     /// What it said next can't be used: how, as the rest of a sentence about it.
     Garbled { end: u32, how: String },
     /// It ended by itself.
@@ -120,8 +155,11 @@ pub struct AgentHello {
     pub links: bool,
     /// Whether its owner lets programs be run that are no client of the lab's.
     pub exec: bool,
-    /// The public key of its own origin, DER in base64.
+    /// The public key of its own origin and of the servers that it runs, DER in base64.
     pub key: String,
+    /// Which loopback it is on, where that is known: who says the same reaches it as `localhost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loopback: Option<String>,
 }
 
 /// A client at an agent.

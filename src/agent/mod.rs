@@ -9,6 +9,7 @@
 //! ssh, or NATS. The trial contract is unchanged inside.
 
 mod address;
+mod begin;
 mod clock;
 mod end;
 mod lines;
@@ -19,11 +20,11 @@ mod serve;
 mod session;
 mod stdio;
 
-pub use self::address::{AddressError, AgentAddress, AgentPart, is_name};
-pub use self::clock::{ClockComparison, ClockReading, translated};
+pub use self::address::{AddressError, AgentAddress, AgentPart, ServerAgentPart, ServerPlaceError, is_name};
+pub use self::clock::{ClockComparison, ClockReading, Translated, translated};
 pub use self::lines::{Pipe, PipeError};
-pub use self::machine::{AgentOptions, AgentRig};
-pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
+pub use self::machine::{AgentOptions, AgentRig, loopback};
+pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndPart, EndStart, LabVersion, ServerPlace};
 pub use self::nats::{AgentWords, RunStream, join, list};
 pub use self::serve::{Agent, AgentStartError, SessionEnd};
 pub use self::session::{AgentSession, RemoteStart, RemoteStartError};
@@ -57,6 +58,11 @@ pub enum AgentError {
     NotJoined { agent: String, there: Vec<String> },
     #[error("the agent {agent} takes part in the run {run}: wait for its end, or take another")]
     Busy { agent: String, run: String },
+    #[error(
+        "the agent {0} is not on this machine's loopback: say by which name or address clients reach a server there, behind \
+         a `=` (--server-agent {0}=192.0.2.9)"
+    )]
+    NoHost(String),
     #[error("an agent {0} is here already: give this one another name (--name)")]
     NameTaken(String),
     #[error("could not {doing}")]

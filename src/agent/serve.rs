@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::begin::EndKit;
 use super::clock::translated;
-use super::end::{self, EndKit, EndOrder};
+use super::end::{self, EndOrder};
 use super::lines::{Pipe, PipeError};
 use super::machine::{AgentOptions, AgentRig, describe};
 use super::message::{AgentHello, AgentOrder, AgentSaid, LabVersion};
@@ -220,6 +221,9 @@ impl AgentClock {
                 let said = match said {
                     AgentSaid::Said { end, line: Up::Saw(seen) } => {
                         AgentSaid::Said { end, line: Up::Saw(translated(seen, |t| self.shown(t))) }
+                    }
+                    AgentSaid::Served { end, line: Up::Saw(seen) } => {
+                        AgentSaid::Served { end, line: Up::Saw(translated(seen, |t| self.shown(t))) }
                     }
                     said => said,
                 };

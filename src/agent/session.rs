@@ -15,18 +15,19 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::dispatch::{ClockHeard, Dispatch, Slot};
-use super::clock::{ClockAnswer, ClockReading, translated};
+use super::clock::{ClockAnswer, ClockReading, Translated, translated};
 use super::lines::Pipe;
-use super::message::{AgentHello, AgentOrder, AgentSaid, EndStart, LabVersion};
+use super::message::{AgentHello, AgentOrder, AgentSaid, EndPart, EndStart, LabVersion};
 use super::{AgentError, Carriage};
-use crate::certs::{base64, vouch};
+use crate::certs::{ServerCerts, base64, vouch};
 use crate::participant::{ParticipantMessage, Remote, RemoteOrder};
 use crate::trial::clock::monotonic_nanos;
+use crate::trial::observation::Observable;
 use crate::trial::{Down, Fact, Up};
 
 /// How long an agent may take to say what it is: it asks every browser for its version.
 const HELLO: Duration = Duration::from_secs(60);
-/// How long a client may take to be started there.
+/// How long an end may take to be started there: a browser takes longest.
 const START: Duration = Duration::from_secs(90);
 /// How long an end may take to be ended there, and cleaned up after.
 const FINISH: Duration = Duration::from_secs(20);
@@ -121,9 +122,7 @@ impl AgentSession {
     /// Has the CA of this folder vouch for the agent's own origin, and gives back where that is.
     pub async fn vouch(&self, certs: &Path) -> Result<String, AgentError> {
         let lost = |why: String| AgentError::Lost { agent: self.hello.name.clone(), why };
-        let key = BASE64.decode(self.hello.key.as_bytes());
-        let key = key.map_err(|_| lost("its public key can't be read".to_owned()))?;
-        let own = base64(&vouch(certs, &key)?);
+        let own = base64(&vouch(certs, &self.public_key()?)?);
         let (origin, told) = oneshot::channel();
         self.dispatch.ask_origin(origin);
         if self.out.send(AgentOrder::Vouch { own }).await.is_err() {
@@ -135,6 +134,19 @@ impl AgentSession {
             Ok(Err(_)) => Err(self.gone()),
             Err(_) => Err(lost("it does not say where its pages come from".to_owned())),
         }
+    }
+
+    /// Has the CA of this folder vouch for the agent's key as that of a server, which clients reach by this name as well.
+    pub fn vouch_for_server(&self, certs: &Path, host: Option<&str>) -> Result<ServerCerts, AgentError> {
+        let names: Vec<String> = host.map(str::to_owned).into_iter().collect();
+        Ok(ServerCerts::vouch(certs, &self.public_key()?, &names)?)
+    }
+
+    fn public_key(&self) -> Result<Vec<u8>, AgentError> {
+        BASE64.decode(self.hello.key.as_bytes()).map_err(|_| AgentError::Lost {
+            agent: self.hello.name.clone(),
+            why: "its public key can't be read".to_owned(),
+        })
     }
 
     /// Asks for its clock some times in a row.
@@ -167,7 +179,8 @@ impl AgentSession {
         start.end = end;
         let (heard, lines) = mpsc::channel(WAITING);
         let (started, begun) = oneshot::channel();
-        self.dispatch.open(end, Slot::new(heard, started, clock, log));
+        let serves = matches!(start.part, EndPart::Server { .. });
+        self.dispatch.open(end, Slot::new(heard, started, serves, clock, log));
         if self.out.send(AgentOrder::Start(Box::new(start))).await.is_err() {
             return Err(self.gone().into());
         }
@@ -241,9 +254,12 @@ async fn relay(
 }
 
 /// What a line of an end's means here, with its times on this clock.
-fn heard(line: Up<crate::trial::ClientFact>, clock: &ClockReading) -> ParticipantMessage {
+fn heard<F>(line: Up<F>, clock: &ClockReading) -> ParticipantMessage
+where
+    F: Observable + Translated + Into<Fact>,
+{
     let line = match line {
-        Up::Saw(seen) => Up::Saw(translated(seen, |t| clock.to_ours(t)).map(Fact::from)),
+        Up::Saw(seen) => Up::Saw(translated(seen, |t| clock.to_ours(t)).map(Into::into)),
         line => line.of_any(),
     };
     ParticipantMessage::Said(line)

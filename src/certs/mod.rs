@@ -25,7 +25,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
-pub use elsewhere::{OwnKey, vouch};
+pub use elsewhere::{OwnKey, ServerCerts, vouch};
 use folder::{CA_KEY, CA_PEM, Folder, Pair, SERVER_KEY, SERVER_PEM};
 use inspect::{CaInspection, Leaf};
 use name::Name;
@@ -269,6 +269,11 @@ impl fmt::Debug for Certs {
             .field("not_after", &self.not_after())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a certificate can be made for this host: a name or an address that clients could connect to.
+pub fn is_host(text: &str) -> bool {
+    Name::parse(text).is_some()
 }
 
 /// Bytes as base64 with padding (RFC 4648 section 4).

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::NatsArgs;
 use super::expose::{in_url, own_addresses};
-use crate::agent::AgentPart;
+use crate::agent::{AgentAddress, AgentPart, ServerAgentPart};
 use crate::broker::{Broker, BrokerError};
 use crate::client;
 use crate::experiment::{Experiment, ExperimentError, Overrides};
@@ -22,6 +22,13 @@ pub struct ElsewhereArgs {
     /// Run clients at these agents, which have joined NATS under these names; `NAME=CLIENT` says which client.
     #[arg(long, value_name = "NAME[=CLIENT]", value_delimiter = ',', requires = "join")]
     pub agents: Vec<AgentPart>,
+    /// Run servers at this agent, which has joined under this name or is started for it, as with --agent. Behind a `=` the name
+    /// or address that clients reach that machine by, which the server's certificate is then for: it listens there, or at all
+    /// addresses where that isn't one of the machine's own, and whoever reaches it can read and publish while a trial runs.
+    /// Without it the agent must be on this machine, and its server is on loopback alone. May be given several times: servers
+    /// are dealt over all of them.
+    #[arg(long, value_name = "ADDRESS[=HOST]", conflicts_with_all = ["bind", "host"])]
+    pub server_agent: Vec<ServerAgentPart>,
     /// Where they have joined: `nats://HOST:4222` or `tls://HOST:4222`, several separated by commas.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub join: Vec<String>,
@@ -46,13 +53,21 @@ impl ElsewhereArgs {
 
     /// The broker that agents have joined, where any are known by name.
     pub(super) async fn broker(&self) -> Result<Option<Broker>, BrokerError> {
-        if self.agents.is_empty() {
+        let named = |part: &ServerAgentPart| matches!(part.address, AgentAddress::Named(_));
+        // A name without a place to look for it is told of when it is looked for.
+        if self.agents.is_empty() && (self.join.is_empty() || !self.server_agent.iter().any(named)) {
             return Ok(None);
         }
         Broker::connect(self.nats.at(&self.join, 1)).await.map(Some)
     }
 
-    /// The names that servers are reached by, as URLs write them.
+    /// The agents of servers, with their hosts as URLs write them.
+    pub(super) fn server_parts(&self) -> Vec<ServerAgentPart> {
+        let one = |part: &ServerAgentPart| ServerAgentPart { host: part.host.as_deref().map(in_url), ..part.clone() };
+        self.server_agent.iter().map(one).collect()
+    }
+
+    /// The names that servers here are reached by, as URLs write them.
     pub(super) fn hosts(&self) -> Vec<String> {
         let bound = || {
             let named = self.bind.iter().filter(|address| !address.is_unspecified() && !address.is_loopback());

@@ -1,24 +1,10 @@
 //! `serve --expose`: where other machines reach this one, and how a person gets the address onto a phone.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr};
 
 use nix::ifaddrs::getifaddrs;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
-
-/// Every address of this machine, for `bind`. An IPv6 socket takes IPv4 as well, unless the system was told otherwise
-/// (`net.ipv6.bindv6only`, ip(7)); then, or without IPv6, IPv4 has a socket of its own.
-pub(super) fn everywhere() -> Vec<IpAddr> {
-    let (v4, v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let bound = UdpSocket::bind((v6, 0)).ok();
-    let port = bound.as_ref().and_then(|socket| Some(socket.local_addr().ok()?.port()));
-    match port {
-        None => vec![v4],
-        // Free for IPv4 while IPv6 has it: the two are apart.
-        Some(port) if UdpSocket::bind((v4, port)).is_ok() => vec![v4, v6],
-        Some(_) => vec![v6],
-    }
-}
 
 /// The addresses under which other machines may reach this one, IPv4 first: a person may have to type it.
 pub(super) fn own_addresses() -> Vec<String> {
@@ -76,20 +62,6 @@ mod tests {
         for address in ["127.0.0.1", "::1", "169.254.1.1", "fe80::1", "0.0.0.0", "::"] {
             assert!(!reachable(address), "{address}");
         }
-    }
-
-    #[test]
-    fn every_address_is_bound_once_for_ipv4() {
-        let sockets: Vec<_> = everywhere()
-            .into_iter()
-            .scan(0, |port, ip| {
-                let socket = UdpSocket::bind((ip, *port)).unwrap();
-                *port = socket.local_addr().unwrap().port();
-                Some(socket)
-            })
-            .collect();
-        let port = sockets[0].local_addr().unwrap().port();
-        assert!(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_err(), "IPv4 is listened on");
     }
 
     #[test]

@@ -38,6 +38,7 @@ Examples:
   transport-lab run --csv numbers.csv
   transport-lab run --json --strict > summary.json
   transport-lab run --agent ssh:eu-1=chromium --agent ssh:us-2=firefox --bind 192.0.2.7
+  transport-lab run six-vs-hundred --server-agent ssh:eu-1=192.0.2.9
   sudo transport-lab run setup-cost --client native --capture      for Wireshark")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types, and none excludes another")]
 pub struct RunArgs {
@@ -137,6 +138,7 @@ pub(super) async fn run(args: &RunArgs, experiments: Vec<Experiment>, out: &mut 
             certs: args.certs.clone(),
             broker: args.elsewhere.broker().await?,
             agents: args.elsewhere.parts(),
+            server_agents: args.elsewhere.server_parts(),
             bind: args.elsewhere.bind.clone(),
             hosts: args.elsewhere.hosts(),
             rig: args.rig,

@@ -21,7 +21,7 @@ use crate::transport::Configuration;
 use crate::trial::ledger::Ledger;
 use crate::trial::settings::ServerSettings;
 use crate::trial::{Alpn, Observation, ServerFact};
-use crate::wire::listen::loopback;
+use crate::wire::listen::{everywhere, loopback};
 use crate::wire::{Sink, WireError, descriptors, tls};
 
 /// Does it, until it is interrupted.
@@ -211,7 +211,7 @@ impl Reach {
         }
         let hosts = if args.host.is_empty() { expose::own_addresses() } else { args.host.clone() };
         let token = Token::draw().ok_or(ControlError::Random)?;
-        Ok(Self { addresses: expose::everywhere(), hosts, token: Some(Arc::new(token)) })
+        Ok(Self { addresses: everywhere(), hosts, token: Some(Arc::new(token)) })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The start of a client, whichever it is, on the machine that this process runs on.
+//! The start of a trial's end, a server or whichever client, on the machine that this process runs on.
 
 use std::fs::File;
 use std::path::Path;
@@ -69,4 +69,22 @@ pub async fn launch(
     };
     client.order(Down::Trial(message)).await;
     Ok(client)
+}
+
+/// Starts a server of the lab's own, and tells it the trial. What it prints goes to `log`; `environment` is what it finds
+/// there besides.
+pub async fn launch_server(
+    program: &Path,
+    message: Box<TrialMessage>,
+    (place, rig): (Place<'_>, Option<Rig>),
+    (log, environment): (File, Environment),
+) -> std::io::Result<Participant> {
+    let mut argv = vec![program.to_string_lossy().into_owned(), "child".into(), "server".into()];
+    // Those are others' lies.
+    if let Some(rig) = rig.filter(|rig| !matches!(rig, Rig::Capped | Rig::SlowLink)) {
+        argv.extend(["--rig".to_owned(), rig.word()]);
+    }
+    let server = Participant::server(&argv, log, place, environment)?;
+    server.order(Down::Trial(message)).await;
+    Ok(server)
 }

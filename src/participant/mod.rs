@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use self::elsewhere::{Remote, RemoteOrder};
-pub use self::launch::{ClientStart, LaunchFailure, launch};
+pub use self::launch::{ClientStart, LaunchFailure, launch, launch_server};
 use self::process::EXIT;
 pub use self::process::{Environment, Network, Place, spawn};
 pub use self::said::{ContractError, quoted};

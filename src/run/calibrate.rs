@@ -68,10 +68,13 @@ pub(super) async fn run(lab: &mut Lab, plan: &Plan, interrupt: &watch::Receiver<
     let journal = std::mem::replace(&mut lab.journal, journal);
     // Whoever lies, it is in the run's own trials.
     let rig = lab.rig.take();
+    // What this machine can't tell apart is found out on this machine.
+    let aside = lab.agents.servers_here();
     try_link(lab, plan, hidden(rig)).await?;
     let ran = both(lab, plan, interrupt).await;
     lab.journal = journal;
     lab.rig = rig;
+    lab.agents.servers_there(aside);
     ran
 }
 

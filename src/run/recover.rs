@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::RunError;
 use super::results::JOURNAL;
-use crate::agent::{AgentSaid, RunStream, translated};
+use crate::agent::{AgentSaid, RunStream, ServerPlace, translated};
 use crate::broker::Broker;
 use crate::trial::fact::Outcome;
 use crate::trial::journal::{self, Journal};
-use crate::trial::{Fact, JournalLine, LabFact, Observation, Up};
+use crate::trial::{ClientFact, Fact, JournalLine, LabFact, Observation, ServerFact, Up};
 
 /// Why the trial that was under way is not complete.
 const KILLED: &str = "the lab was killed in the middle of it; what its agents saw was taken in afterwards";
@@ -28,23 +28,26 @@ pub async fn take_in(folder: &Path, broker: Broker) -> Result<Option<usize>, Run
     let mut journal = Journal::go_on(&path)?;
     let (mut taken, mut trials) = (0, BTreeSet::new());
     for agent in words {
-        let mut ends: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut ends: BTreeMap<u32, (u32, Option<ServerPlace>)> = BTreeMap::new();
         for said in agent.said {
-            match said {
-                AgentSaid::Started { end, trial, .. } => _ = ends.insert(end, trial),
-                AgentSaid::Said { end, line: Up::Saw(seen) } => {
-                    let Some(&trial) = ends.get(&end) else { continue };
-                    // Translated as the coordinator did it: what it took is the same to the nanosecond.
-                    let Some(offset) = clocks.get(&(trial, agent.agent.clone())) else { continue };
-                    let seen = translated(seen, |t| t.saturating_add_signed(offset.saturating_neg()));
-                    let line = JournalLine { trial, observation: seen.map(Fact::from) };
-                    if there.insert(text(&line)) {
-                        journal.write(&line)?;
-                        taken += 1;
-                        trials.insert(trial);
-                    }
+            let (end, seen) = match said {
+                AgentSaid::Started { end, trial, server, .. } => {
+                    ends.insert(end, (trial, server));
+                    continue;
                 }
-                _ => {}
+                AgentSaid::Said { end, line: Up::Saw(seen) } => (end, Seen::ByClient(seen)),
+                AgentSaid::Served { end, line: Up::Saw(seen) } => (end, Seen::ByServer(seen)),
+                _ => continue,
+            };
+            let Some(&(trial, server)) = ends.get(&end) else { continue };
+            // Translated as the coordinator did it: what it took is the same to the nanosecond.
+            let Some(offset) = clocks.get(&(trial, agent.agent.clone())) else { continue };
+            let observation = seen.taken(server, |t| t.saturating_add_signed(offset.saturating_neg()));
+            let line = JournalLine { trial, observation };
+            if there.insert(text(&line)) {
+                journal.write(&line)?;
+                taken += 1;
+                trials.insert(trial);
             }
         }
     }
@@ -58,6 +61,23 @@ pub async fn take_in(folder: &Path, broker: Broker) -> Result<Option<usize>, Run
     }
     stream.remove().await;
     Ok(Some(taken))
+}
+
+/// What an end at an agent saw.
+enum Seen {
+    ByClient(Observation<ClientFact>),
+    ByServer(Observation<ServerFact>),
+}
+
+impl Seen {
+    /// As the coordinator takes it from an end in that place.
+    fn taken(self, server: Option<ServerPlace>, to: impl Fn(u64) -> u64) -> Observation {
+        let ServerPlace { number, life } = server.unwrap_or(ServerPlace { number: 0, life: 0 });
+        match self {
+            Self::ByClient(seen) => translated(seen, to).map(Fact::from),
+            Self::ByServer(seen) => translated(seen, to).map(|fact| fact.of_server(number, life).into()),
+        }
+    }
 }
 
 /// By how much each agent's clock was ahead, by trial.

@@ -12,7 +12,7 @@ use super::lab::Lab;
 use super::results::{self, Results};
 use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
-use crate::agent::{AgentPart, RunStream};
+use crate::agent::{AgentPart, RunStream, ServerAgentPart};
 use crate::broker::Broker;
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
@@ -36,6 +36,8 @@ pub struct RunOptions {
     pub broker: Option<Broker>,
     /// Agents that clients are run at.
     pub agents: Vec<AgentPart>,
+    /// Agents that servers are run at; none: servers are here. Their hosts are as URLs write them.
+    pub server_agents: Vec<ServerAgentPart>,
     /// Addresses that servers listen on; none: loopback.
     pub bind: Vec<IpAddr>,
     /// Names that agents reach servers by; none: `localhost`.
@@ -73,7 +75,9 @@ pub struct Ran {
 
 /// Runs a plan. `text` is the experiment's file. Whatever happens, what was observed until then is in the journal.
 pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dyn Progress) -> Result<Ran, RunError> {
-    let (certs, notices) = Certs::ensure(&options.certs, &options.hosts)?;
+    let elsewhere = options.server_agents.iter().filter_map(|part| part.host.clone());
+    let names: Vec<String> = options.hosts.iter().cloned().chain(elsewhere).collect();
+    let (certs, notices) = Certs::ensure(&options.certs, &names)?;
     for notice in notices {
         progress.notice(&notice);
     }
@@ -101,7 +105,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         Some(broker) => Some(RunStream::create(broker, &run).await?),
         None => None,
     };
-    let agents = Agents::reach(options.agents, stream, &certs_dir).await?;
+    let agents = Agents::reach(options.agents, options.server_agents, stream, &certs_dir).await?;
     let mut lab = Lab {
         program,
         certs: Arc::new(certs),

@@ -11,6 +11,7 @@ mod faults;
 mod finish;
 mod flows;
 pub(super) mod link;
+mod server_agents;
 mod start;
 mod trace;
 mod which;
@@ -75,8 +76,8 @@ pub(super) struct TrialRunner<'a> {
     go: Option<u64>,
     /// When it notes what it carried, in nanoseconds, and what that is for.
     link_marks: Vec<(u64, UsageAt)>,
-    /// How the clock of each agent was read before it.
-    clocks: Vec<ClockReading>,
+    /// How the clock of each end's agent was read before it.
+    clocks: Vec<(Which, ClockReading)>,
     /// What the kernel counts since the trial began.
     watch: Watch,
     /// How late each fact was recorded that was told at once, in nanoseconds; the first [`MAX_LATE`].
@@ -249,7 +250,12 @@ impl<'a> TrialRunner<'a> {
             // Whoever is killed may be cut short in the middle of a line.
             Some((which, ParticipantMessage::Garbled(_))) if self.ends.of(which).killed => Ok((which, None)),
             Some((which, ParticipantMessage::Garbled(how))) => failed(format!("the {} {how}", self.ends.name(which))),
-            Some((which, ParticipantMessage::Lost(why))) => failed(format!("the {which} {why}")),
+            Some((which, ParticipantMessage::Lost(why))) => {
+                if let Which::Server(number) = which {
+                    self.lab.ledger.send_modify(|ledger| ledger.forget_open(number));
+                }
+                failed(format!("the {which} {why}"))
+            }
             Some((which, ParticipantMessage::Ran(why))) => {
                 self.reloaded(why)?;
                 Ok((which, None))

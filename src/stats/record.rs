@@ -43,11 +43,11 @@ pub(super) struct Record<'a> {
     pub(super) beside_sent: BTreeMap<u32, Vec<u64>>,
     /// When it was answered, in order.
     pub(super) beside_answered: BTreeMap<u32, Vec<u64>>,
-    /// How far off clients' clocks may be: the most that a page's may be and the most that an agent's may be, together;
-    /// `None` where the clients' clock is the lab's.
+    /// How far clients' clocks and servers' may be apart: the most that a page's may be off and the most that an agent's may
+    /// be at either end, together; `None` where all of them are the lab's.
     pub(super) uncertainty: Option<u64>,
-    /// The most that an agent's clock may be off.
-    agents_uncertainty: Option<u64>,
+    /// The most that the clock of an agent may be off, of clients' and of servers'.
+    agents_uncertainty: [Option<u64>; 2],
     /// Why an agent's times can't be compared with others'.
     pub(super) clocks_apart: Option<String>,
     pub(super) connections: BTreeMap<u64, RecordedConnection>,
@@ -131,7 +131,7 @@ impl<'a> Record<'a> {
             }
         }
         record.steps.values_mut().for_each(|steps| steps.sort_unstable());
-        if let Some(agents) = record.agents_uncertainty {
+        for agents in record.agents_uncertainty.into_iter().flatten() {
             record.uncertainty = Some(record.uncertainty.unwrap_or(0).saturating_add(agents));
         }
         record.bury();
@@ -233,8 +233,9 @@ impl<'a> Record<'a> {
             LabFact::BetweenUsage { at, cpu, resident } => {
                 self.between_usage[*at as usize] = Some(Usage { cpu: *cpu, resident: *resident, bytes: 0 });
             }
-            LabFact::AgentClock { agent, uncertainty, apart, .. } => {
-                self.agents_uncertainty = self.agents_uncertainty.max(Some(*uncertainty));
+            LabFact::AgentClock { agent, uncertainty, apart, serves, .. } => {
+                let most = &mut self.agents_uncertainty[usize::from(*serves)];
+                *most = (*most).max(Some(*uncertainty));
                 if let Some(why) = apart {
                     self.clocks_apart = Some(format!("the clock of {agent} can't be compared: {why}"));
                 }

@@ -293,8 +293,17 @@ pub enum LabFact {
     Agent { role: String, agent: String, version: String, cores: u32, kernel: String, offset: i64 },
     /// How an agent's clock and this one went together, from before the trial to after it: its times, which were ahead by
     /// `offset` nanoseconds, are here by this clock, give or take `uncertainty` (half a round trip, and what one gained on
-    /// the other); it gained `drift` parts per million. `apart` says why times can't be compared, if they can't.
-    AgentClock { agent: String, offset: i64, uncertainty: u64, drift: f64, apart: Option<String> },
+    /// the other); it gained `drift` parts per million. `apart` says why times can't be compared, if they can't. `serves`:
+    /// it is a server's there, and not a client's.
+    AgentClock {
+        agent: String,
+        offset: i64,
+        uncertainty: u64,
+        drift: f64,
+        apart: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        serves: bool,
+    },
     /// What a node (from 0) of what servers share their feeds through had used, likewise.
     BrokerUsage { at: UsageAt, node: u32, cpu: u64, resident: u64 },
     /// A process ended: `exit 0`, `signal 9`.

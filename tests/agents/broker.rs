@@ -1,5 +1,6 @@
 //! Agents that join NATS.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,6 +112,38 @@ fn nothing_is_lost_of_what_agents_said_when_their_coordinator_is_killed() {
     let ran = lab.run(&["--join", &url, "--agents", "eu-1"]).exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);
     ended(agent);
+}
+
+#[test]
+fn one_that_joined_runs_both_ends_in_one_session_and_nothing_of_either_is_lost() {
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let url = nats.url();
+    let agent = joined(&lab, &url, "eu-1", &[]);
+    let there = ["--join", &url, "--agents", "eu-1", "--server-agent", "eu-1"];
+    let run = Started::new(&mut lab.running("small", &[&["--set", "workload.hold=60s"], &there[..]].concat()));
+    lab.wait_for_process(0, "server");
+    until("events", || {
+        let published = facts(&lab.only_run()).iter().filter(|fact| fact["kind"] == "published").count();
+        (published >= 2).then_some(())
+    });
+    run.signal(Signal::SIGKILL);
+    until("the end of both", || {
+        let ended = said(&url).matches("\"type\":\"ended\"").count();
+        (ended == 2).then_some(())
+    });
+    let folder = lab.only_run();
+    let before = facts(&folder);
+    lab.ask(&["report", &folder.display().to_string(), "--join", &url]).exits(0);
+    let after = facts(&folder);
+    let of = |kind: &str| after.iter().filter(|fact| fact["kind"] == kind).collect::<Vec<_>>();
+    assert!(after.len() > before.len(), "{after:?}");
+    assert_eq!((of("opened").len(), of("attached").len(), of("detached").len()), (3, 3, 3));
+    let ids: BTreeSet<_> = of("published").iter().map(|fact| fact["id"].to_string()).collect();
+    assert_eq!(ids.len(), of("published").len(), "none is twice in the journal");
+    let ran = lab.run(&there).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    ended(agent);
+    lab.has_nothing_left();
 }
 
 #[test]

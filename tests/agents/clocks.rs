@@ -6,7 +6,7 @@ use crate::lab::Lab;
 use crate::{PROGRAM, of_kind, piped};
 
 /// Whether processes can be given a clock of their own here (`time_namespaces(7)`).
-fn has_time_namespaces() -> bool {
+pub(crate) fn has_time_namespaces() -> bool {
     let tried =
         Command::new("unshare").args(["--time", "--monotonic", "5", "--fork", "true"]).stderr(Stdio::null()).status();
     let can = tried.is_ok_and(|status| status.success());

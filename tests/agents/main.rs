@@ -14,6 +14,7 @@ mod network;
 mod pace;
 mod pipe;
 mod rigs;
+mod servers;
 #[path = "../until/mod.rs"]
 mod until;
 

@@ -59,6 +59,16 @@ impl Beside {
     fn agent(&self) -> String {
         format!("--agent=exec:exec ip netns exec {} {PROGRAM} agent --stdio --name far", self.name)
     }
+
+    fn server_agent(&self) -> String {
+        self.agent().replacen("--agent", "--server-agent", 1)
+    }
+
+    /// The other network's address.
+    fn other_address() -> String {
+        let [a, b] = numbers();
+        format!("10.{a}.{b}.2")
+    }
 }
 
 impl Drop for Beside {
@@ -105,5 +115,39 @@ fn a_browser_on_another_network_reads_from_here() {
     for trial in 0..4 {
         assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
     }
+    lab.has_nothing_left();
+}
+
+#[test]
+fn a_server_on_another_network_is_read_from_here_by_the_host_that_was_given() {
+    let Some(beside) = Beside::make() else { return };
+    let lab = Lab::new();
+    let there = format!("{}={}", beside.server_agent(), Beside::other_address());
+    let protocols = ["--set", "protocol=sse/h1,sse/h2,sse/h3,webtransport/h3"];
+    let ran = lab.run(&[&protocols[..], &[&there]].concat()).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"; 4]);
+    for trial in 0..4 {
+        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
+    }
+    // A client on this machine and one there: both reach it by that host.
+    let ran = lab.run(&[&beside.agent(), &there]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn without_a_host_a_server_on_another_network_is_refused_and_so_is_a_client_there() {
+    let Some(beside) = Beside::make() else { return };
+    let lab = Lab::new();
+    lab.run(&[&beside.server_agent()]).exits(4).says(&["far is not on this machine's loopback", "--server-agent far="]);
+    let here = format!("--server-agent=exec:{PROGRAM} agent --stdio --name here");
+    let outcomes = lab.run(&[&beside.agent(), &here]).exits(0).outcomes();
+    assert!(outcomes[0].contains("this machine's loopback, which far can't reach"), "{outcomes:?}");
+    let there = format!("{}={}", beside.server_agent(), Beside::other_address());
+    let outcomes = lab.run(&["--set", "server.feeds=nats", &there]).exits(0).outcomes();
+    assert!(
+        outcomes[0].contains("NATS is on this machine's loopback, which a server at far can't reach"),
+        "{outcomes:?}"
+    );
     lab.has_nothing_left();
 }

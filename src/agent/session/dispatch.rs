@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, interval, sleep_until};
 
-use super::super::clock::ClockReading;
+use super::super::clock::{ClockReading, Translated};
 use super::super::lines::PipeError;
 use super::super::message::{AgentOrder, AgentSaid};
 use super::super::serve::SILENCE;
 use super::RemoteStartError;
 use crate::participant::ParticipantMessage;
 use crate::text::chain;
+use crate::trial::observation::Observable;
+use crate::trial::{Fact, Up};
 
 /// How often an agent is asked for its clock so that each knows that the other is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -45,6 +47,8 @@ pub(super) struct Slot {
     heard: mpsc::Sender<ParticipantMessage>,
     started: Option<EndBegunSender>,
     ended: Option<oneshot::Sender<Option<String>>>,
+    /// Whether it is a server: nobody says what only the other end can know.
+    serves: bool,
     clock: ClockReading,
     log: File,
 }
@@ -53,10 +57,11 @@ impl Slot {
     pub(super) fn new(
         heard: mpsc::Sender<ParticipantMessage>,
         started: EndBegunSender,
+        serves: bool,
         clock: ClockReading,
         log: File,
     ) -> Self {
-        Self { heard, started: Some(started), ended: None, clock, log }
+        Self { heard, started: Some(started), ended: None, serves, clock, log }
     }
 }
 
@@ -160,12 +165,10 @@ impl Dispatch {
             AgentSaid::Started { end, pid, version, page, .. } => self.begun(end, Ok(EndBegun { pid, page, version })),
             AgentSaid::Unsupported { end, reason } => self.begun(end, Err(RemoteStartError::Unsupported(reason))),
             AgentSaid::NotStarted { end, reason } => self.begun(end, Err(RemoteStartError::NotStarted(reason))),
-            AgentSaid::Said { end, line } => {
-                let slot = self.lock().ends.get(&end).map(|slot| (slot.heard.clone(), slot.clock));
-                if let Some((to, clock)) = slot {
-                    let _ = to.send(super::heard(line, &clock)).await;
-                }
-            }
+            AgentSaid::Said { end, line: Up::Saw(_) } if self.serves(end) => self.pass(end, other_end()).await,
+            AgentSaid::Served { end, .. } if !self.serves(end) => self.pass(end, other_end()).await,
+            AgentSaid::Said { end, line } => self.hand_on(end, line).await,
+            AgentSaid::Served { end, line } => self.hand_on(end, line).await,
             AgentSaid::Garbled { end, how } => self.pass(end, ParticipantMessage::Lost(how)).await,
             AgentSaid::Exited { end, status } => self.pass(end, ParticipantMessage::Exited(status)).await,
             AgentSaid::Ended { end, status, log } => {
@@ -200,10 +203,29 @@ impl Dispatch {
         }
     }
 
+    /// Whether this end is a server.
+    fn serves(&self, end: u32) -> bool {
+        self.lock().ends.get(&end).is_some_and(|slot| slot.serves)
+    }
+
+    async fn hand_on<F>(&self, end: u32, line: Up<F>)
+    where
+        F: Observable + Translated + Into<Fact>,
+    {
+        let slot = self.lock().ends.get(&end).map(|slot| (slot.heard.clone(), slot.clock));
+        if let Some((to, clock)) = slot {
+            let _ = to.send(super::heard(line, &clock)).await;
+        }
+    }
+
     async fn pass(&self, end: u32, message: ParticipantMessage) {
         let to = self.lock().ends.get(&end).map(|slot| slot.heard.clone());
         if let Some(to) = to {
             let _ = to.send(message).await;
         }
     }
+}
+
+fn other_end() -> ParticipantMessage {
+    ParticipantMessage::Lost("said what only the trial's other end can know".to_owned())
 }

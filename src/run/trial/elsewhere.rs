@@ -1,10 +1,11 @@
-//! Clients at agents: they are reached before the trial's ends are started, their clocks are read before it and after it.
+//! Ends at agents: these are reached before the trial's ends are started, and their clocks are read before it and after it.
 
 use std::path::Path;
 
+use super::super::agents::Reached;
 use super::start::log;
 use super::{EarlyEnd, TrialRunner, Which, failed};
-use crate::agent::{ClockReading, EndStart, RemoteStart, RemoteStartError};
+use crate::agent::{ClockReading, EndPart, EndStart, RemoteStart, RemoteStartError};
 use crate::client::LaunchContext;
 use crate::participant::Participant;
 use crate::text::chain;
@@ -13,14 +14,14 @@ use crate::trial::fact::Outcome;
 use crate::trial::{LabFact, TrialMessage};
 
 impl TrialRunner<'_> {
-    /// How many agents take part.
+    /// How many agents of clients take part.
     fn agents(&self) -> u32 {
         self.planned.settings.workload.agents
     }
 
     /// Makes sure that all agents of this trial are there, and reads their clocks.
     pub(super) async fn reach_agents(&mut self) -> Result<(), EarlyEnd> {
-        let (wanted, given) = (self.agents(), self.lab.agents.len());
+        let (wanted, given) = (self.agents(), self.lab.agents.for_clients());
         if wanted as usize > given {
             let s = if wanted == 1 { "" } else { "s" };
             let reason = format!(
@@ -31,27 +32,45 @@ impl TrialRunner<'_> {
         }
         self.can_be_reached()?;
         for number in 0..wanted {
-            if let Err(error) = self.lab.agents.ready(number as usize).await {
+            if let Err(error) = self.lab.agents.client_ready(number).await {
                 return failed(chain(&error));
             }
-            let Some(reached) = self.lab.agents.of_client(number) else { continue };
-            let hello = reached.session.hello().clone();
-            let read = match reached.session.read_clock().await {
+            self.meet(Which::Client(number)).await?;
+        }
+        self.reach_server_agents().await
+    }
+
+    /// The agent that runs this end, where one does and is there.
+    fn agent_of(&self, which: Which) -> Option<&Reached> {
+        match which {
+            Which::Client(number) if number < self.agents() => self.lab.agents.of_client(number),
+            Which::Server(number) => self.lab.agents.of_server(number).map(|at| at.reached),
+            Which::Client(_) | Which::Intermediary | Which::Broker(_) => None,
+        }
+    }
+
+    /// Notes which agent runs this end, and reads its clock, unless that was read for another end.
+    pub(super) async fn meet(&mut self, which: Which) -> Result<(), EarlyEnd> {
+        let Some(reached) = self.agent_of(which) else { return Ok(()) };
+        let hello = reached.session.hello().clone();
+        let is_its = |other: Which| self.agent_of(other).is_some_and(|agent| std::ptr::eq(agent, reached));
+        let read = match self.clocks.iter().find(|(other, _)| is_its(*other)) {
+            Some((_, read)) => *read,
+            None => match reached.session.read_clock().await {
                 Ok(read) => read,
                 Err(error) => return failed(chain(&error)),
-            };
-            self.clocks.push(read);
-            let which = Which::Client(number);
-            self.ends.of(which).at = Some(hello.name.clone());
-            self.note(LabFact::Agent {
-                role: which.to_string(),
-                agent: hello.name,
-                version: hello.version.lab,
-                cores: hello.cores,
-                kernel: hello.kernel,
-                offset: read.offset(),
-            })?;
-        }
+            },
+        };
+        self.clocks.push((which, read));
+        self.ends.of(which).at = Some(hello.name.clone());
+        self.note(LabFact::Agent {
+            role: which.to_string(),
+            agent: hello.name,
+            version: hello.version.lab,
+            cores: hello.cores,
+            kernel: hello.kernel,
+            offset: read.offset(),
+        })?;
         Ok(())
     }
 
@@ -73,14 +92,14 @@ impl TrialRunner<'_> {
         Ok(())
     }
 
-    /// How this client's clock was read, where it isn't this one.
-    pub(super) fn clock_of(&self, client: u32) -> Option<ClockReading> {
-        self.clocks.get(client as usize).copied()
+    /// How this end's clock was read, where it isn't this one.
+    fn clock_of(&self, which: Which) -> Option<ClockReading> {
+        self.clocks.iter().find(|(of, _)| *of == which).map(|(_, read)| *read)
     }
 
     /// How long a word takes to the farthest agent and back, in nanoseconds.
     pub(super) fn longest_round_trip(&self) -> u64 {
-        self.clocks.iter().map(ClockReading::round_trip).max().unwrap_or(0)
+        self.clocks.iter().map(|(_, read)| read.round_trip()).max().unwrap_or(0)
     }
 
     /// Starts a client at its agent; gives it back with its version, where that is known.
@@ -92,26 +111,33 @@ impl TrialRunner<'_> {
         context: &LaunchContext<'_>,
         folder: &Path,
     ) -> Result<(Participant, Option<String>), EarlyEnd> {
-        let (Some(reached), Some(clock)) = (self.lab.agents.of_client(number), self.clock_of(number)) else {
-            return failed(format!("no agent for client {number}"));
+        let (ports, trusted) = (context.ports.to_vec(), context.spki_sha256.clone());
+        let part = EndPart::Client { name: client.to_owned(), ports, trusted };
+        let (client, version) = self.start_at_agent(Which::Client(number), part, message, folder).await?;
+        Ok((client, Some(version).filter(|version| !version.is_empty())))
+    }
+
+    /// Starts an end at its agent; gives it back with its version, empty where only it knows that.
+    pub(super) async fn start_at_agent(
+        &self,
+        which: Which,
+        part: EndPart,
+        message: Box<TrialMessage>,
+        folder: &Path,
+    ) -> Result<(Participant, String), EarlyEnd> {
+        let (Some(reached), Some(clock)) = (self.agent_of(which), self.clock_of(which)) else {
+            return failed(format!("no agent for the {which}"));
         };
-        let ca = match std::fs::read_to_string(&context.ca) {
+        let path = self.lab.certs.ca_path();
+        let ca = match std::fs::read_to_string(path) {
             Ok(ca) => ca,
-            Err(error) => return failed(format!("the CA {} can't be read: {error}", context.ca.display())),
+            Err(error) => return failed(format!("the CA {} can't be read: {error}", path.display())),
         };
-        let start = EndStart {
-            end: 0,
-            client: client.to_owned(),
-            message,
-            ca,
-            ports: context.ports.to_vec(),
-            trusted: context.spki_sha256.clone(),
-            rig: self.lab.rig,
-        };
-        let log = log(folder, &format!("{}.log", Which::Client(number)))?;
+        let start = EndStart { end: 0, part, message, ca, rig: self.lab.rig };
+        let log = log(folder, &format!("{which}.log"))?;
         let agent = &reached.session.hello().name;
         match reached.session.start(RemoteStart { start, clock, log }).await {
-            Ok((remote, version)) => Ok((Participant::elsewhere(remote), Some(version).filter(|v| !v.is_empty()))),
+            Ok((remote, version)) => Ok((Participant::elsewhere(remote), version)),
             Err(RemoteStartError::Unsupported(reason)) => {
                 Err(EarlyEnd::Ended(Outcome::Unsupported, format!("at the agent {agent}: {reason}")))
             }
@@ -122,8 +148,8 @@ impl TrialRunner<'_> {
 
     /// Reads all agents' clocks once more, and notes how they went meanwhile.
     pub(super) async fn compare_clocks(&mut self) -> Result<(), EarlyEnd> {
-        for (number, before) in (0..).zip(self.clocks.clone()) {
-            let Some(reached) = self.lab.agents.of_client(number) else { continue };
+        for (which, before) in self.clocks.clone() {
+            let Some(reached) = self.agent_of(which) else { continue };
             let agent = reached.session.hello().name.clone();
             let after = match reached.session.read_clock().await {
                 Ok(after) => after,
@@ -131,7 +157,8 @@ impl TrialRunner<'_> {
             };
             let told = before.until(&after);
             let (offset, uncertainty, drift) = (told.offset, told.uncertainty, told.drift);
-            let fact = LabFact::AgentClock { agent, offset, uncertainty, drift, apart: told.apart };
+            let serves = which.is_server();
+            let fact = LabFact::AgentClock { agent, offset, uncertainty, drift, apart: told.apart, serves };
             self.note(fact)?;
         }
         Ok(())
@@ -139,7 +166,7 @@ impl TrialRunner<'_> {
 
     /// What this client can have seen goes by its agent's clock as well.
     pub(super) fn allow_for_clock(&mut self, number: u32) {
-        if let Some(clock) = self.clock_of(number)
+        if let Some(clock) = self.clock_of(Which::Client(number))
             && let Some(possible) = &mut self.ends.of(Which::Client(number)).possible
         {
             possible.by_clock(clock.uncertainty(), monotonic_nanos());

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::RunError;
 use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
-use crate::certs::{Certs, base64};
+use crate::certs::base64;
 use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign;
 use crate::link;
@@ -18,8 +18,7 @@ use crate::participant::{self, ClientStart, Network, Participant};
 use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
-use crate::trial::rig::Rig;
-use crate::trial::settings::{CertificateUse, PageOrigin};
+use crate::trial::settings::PageOrigin;
 use crate::trial::{Down, LabFact, PlannedTrial, Role, SubscriptionPlan, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
@@ -42,24 +41,19 @@ pub(super) struct TrialClient {
 impl TrialRunner<'_> {
     /// Starts this server, and waits until it listens; gives back where clients find it, or what stands before it.
     pub(super) async fn start_server(&mut self, number: u32, folder: &Path) -> Result<Vec<u16>, EarlyEnd> {
-        let mut argv = vec![self.lab.program.to_string_lossy().into_owned(), "child".into(), "server".into()];
-        if let Some(rig) = self.lab.rig.filter(|rig| !matches!(rig, Rig::Capped | Rig::SlowLink)) {
-            argv.extend(["--rig".to_owned(), rig.word()]);
-        }
-        let place = self.link.as_ref().map(|link| &link.server as &dyn Network);
         let which = Which::Server(number);
-        let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
-        let server = match Participant::server(&argv, log(folder, &format!("{which}.log"))?, place, environment) {
-            Ok(server) => server,
-            Err(error) => return failed(format!("the {which} could not be started: {error}")),
-        };
-        self.started(which, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         let end = self.ends.of(which);
         let (ports, life) = (end.ports.clone(), end.life);
+        // A folder here and addresses of this machine mean nothing to another one, which has its own.
+        let (certs, bind) = if self.lab.agents.have_servers() {
+            (PathBuf::new(), Vec::new())
+        } else {
+            (self.lab.certs_dir.clone(), self.addresses())
+        };
         let role = Role::Server(ServerRole {
-            certs: self.lab.certs_dir.clone(),
-            bind: self.addresses(),
-            hosts: self.lab.hosts.clone(),
+            certs,
+            bind,
+            hosts: self.given_hosts(),
             feeds: assign::feeds(&self.planned.settings.workload),
             origins: std::iter::once(self.lab.control.origin())
                 .chain(self.lab.agents.origins(self.planned.settings.workload.agents))
@@ -71,8 +65,9 @@ impl TrialRunner<'_> {
             publishes: number == 0,
             broker: self.broker.as_ref().map(|broker| broker.options.clone()),
         });
-        let message = self.message(role);
-        self.order(which, message).await;
+        let Down::Trial(message) = self.message(role) else { return failed("a server without a trial") };
+        let server = self.launch_server(which, message, folder).await?;
+        self.started(which, server, Some(env!("CARGO_PKG_VERSION").to_owned()))?;
         let alpn = self.planned.settings.origin_alpn();
         let until = self.within(LISTEN);
         loop {
@@ -89,6 +84,24 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// Starts the server's process, here or at its agent, and tells it the trial.
+    async fn launch_server(
+        &self,
+        which: Which,
+        message: Box<TrialMessage>,
+        folder: &Path,
+    ) -> Result<Participant, EarlyEnd> {
+        if self.lab.agents.have_servers() {
+            return self.launch_server_elsewhere(which, message, folder).await;
+        }
+        let log = log(folder, &format!("{which}.log"))?;
+        let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
+        let place = self.link.as_ref().map(|link| &link.server as &dyn Network);
+        let with = (place, self.lab.rig);
+        let launched = participant::launch_server(&self.lab.program, message, with, (log, environment)).await;
+        launched.or_else(|error| failed(format!("the {which} could not be started: {error}")))
+    }
+
     /// Where the server listens, and what stands before it.
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         match self.link {
@@ -101,7 +114,8 @@ impl TrialRunner<'_> {
     /// The host names under test, as clients are to ask for them.
     fn hosts(&self) -> Vec<String> {
         let own = assign::hosts(&self.planned.settings.workload);
-        if self.lab.hosts.is_empty() { own } else { self.lab.hosts.iter().take(own.len()).cloned().collect() }
+        let given = self.given_hosts();
+        if given.is_empty() { own } else { given.into_iter().take(own.len()).collect() }
     }
 
     /// Has subscriptions ask for the names that agents reach this machine by, where there are such.
@@ -148,7 +162,7 @@ impl TrialRunner<'_> {
         let settings = &self.planned.settings;
         let certs = Arc::clone(&self.lab.certs);
         let hosts = self.hosts();
-        let [cert_sha256, spki_sha256] = fingerprints(&certs, settings.server.certificate, &hosts);
+        let [cert_sha256, spki_sha256] = self.fingerprints(&hosts);
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let PlannedTrial { trial, seed, .. } = *self.planned;
@@ -274,14 +288,4 @@ pub(super) fn log(folder: &Path, name: &str) -> Result<File, RunError> {
         path,
         source,
     })
-}
-
-/// The fingerprints of the certificates that these hosts show, and those of their keys, separated by commas.
-fn fingerprints(certs: &Certs, used: CertificateUse, hosts: &[String]) -> [String; 2] {
-    let shown: Vec<_> = match used {
-        CertificateUse::Shared => vec![(certs.cert_sha256(), certs.spki_sha256())],
-        CertificateUse::PerHost => hosts.iter().filter_map(|host| certs.host_sha256(host)).collect(),
-    };
-    let (certificates, keys): (Vec<_>, Vec<_>) = shown.iter().map(|(cert, spki)| (base64(cert), base64(spki))).unzip();
-    [certificates, keys].map(|all| all.join(","))
 }

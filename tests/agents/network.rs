@@ -73,6 +73,8 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
+        // The kernel takes its time with a network and what is in it; a browser would see this one's end come later.
+        ip(&format!("link del {}a", self.name));
         ip(&format!("netns del {}", self.name));
     }
 }

@@ -175,7 +175,7 @@ fn the_expected_time_is_timelines_and_what_clients_need() {
     let native = planned(&format!("client = 'native'\nprotocol = 'sse/h1'\nrepeats = 2\n{timeline}"));
     assert_eq!(expected_time(&native).to_string(), "6600ms");
     let browser = planned(&format!("client = 'firefox'\nprotocol = 'sse/h1'\n{timeline}"));
-    assert_eq!(expected_time(&browser).to_string(), "5000ms");
+    assert_eq!(expected_time(&browser).to_string(), "5s");
 }
 
 #[test]

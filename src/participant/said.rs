@@ -90,7 +90,7 @@ fn garbled(line: &[u8], why: serde_json::Error) -> ContractError {
     ContractError::Line { why, line: quoted(line) }
 }
 
-/// The first [`SHOWN`] bytes of a line in quotation marks, with what a terminal would obey escaped.
+/// The first bytes of a line, as many as are shown, in quotation marks, with what a terminal would obey escaped.
 pub fn quoted(line: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line)).trim_end())
 }

@@ -1,12 +1,12 @@
 //! The agent's side: it says that it is there, and takes part in one run at a time.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::{Message, RequestErrorKind, Subscriber};
 use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -15,7 +15,7 @@ use super::super::AgentError;
 use super::super::lines::{Pipe, PipeError, WAITING, read, together};
 use super::super::message::{AgentOrder, AgentSaid};
 use super::super::serve::{Agent, SILENCE};
-use super::{Numbering, Opened, Opening, all_agents, clock, here, is_last, open, orders, said};
+use super::{Numbering, Opened, Opening, Pieces, all_agents, clock, here, open, orders, said};
 use crate::broker::Broker;
 use crate::text::chain;
 
@@ -117,7 +117,7 @@ async fn serve(
 
 /// The orders of a session.
 fn take(mut taken: Subscriber) -> mpsc::Receiver<Result<AgentOrder, PipeError>> {
-    let (mut writer, bytes) = tokio::io::duplex(2 * super::PIECE);
+    let (writer, bytes) = tokio::io::duplex(2 * super::PIECE);
     let (lost, incoming) = mpsc::channel(WAITING);
     let mut read = read::<AgentOrder>(bytes);
     let lines = lost.clone();
@@ -129,7 +129,7 @@ fn take(mut taken: Subscriber) -> mpsc::Receiver<Result<AgentOrder, PipeError>> 
         }
     });
     tokio::spawn(async move {
-        let mut numbering = Numbering::default();
+        let mut pieces = Pieces::new(writer);
         loop {
             let message = tokio::select! {
                 message = taken.next() => message,
@@ -137,15 +137,10 @@ fn take(mut taken: Subscriber) -> mpsc::Receiver<Result<AgentOrder, PipeError>> 
                 () = lost.closed() => None,
             };
             let Some(message) = message else { return };
-            match numbering.missing(message.headers.as_ref()) {
-                None => continue,
-                Some(0) => {}
-                Some(missing) => {
-                    let _ = lost.send(Err(PipeError::Missing { missing })).await;
-                    return;
+            if let ControlFlow::Break(why) = pieces.take(&message).await {
+                if let Some(why) = why {
+                    let _ = lost.send(Err(why)).await;
                 }
-            }
-            if is_last(message.headers.as_ref()) || writer.write_all(&message.payload).await.is_err() {
                 return;
             }
         }

@@ -16,14 +16,18 @@ mod join;
 mod reach;
 mod run_stream;
 
-use async_nats::HeaderMap;
+use std::ops::ControlFlow;
+
+use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncWriteExt, DuplexStream};
 
 pub use self::join::join;
 pub use self::reach::list;
 pub(super) use self::reach::reach;
 pub use self::run_stream::{AgentWords, RunStream};
+use super::lines::PipeError;
 
 /// How much of the bytes is in one message; nodes take a mebibyte unless they are told otherwise.
 const PIECE: usize = 256 * 1024;
@@ -113,6 +117,32 @@ impl Numbering {
         let missing = number.checked_sub(self.0)?;
         self.0 = number + 1;
         Some(missing)
+    }
+}
+
+/// Puts the messages of a way together again, as the bytes that they were.
+struct Pieces {
+    numbering: Numbering,
+    bytes: DuplexStream,
+}
+
+impl Pieces {
+    fn new(bytes: DuplexStream) -> Self {
+        Self { numbering: Numbering::default(), bytes }
+    }
+
+    /// Takes the next message. The way ends with its last one, where nobody reads it any more, or because some are missing.
+    async fn take(&mut self, message: &Message) -> ControlFlow<Option<PipeError>> {
+        let headers = message.headers.as_ref();
+        match self.numbering.missing(headers) {
+            None => return ControlFlow::Continue(()),
+            Some(0) => {}
+            Some(missing) => return ControlFlow::Break(Some(PipeError::Missing { missing })),
+        }
+        if is_last(headers) || self.bytes.write_all(&message.payload).await.is_err() {
+            return ControlFlow::Break(None);
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The coordinator's side: who there is, and a session with one of them.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::{Message, RequestErrorKind};
 use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -14,7 +14,7 @@ use super::super::lines::{Pipe, PipeError, WAITING, read, together};
 use super::super::message::{AgentHello, AgentOrder, AgentSaid};
 use super::super::serve::SILENCE;
 use super::super::{AgentError, Carriage};
-use super::{Numbering, Opened, Opening, RunStream, all_agents, clock, is_last, open, orders, said};
+use super::{Numbering, Opened, Opening, Pieces, RunStream, all_agents, clock, open, orders, said};
 use crate::broker::Broker;
 
 /// How long agents may take to say that they are there.
@@ -94,10 +94,10 @@ pub(in crate::agent) async fn reach(
             }
         }
     });
-    let (mut writer, bytes) = tokio::io::duplex(2 * super::PIECE);
+    let (writer, bytes) = tokio::io::duplex(2 * super::PIECE);
     let broken = lines.clone();
     tasks.spawn(async move {
-        let mut numbering = Numbering::default();
+        let mut pieces = Pieces::new(writer);
         while let Some(message) = messages.next().await {
             let message: Message = match message {
                 Ok(message) => message.into(),
@@ -107,15 +107,10 @@ pub(in crate::agent) async fn reach(
                     continue;
                 }
             };
-            match numbering.missing(message.headers.as_ref()) {
-                None => continue,
-                Some(0) => {}
-                Some(missing) => {
-                    let _ = broken.send(Err(PipeError::Missing { missing })).await;
-                    return;
+            if let ControlFlow::Break(why) = pieces.take(&message).await {
+                if let Some(why) = why {
+                    let _ = broken.send(Err(why)).await;
                 }
-            }
-            if is_last(message.headers.as_ref()) || writer.write_all(&message.payload).await.is_err() {
                 return;
             }
         }

@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn every_time_of_a_fact_is_translated() {
         let to = |t| t + 10;
-        let (times, ids) = (vec![1, 2], vec!["a-1".to_owned(), "a-2".to_owned()]);
+        let (times, ids) = (vec![1, 2], ["a-1", "a-2"].iter().collect());
         let received = Observation::at(0, ClientFact::Received { times, sub: 0, ids, wrong: Vec::new() });
         let ClientFact::Received { times, .. } = translated(received, to).fact else { panic!("a receipt") };
         assert_eq!(times, [11, 12]);

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn every_receipt_is_placed() {
         let received = |times, ids: &[&str]| {
-            let ids = ids.iter().map(|&id| id.to_owned()).collect();
+            let ids = ids.iter().collect();
             CLOCK.place(Observation::at(0, ClientFact::Received { times, sub: 3, ids, wrong: vec![] }))
         };
         let placed = received(vec![200_000, 200_010], &["a-1", "a-2"]).unwrap();

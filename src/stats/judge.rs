@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn corrupt_content_is_flagged() {
         let mut rig = held();
-        let (ids, wrong) = (vec!["k3f0-1".to_owned()], vec!["k3f0-1".to_owned()]);
+        let (ids, wrong) = (["k3f0-1"].iter().collect(), vec!["k3f0-1".to_owned()]);
         rig.planned.settings.expect.delivery = DeliveryRule::Observe;
         let times = vec![rig.now()];
         rig.fact(ClientFact::Received { times, sub: 2, ids, wrong });

@@ -276,11 +276,11 @@ impl RecordedTrial {
         let id = format!("k3f0-{}", event + 1);
         let due = self.published.iter().find(|published| published.1 == id).unwrap().2;
         let (times, wrong) = (vec![due.checked_add_signed(after).unwrap()], Vec::new());
-        self.fact(ClientFact::Received { times, sub, ids: vec![id], wrong })
+        self.fact(ClientFact::Received { times, sub, ids: [id].iter().collect(), wrong })
     }
 
     pub(crate) fn receive_id(&mut self, sub: u32, id: &str) -> &mut Self {
-        let ids = vec![id.to_owned()];
+        let ids = [id].iter().collect();
         self.fact(ClientFact::Received { times: vec![self.now], sub, ids, wrong: Vec::new() })
     }
 

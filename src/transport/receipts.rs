@@ -6,6 +6,7 @@ use super::EndReason;
 use crate::feed::{EventId, payload};
 use crate::trial::ClientFact;
 use crate::trial::clock::monotonic_nanos;
+use crate::trial::fact::EventIds;
 use crate::wire::Sink;
 
 /// One subscription's receipts: lifecycle facts are told at once, receipts are kept until the trial is over, so
@@ -14,7 +15,7 @@ use crate::wire::Sink;
 pub struct Receipts {
     sub: u32,
     sink: Sink<ClientFact>,
-    ids: Vec<String>,
+    ids: EventIds,
     times: Vec<u64>,
     wrong: Vec<String>,
     last: Option<String>,
@@ -38,7 +39,7 @@ impl Receipts {
         Self {
             sub,
             sink,
-            ids: Vec::new(),
+            ids: EventIds::default(),
             times: Vec::new(),
             wrong: Vec::new(),
             last: None,
@@ -83,7 +84,7 @@ impl Receipts {
         if !id.parse::<EventId>().is_ok_and(right) {
             self.wrong.push(id.to_owned());
         }
-        self.ids.push(id.to_owned());
+        self.ids.push(id);
         self.last = Some(id.to_owned());
     }
 

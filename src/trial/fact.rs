@@ -1,6 +1,7 @@
 //! What can be observed, by who may say it: a client, the server, or the lab.
 
 mod carried;
+mod ids;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::settings::{Compression, IntermediaryConfig};
 use super::stack::{Stack, TcpStack, Versions};
 use super::{Alpn, Dialect, Dialects};
 pub use carried::{EventPacket, WayCarried, WayParts};
+pub use ids::EventIds;
 
 /// What was observed, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ pub enum ClientFact {
         #[serde(skip)]
         times: Vec<u64>,
         sub: u32,
-        ids: Vec<String>,
+        ids: EventIds,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         wrong: Vec<String>,
     },

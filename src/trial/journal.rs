@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use super::clock::monotonic_nanos;
 use super::{Fact, JournalLine, LabFact};
 
-/// The version of the format that this lab writes, which the first line says. Journals of version 1 don't say theirs; they
-/// have the same lines otherwise.
-pub const VERSION: u32 = 2;
+/// The version of the format that this lab writes, which the first line says. Journals of version 1 don't say theirs, and
+/// those of version 2 have no runs of ids; the lines are the same otherwise.
+pub const VERSION: u32 = 3;
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +145,7 @@ mod tests {
         let path = dir.path().join("observations.jsonl");
         Journal::create(&path).unwrap();
         let first = std::fs::read_to_string(&path).unwrap();
-        assert!(first.contains(r#""from":"lab","kind":"journal","version":2"#), "{first}");
+        assert!(first.contains(r#""from":"lab","kind":"journal","version":3"#), "{first}");
         assert_eq!(read(&path).unwrap().lines, []);
 
         let old = r#"{"trial":1,"from":"client","kind":"requested","t":5,"sub":0}
@@ -154,7 +154,7 @@ mod tests {
 {"trial":1,"from":"server","kind":"bound-reached","t":9,"bound":"subscriptions","times":1}
 "#;
         std::fs::write(&path, old).unwrap();
-        let (times, ids) = (vec![7, 8], vec!["k-1".to_owned(), "k-2".to_owned()]);
+        let (times, ids) = (vec![7, 8], ["k-1", "k-2"].iter().collect());
         let expected = [
             JournalLine::at(1, 5, ClientFact::Requested { sub: 0 }),
             JournalLine::at(1, 6, ClientFact::ProbeSent),
@@ -163,8 +163,8 @@ mod tests {
         ];
         assert_eq!(read(&path).unwrap().lines, expected);
 
-        std::fs::write(&path, first.replace(":2}", ":3}")).unwrap();
+        std::fs::write(&path, first.replace(":3}", ":4}")).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("a journal of version 3, and this lab reads up to 2"), "{error}");
+        assert!(error.contains("a journal of version 4, and this lab reads up to 3"), "{error}");
     }
 }

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn receipts_keep_a_time_each() {
-        let (times, ids) = (vec![5, 6], vec!["a-1".to_owned(), "a-2".to_owned()]);
+        let (times, ids) = (vec![5, 6], ["a-1", "a-2"].iter().collect());
         let line = JournalLine::at(7, 9, ClientFact::Received { times, sub: 3, ids, wrong: vec![] });
         assert_eq!(line.observation.t, 6, "the last one's, whenever they are told");
         let text = serde_json::to_string(&line).unwrap();

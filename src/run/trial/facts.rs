@@ -165,6 +165,7 @@ fn millis(nanos: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::fact::EventIds;
     use crate::trial::{Levels, Promises, Settings};
 
     const GO: u64 = 5_000_000_000;
@@ -188,7 +189,7 @@ mod tests {
     }
 
     fn received(times: &[u64], ids: &[&str]) -> ClientFact {
-        let ids = ids.iter().map(|&id| id.to_owned()).collect();
+        let ids = ids.iter().collect();
         ClientFact::Received { times: times.to_vec(), sub: 0, ids, wrong: Vec::new() }
     }
 
@@ -250,7 +251,7 @@ mod tests {
             ClientFact::Opened { sub: 3 },
             ClientFact::Gap { sub: 3, missed: None, first: None },
             ClientFact::Buffered { sub: 3, most: 1 },
-            ClientFact::Received { times: Vec::new(), sub: 3, ids: Vec::new(), wrong: Vec::new() },
+            ClientFact::Received { times: Vec::new(), sub: 3, ids: EventIds::default(), wrong: Vec::new() },
         ] {
             let strange = said(&mut possible, GO, fact, GO);
             assert!(strange.contains("no subscription 3 was planned; there are 3"), "{strange}");

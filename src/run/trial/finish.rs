@@ -6,7 +6,8 @@ use super::super::RunError;
 use super::{EarlyEnd, TrialRunner, Which};
 use crate::trial::{Down, LabFact};
 
-/// How long an end may take to say what it kept back.
+/// How long all ends may be silent that have not yet said all that they kept back: of tens of millions of receipts they
+/// speak for minutes.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 impl TrialRunner<'_> {
@@ -16,13 +17,13 @@ impl TrialRunner<'_> {
         for which in &some {
             self.order(*which, Down::Stop).await;
         }
-        let until = self.within(LAST_WORDS);
         for which in some {
             loop {
                 let end = self.ends.of(which);
                 if end.done || end.killed {
                     break;
                 }
+                let until = self.within(LAST_WORDS);
                 let (from, said) = self.next(until, &format!("the {which} did not say what it saw in time")).await?;
                 self.take(from, said).await?;
             }

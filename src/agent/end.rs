@@ -25,8 +25,10 @@ use crate::wire::tls;
 
 /// How much of what an end printed is passed on, in bytes from its end.
 const LOG_TAIL: u64 = 64 * 1024;
-/// How long an end may take to say what it kept back, where nobody gives orders any more.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long an end may be silent that has not yet said all that it kept back, where nobody gives orders any more.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long it may take for all of it.
+const LAST_WORDS: Duration = Duration::from_secs(600);
 
 /// What is asked of an end.
 #[derive(Debug)]
@@ -142,8 +144,7 @@ impl Voice {
 
     async fn last_words(&mut self, participant: &mut Participant) {
         participant.order(Down::Stop).await;
-        loop {
-            let heard = participant.hear().await;
+        while let Ok(heard) = timeout(SILENCE, participant.hear()).await {
             if self.pass(heard).await {
                 return;
             }

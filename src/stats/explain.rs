@@ -62,7 +62,7 @@ fn trial(plan: &Plan, wanted: Option<u32>) -> Result<&PlannedTrial, LifeError> {
 fn choose<'a>(record: &Record<'a>, trial: u32, request: &LifeRequest) -> Result<Chosen<'a>, LifeError> {
     // Every event of every subscription that received it, with how long that took.
     let live = record.live_receipts();
-    let all = live.iter().flat_map(|(sub, receipts)| receipts.iter().map(move |(receipt, of)| (*sub, *receipt, *of)));
+    let all = live.flat_map(|(sub, receipts)| receipts.into_iter().map(move |(receipt, of)| (sub, receipt, of)));
     let all: Vec<_> = all.filter(|(sub, ..)| request.sub.is_none_or(|wanted| wanted == *sub)).collect();
     let took = |receipt: u64, of: &Publication<'_>| millis(of.scheduled, receipt);
     if let Some(wanted) = &request.event {

@@ -329,10 +329,11 @@ impl<'a> Record<'a> {
     }
 
     /// Per subscription, the first receipt of each event that was published while it was attached (so not what
-    /// it caught up on from the log), in the order they came, each with the event.
-    pub(super) fn live_receipts(&self) -> BTreeMap<u32, Vec<(Receipt<'a>, Publication<'a>)>> {
+    /// it caught up on from the log), in the order they came, each with the event. One subscription after another: those
+    /// of all together are several times as large as the journal.
+    pub(super) fn live_receipts(&self) -> impl Iterator<Item = (u32, Vec<(Receipt<'a>, Publication<'a>)>)> {
         let begun = self.begun();
-        let live = |sub: &u32, receipts: &[Receipt<'a>]| {
+        let live = move |sub: &u32, receipts: &[Receipt<'a>]| {
             let from = begun.get(sub).map_or(0, |begun| begun.t);
             let mut seen = BTreeSet::new();
             receipts
@@ -342,7 +343,7 @@ impl<'a> Record<'a> {
                 .filter(|(_, publication)| publication.t >= from)
                 .collect()
         };
-        self.received.iter().map(|(sub, receipts)| (*sub, live(sub, receipts))).collect()
+        self.received.iter().map(move |(sub, receipts)| (*sub, live(sub, receipts)))
     }
 
     /// How late each event was published, in milliseconds; of what clients publish, how late it was sent.

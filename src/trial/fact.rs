@@ -54,8 +54,9 @@ pub enum ClientFact {
     Requested { sub: u32 },
     /// Its first byte of answer came: an `open` event, response headers.
     Opened { sub: u32 },
-    /// Receipts of one subscription, in the order they came. `t` is a list, parallel to `ids`; `wrong` lists those whose
-    /// content was not what was published.
+    /// Receipts of one subscription, in the order they came. `t` is a list, parallel to `ids`, where ids that
+    /// count up may be one entry, the first and how many: `["k3f9-7",300]`. `wrong` lists those whose content was not what
+    /// was published.
     Received {
         /// `t` in a line.
         #[serde(skip)]

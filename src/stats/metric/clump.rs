@@ -21,9 +21,8 @@ pub(super) static CLUMP: Metric = Metric {
 };
 
 fn clump(record: &Record<'_>) -> Sample {
-    let receipts = record.live_receipts();
-    let several = receipts.values().filter(|receipts| receipts.len() > 1);
-    Sample::values(several.map(|receipts| most(receipts) as f64).collect(), || {
+    let several = record.live_receipts().filter(|(_, receipts)| receipts.len() > 1);
+    Sample::values(several.map(|(_, receipts)| most(&receipts) as f64).collect(), || {
         "no subscription received two events".to_owned()
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{Metric, PLAIN, Sample};
 use crate::stats::number;
-use crate::stats::record::{Record, millis};
+use crate::stats::record::{Publication, Receipt, Record, millis};
 use crate::trial::settings::Direction;
 
 /// A plain GET to the same host and port in the trial's credentials mode, sent at mid-hold, to its answer;
@@ -132,17 +132,21 @@ fn time_to_open(record: &Record<'_>) -> Sample {
 
 /// In milliseconds.
 pub(super) fn first_events(record: &Record<'_>) -> Sample {
-    let first = |(sub, receipts): (&u32, &Vec<crate::stats::record::Receipt<'_>>)| {
+    let first = |(sub, receipts): (&u32, &Vec<Receipt<'_>>)| {
         let first = receipts.iter().map(|receipt| receipt.t).min()?;
         Some(millis(*record.requested.get(sub)?, first))
     };
     Sample::values(record.received.iter().filter_map(first).collect(), || "no event was received".to_owned())
 }
 
+/// Each live receipt, with its subscription.
+fn live<'a>(record: &Record<'a>) -> impl Iterator<Item = (u32, (Receipt<'a>, Publication<'a>))> {
+    record.live_receipts().flat_map(|(sub, receipts)| receipts.into_iter().map(move |receipt| (sub, receipt)))
+}
+
 /// Per event that a subscription sent, its own first receipt of it − when it was sent.
 fn round_trip(record: &Record<'_>) -> Sample {
-    let receipts = record.live_receipts();
-    let all = receipts.iter().flat_map(|(sub, receipts)| receipts.iter().map(move |receipt| (*sub, receipt)));
+    let all = live(record);
     let own = all.filter(|(sub, (_, publication))| publication.by == Some(*sub));
     let values = own.filter_map(|(_, (receipt, event))| Some(millis(record.sent.get(&event.event)?.t, receipt.t)));
     Sample::values(values.collect(), || "nobody received what it sent".to_owned())
@@ -150,9 +154,7 @@ fn round_trip(record: &Record<'_>) -> Sample {
 
 fn latency(record: &Record<'_>) -> Sample {
     let echo = record.direction == Direction::Echo;
-    let receipts = record.live_receipts();
-    let all = receipts.iter().flat_map(|(sub, receipts)| receipts.iter().map(move |receipt| (*sub, receipt)));
-    let values: Vec<f64> = all
+    let values: Vec<f64> = live(record)
         .filter(|(sub, (_, publication))| !echo || publication.by == Some(*sub))
         .map(|(_, (receipt, publication))| millis(publication.scheduled, receipt.t))
         .collect();
@@ -168,11 +170,11 @@ fn latency(record: &Record<'_>) -> Sample {
 }
 
 fn stall(record: &Record<'_>) -> Sample {
-    let most = |pairs: &[(crate::stats::record::Receipt<'_>, crate::stats::record::Publication<'_>)]| {
+    let most = |pairs: &[(Receipt<'_>, Publication<'_>)]| {
         let over = pairs.windows(2).map(|w| millis(w[0].0.t, w[1].0.t) - millis(w[0].1.scheduled, w[1].1.scheduled));
         over.reduce(f64::max).map(|most| most.max(0.0))
     };
-    let values = record.live_receipts().values().filter_map(|pairs| most(pairs)).collect();
+    let values = record.live_receipts().filter_map(|(_, pairs)| most(&pairs)).collect();
     Sample::values(values, || "no subscription received two events".to_owned())
 }
 

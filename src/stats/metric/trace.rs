@@ -64,7 +64,7 @@ fn delays(record: &Record<'_>, delay: Delay, none: &str) -> Sample {
         return Sample::absent(NOT_TRACED);
     }
     let mut readers: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for (receipt, _) in record.live_receipts().values().flatten() {
+    for (receipt, _) in record.live_receipts().flat_map(|(_, receipts)| receipts) {
         readers.entry(receipt.id).or_default().push(receipt.t);
     }
     let census = |id: &str| record.census.values().any(|census| census.id == id);

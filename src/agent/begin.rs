@@ -69,7 +69,7 @@ pub(super) async fn begin(
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(folder.path()));
     let with = Start { message, ca, rig, folder, log: log.map_err(StartError::Folder)? };
     match part {
-        EndPart::Client { name, ports, trusted } => client(with, kit, control, (&name, &ports, trusted)).await,
+        EndPart::Client { name, trusted } => client(with, kit, control, (&name, trusted)).await,
         EndPart::Server { host, certs, .. } => server(with, kit, host.as_deref(), &certs).await,
     }
 }
@@ -78,7 +78,7 @@ async fn client(
     with: Start<'_>,
     kit: &EndKit,
     control: &Control,
-    (name, ports, trusted): (&str, &[u16], String),
+    (name, trusted): (&str, String),
 ) -> Result<(Participant, String), StartError> {
     let Start { mut message, ca, rig, folder, log } = with;
     let row = client::find(name).ok_or_else(|| Unsupported::from(format!("no client `{name}`")))?;
@@ -88,12 +88,12 @@ async fn client(
     let ca_path = folder.path().join("ca.pem");
     write(&ca_path, &ca).map_err(StartError::Folder)?;
     role.ca.clone_from(&ca_path);
-    let (settings, hosts) = (message.settings.clone(), role.hosts.clone());
+    let (settings, hosts, servers) = (message.settings.clone(), role.hosts.clone(), role.servers());
     let mut context = LaunchContext {
         url: String::new(),
         settings: &settings,
         hosts: &hosts,
-        ports,
+        servers: &servers,
         ca: ca_path,
         spki_sha256: [base64(&kit.key.spki_sha256()), trusted].join(","),
         address: loopback().into_iter().max().unwrap_or(Ipv4Addr::LOCALHOST.into()),

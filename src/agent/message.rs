@@ -77,8 +77,6 @@ pub enum EndPart {
     Client {
         /// Which client, by its name.
         name: String,
-        /// The ports under test.
-        ports: Vec<u16>,
         /// SHA-256 of the servers' public keys, as browsers take them.
         trusted: String,
     },

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,7 @@ use crate::wire::listen::{loopback, reached_by};
 #[derive(Debug)]
 pub(super) struct EndKit {
     pub(super) allow_exec: bool,
+    pub(super) allow_servers: bool,
     pub(super) rig: Option<AgentRig>,
     pub(super) key: OwnKey,
     /// This program, which plays the children.
@@ -113,11 +114,15 @@ async fn server(
 ) -> Result<(Participant, String), StartError> {
     let Start { mut message, ca, rig, folder, log } = with;
     let Role::Server(role) = &mut message.role else { return Err(StartError::OtherEnd) };
+    role.bind = host.map_or_else(loopback, reached_by);
+    if !kit.allow_servers && !role.bind.iter().all(IpAddr::is_loopback) {
+        let why = "its owner lets no server listen beyond its loopback: `transport-lab agent --allow-servers` does";
+        return Err(Unsupported::from(why).into());
+    }
     let ders = certs.iter().map(|cert| BASE64.decode(cert.as_bytes()).map(CertificateDer::from));
     let ders: Vec<_> = ders.collect::<Result<_, _>>().map_err(|_| StartError::Certificate)?;
     role.certs = folder.path().join("certs");
     kit.key.fill(&role.certs, &ca, &ders)?;
-    role.bind = host.map_or_else(loopback, reached_by);
     let server = launch_server(&kit.program, message, (None, rig), (log, Vec::new())).await;
     Ok((server.map_err(StartError::Server)?, env!("CARGO_PKG_VERSION").to_owned()))
 }

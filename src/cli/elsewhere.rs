@@ -24,7 +24,8 @@ pub struct ElsewhereArgs {
     pub agents: Vec<AgentPart>,
     /// Run servers at this agent, which has joined under this name or is started for it, as with --agent. Behind a `=` the name
     /// or address that clients reach that machine by, which the server's certificate is then for: it listens there, or at all
-    /// addresses where that isn't one of the machine's own, and whoever reaches it can read and publish while a trial runs.
+    /// addresses where that isn't one of the machine's own, if its owner lets it (`agent --allow-servers`), and whoever reaches
+    /// it can read and publish while a trial runs.
     /// Without it the agent must be on this machine, and its server is on loopback alone. May be given several times: servers
     /// are dealt over all of them.
     #[arg(long, value_name = "ADDRESS[=HOST]")]

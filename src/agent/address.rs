@@ -77,7 +77,9 @@ impl AgentAddress {
                 let ssh = std::env::var_os(SSH).filter(|ssh| !ssh.is_empty()).unwrap_or_else(|| "ssh".into());
                 // Nobody is there to type a password; a host that doesn't answer is to be known soon.
                 let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "--", host];
-                Some([vec![ssh], words(&options), words(&[program, "agent", "--stdio"])].concat())
+                // Whoever is let in by ssh can listen there anyway. A key that is for one command alone has what that says.
+                let agent = [program, "agent", "--stdio", "--allow-servers"];
+                Some([vec![ssh], words(&options), words(&agent)].concat())
             }
             Self::Command(command) => Some(words(&["sh", "-c", command])),
         }

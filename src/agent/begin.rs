@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,7 @@ use crate::wire::listen::{loopback, reached_by};
 #[derive(Debug)]
 pub(super) struct EndKit {
     pub(super) allow_exec: bool,
+    pub(super) allow_servers: bool,
     pub(super) rig: Option<AgentRig>,
     pub(super) key: OwnKey,
     /// This program, which plays the children.
@@ -69,7 +70,7 @@ pub(super) async fn begin(
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(folder.path()));
     let with = Start { message, ca, rig, folder, log: log.map_err(StartError::Folder)? };
     match part {
-        EndPart::Client { name, ports, trusted } => client(with, kit, control, (&name, &ports, trusted)).await,
+        EndPart::Client { name, trusted } => client(with, kit, control, (&name, trusted)).await,
         EndPart::Server { host, certs, .. } => server(with, kit, host.as_deref(), &certs).await,
     }
 }
@@ -78,7 +79,7 @@ async fn client(
     with: Start<'_>,
     kit: &EndKit,
     control: &Control,
-    (name, ports, trusted): (&str, &[u16], String),
+    (name, trusted): (&str, String),
 ) -> Result<(Participant, String), StartError> {
     let Start { mut message, ca, rig, folder, log } = with;
     let row = client::find(name).ok_or_else(|| Unsupported::from(format!("no client `{name}`")))?;
@@ -88,12 +89,12 @@ async fn client(
     let ca_path = folder.path().join("ca.pem");
     write(&ca_path, &ca).map_err(StartError::Folder)?;
     role.ca.clone_from(&ca_path);
-    let (settings, hosts) = (message.settings.clone(), role.hosts.clone());
+    let (settings, hosts, servers) = (message.settings.clone(), role.hosts.clone(), role.servers());
     let mut context = LaunchContext {
         url: String::new(),
         settings: &settings,
         hosts: &hosts,
-        ports,
+        servers: &servers,
         ca: ca_path,
         spki_sha256: [base64(&kit.key.spki_sha256()), trusted].join(","),
         address: loopback().into_iter().max().unwrap_or(Ipv4Addr::LOCALHOST.into()),
@@ -113,11 +114,15 @@ async fn server(
 ) -> Result<(Participant, String), StartError> {
     let Start { mut message, ca, rig, folder, log } = with;
     let Role::Server(role) = &mut message.role else { return Err(StartError::OtherEnd) };
+    role.bind = host.map_or_else(loopback, reached_by);
+    if !kit.allow_servers && !role.bind.iter().all(IpAddr::is_loopback) {
+        let why = "its owner lets no server listen beyond its loopback: `transport-lab agent --allow-servers` does";
+        return Err(Unsupported::from(why).into());
+    }
     let ders = certs.iter().map(|cert| BASE64.decode(cert.as_bytes()).map(CertificateDer::from));
     let ders: Vec<_> = ders.collect::<Result<_, _>>().map_err(|_| StartError::Certificate)?;
     role.certs = folder.path().join("certs");
     kit.key.fill(&role.certs, &ca, &ders)?;
-    role.bind = host.map_or_else(loopback, reached_by);
     let server = launch_server(&kit.program, message, (None, rig), (log, Vec::new())).await;
     Ok((server.map_err(StartError::Server)?, env!("CARGO_PKG_VERSION").to_owned()))
 }

@@ -12,6 +12,8 @@ pub struct AgentOptions {
     pub name: Option<String>,
     /// Whether programs of `exec:` may be run.
     pub allow_exec: bool,
+    /// Whether servers may listen where other machines reach them.
+    pub allow_servers: bool,
     /// Whether links are possible here.
     pub links: bool,
     /// How it lies, if it does.
@@ -50,6 +52,7 @@ pub(super) fn describe(options: &AgentOptions, key: &OwnKey) -> AgentHello {
         kernel: format!("Linux {kernel}"),
         links: options.links,
         exec: options.allow_exec,
+        servers: options.allow_servers,
         key: base64(&key.public()),
         loopback: loopback(),
     }

@@ -77,8 +77,6 @@ pub enum EndPart {
     Client {
         /// Which client, by its name.
         name: String,
-        /// The ports under test.
-        ports: Vec<u16>,
         /// SHA-256 of the servers' public keys, as browsers take them.
         trusted: String,
     },
@@ -155,6 +153,8 @@ pub struct AgentHello {
     pub links: bool,
     /// Whether its owner lets programs be run that are no client of the lab's.
     pub exec: bool,
+    /// Whether its owner lets servers listen beyond its loopback.
+    pub servers: bool,
     /// The public key of its own origin and of the servers that it runs, DER in base64.
     pub key: String,
     /// Which loopback it is on, where that is known: who says the same reaches it as `localhost`.

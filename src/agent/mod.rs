@@ -2,8 +2,8 @@
 //!
 //! Enters: an agent's address, or a coordinator's orders. Leaves: ends of trials that the runner takes as if they were
 //! here, with their times on this machine's clock, and how far off these may be. What must never happen here: a process
-//! that outlives its coordinator, a path or a key of one machine that another is told, or a program run whose owner did not
-//! allow it.
+//! that outlives its coordinator, a path or a key of one machine that another is told, or a program run or an address listened
+//! on whose owner did not allow it.
 //!
 //! One set of messages ([`AgentOrder`], [`AgentSaid`]) goes over whichever carrier: standard input and output, as over
 //! ssh, or NATS. The trial contract is unchanged inside.

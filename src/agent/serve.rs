@@ -70,7 +70,16 @@ impl Agent {
         let program = std::env::current_exe().map_err(AgentStartError::Program)?;
         let described = tokio::task::spawn_blocking(move || {
             let hello = describe(&options, &key);
-            (hello, EndKit { allow_exec: options.allow_exec, rig: options.rig, key, program })
+            (
+                hello,
+                EndKit {
+                    allow_exec: options.allow_exec,
+                    allow_servers: options.allow_servers,
+                    rig: options.rig,
+                    key,
+                    program,
+                },
+            )
         });
         let (hello, kit) = described.await.map_err(|_| AgentStartError::Looking)?;
         Ok(Self { hello, kit: Arc::new(kit) })

@@ -9,7 +9,7 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::credentials::with_credentials;
+use super::credentials::{USER, with_credentials};
 use super::error::BrokerError;
 use super::options::{check_prefix, check_url};
 use crate::program;
@@ -146,9 +146,10 @@ fn asked(options: &BrokerOptions, state: watch::Sender<BrokerState>) -> Result<C
             asked.add_root_certificates(ca.clone())
         }
     };
-    match &options.credentials {
-        None => Ok(asked),
-        Some(path) => with_credentials(asked, path),
+    match (&options.credentials, &options.password) {
+        (None, None) => Ok(asked),
+        (None, Some(password)) => Ok(asked.user_and_password(USER.to_owned(), password.0.clone())),
+        (Some(path), _) => with_credentials(asked, path),
     }
 }
 
@@ -191,7 +192,7 @@ fn refused(options: &BrokerOptions, source: async_nats::ConnectError) -> BrokerE
     let urls = options.addresses();
     match source.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            BrokerError::Denied { urls, given: options.credentials.is_some(), source }
+            BrokerError::Denied { urls, given: options.credentials.is_some() || options.password.is_some(), source }
         }
         ConnectErrorKind::Tls => BrokerError::Tls { urls, source },
         // A certificate that isn't trusted ends a handshake as an error of reading.

@@ -18,4 +18,4 @@ pub use feeds::SharedFeeds;
 pub use node::{BrokerNode, NodeCluster, NodeCommand};
 pub use options::{DEFAULT_PREFIX, check_prefix, check_url};
 
-pub use crate::trial::contract::BrokerOptions;
+pub use crate::trial::contract::{BrokerOptions, BrokerPassword};

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::credentials::USER;
 use crate::program::{self, AnswersOn, Found, unpacked};
 use crate::trial::Unsupported;
+use crate::trial::contract::BrokerPassword;
 
 /// The oldest that a node is started with; see [`super::Broker::connect`].
 const LEAST: [u32; 3] = super::connection::LEAST;
@@ -28,13 +31,17 @@ pub fn find() -> Result<Found, Unsupported> {
     program::at_least(Found { title: "nats-server".to_owned(), path, version }, LEAST)
 }
 
-/// A node of NATS with JetStream, on loopback.
-#[derive(Debug, Clone, Default)]
+/// A node of NATS with JetStream.
+#[derive(Debug, Clone)]
 pub struct BrokerNode {
     /// Its name, which no other node of its cluster has.
     pub name: String,
+    /// The address of this machine that it listens on for clients. To other nodes it is on loopback.
+    pub address: IpAddr,
     /// Its port for clients.
     pub port: u16,
+    /// What lets clients and other nodes in; `None`: everybody is.
+    pub password: Option<BrokerPassword>,
     /// Its cluster, if it has one.
     pub cluster: Option<NodeCluster>,
     /// How much it may keep on disk, in bytes; `None`: as much as there is room.
@@ -63,10 +70,35 @@ pub struct NodeCommand {
     pub files: BTreeMap<String, String>,
 }
 
+/// On loopback, by itself, and open to everybody there.
+impl Default for BrokerNode {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            password: None,
+            cluster: None,
+            store_bytes: None,
+            more: String::new(),
+        }
+    }
+}
+
 impl BrokerNode {
-    /// Where its clients find it.
+    /// Where clients on this machine find it.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}", self.here())
+    }
+
+    /// The same, for a socket.
+    pub fn here(&self) -> SocketAddr {
+        let address = match self.address {
+            IpAddr::V4(all) if all.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(all) if all.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            one => one,
+        };
+        SocketAddr::new(address, self.port)
     }
 
     /// How it is started with this program. It stays in the foreground, writes its log to standard error, and ends on
@@ -78,15 +110,24 @@ impl BrokerNode {
     }
 
     fn configuration(&self) -> String {
-        let Self { name, port, cluster, store_bytes, more } = self;
-        let mut text = format!("server_name: \"{name}\"\nlisten: \"127.0.0.1:{port}\"\n");
+        let Self { name, address, port, password, cluster, store_bytes, more } = self;
+        let listen = SocketAddr::new(*address, *port);
+        let mut text = format!("server_name: \"{name}\"\nlisten: \"{listen}\"\n");
+        let (mut login, mut may) = (String::new(), String::new());
+        if let Some(BrokerPassword(password)) = password {
+            login = format!("{USER}:{password}@");
+            may = format!("authorization {{ user: \"{USER}\", password: \"{password}\" }}");
+            let _ = writeln!(text, "{may}");
+        }
         let most = store_bytes.map(|bytes| format!(", max_file_store: {bytes}")).unwrap_or_default();
         // Each event is in the page cache before it is acknowledged: it outlives the process, not the machine.
         let _ = writeln!(text, "jetstream {{ store_dir: \"{{profile}}/store\"{most} }}");
         if let Some(NodeCluster { name, port, ports }) = cluster {
-            let routes: Vec<String> = ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+            let routes: Vec<String> = ports.iter().map(|port| format!("\"nats://{login}127.0.0.1:{port}\"")).collect();
             let routes = routes.join(", ");
-            let _ = writeln!(text, "cluster {{ name: \"{name}\", listen: \"127.0.0.1:{port}\", routes: [{routes}] }}");
+            let _ = writeln!(text, "cluster {{\n  name: \"{name}\"\n  listen: \"127.0.0.1:{port}\"\n  {may}");
+            // Whoever is to know of all nodes is told of all: an address as a node sees it may be one that nobody reaches.
+            let _ = writeln!(text, "  no_advertise: true\n  routes: [{routes}]\n}}");
         }
         text + more
     }
@@ -109,5 +150,25 @@ mod tests {
             assert!(text.contains(line), "{text}");
         }
         assert_eq!(node.url(), "nats://127.0.0.1:41");
+        assert!(!text.contains("authorization"), "{text}");
+    }
+
+    #[test]
+    fn a_node_lets_in_who_has_its_password_wherever_it_listens() {
+        let cluster = NodeCluster { name: "lab".to_owned(), port: 51, ports: vec![51, 52] };
+        let password = Some(BrokerPassword("secret".to_owned()));
+        let address = Ipv6Addr::UNSPECIFIED.into();
+        let node = BrokerNode { address, port: 41, password, cluster: Some(cluster), ..BrokerNode::default() };
+        let text = node.configuration();
+        assert_eq!(
+            text.matches("authorization { user: \"transport-lab\", password: \"secret\" }").count(),
+            2,
+            "{text}"
+        );
+        for line in ["listen: \"[::]:41\"", "listen: \"127.0.0.1:51\"", "nats://transport-lab:secret@127.0.0.1:52"] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert_eq!(node.url(), "nats://[::1]:41");
+        assert!(!format!("{node:?}").contains("secret"));
     }
 }

@@ -18,7 +18,7 @@ impl BrokerOptions {
     /// NATS at these addresses, without credentials, under the default prefix.
     pub fn at(urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let urls = urls.into_iter().map(Into::into).collect();
-        Self { urls, credentials: None, ca: None, prefix: DEFAULT_PREFIX.to_owned(), replicas: 1 }
+        Self { urls, credentials: None, password: None, ca: None, prefix: DEFAULT_PREFIX.to_owned(), replicas: 1 }
     }
 
     /// Its addresses where a person reads them: `nats://a:4222, nats://b:4222`.

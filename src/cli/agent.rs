@@ -22,7 +22,8 @@ use crate::wire::descriptors;
 Examples:
   transport-lab agent --join nats://nats.example:4222 --name eu-1
   transport-lab agent --join tls://nats.example --nats-creds lab.creds --allow-exec
-  transport-lab agent --stdio           what `run --agent ssh:HOST` starts at the other end
+  transport-lab agent --join nats://nats.example:4222 --name us-2 --allow-servers
+  transport-lab agent --stdio --allow-servers    what `run --agent ssh:HOST` starts at the other end
   ssh eu-1 transport-lab agent --stdio --allow-exec")]
 pub struct AgentArgs {
     /// Take orders on standard input and answer on standard output, until the input ends.
@@ -44,6 +45,11 @@ pub struct AgentArgs {
     /// Let coordinators run programs that are on this machine (`exec:PATH`), with all the rights of this user.
     #[arg(long)]
     pub allow_exec: bool,
+    /// Let coordinators run servers here that other machines reach (`run --server-agent NAME=HOST`), while a trial takes: at the
+    /// address that they name, if it is this machine's, or else at all of them. Without it servers are on loopback alone.
+    /// `ssh:HOST` says this by itself, as whoever has an account can listen anyway; `exec:COMMAND` and who joins do not.
+    #[arg(long)]
+    pub allow_servers: bool,
     /// What surrounds NATS.
     #[command(flatten)]
     pub nats: NatsArgs,
@@ -88,14 +94,14 @@ fn name(text: &str) -> Result<String, NotAName> {
 pub(super) async fn agent(args: &AgentArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let interrupt = signals::interrupt();
     descriptors::raise_descriptors();
-    let AgentArgs { name, allow_exec, rig, .. } = args.clone();
+    let AgentArgs { name, allow_exec, allow_servers, rig, .. } = args.clone();
     let broker = if args.stdio { None } else { Some(Broker::connect(args.nats.at(&args.join, 1)).await?) };
     let links = tokio::task::spawn_blocking(|| {
         let plain = Conditions::default();
         Link::start(&plain, &plain, 0, &[]).is_ok_and(|link| link.finish().is_ok())
     });
     let links = links.await.unwrap_or(false);
-    let agent = Agent::new(AgentOptions { name, allow_exec, links, rig }).await?;
+    let agent = Agent::new(AgentOptions { name, allow_exec, allow_servers, links, rig }).await?;
     if let Some(broker) = broker {
         let hello = agent.hello();
         writeln!(out, "{} has joined {}. Ctrl-C ends it.", hello.name, broker.options().addresses())?;
@@ -141,7 +147,8 @@ pub(super) async fn agents(args: &AgentsArgs, out: &mut dyn Write) -> Result<Exi
         writeln!(out, "No agent: `transport-lab agent --join` joins NATS, and `--agent ssh:HOST` starts one.")?;
         return Ok(exit);
     }
-    let head = ["agent", "version", "cores", "kernel", "links", "exec", "clients"].map(str::to_owned).to_vec();
+    let head =
+        ["agent", "version", "cores", "kernel", "links", "exec", "servers", "clients"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows.into_iter().map(|(columns, _)| columns)).collect();
     write_columns(&rows, out)?;
     Ok(exit)
@@ -158,6 +165,7 @@ fn columns(hello: &AgentHello) -> Vec<String> {
         hello.kernel.clone(),
         yes(hello.links),
         yes(hello.exec),
+        yes(hello.servers),
         clients.join(", "),
     ]
 }

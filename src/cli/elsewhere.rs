@@ -24,10 +24,11 @@ pub struct ElsewhereArgs {
     pub agents: Vec<AgentPart>,
     /// Run servers at this agent, which has joined under this name or is started for it, as with --agent. Behind a `=` the name
     /// or address that clients reach that machine by, which the server's certificate is then for: it listens there, or at all
-    /// addresses where that isn't one of the machine's own, and whoever reaches it can read and publish while a trial runs.
+    /// addresses where that isn't one of the machine's own, if its owner lets it (`agent --allow-servers`), and whoever reaches
+    /// it can read and publish while a trial runs.
     /// Without it the agent must be on this machine, and its server is on loopback alone. May be given several times: servers
     /// are dealt over all of them.
-    #[arg(long, value_name = "ADDRESS[=HOST]", conflicts_with_all = ["bind", "host"])]
+    #[arg(long, value_name = "ADDRESS[=HOST]")]
     pub server_agent: Vec<ServerAgentPart>,
     /// Where they have joined: `nats://HOST:4222` or `tls://HOST:4222`, several separated by commas.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
@@ -36,11 +37,13 @@ pub struct ElsewhereArgs {
     #[command(flatten)]
     pub nats: NatsArgs,
     /// Have servers listen on this address of this machine, so that agents reach them; without it, on loopback alone. Whoever
-    /// reaches it can read and publish while a trial runs. May be given several times.
+    /// reaches it can read and publish while a trial runs. May be given several times. With --server-agent: the one address of
+    /// this machine that servers there reach, on which NATS listens that they share their feeds through, with a password of
+    /// each trial's.
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Vec<IpAddr>,
     /// The name or address that agents reach this machine by, which its certificate is then for; one for each of
-    /// `workload.hosts`. Without one: the address of --bind.
+    /// `workload.hosts`, and with --server-agent one. Without one: the address of --bind.
     #[arg(long, value_name = "NAME", requires = "bind")]
     pub host: Vec<String>,
 }
@@ -103,10 +106,15 @@ impl ElsewhereArgs {
 
     /// What is wrong with what was said of the agents.
     pub(super) fn wrong(&self) -> Option<ExperimentError> {
+        let invalid = |place: &str, says: &str| {
+            Some(ExperimentError::Invalid { place: place.to_owned(), says: says.to_owned(), span: None })
+        };
+        if !self.server_agent.is_empty() && (self.bind.len() > 1 || self.host.len() > 1) {
+            return invalid("--bind", "with --server-agent it is where NATS listens: at one address, by one --host");
+        }
         let parts = self.parts();
         let named = parts.iter().filter(|part| part.client.is_some()).count();
         let says = "say for every agent which client it starts (--agent ssh:HOST=chromium, --agents eu-1=chromium,us-2=firefox), or for none";
-        let wrong = named > 0 && named < parts.len();
-        wrong.then(|| ExperimentError::Invalid { place: "--agent".to_owned(), says: says.to_owned(), span: None })
+        if named > 0 && named < parts.len() { invalid("--agent", says) } else { None }
     }
 }

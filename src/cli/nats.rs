@@ -29,6 +29,7 @@ impl NatsArgs {
         BrokerOptions {
             urls: urls.to_vec(),
             credentials: self.nats_creds.clone(),
+            password: None,
             ca: self.nats_ca.clone(),
             prefix: self.nats_prefix.clone(),
             replicas,

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchContext, LaunchSpec, anywhere, browser_supports, program, words};
 use crate::certs::base64;
+use crate::trial::contract::ServerAddress;
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Unsupported};
 
@@ -16,6 +17,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports: browser_supports,
+    reaches: anywhere,
     command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
 
@@ -116,10 +118,8 @@ fn known_before(context: &LaunchContext) -> Option<(String, String)> {
         })
     };
     let mut servers = Vec::new();
-    for host in context.hosts {
-        for port in context.ports {
-            servers.extend(sites.iter().map(|site| offer(host, *port, site)));
-        }
+    for ServerAddress { host, port } in context.servers {
+        servers.extend(sites.iter().map(|site| offer(host, *port, site)));
     }
     let known = json!({ "net": { "http_server_properties": {
         "version": 5, "servers": servers, "supports_quic": { "used_quic": true, "address": context.address },
@@ -153,17 +153,18 @@ fn rules(context: &LaunchContext) -> String {
     format!("MAP * ~NOTFOUND{}", excluded.concat())
 }
 
-/// Where nothing but HTTP/3 is tried: every host at every port, `host:port`, comma-separated. Over QUIC a CA that is not one
+/// Where nothing but HTTP/3 is tried: every server, `host:port`, comma-separated. Over QUIC a CA that is not one
 /// of the built-in ones is trusted for the hosts of these origins alone, at whichever port; where HTTP/3 is only offered,
 /// they are named with one that nothing asks for.
 fn forced(context: &LaunchContext) -> Option<String> {
-    let ports = match context.settings.protocol.alpn {
-        _ if context.settings.offers_h3() => &[NOBODYS_PORT],
-        Alpn::H3 => context.ports,
+    let origins: Vec<String> = match context.settings.protocol.alpn {
+        _ if context.settings.offers_h3() => {
+            context.hosts.iter().map(|host| format!("{host}:{NOBODYS_PORT}")).collect()
+        }
+        Alpn::H3 => context.servers.iter().map(|ServerAddress { host, port }| format!("{host}:{port}")).collect(),
         Alpn::H1 | Alpn::H2 | Alpn::Quic => return None,
     };
-    let at = |host: &String| ports.iter().map(move |port| format!("{host}:{port}")).collect::<Vec<_>>();
-    Some(context.hosts.iter().flat_map(at).collect::<Vec<_>>().join(","))
+    Some(origins.join(","))
 }
 
 #[cfg(test)]

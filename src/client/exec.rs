@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Client, Found, Launch, program, words};
+use super::{Client, Found, Launch, anywhere, program, words};
 use crate::trial::Unsupported;
 use crate::trial::settings::{Settings, Visibility};
 
@@ -17,6 +17,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: false,
     find: || Err("a program has a path: write exec:PATH".into()),
     supports,
+    reaches: anywhere,
     command: |found, _| Launch::Program(words([&found.path.to_string_lossy()])),
 };
 

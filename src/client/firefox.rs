@@ -1,8 +1,9 @@
 //! Firefox. Its profile's preferences (`firefox.js`) and certificate database are made before it starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
+use crate::trial::contract::ServerAddress;
 use crate::trial::{Alpn, Settings, Unsupported};
 
 pub(super) static CLIENT: Client = Client {
@@ -11,8 +12,12 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports,
+    reaches,
     command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
+
+/// The preference maps a host to one port: a request to any other would be sent there as well.
+const ONE_PORT: &str = "Firefox can be put on HTTP/3 at one port of a host only";
 
 /// The preferences that don't depend on the trial.
 const PREFERENCES: &str = include_str!("firefox.js");
@@ -32,10 +37,14 @@ fn find() -> Result<Found, Unsupported> {
 
 fn supports(settings: &Settings) -> Result<(), Unsupported> {
     if settings.protocol.alpn == Alpn::H3 && settings.workload.ports > 1 {
-        // The preference maps a host to one port: a request to any other would be sent there as well.
-        return Err("Firefox can be put on HTTP/3 at one port only".into());
+        return Err(ONE_PORT.into());
     }
     browser_supports(settings)
+}
+
+fn reaches(settings: &Settings, servers: &[ServerAddress]) -> Result<(), Unsupported> {
+    let hosts: BTreeSet<&str> = servers.iter().map(|server| server.host.as_str()).collect();
+    if settings.protocol.alpn == Alpn::H3 && hosts.len() < servers.len() { Err(ONE_PORT.into()) } else { Ok(()) }
 }
 
 fn launch_spec(found: &Found, context: &LaunchContext) -> LaunchSpec {
@@ -83,8 +92,11 @@ fn preferences(context: &LaunchContext) -> String {
         text += &line("network.http.http3.enable", &true.into());
         text += &line("network.http.http3.disable_when_third_party_roots_found", &false.into());
     }
-    if let (true, Some(port)) = (on_h3, context.ports.first()) {
-        let mapping: Vec<String> = context.hosts.iter().map(|host| format!("{host};h3=\":{port}\"")).collect();
+    // One port of each host, as `reaches` and `supports` see to it.
+    let at: BTreeMap<&str, u16> =
+        context.servers.iter().rev().map(|server| (server.host.as_str(), server.port)).collect();
+    if on_h3 && !at.is_empty() {
+        let mapping: Vec<String> = at.iter().map(|(host, port)| format!("{host};h3=\":{port}\"")).collect();
         text += "\n// And that from the first request on.\n";
         text += &line("network.http.http3.alt-svc-mapping-for-testing", &mapping.join(",").into());
     }

@@ -23,6 +23,7 @@ pub use crate::program::Found;
 use crate::text::chain;
 use crate::transport::Transport;
 use crate::transport::{self, Opens};
+use crate::trial::contract::ServerAddress;
 use crate::trial::settings::{Connections, Prepare, StuckOn};
 use crate::trial::{Settings, Unsupported};
 
@@ -76,6 +77,8 @@ pub struct Client {
     pub find: fn() -> Result<Found, Unsupported>,
     /// Whether it can take part in a trial with these settings, and if not, why not.
     pub supports: fn(&Settings) -> Result<(), Unsupported>,
+    /// Whether it can ask for all of these servers in such a trial, and if not, why not.
+    pub reaches: fn(&Settings, &[ServerAddress]) -> Result<(), Unsupported>,
     /// How to start it.
     pub command: fn(&Found, &LaunchContext) -> Launch,
 }
@@ -89,8 +92,8 @@ pub struct LaunchContext<'a> {
     pub settings: &'a Settings,
     /// The host names under test.
     pub hosts: &'a [String],
-    /// The ports under test, all of the protocol's ALPN.
-    pub ports: &'a [u16],
+    /// Where they are asked for, each at ports of the protocol's ALPN.
+    pub servers: &'a [ServerAddress],
     /// The lab's CA, as a PEM file.
     pub ca: PathBuf,
     /// SHA-256 of the leaf's public key (SPKI), base64; of several leaves, separated by commas.
@@ -128,6 +131,11 @@ pub struct LaunchSpec {
     pub before: Vec<Vec<String>>,
     /// Whether it needs a display: an Xvfb of its own, whose number goes into DISPLAY.
     pub display: bool,
+}
+
+/// What holds for most clients: one server is as good as another.
+fn anywhere(_: &Settings, _: &[ServerAddress]) -> Result<(), Unsupported> {
+    Ok(())
 }
 
 /// What holds for every browser: whether it can take part in a trial with these settings.
@@ -180,6 +188,10 @@ mod tests {
         settings(|s| s.protocol = Protocol::new("sse", Alpn::H3))
     }
 
+    fn at(host: &str, port: u16) -> ServerAddress {
+        ServerAddress { host: host.to_owned(), port }
+    }
+
     /// The launch spec for two hosts and two ports.
     fn launch_spec(client: &Client, settings: &Settings, root: bool) -> LaunchSpec {
         let found = Found { title: "T".to_owned(), path: "/bin/browser".into(), version: "1".to_owned() };
@@ -187,7 +199,7 @@ mod tests {
             url: "https://127.0.0.1:1/page".to_owned(),
             settings,
             hosts: &["localhost".to_owned(), "a.localhost".to_owned()],
-            ports: &[41, 42],
+            servers: &["localhost", "a.localhost"].map(|host| [41, 42].map(|port| at(host, port))).concat(),
             ca: "/ca.pem".into(),
             spki_sha256: "c3BraQ==".to_owned(),
             address: Ipv6Addr::LOCALHOST.into(),

@@ -1,6 +1,6 @@
 //! The lab's own client: a child process that speaks the trial contract. Its engine lives elsewhere; this is its row.
 
-use super::{Client, Found, Launch, words};
+use super::{Client, Found, Launch, anywhere, words};
 use crate::transport::{self, Opens, Upstream};
 use crate::trial::settings::{BesideKind, Connections, Direction, Opening, Prepare, Settings, Visibility};
 use crate::trial::{Alpn, Unsupported};
@@ -15,6 +15,7 @@ pub(super) static CLIENT: Client = Client {
         Ok(Found { title: CLIENT.title.to_owned(), path, version: env!("CARGO_PKG_VERSION").to_owned() })
     },
     supports,
+    reaches: anywhere,
     command: |found, _| Launch::Process(words([&found.path.to_string_lossy(), "child", "native"])),
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Client, Found, Launch, LaunchContext, LaunchSpec, browser_supports, program, words};
+use super::{Client, Found, Launch, LaunchContext, LaunchSpec, anywhere, browser_supports, program, words};
 use crate::transport::{self, Opens};
 use crate::trial::settings::Visibility;
 use crate::trial::{Alpn, Settings, Unsupported};
@@ -14,6 +14,7 @@ pub(super) static CLIENT: Client = Client {
     is_browser: true,
     find,
     supports,
+    reaches: anywhere,
     command: |found, context| Launch::Browser(launch_spec(found, context)),
 };
 

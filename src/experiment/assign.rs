@@ -3,6 +3,7 @@
 
 use super::plan::is_native;
 use crate::transport;
+use crate::trial::contract::ServerAddress;
 use crate::trial::schedule;
 use crate::trial::settings::{Direction, HostOrder, StuckDirection, Urls, Workload};
 use crate::trial::{PlannedSend, Settings, SubscriptionPlan};
@@ -20,6 +21,15 @@ pub fn hosts(workload: &Workload) -> Vec<String> {
     hosts
 }
 
+/// A server, as clients ask for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedServer {
+    /// The host names under test.
+    pub hosts: Vec<String>,
+    /// Its ports of the protocol's ALPN.
+    pub ports: Vec<u16>,
+}
+
 /// The feeds that are published to: `f0`, `f1`, ….
 pub fn feeds(workload: &Workload) -> Vec<String> {
     (0..workload.feeds.max(1)).map(|feed| format!("f{feed}")).collect()
@@ -30,17 +40,23 @@ pub fn feeds(workload: &Workload) -> Vec<String> {
 /// Each client, server, page, host, port and feed gets its share to within one, and so does each combination of them.
 /// Dealing each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
 ///
-/// `servers` has for each the ports of the protocol's ALPN, and all have as many; without any there is nothing to
-/// subscribe to. The client of a subscription is the remainder of its number ([`of_client`]).
-pub fn assign(settings: &Settings, trial: u32, seed: u64, clients: u32, servers: &[Vec<u16>]) -> Vec<SubscriptionPlan> {
+/// All `servers` have as many hosts and as many ports; without any there is nothing to subscribe to. The client of a subscription is the remainder of its number ([`of_client`]).
+pub fn assign(
+    settings: &Settings,
+    trial: u32,
+    seed: u64,
+    clients: u32,
+    servers: &[AskedServer],
+) -> Vec<SubscriptionPlan> {
     let Settings { workload, protocol, .. } = settings;
-    let (hosts, feeds) = (hosts(workload), feeds(workload));
-    let ports = servers.iter().map(Vec::len).min().unwrap_or(0);
-    if ports == 0 {
+    let feeds = feeds(workload);
+    let least = |count: fn(&AskedServer) -> usize| servers.iter().map(count).min().unwrap_or(0);
+    let (hosts, ports) = (least(|server| server.hosts.len()), least(|server| server.ports.len()));
+    if hosts == 0 || ports == 0 {
         return Vec::new();
     }
     let [clients, pages] = [clients, workload.pages].map(|size| size.max(1) as usize);
-    let sizes = [clients, servers.len(), pages, hosts.len(), ports, feeds.len()];
+    let sizes = [clients, servers.len(), pages, hosts, ports, feeds.len()];
     let total = u128::from(workload.subscribers.max(1));
     let subscription = |sub: u32| {
         let [_, server, page, host, port, feed] = digits(sub as usize, sizes);
@@ -50,12 +66,15 @@ pub fn assign(settings: &Settings, trial: u32, seed: u64, clients: u32, servers:
         };
         let path = format!("/feeds/{}/{}?trial={trial}{own}", feeds[feed], protocol.transport);
         let open_at = u128::from(sub) * u128::from(workload.ramp.nanos()) / total;
+        let at = |server: &AskedServer| ServerAddress { host: server.hosts[host].clone(), port: server.ports[port] };
+        let ServerAddress { host, port } = at(&servers[server]);
+        let (before, after) = servers.split_at(server);
         SubscriptionPlan {
             sub,
             page: u32::try_from(page).unwrap_or(0),
-            host: hosts[host].clone(),
-            port: servers[server][port],
-            others: (1..servers.len()).map(|next| servers[(server + next) % servers.len()][port]).collect(),
+            host,
+            port,
+            others: after.iter().skip(1).chain(before).map(at).collect(),
             path,
             // Less than the ramp, which is 64 bits.
             open_at: u64::try_from(open_at).unwrap_or(u64::MAX),
@@ -126,7 +145,11 @@ mod tests {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         settings.workload = workload.clone();
         settings.protocol = Protocol::new("sse", Alpn::H2);
-        assign(&settings, trial, 1, 1, &[ports.to_owned()])
+        assign(&settings, trial, 1, 1, &[asked(&settings, ports.to_owned())])
+    }
+
+    fn asked(settings: &Settings, ports: Vec<u16>) -> AskedServer {
+        AskedServer { hosts: hosts(&settings.workload), ports }
     }
 
     fn assigned(subscribers: u32, [pages, hosts, ports, feeds]: [u32; 4]) -> Vec<SubscriptionPlan> {
@@ -178,14 +201,16 @@ mod tests {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         for (clients, servers) in [(2u32, 2u16), (2, 4), (3, 2), (1, 4), (4, 1)] {
             settings.workload.subscribers = 97;
-            let ports: Vec<_> = (1..=servers).map(|server| vec![server]).collect();
-            let all = assign(&settings, 7, 1, clients, &ports);
+            // Each is on a machine of its own.
+            let host = |server: u16| AskedServer { hosts: vec![format!("10.0.0.{server}")], ports: vec![server] };
+            let all = assign(&settings, 7, 1, clients, &(1..=servers).map(host).collect::<Vec<_>>());
             let pairs = all.iter().map(|plan| (plan.sub % clients, plan.port));
             assert!(even(pairs.clone(), clients as usize * usize::from(servers)), "{clients} and {servers}");
             assert!(even(pairs.map(|(_, server)| server), usize::from(servers)));
             for plan in &all {
-                let reached: BTreeSet<u16> = [plan.port].into_iter().chain(plan.others.iter().copied()).collect();
+                let reached: BTreeSet<_> = plan.servers().collect();
                 assert_eq!(reached.len(), usize::from(servers), "whoever comes back gets to every server");
+                assert!(reached.iter().all(|at| at.host == format!("10.0.0.{}", at.port)), "{reached:?}");
             }
             let dealt: Vec<u32> =
                 (0..clients).flat_map(|client| of_client(client, clients, all.clone())).map(|plan| plan.sub).collect();
@@ -252,7 +277,7 @@ mod tests {
     fn the_stuck_say_no_trial() {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         (settings.workload.stuck, settings.workload.subscribers, settings.workload.feeds) = (3, 2, 2);
-        let stuck = stuck(&settings, &assign(&settings, 7, 1, 1, &[vec![1]]));
+        let stuck = stuck(&settings, &assign(&settings, 7, 1, 1, &[asked(&settings, vec![1])]));
         let paths: Vec<&str> = stuck.iter().map(|plan| plan.path.as_str()).collect();
         assert_eq!(paths, ["/feeds/f0/sse?stuck=0", "/feeds/f1/sse?stuck=1", "/feeds/f0/sse?stuck=2"]);
     }
@@ -261,7 +286,9 @@ mod tests {
     fn a_page_leaves_a_response_unread_and_a_server_a_post() {
         let mut settings: Settings = serde_json::from_str("{}").unwrap();
         (settings.workload.stuck, settings.protocol) = (1, Protocol::new("websocket", Alpn::H2));
-        let path = |settings: &Settings| stuck(settings, &assign(settings, 7, 1, 1, &[vec![1]]))[0].path.clone();
+        let path = |settings: &Settings| {
+            stuck(settings, &assign(settings, 7, 1, 1, &[asked(settings, vec![1])]))[0].path.clone()
+        };
         assert_eq!(path(&settings), "/feeds/f0/websocket?stuck=0");
         settings.client = "firefox".to_owned();
         assert_eq!(path(&settings), "/feeds/f0/streaming?stuck=0");

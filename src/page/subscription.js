@@ -28,7 +28,7 @@ export class Subscription {
   #buffered = undefined;
 
   /**
-   * @param {{sub: number, host: string, port: number, others?: number[], path: string}} plan
+   * @param {{sub: number, host: string, port: number, others?: {host: string, port: number}[], path: string}} plan
    * @param {{subscribe: Function, reconnects?: (settings: object) => boolean}} script the transport's module
    * @param {{alpn: string, credentials: "omit" | "include", settings: object, certificates: string, seed: number, size: number,
    *          signal: AbortSignal,
@@ -45,11 +45,10 @@ export class Subscription {
   /** Asks for it. */
   open() {
     if (this.#ended) return;
-    const { sub, host, port, others = [], path } = this.#plan;
+    const { sub, others = [] } = this.#plan;
     const { alpn, credentials, settings, certificates, seed } = this.#how;
     this.#on.saw({ kind: "requested", t: now(), sub });
-    const servers = [port, ...others];
-    const url = `https://${host}:${servers[this.#server % servers.length]}${path}`;
+    const url = this.#url();
     const subscription = { url, alpn, credentials, settings, certificates, seed, after: this.#last };
     let [over, failed] = [false, 0];
     const heard = (act) => (...told) => {
@@ -115,13 +114,19 @@ export class Subscription {
     this.#handle?.close();
   }
 
+  /** Where it is at the server whose turn it is. */
+  #url() {
+    const { host, port, others = [], path } = this.#plan;
+    const servers = [{ host, port }, ...others];
+    const server = servers[this.#server % servers.length];
+    return `https://${server.host}:${server.port}${path}`;
+  }
+
   /** One that fails is not sent again, as nobody knows whether it was published. */
   #post(data) {
-    const { host, port, others = [], path } = this.#plan;
-    const server = [port, ...others][this.#server % (others.length + 1)];
     const { credentials, signal } = this.#how;
     // `/feeds/f0?trial=7` for `/feeds/f0/sse?trial=7`.
-    const url = `https://${host}:${server}${path.replace(/\/[^/?]*(\?|$)/, "$1")}`;
+    const url = this.#url().replace(/\/[^/?]*(\?|$)/, "$1");
     const mode = { method: "POST", mode: "cors", cache: "no-store" };
     fetch(url, { ...mode, body: data, credentials, signal }).catch(() => {});
   }

@@ -22,6 +22,15 @@ use crate::trial::rig::Rig;
 /// Why a program isn't run.
 pub const NOT_ALLOWED: &str = "it is a program of your own, which runs with all your rights; --allow-exec allows it";
 
+/// Where NATS of a trial is for servers on other machines.
+#[derive(Debug, Clone)]
+pub(super) struct BrokerPlace {
+    /// The address of this machine that its nodes listen on.
+    pub(super) address: IpAddr,
+    /// The name or address that other machines reach that by, as URLs write it.
+    pub(super) host: String,
+}
+
 /// What all trials of a run share.
 #[derive(Debug)]
 pub(super) struct Lab {
@@ -38,6 +47,8 @@ pub(super) struct Lab {
     pub(super) folder: PathBuf,
     /// Names that servers are reached by besides `localhost`, as URLs write them.
     pub(super) hosts: Vec<String>,
+    /// Where NATS is for servers on other machines; `None`: they can't reach any.
+    pub(super) broker_at: Option<BrokerPlace>,
     /// Agents on other machines.
     pub(super) agents: Agents,
     pub(super) rig: Option<Rig>,

@@ -26,7 +26,11 @@ use crate::client::user_agent;
 use crate::control::{
     Control, LiveView, MeasurementError, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier,
 };
-use crate::experiment::{Experiment, Factor, assign, plan, validate};
+use crate::experiment::{
+    Experiment, Factor,
+    assign::{self, AskedServer},
+    plan, validate,
+};
 use crate::feed::Feed;
 use crate::participant::Participant;
 use crate::server::Publisher;
@@ -136,6 +140,7 @@ impl MeasurementService {
             journal,
             folder: folder.clone(),
             hosts: Vec::new(),
+            broker_at: None,
             agents: Agents::default(),
             rig: None,
             allow_exec: false,
@@ -179,13 +184,13 @@ impl MeasurementService {
 
     fn message(&self, planned: &PlannedTrial, request: &MeasurementRequest, feed: &Arc<Feed>) -> TrialMessage {
         let PlannedTrial { trial, seed, ref settings, .. } = *planned;
-        let mut subscriptions = assign::assign(settings, trial, seed, 1, &[vec![request.port]]);
+        let server = AskedServer { hosts: vec![request.host.clone()], ports: vec![request.port] };
+        let mut subscriptions = assign::assign(settings, trial, seed, 1, &[server]);
         let token = self.token.as_ref().filter(|_| !is_local(&request.host)).map(|token| token.text().to_owned());
         let shown = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         // Trials have a server to themselves, whose feed is f0; measurements share theirs and have a feed each.
         let (of_trials, own) = (format!("/feeds/{}/", assign::feeds(&settings.workload)[0]), feed.name());
         for subscription in &mut subscriptions {
-            subscription.host.clone_from(&request.host);
             subscription.path =
                 format!("{}{shown}", subscription.path.replacen(&of_trials, &format!("/feeds/{own}/"), 1));
         }

@@ -9,7 +9,10 @@ use time::macros::format_description;
 use super::lab::make;
 use super::{RunError, calibrate};
 use crate::client;
-use crate::experiment::{assign, plan, validate};
+use crate::experiment::{
+    assign::{self, AskedServer},
+    plan, validate,
+};
 use crate::report::{self, Contents, Look, Machine};
 use crate::stats::explain::{EventLife, LifeRequest};
 use crate::stats::{self, Calibration, Summary, TrialLanes};
@@ -143,8 +146,10 @@ pub(super) fn calibration(
 fn asked(planned: &PlannedTrial) -> Vec<SubscriptionPlan> {
     let each = u16::try_from(planned.settings.workload.ports.max(1)).unwrap_or(u16::MAX);
     let servers = u16::try_from(planned.settings.servers()).unwrap_or(1);
+    let hosts = assign::hosts(&planned.settings.workload);
     let ports = |server: u16| (1..=each).map(|port| server.saturating_mul(each).saturating_add(port)).collect();
-    let servers: Vec<Vec<u16>> = (0..servers).map(ports).collect();
+    let server = |server: u16| AskedServer { hosts: hosts.clone(), ports: ports(server) };
+    let servers: Vec<_> = (0..servers).map(server).collect();
     assign::assign(&planned.settings, planned.trial, planned.seed, 1, &servers)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::agents::Agents;
-use super::lab::Lab;
+use super::lab::{BrokerPlace, Lab};
 use super::results::{self, Results};
 use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
@@ -38,9 +38,10 @@ pub struct RunOptions {
     pub agents: Vec<AgentPart>,
     /// Agents that servers are run at; none: servers are here. Their hosts are as URLs write them.
     pub server_agents: Vec<ServerAgentPart>,
-    /// Addresses that servers listen on; none: loopback.
+    /// Addresses of this machine that other machines reach: what servers here listen on, or NATS of trials, where servers are
+    /// at agents; none: loopback.
     pub bind: Vec<IpAddr>,
-    /// Names that agents reach servers by; none: `localhost`.
+    /// Names that agents reach them by; none: `localhost`.
     pub hosts: Vec<String>,
     /// How one end lies, if it does.
     pub rig: Option<Rig>,
@@ -74,7 +75,13 @@ pub struct Ran {
 }
 
 /// Runs a plan. `text` is the experiment's file. Whatever happens, what was observed until then is in the journal.
-pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dyn Progress) -> Result<Ran, RunError> {
+pub async fn run(
+    plan: &Plan,
+    text: &str,
+    mut options: RunOptions,
+    progress: &mut dyn Progress,
+) -> Result<Ran, RunError> {
+    let broker_at = broker_place(&mut options);
     let elsewhere = options.server_agents.iter().filter_map(|part| part.host.clone());
     let names: Vec<String> = options.hosts.iter().cloned().chain(elsewhere).collect();
     let (certs, notices) = Certs::ensure(&options.certs, &names)?;
@@ -112,6 +119,7 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         certs_dir,
         addresses: if options.bind.is_empty() { addresses } else { options.bind },
         hosts: options.hosts,
+        broker_at,
         agents,
         control: Arc::new(control),
         ledger,
@@ -137,6 +145,17 @@ pub async fn run(plan: &Plan, text: &str, options: RunOptions, progress: &mut dy
         control.stop().await;
     }
     Ok(Ran { results: results::derive(&folder)?, interrupted })
+}
+
+/// Where NATS of trials is, where servers are at agents: what else would listen there is not on this machine.
+fn broker_place(options: &mut RunOptions) -> Option<BrokerPlace> {
+    if options.server_agents.is_empty() {
+        return None;
+    }
+    let (bind, hosts) = (std::mem::take(&mut options.bind), std::mem::take(&mut options.hosts));
+    let address = bind.into_iter().next()?;
+    let host = hosts.into_iter().next().unwrap_or_else(|| address.to_string());
+    Some(BrokerPlace { address, host })
 }
 
 /// Runs each trial; says whether it was interrupted.

@@ -167,15 +167,17 @@ impl<'a> TrialRunner<'a> {
         let folder = self.lab.trial_folder(planned.trial)?;
         Box::pin(self.start_broker(&folder)).await?;
         let [servers, _] = self.servers_and_clients();
-        let mut ports = Vec::new();
+        let mut asked = Vec::new();
         for number in 0..servers {
-            ports.push(self.start_server(number, &folder).await?);
+            let ports = self.start_server(number, &folder).await?;
+            asked.push(self.asked_for(number, ports));
         }
         if let Some(between) = between {
-            ports = vec![self.start_intermediary(between, &ports[0], &folder).await?];
+            let ports = self.start_intermediary(between, &asked[0].ports, &folder).await?;
+            asked = vec![self.asked_for(0, ports)];
         }
         for (number, client) in (0..).zip(clients) {
-            self.start_client(number, client, &ports, &folder).await?;
+            self.start_client(number, client, &asked, &folder).await?;
         }
         self.go(None).await
     }

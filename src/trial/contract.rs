@@ -101,6 +101,9 @@ pub struct BrokerOptions {
     /// A file of credentials: nobody but their owner has to read it, and a list of processes shows its path alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<PathBuf>,
+    /// The password of a trial's own nodes, which are there for that trial alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<BrokerPassword>,
     /// The authority that signed its certificate, as a PEM file; without one, those that this machine trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
@@ -108,6 +111,17 @@ pub struct BrokerOptions {
     pub prefix: String,
     /// How many nodes keep each log: 1 or 3.
     pub replicas: usize,
+}
+
+/// The password of a trial's own NATS. It prints as nothing, so that no log can hold it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BrokerPassword(pub(crate) String);
+
+impl std::fmt::Debug for BrokerPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BrokerPassword(…)")
+    }
 }
 
 const fn yes() -> bool {
@@ -154,10 +168,10 @@ pub struct SubscriptionPlan {
     pub host: String,
     /// The port to ask.
     pub port: u16,
-    /// The ports at which the other servers of the trial are: whoever comes back takes the next one each time, and after
-    /// the last one `port` again.
+    /// Where the other servers of the trial are: whoever comes back takes the next one each time, and after the last one
+    /// `host` and `port` again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<u16>,
+    pub others: Vec<ServerAddress>,
     /// Path and query: `/feeds/f0/sse?trial=7&sub=0`.
     pub path: String,
     /// When, in nanoseconds after `go`.
@@ -165,6 +179,28 @@ pub struct SubscriptionPlan {
     /// What it sends to its feed, in the order it is due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<PlannedSend>,
+}
+
+/// Where a server is asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServerAddress {
+    pub host: String,
+    pub port: u16,
+}
+
+impl SubscriptionPlan {
+    /// The servers that it may ask, in the order in which it does.
+    pub fn servers(&self) -> impl Iterator<Item = ServerAddress> + '_ {
+        std::iter::once(ServerAddress { host: self.host.clone(), port: self.port }).chain(self.others.iter().cloned())
+    }
+}
+
+impl ClientRole {
+    /// Where everything is that it asks for, each place once.
+    pub fn servers(&self) -> Vec<ServerAddress> {
+        let all = self.subscriptions.iter().chain(&self.stuck).flat_map(SubscriptionPlan::servers);
+        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
 }
 
 /// An event that a client publishes. Its data says the number after `event`'s: numbers in data begin at 1.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::backoff::Backoff;
 use crate::transport::{ClientSubscription, Configured, Receipts, Upstream};
 use crate::trial::clock::{monotonic_nanos, sleep_until};
+use crate::trial::contract::ServerAddress;
 use crate::trial::settings::Reconnect;
 use crate::trial::{ClientFact, SubscriptionPlan};
 use crate::wire::dial::{ClientConnection, Target};
@@ -72,9 +73,8 @@ async fn read(reading: &mut SubscriptionTask, receipts: &mut Receipts) {
 
 /// The servers that it may ask, its own first: without end, and in turn.
 fn targets(plan: &SubscriptionPlan) -> impl Iterator<Item = Target> {
-    let ports: Vec<u16> = [plan.port].into_iter().chain(plan.others.iter().copied()).collect();
-    let host = plan.host.clone();
-    ports.into_iter().cycle().map(move |port| Target { host: host.clone(), port })
+    let servers: Vec<ServerAddress> = plan.servers().collect();
+    servers.into_iter().cycle().map(|ServerAddress { host, port }| Target { host, port })
 }
 
 /// Subscribes again and again, as the settings say, and each time at the next server.
@@ -182,11 +182,12 @@ mod tests {
     #[test]
     fn who_comes_back_takes_the_next_server_and_after_the_last_the_first() {
         let plan = serde_json::json!({
-            "sub": 0, "page": 0, "host": "localhost", "port": 7, "others": [8, 9], "path": "/", "open-at": 0
+            "sub": 0, "page": 0, "host": "localhost", "port": 7, "path": "/", "open-at": 0,
+            "others": [{ "host": "10.0.0.2", "port": 8 }, { "host": "10.0.0.3", "port": 9 }]
         });
         let plan: SubscriptionPlan = serde_json::from_value(plan).unwrap();
-        let ports: Vec<u16> = targets(&plan).map(|target| target.port).take(5).collect();
-        assert_eq!(ports, [7, 8, 9, 7, 8]);
+        let asked: Vec<String> = targets(&plan).map(|target| target.authority()).take(5).collect();
+        assert_eq!(asked, ["localhost:7", "10.0.0.2:8", "10.0.0.3:9", "localhost:7", "10.0.0.2:8"]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a trial's servers share their feeds through: nodes of NATS, there before the first server and gone after the last.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
@@ -10,11 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::RunError;
+use super::super::lab::BrokerPlace;
 use super::ends::End;
 use super::start::{LISTEN, log};
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::broker::node::{BrokerNode, NodeCluster, NodeCommand};
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Broker, BrokerError, BrokerPassword};
 use crate::browser::BrowserProcess;
 use crate::client::{Found, LaunchSpec};
 use crate::experiment::assign;
@@ -41,6 +45,8 @@ pub(super) struct TrialBroker {
     program: Found,
     nodes: Vec<BrokerNode>,
     folder: PathBuf,
+    /// Where it is for servers that aren't all on this loopback.
+    place: Option<BrokerPlace>,
     /// What servers are told of it.
     pub(super) options: BrokerOptions,
     /// The lab's own connection to it, once it is there: it asks who leads.
@@ -64,9 +70,14 @@ impl TrialRunner<'_> {
         let program = self.lab.find_broker()?;
         let mut options = BrokerOptions::at([""; 0]);
         options.replicas = settings.broker.replicas as usize;
+        options.password = BrokerPassword::draw();
+        if options.password.is_none() {
+            return failed("there is no password for NATS: the system gives no random bytes");
+        }
+        let place = if self.is_served_from_afar() { self.lab.broker_at.clone() } else { None };
         let folder = self.lab.trial_folder(self.planned.trial)?.join(FOLDER);
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        self.broker = Some(TrialBroker { program, nodes: Vec::new(), folder, options, connection: None });
+        self.broker = Some(TrialBroker { program, nodes: Vec::new(), folder, place, options, connection: None });
         Ok(())
     }
 
@@ -90,10 +101,15 @@ impl TrialRunner<'_> {
 
     async fn start_nodes(&mut self, folder: &Path) -> Result<(), EarlyEnd> {
         let Some(broker) = &mut self.broker else { return Ok(()) };
-        let nodes = nodes(self.planned.settings.broker.nodes);
-        broker.nodes = nodes.or_else(|error| failed(format!("there is no port for NATS: {error}")))?;
-        broker.options.urls = broker.nodes.iter().map(BrokerNode::url).collect();
-        let (options, all) = (broker.options.clone(), broker.nodes.len());
+        let address = broker.place.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), |place| place.address);
+        let nodes = nodes(self.planned.settings.broker.nodes, address, broker.options.password.as_ref());
+        broker.nodes = nodes.or_else(|error| failed(format!("there is no port for NATS at {address}: {error}")))?;
+        let here: Vec<String> = broker.nodes.iter().map(BrokerNode::url).collect();
+        broker.options.urls = match &broker.place {
+            None => here.clone(),
+            Some(place) => broker.nodes.iter().map(|node| format!("nats://{}:{}", place.host, node.port)).collect(),
+        };
+        let (options, all) = (BrokerOptions { urls: here, ..broker.options.clone() }, broker.nodes.len());
         for number in 0..all {
             self.start_node(number, folder).await?;
         }
@@ -117,7 +133,7 @@ impl TrialRunner<'_> {
         let NodeCommand { argv, files } = node.command(&broker.program);
         let argv = argv.iter().map(here).collect();
         let written = std::fs::create_dir_all(&home)
-            .and_then(|()| files.iter().try_for_each(|(name, text)| std::fs::write(home.join(name), here(text))));
+            .and_then(|()| files.iter().try_for_each(|(name, text)| write(&home.join(name), &here(text))));
         if let Err(source) = written {
             return Err(RunError::Folder { operation: "write", path: home, source }.into());
         }
@@ -174,9 +190,9 @@ impl TrialRunner<'_> {
         }
         let until = self.within(LISTEN);
         for which in killed {
-            let port =
-                self.broker.as_ref().and_then(|broker| broker.nodes.get(which.number() as usize)).map(|node| node.port);
-            self.meanwhile(until, &format!("the {which} did not come back in time"), greets(port.unwrap_or(0))).await?;
+            let node = self.broker.as_ref().and_then(|broker| broker.nodes.get(which.number() as usize));
+            let Some(at) = node.map(BrokerNode::here) else { continue };
+            self.meanwhile(until, &format!("the {which} did not come back in time"), greets(at)).await?;
         }
         Ok(())
     }
@@ -225,10 +241,10 @@ async fn agreed(options: BrokerOptions, until: Instant) -> Result<Broker, Broker
 }
 
 /// Waits until a node says what it is, which it does first (`INFO`).
-async fn greets(port: u16) {
+async fn greets(node: SocketAddr) {
     loop {
         let greeted = async {
-            let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+            let mut socket = TcpStream::connect(node).await?;
             socket.read_u8().await
         };
         if greeted.await.is_ok() {
@@ -238,27 +254,35 @@ async fn greets(port: u16) {
     }
 }
 
+/// Writes a file that has a password in it: nobody but its owner reads it.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
 fn is_node(end: &End) -> bool {
     end.which.is_broker()
 }
 
-/// So many nodes, each with ports of its own.
-fn nodes(count: u32) -> std::io::Result<Vec<BrokerNode>> {
-    let ports = free_ports(2 * count as usize)?;
+/// So many nodes, each with ports of its own: for clients at this address, for other nodes on loopback.
+fn nodes(count: u32, address: IpAddr, password: Option<&BrokerPassword>) -> std::io::Result<Vec<BrokerNode>> {
+    let at = [vec![address; count as usize], vec![Ipv4Addr::LOCALHOST.into(); count as usize]].concat();
+    let ports = free_ports(&at)?;
     let (clients, others) = ports.split_at(count as usize);
     let cluster = |port| NodeCluster { name: CLUSTER.to_owned(), port, ports: others.to_vec() };
     let node = |(number, (&port, &other)): (u32, (&u16, &u16))| BrokerNode {
         name: Which::Broker(number).to_string(),
+        address,
         port,
+        password: password.cloned(),
         cluster: (count > 1).then(|| cluster(other)),
         ..BrokerNode::default()
     };
     Ok((0..).zip(clients.iter().zip(others)).map(node).collect())
 }
 
-/// So many ports that nobody listens at: a node has to know those of all before the first is started.
-fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
-    let bound = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let listeners = std::iter::repeat_with(bound).take(count).collect::<Result<Vec<_>, _>>()?;
+/// A port at each of these addresses that nobody listens at: a node has to know those of all before the first is started.
+fn free_ports(at: &[IpAddr]) -> std::io::Result<Vec<u16>> {
+    let bound = |address: &IpAddr| TcpListener::bind((*address, 0));
+    let listeners = at.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
     listeners.iter().map(|listener| listener.local_addr().map(|address| address.port())).collect()
 }

@@ -111,8 +111,7 @@ impl TrialRunner<'_> {
         context: &LaunchContext<'_>,
         folder: &Path,
     ) -> Result<(Participant, Option<String>), EarlyEnd> {
-        let (ports, trusted) = (context.ports.to_vec(), context.spki_sha256.clone());
-        let part = EndPart::Client { name: client.to_owned(), ports, trusted };
+        let part = EndPart::Client { name: client.to_owned(), trusted: context.spki_sha256.clone() };
         let (client, version) = self.start_at_agent(Which::Client(number), part, message, folder).await?;
         Ok((client, Some(version).filter(|version| !version.is_empty())))
     }

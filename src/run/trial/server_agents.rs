@@ -46,7 +46,7 @@ impl TrialRunner<'_> {
     /// Why this trial's servers can't be at the agents that the run was given for them.
     fn cannot_be_there(&self) -> Option<String> {
         let (settings, all) = (&self.planned.settings, self.server_agents());
-        let first = all.first()?;
+        all.first()?;
         let name = |at: &ServerAgent<'_>| at.reached.session.hello().name.clone();
         if settings.link.is_some() {
             return Some("a link is between ends on one machine; the server is at an agent".to_owned());
@@ -57,26 +57,28 @@ impl TrialRunner<'_> {
             );
         }
         if settings.shares_feeds()
+            && self.lab.broker_at.is_none()
             && let Some(far) = all.iter().find(|at| !at.reached.is_here())
         {
-            return Some(format!("NATS is on this machine's loopback, which a server at {} can't reach", name(far)));
-        }
-        if all.iter().any(|at| at.host != first.host) {
-            let why =
-                "whoever comes back asks the next server by another port of the same host; these have different hosts";
-            return Some(why.to_owned());
+            return Some(format!(
+                "NATS is on this machine's loopback, which a server at {} can't reach: say at which address of this machine \
+                 it does (--bind 192.0.2.7)",
+                name(far)
+            ));
         }
         let [_, clients] = self.servers_and_clients();
-        let Some(host) = first.host else {
-            let agents = clients.min(settings.workload.agents);
-            let mut agents = (0..agents).filter_map(|client| self.lab.agents.of_client(client));
-            let far = agents.find(|reached| !reached.is_here())?;
-            let (client, server) = (&far.session.hello().name, name(first));
+        let agents = clients.min(settings.workload.agents);
+        let mut agents = (0..agents).filter_map(|client| self.lab.agents.of_client(client));
+        if let Some(near) = all.iter().find(|at| at.host.is_none())
+            && let Some(far) = agents.find(|reached| !reached.is_here())
+        {
+            let (client, server) = (&far.session.hello().name, name(near));
             return Some(format!(
                 "the server at {server} is on this machine's loopback, which {client} can't reach: say by which host clients \
                  do, behind a `=` of --server-agent"
             ));
-        };
+        }
+        let host = all.iter().find_map(|at| at.host)?;
         if settings.workload.hosts > 1 {
             let hosts = settings.workload.hosts;
             return Some(format!("workload.hosts = {hosts} takes as many names; a server at an agent has one, {host}"));
@@ -89,9 +91,14 @@ impl TrialRunner<'_> {
             .then(|| format!("a page of {host} reports to the lab, which lets in none of another machine's"))
     }
 
-    /// Names that servers are reached by besides `localhost`, as URLs write them.
-    pub(super) fn given_hosts(&self) -> Vec<String> {
-        match self.lab.agents.of_server(0) {
+    /// Whether a server is at an agent that isn't on this machine's loopback.
+    pub(super) fn is_served_from_afar(&self) -> bool {
+        self.server_agents().iter().any(|at| !at.reached.is_here())
+    }
+
+    /// Names that this server is reached by besides `localhost`, as URLs write them.
+    pub(super) fn given_hosts(&self, server: u32) -> Vec<String> {
+        match self.lab.agents.of_server(server) {
             Some(at) => at.host.cloned().into_iter().collect(),
             None => self.lab.hosts.clone(),
         }

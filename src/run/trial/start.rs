@@ -12,14 +12,14 @@ use super::super::RunError;
 use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
 use crate::certs::base64;
 use crate::client::{self, Found, LaunchContext};
-use crate::experiment::assign;
+use crate::experiment::assign::{self, AskedServer};
 use crate::link;
 use crate::participant::{self, ClientStart, Network, Participant};
 use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
 use crate::trial::settings::PageOrigin;
-use crate::trial::{Down, LabFact, PlannedTrial, Role, SubscriptionPlan, TrialMessage, Up};
+use crate::trial::{Down, LabFact, PlannedTrial, Role, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;
@@ -53,7 +53,7 @@ impl TrialRunner<'_> {
         let role = Role::Server(ServerRole {
             certs,
             bind,
-            hosts: self.given_hosts(),
+            hosts: self.given_hosts(number),
             feeds: assign::feeds(&self.planned.settings.workload),
             origins: std::iter::once(self.lab.control.origin())
                 .chain(self.lab.agents.origins(self.planned.settings.workload.agents))
@@ -111,22 +111,12 @@ impl TrialRunner<'_> {
         }
     }
 
-    /// The host names under test, as clients are to ask for them.
-    fn hosts(&self) -> Vec<String> {
+    /// This server, as clients are to ask for it: by the names under test, or by those that other machines reach it by.
+    pub(super) fn asked_for(&self, number: u32, ports: Vec<u16>) -> AskedServer {
         let own = assign::hosts(&self.planned.settings.workload);
-        let given = self.given_hosts();
-        if given.is_empty() { own } else { given.into_iter().take(own.len()).collect() }
-    }
-
-    /// Has subscriptions ask for the names that agents reach this machine by, where there are such.
-    fn rename_hosts(&self, subscriptions: &mut [SubscriptionPlan]) {
-        let (own, given) = (assign::hosts(&self.planned.settings.workload), self.hosts());
-        for subscription in subscriptions {
-            let place = own.iter().position(|host| *host == subscription.host);
-            if let Some(name) = place.and_then(|place| given.get(place)) {
-                subscription.host.clone_from(name);
-            }
-        }
+        let given = self.given_hosts(number);
+        let hosts = if given.is_empty() { own } else { given.into_iter().take(own.len()).collect() };
+        AskedServer { hosts, ports }
     }
 
     /// Where a client's packets to the server come from: loopback answers itself, and names have IPv6 first.
@@ -151,42 +141,47 @@ impl TrialRunner<'_> {
         Ok(clients.into_iter().cycle().take(wanted as usize).collect())
     }
 
-    /// Starts this client, and waits until it is ready. `ports` are those of each server, or of what stands before it.
+    /// Starts this client, and waits until it is ready. `servers` are each server, or what stands before it.
     pub(super) async fn start_client(
         &mut self,
         number: u32,
         client: TrialClient,
-        ports: &[Vec<u16>],
+        servers: &[AskedServer],
         folder: &Path,
     ) -> Result<(), EarlyEnd> {
         let settings = &self.planned.settings;
         let certs = Arc::clone(&self.lab.certs);
-        let hosts = self.hosts();
+        let mut hosts: Vec<String> = Vec::new();
+        for host in servers.iter().flat_map(|server| &server.hosts) {
+            if !hosts.contains(host) {
+                hosts.push(host.clone());
+            }
+        }
         let [cert_sha256, spki_sha256] = self.fingerprints(&hosts);
         // The page's own certificate is the shared one, whichever the hosts under test show.
         let trusted = [base64(&certs.spki_sha256()), spki_sha256.clone()].join(",");
         let PlannedTrial { trial, seed, .. } = *self.planned;
         let [_, clients] = self.servers_and_clients();
-        let all = assign::assign(settings, trial, seed, clients, ports);
-        let mut subscriptions = assign::of_client(number, clients, all);
-        self.rename_hosts(&mut subscriptions);
+        let all = assign::assign(settings, trial, seed, clients, servers);
+        let subscriptions = assign::of_client(number, clients, all);
         let stuck = assign::stuck(settings, &subscriptions);
-        let ports = ports.concat();
         let which = Which::Client(number);
         self.ends.of(which).possible = Some(Possible::of(self.planned, number, clients));
         self.allow_for_clock(number);
-        let role = Role::Client(ClientRole {
+        let role = ClientRole {
             protocol: settings.protocol.clone(),
             hosts: hosts.clone(),
-            port: ports.first().copied().unwrap_or(0),
+            port: servers.iter().find_map(|server| server.ports.first().copied()).unwrap_or(0),
             ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
             token: None,
             cert_sha256,
             spki_sha256,
             subscriptions,
             stuck,
-        });
-        let Down::Trial(mut message) = self.message(role) else { return Ok(()) };
+        };
+        let asked = role.servers();
+        (client.row.reaches)(settings, &asked)?;
+        let Down::Trial(mut message) = self.message(Role::Client(role)) else { return Ok(()) };
         message.settings.client.clone_from(&client.name);
         if number > 0 {
             // Other actors are one client's to play.
@@ -196,7 +191,7 @@ impl TrialRunner<'_> {
             url: String::new(),
             settings,
             hosts: &hosts,
-            ports: &ports,
+            servers: &asked,
             ca: certs.ca_path().to_owned(),
             spki_sha256: trusted,
             address: self.client_address(),

@@ -45,7 +45,7 @@ for at in 1 2 3; do
     ip -n "$base-0" link set "to$at" master bridge up
     ip -n "$base-$at" addr add "$net.1$at/24" dev lab
     ip -n "$base-$at" link set lab up
-    agent="exec:exec ip netns exec $base-$at $lab agent --stdio --name agent-$at"
+    agent="exec:exec ip netns exec $base-$at $lab agent --stdio --allow-servers --name agent-$at"
     set -- "$@" --agent "$agent" --server-agent "$agent=$net.1$at"
 done
 

@@ -1,8 +1,8 @@
 //! An agent on a machine of its own: it reaches this one by an address, and nothing of its loopback.
 
-use crate::lab::{Lab, has_browser};
+use crate::lab::{Lab, Started, has_browser};
 use crate::machines::Machines;
-use crate::piped;
+use crate::{PROGRAM, piped};
 
 /// `--agent`: a client's on the other machine.
 fn client(machines: &Machines) -> String {
@@ -83,6 +83,11 @@ fn a_server_listens_where_other_machines_reach_it_only_if_the_agents_owner_lets_
     // A name may be that of any address.
     let named = format!("--server-agent={}=lab.example", machines.agent(1, "far", ""));
     assert_eq!(lab.run(&[&named]).exits(0).outcomes(), [why]);
+    // By ssh, whoever has the account has said so.
+    let script = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nexec";
+    let ssh = lab.program("ssh", &format!("{script} {} \"$@\"\n", machines.on(1)));
+    let mut command = lab.running("small", &[&format!("--server-agent=ssh:far{PROGRAM}={}", Machines::address(1))]);
+    assert_eq!(Started::new(command.env("TRANSPORT_LAB_SSH", ssh)).end().exits(0).outcomes(), ["completed"]);
     // Its loopback nobody else reaches.
     let near = format!("{}=127.0.0.2", piped("here", "").trim_end().replacen("--agent", "--server-agent", 1));
     assert_eq!(lab.run(&[&near]).exits(0).outcomes(), ["completed"]);

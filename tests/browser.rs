@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use transport_lab::browser::BrowserProcess;
 use transport_lab::client::{Launch, LaunchContext, LaunchSpec};
 use transport_lab::trial::Settings;
+use transport_lab::trial::contract::ServerAddress;
 
 /// How long anything that must happen is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -282,7 +283,7 @@ async fn opens_its_page_and_leaves_nothing(name: &str) {
         url,
         settings: &settings,
         hosts: &["localhost".to_owned()],
-        ports: &[1],
+        servers: &[ServerAddress { host: "localhost".to_owned(), port: 1 }],
         ca,
         spki_sha256: String::new(),
         address: Ipv6Addr::LOCALHOST.into(),

@@ -12,6 +12,9 @@ const SSH: &str = "TRANSPORT_LAB_SSH";
 /// The program at the other end, where an address doesn't say which.
 const PROGRAM: &str = "transport-lab";
 
+/// Options of an agent that have no value: a sign behind one is not theirs.
+const FLAGS: [&str; 3] = ["--stdio", "--allow-exec", "--allow-servers"];
+
 /// How an agent is reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentAddress {
@@ -130,7 +133,7 @@ impl FromStr for ServerAgentPart {
         let is_command = text.starts_with("exec:");
         let part = text.rsplit_once('=').filter(|(address, host)| {
             // A command may have the sign in it: of an option, or before what is no host.
-            let option = address.rsplit(' ').next().is_some_and(|word| word.starts_with('-'));
+            let option = address.rsplit(' ').next().is_some_and(|word| word.starts_with('-') && !FLAGS.contains(&word));
             !is_command || (is_host(host) && !option)
         });
         let (address, host) = part.map_or((text, None), |(address, host)| (address, Some(host.to_owned())));
@@ -182,6 +185,7 @@ mod tests {
         assert_eq!(part("exec:A=b run"), of("exec:A=b run", None));
         assert_eq!(part("exec:run --name=eu-1"), of("exec:run --name=eu-1", None));
         assert_eq!(part("exec:run --name=eu-1 x=127.0.0.2"), of("exec:run --name=eu-1 x", Some("127.0.0.2")));
+        assert_eq!(part("exec:run --allow-servers=192.0.2.9"), of("exec:run --allow-servers", Some("192.0.2.9")));
         for host in ["0.0.0.0", "a b", "", "lab.example."] {
             assert_eq!(part(&format!("eu-1={host}")), Err(ServerPlaceError::Host(host.to_owned())));
         }

@@ -1,7 +1,7 @@
 //! A node of NATS on this machine: where `nats-server` is, and what it is told. Whoever starts it starts it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -62,12 +62,19 @@ pub struct NodeCluster {
 }
 
 /// How a node is started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NodeCommand {
     /// Program and arguments. `{profile}` is its folder, here and in its files.
     pub argv: Vec<String>,
     /// The files to write into its folder before, by name. What it keeps is in `{profile}/store`.
     pub files: BTreeMap<String, String>,
+}
+
+/// Without what is in the files: there is a password.
+impl fmt::Debug for NodeCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeCommand").field("argv", &self.argv).field("files", &self.files.keys()).finish()
+    }
 }
 
 /// On loopback, by itself, and open to everybody there.
@@ -169,6 +176,7 @@ mod tests {
             assert!(text.contains(line), "{text}");
         }
         assert_eq!(node.url(), "nats://[::1]:41");
-        assert!(!format!("{node:?}").contains("secret"));
+        let found = Found { title: String::new(), path: PathBuf::new(), version: String::new() };
+        assert!(!format!("{node:?} {:?}", node.command(&found)).contains("secret"));
     }
 }

@@ -39,7 +39,7 @@ pub struct ElsewhereArgs {
     /// Have servers listen on this address of this machine, so that agents reach them; without it, on loopback alone. Whoever
     /// reaches it can read and publish while a trial runs. May be given several times. With --server-agent: the one address of
     /// this machine that servers there reach, on which NATS listens that they share their feeds through, with a password of
-    /// each trial's.
+    /// each trial's and without encryption.
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Vec<IpAddr>,
     /// The name or address that agents reach this machine by, which its certificate is then for; one for each of

@@ -301,9 +301,19 @@ mod tests {
     }
 
     #[test]
+    fn servers_at_hosts_of_their_own_are_reached_by_all_and_two_at_one_host_not_by_firefox_on_http_3() {
+        let (apart, together) = ([at("10.9.1.2", 41), at("10.9.2.2", 42)], [at("localhost", 41), at("localhost", 42)]);
+        for client in ALL {
+            assert_eq!((client.reaches)(&on_h3(), &apart), Ok(()), "{}", client.name);
+            assert_eq!((client.reaches)(&settings(|_| ()), &together), Ok(()), "{}", client.name);
+            assert_eq!((client.reaches)(&on_h3(), &together).is_ok(), client.name != "firefox", "{}", client.name);
+        }
+    }
+
+    #[test]
     fn firefox_maps_every_host_to_the_http_3_port_in_an_http_3_trial_only() {
         let prefs = launch_spec(&firefox::CLIENT, &on_h3(), false).files.remove("firefox/user.js").unwrap();
-        assert!(prefs.contains(r#""localhost;h3=\":41\",a.localhost;h3=\":41\"""#), "{prefs}");
+        assert!(prefs.contains(r#""a.localhost;h3=\":41\",localhost;h3=\":41\"""#), "{prefs}");
         let prefs = launch_spec(&firefox::CLIENT, &settings(|_| ()), false).files.remove("firefox/user.js").unwrap();
         assert!(!prefs.contains("alt-svc-mapping"), "{prefs}");
     }
@@ -328,7 +338,7 @@ mod tests {
             url: "https://127.0.0.1:1/trials/7/page?token=x&page=0".to_owned(),
             settings: &hidden,
             hosts: &[],
-            ports: &[],
+            servers: &[],
             ca: "/ca.pem".into(),
             spki_sha256: String::new(),
             address: Ipv6Addr::LOCALHOST.into(),

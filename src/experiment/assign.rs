@@ -40,7 +40,8 @@ pub fn feeds(workload: &Workload) -> Vec<String> {
 /// Each client, server, page, host, port and feed gets its share to within one, and so does each combination of them.
 /// Dealing each round on its own would not do that: with two pages and two hosts page 0 would only ever see host 0.
 ///
-/// All `servers` have as many hosts and as many ports; without any there is nothing to subscribe to. The client of a subscription is the remainder of its number ([`of_client`]).
+/// All `servers` have as many hosts and as many ports; without any there is nothing to subscribe to. The client of a
+/// subscription is the remainder of its number ([`of_client`]).
 pub fn assign(
     settings: &Settings,
     trial: u32,

@@ -26,11 +26,8 @@ use crate::client::user_agent;
 use crate::control::{
     Control, LiveView, MeasurementError, MeasurementRequest, MeasurementResult, MeasurementStarted, PageCarrier,
 };
-use crate::experiment::{
-    Experiment, Factor,
-    assign::{self, AskedServer},
-    plan, validate,
-};
+use crate::experiment::assign::{self, AskedServer};
+use crate::experiment::{Experiment, Factor, plan, validate};
 use crate::feed::Feed;
 use crate::participant::Participant;
 use crate::server::Publisher;

@@ -9,10 +9,8 @@ use time::macros::format_description;
 use super::lab::make;
 use super::{RunError, calibrate};
 use crate::client;
-use crate::experiment::{
-    assign::{self, AskedServer},
-    plan, validate,
-};
+use crate::experiment::assign::{self, AskedServer};
+use crate::experiment::{plan, validate};
 use crate::report::{self, Contents, Look, Machine};
 use crate::stats::explain::{EventLife, LifeRequest};
 use crate::stats::{self, Calibration, Summary, TrialLanes};

@@ -154,7 +154,10 @@ fn broker_place(options: &mut RunOptions) -> Option<BrokerPlace> {
     }
     let (bind, hosts) = (std::mem::take(&mut options.bind), std::mem::take(&mut options.hosts));
     let address = bind.into_iter().next()?;
-    let host = hosts.into_iter().next().unwrap_or_else(|| address.to_string());
+    let host = hosts.into_iter().next().unwrap_or_else(|| match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    });
     Some(BrokerPlace { address, host })
 }
 

@@ -196,10 +196,11 @@ impl SubscriptionPlan {
 }
 
 impl ClientRole {
-    /// Where everything is that it asks for, each place once.
+    /// Where everything is that it asks for, a page of the server's own too, each place once.
     pub fn servers(&self) -> Vec<ServerAddress> {
+        let page = self.hosts.first().map(|host| ServerAddress { host: host.clone(), port: self.port });
         let all = self.subscriptions.iter().chain(&self.stuck).flat_map(SubscriptionPlan::servers);
-        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        all.chain(page).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 }
 

@@ -3,10 +3,12 @@
 
 mod broker;
 mod clocks;
+mod ensemble;
 mod faults;
 #[path = "../run/lab.rs"]
 #[allow(dead_code, reason = "not every test binary needs all of it")]
 mod lab;
+mod machines;
 #[path = "../nats/mod.rs"]
 mod nats;
 mod network;

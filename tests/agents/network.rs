@@ -1,96 +1,31 @@
-//! An agent on a network of its own: it reaches this machine by an address, and nothing of its loopback.
+//! An agent on a machine of its own: it reaches this one by an address, and nothing of its loopback.
 
-use std::process::{Command, Stdio};
+use crate::lab::{Lab, Started, has_browser};
+use crate::machines::Machines;
+use crate::{PROGRAM, piped};
 
-use crate::PROGRAM;
-use crate::lab::{Lab, has_browser};
-
-/// A network beside this one, gone when it is dropped.
-struct Beside {
-    name: String,
+/// `--agent`: a client's on the other machine.
+fn client(machines: &Machines) -> String {
+    format!("--agent={}", machines.agent(1, "far", ""))
 }
 
-/// The last part of addresses that nobody else has here; two that run at once have different ones.
-fn numbers() -> [u32; 2] {
-    let id = std::process::id();
-    [id / 250 % 250, id % 250]
-}
-
-fn ip(arguments: &str) -> bool {
-    let status = Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
-}
-
-impl Beside {
-    /// `None`: it takes root's rights and iproute2.
-    fn make() -> Option<Self> {
-        let (name, [a, b]) = (format!("lab{}", std::process::id()), numbers());
-        if !ip(&format!("netns add {name}")) {
-            eprintln!("skipped: no network namespaces here (they take root's rights and iproute2)");
-            return None;
-        }
-        let beside = Self { name };
-        let name = &beside.name;
-        for step in [
-            format!("link add {name}a type veth peer name {name}b netns {name}"),
-            format!("addr add 10.{a}.{b}.1/24 dev {name}a"),
-            format!("link set {name}a up"),
-            format!("-n {name} addr add 10.{a}.{b}.2/24 dev {name}b"),
-            format!("-n {name} link set {name}b up"),
-            format!("-n {name} link set lo up"),
-        ] {
-            assert!(ip(&step), "ip {step}");
-        }
-        // A browser takes an address that becomes usable for a change of networks, and ends its connections by HTTP/2.
-        crate::lab::until("addresses that are settled", || {
-            let shown = Command::new("ip").args(["-n", &beside.name, "addr"]).output().unwrap().stdout;
-            let shown = String::from_utf8_lossy(&shown).into_owned();
-            (shown.contains("fe80:") && !shown.contains("tentative")).then_some(())
-        });
-        Some(beside)
-    }
-
-    /// This machine's address there.
-    fn address() -> String {
-        let [a, b] = numbers();
-        format!("10.{a}.{b}.1")
-    }
-
-    fn agent(&self) -> String {
-        format!("--agent=exec:exec ip netns exec {} {PROGRAM} agent --stdio --name far", self.name)
-    }
-
-    fn server_agent(&self) -> String {
-        self.agent().replacen("--agent", "--server-agent", 1)
-    }
-
-    /// The other network's address.
-    fn other_address() -> String {
-        let [a, b] = numbers();
-        format!("10.{a}.{b}.2")
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // The kernel takes its time with a network and what is in it; a browser would see this one's end come later.
-        ip(&format!("link del {}a", self.name));
-        ip(&format!("netns del {}", self.name));
-    }
+/// `--server-agent`: a server's there, with these further words, and the host by which it is reached.
+fn server(machines: &Machines, more: &str) -> String {
+    format!("--server-agent={}={}", machines.agent(1, "far", more), Machines::address(1))
 }
 
 #[test]
 fn servers_are_reached_from_another_network_by_the_address_that_was_asked_for() {
-    let Some(beside) = Beside::make() else { return };
+    let Some(machines) = Machines::new(1) else { return };
     let lab = Lab::new();
     let protocols = "protocol=sse/h1,sse/h2,sse/h3,websocket/h1,webtransport/h3,quic/quic";
-    let ran = lab.run(&[&beside.agent(), "--bind", &Beside::address(), "--set", protocols]).exits(0);
+    let ran = lab.run(&[&client(&machines), "--bind", &Machines::own_address(1), "--set", protocols]).exits(0);
     assert_eq!(ran.outcomes(), ["completed"; 6]);
     for trial in 0..6 {
         assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
     }
     // Where nothing is bound there, nothing is reached.
-    let ran = lab.run(&[&beside.agent()]);
+    let ran = lab.run(&[&client(&machines)]);
     assert!(ran.exit == Some(3) || ran.metric(0, "open-streams") < 0.1, "{:?}", ran.outcomes());
     lab.has_nothing_left();
 }
@@ -100,7 +35,7 @@ fn a_browser_on_another_network_reads_from_here() {
     if !has_browser("chromium") || !has_browser("firefox") {
         return;
     }
-    let Some(beside) = Beside::make() else { return };
+    let Some(machines) = Machines::new(1) else { return };
     let lab = Lab::new();
     let more = [
         "--set",
@@ -112,7 +47,7 @@ fn a_browser_on_another_network_reads_from_here() {
         "--set",
         "protocol=sse/h2,sse/h3",
     ];
-    let ran = lab.run(&[&[&beside.agent(), "--bind", &Beside::address()], &more[..]].concat()).exits(0);
+    let ran = lab.run(&[&[&client(&machines), "--bind", &Machines::own_address(1)], &more[..]].concat()).exits(0);
     assert_eq!(ran.outcomes(), ["completed"; 4]);
     for trial in 0..4 {
         assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
@@ -122,9 +57,9 @@ fn a_browser_on_another_network_reads_from_here() {
 
 #[test]
 fn a_server_on_another_network_is_read_from_here_by_the_host_that_was_given() {
-    let Some(beside) = Beside::make() else { return };
+    let Some(machines) = Machines::new(1) else { return };
     let lab = Lab::new();
-    let there = format!("{}={}", beside.server_agent(), Beside::other_address());
+    let there = server(&machines, "--allow-servers");
     let protocols = ["--set", "protocol=sse/h1,sse/h2,sse/h3,webtransport/h3"];
     let ran = lab.run(&[&protocols[..], &[&there]].concat()).exits(0);
     assert_eq!(ran.outcomes(), ["completed"; 4]);
@@ -132,24 +67,50 @@ fn a_server_on_another_network_is_read_from_here_by_the_host_that_was_given() {
         assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
     }
     // A client on this machine and one there: both reach it by that host.
-    let ran = lab.run(&[&beside.agent(), &there]).exits(0);
+    let ran = lab.run(&[&client(&machines), &there]).exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);
     lab.has_nothing_left();
 }
 
 #[test]
-fn without_a_host_a_server_on_another_network_is_refused_and_so_is_a_client_there() {
-    let Some(beside) = Beside::make() else { return };
+fn a_server_listens_where_other_machines_reach_it_only_if_the_agents_owner_lets_it() {
+    let Some(machines) = Machines::new(1) else { return };
     let lab = Lab::new();
-    lab.run(&[&beside.server_agent()]).exits(4).says(&["far is not on this machine's loopback", "--server-agent far="]);
-    let here = format!("--server-agent=exec:{PROGRAM} agent --stdio --name here");
-    let outcomes = lab.run(&[&beside.agent(), &here]).exits(0).outcomes();
+    let outcomes = lab.run(&[&server(&machines, "")]).exits(0).outcomes();
+    let why = "unsupported: at the agent far: its owner lets no server listen beyond its loopback: `transport-lab agent \
+               --allow-servers` does";
+    assert_eq!(outcomes, [why]);
+    // A name may be that of any address.
+    let named = format!("--server-agent={}=lab.example", machines.agent(1, "far", ""));
+    assert_eq!(lab.run(&[&named]).exits(0).outcomes(), [why]);
+    // By ssh, whoever has the account has said so.
+    let script = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift 2\nexec";
+    let ssh = lab.program("ssh", &format!("{script} {} \"$@\"\n", machines.on(1)));
+    let mut command = lab.running("small", &[&format!("--server-agent=ssh:far{PROGRAM}={}", Machines::address(1))]);
+    assert_eq!(Started::new(command.env("TRANSPORT_LAB_SSH", ssh)).end().exits(0).outcomes(), ["completed"]);
+    // Its loopback nobody else reaches.
+    let near = format!("{}=127.0.0.2", piped("here", "").trim_end().replacen("--agent", "--server-agent", 1));
+    assert_eq!(lab.run(&[&near]).exits(0).outcomes(), ["completed"]);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn without_a_host_a_server_on_another_network_is_refused_and_so_is_a_client_there() {
+    let Some(machines) = Machines::new(1) else { return };
+    let lab = Lab::new();
+    let without = format!("--server-agent={}", machines.agent(1, "far", ""));
+    lab.run(&[&without]).exits(4).says(&["far is not on this machine's loopback", "--server-agent far="]);
+    let here = piped("here", "").trim_end().replacen("--agent", "--server-agent", 1);
+    let outcomes = lab.run(&[&client(&machines), &here]).exits(0).outcomes();
     assert!(outcomes[0].contains("this machine's loopback, which far can't reach"), "{outcomes:?}");
-    let there = format!("{}={}", beside.server_agent(), Beside::other_address());
+    let there = server(&machines, "--allow-servers");
     let outcomes = lab.run(&["--set", "server.feeds=nats", &there]).exits(0).outcomes();
-    assert!(
-        outcomes[0].contains("NATS is on this machine's loopback, which a server at far can't reach"),
-        "{outcomes:?}"
-    );
+    let why = "NATS is on this machine's loopback, which a server at far can't reach: say at which address of this machine it \
+               does (--bind";
+    assert!(outcomes[0].contains(why), "{outcomes:?}");
+    // An address that isn't this machine's is no place to listen at.
+    let bound = ["--set", "server.feeds=nats", "--bind", "192.0.2.7"];
+    let outcomes = lab.run(&[&bound[..], &[&there]].concat()).exits(3).outcomes();
+    assert!(outcomes[0].contains("there is no port for NATS at 192.0.2.7"), "{outcomes:?}");
     lab.has_nothing_left();
 }

@@ -1,10 +1,14 @@
 //! Several servers that share a feed through a real nats-server, and what goes wrong with one of them or with that.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Ran, Started, facts, has_browser};
+use crate::lab::{Lab, Ran, Started, facts, has_browser, names};
 
 /// Two servers and the log that they share.
 const TWO: &str = "[server]\ncount = 2\nfeeds = 'nats'\n";
@@ -143,6 +147,57 @@ fn the_node_that_leads_is_killed_and_another_leads() {
     let again = of(&lab, 0, "started").iter().filter(|fact| word(fact, "role") == *killed[0]).count();
     assert_eq!(again, 2, "it comes back");
     lab.has_nothing_left();
+}
+
+#[test]
+fn a_trials_nodes_let_in_nobody_without_its_password_which_is_shown_nowhere() {
+    if !has_nats() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.experiment("several", &format!("{TWO}[broker]\nnodes = 3\n"));
+    let run = Started::new(&mut lab.running("several", &["--set", "workload.hold=3s"]));
+    lab.wait_for_process(0, "client");
+    let folder = lab.only_run().join("trials/0/broker");
+    let files = names(&folder).into_iter().map(|node| node.join("nats.conf"));
+    let texts: Vec<String> = files
+        .map(|file| {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+            fs::read_to_string(file).unwrap()
+        })
+        .collect();
+    let between = |from: &str, to: &str| texts[0].split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+    let (node, route, password) =
+        (between("\nlisten: \"", "\""), between("  listen: \"", "\""), between("password: \"", "\""));
+    assert!(password.len() >= 43 && texts.len() == 3 && texts.iter().all(|text| text.contains(&password)), "{texts:?}");
+    // Neither a client nor a node that isn't one of the trial's.
+    for (at, wrong) in [(&node, "{}"), (&node, r#"{"user":"transport-lab","pass":"guessed"}"#), (&route, "{}")] {
+        let refused = refused(at, wrong);
+        assert!(refused.contains("-ERR 'Authorization"), "{wrong}: {refused}");
+    }
+    assert!(lab.processes().iter().all(|process| !process.contains(&password)));
+    let ran = run.end().exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    assert!(!ran.err.contains(&password) && !ran.out.contains(&password));
+    let mut folders = vec![lab.path("")];
+    while let Some(folder) = folders.pop() {
+        for path in names(&folder) {
+            match fs::read(&path) {
+                Ok(bytes) => assert!(!String::from_utf8_lossy(&bytes).contains(&password), "{path:?}"),
+                Err(_) => folders.push(path),
+            }
+        }
+    }
+    lab.has_nothing_left();
+}
+
+/// What a node of NATS says to whoever says this of itself, until it ends the connection.
+fn refused(at: &str, connect: &str) -> String {
+    let mut socket = TcpStream::connect(at).unwrap();
+    socket.write_all(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).unwrap();
+    let mut said = Vec::new();
+    let _ = socket.read_to_end(&mut said);
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn keep_alive(stream: &TcpStream, silence: Duration) -> nix::Result<()> {
 /// A connection to the first of the server's addresses that has anybody.
 async fn tcp_stream(target: &Target, usage: Use) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
     let mut failed = None;
-    for address in target.addresses()? {
+    for address in target.addresses().await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_nodelay(true)?;
         stack::choose_congestion(&socket, usage.stack);

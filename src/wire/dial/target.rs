@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use crate::trial::settings::StackSettings;
 use crate::wire::WireError;
@@ -13,6 +15,9 @@ use crate::wire::stack::QuicSetup;
 /// What a QUIC connection keeps for retransmission and sends ahead, in bytes: eight times what a round trip of 100 ms
 /// takes at 100 Mbit/s, quinn's own.
 const SEND_WINDOW: u64 = 10_000_000;
+
+/// How long looking up a name may take.
+const LOOKUP: Duration = Duration::from_secs(10);
 
 /// What a server may send ahead, in bytes; nothing on HTTP/1.1, which leaves that to TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,20 +76,29 @@ impl Target {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Where it is. Names under `localhost` are always loopback (RFC 6761 section 6.3), so nothing is looked up.
-    pub(in crate::wire) fn addresses(&self) -> Result<Vec<SocketAddr>, WireError> {
-        let ips = if self.host == "localhost" || self.host.ends_with(".localhost") {
-            vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
-        } else {
-            let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-            vec![bare.parse().map_err(|_| self.failed("its name is neither under localhost nor an address"))?]
-        };
-        Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
+    /// Its name where it isn't part of an URL, which has brackets around an address of IPv6.
+    pub(in crate::wire) fn name(&self) -> &str {
+        self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&self.host)
+    }
+
+    /// Where it is. Names under `localhost` are always loopback (RFC 6761 section 6.3), and nobody is asked for them, nor for
+    /// addresses.
+    pub(in crate::wire) async fn addresses(&self) -> Result<Vec<SocketAddr>, WireError> {
+        if self.host == "localhost" || self.host.ends_with(".localhost") {
+            let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            return Ok(both.map(|ip| SocketAddr::new(ip, self.port)).to_vec());
+        }
+        if let Ok(ip) = self.name().parse() {
+            return Ok(vec![SocketAddr::new(ip, self.port)]);
+        }
+        let found = timeout(LOOKUP, lookup_host((self.name(), self.port))).await;
+        let found = found.map_err(|_| self.failed(format!("nobody says where it is within {} s", LOOKUP.as_secs())))?;
+        Ok(found.map_err(|error| self.failed(error))?.collect())
     }
 
     /// The first of its addresses.
-    pub(in crate::wire) fn address(&self) -> Result<SocketAddr, WireError> {
-        self.addresses()?.first().copied().ok_or_else(|| self.failed("it has no address"))
+    pub(in crate::wire) async fn address(&self) -> Result<SocketAddr, WireError> {
+        self.addresses().await?.first().copied().ok_or_else(|| self.failed("it has no address"))
     }
 
     pub(in crate::wire) fn failed(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> WireError {
@@ -96,6 +110,31 @@ impl Target {
     }
 
     pub(in crate::wire) fn server_name(&self) -> Result<ServerName<'static>, WireError> {
-        ServerName::try_from(self.host.clone()).map_err(|error| self.failed(error))
+        ServerName::try_from(self.name().to_owned()).map_err(|error| self.failed(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(host: &str) -> Target {
+        Target { host: host.to_owned(), port: 7 }
+    }
+
+    #[tokio::test]
+    async fn loopback_and_addresses_are_asked_of_nobody_and_other_names_are_looked_up() {
+        for (host, addresses) in [
+            ("a.localhost", &["127.0.0.1:7", "[::1]:7"][..]),
+            ("10.9.1.2", &["10.9.1.2:7"]),
+            ("[fd00::2]", &["[fd00::2]:7"]),
+        ] {
+            let found = target(host).addresses().await.unwrap();
+            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), addresses);
+            assert!(target(host).server_name().is_ok());
+        }
+        // RFC 6761 section 6.4: nobody has it.
+        let error = target("lab.invalid").addresses().await.unwrap_err();
+        assert!(crate::text::chain(&error).contains("lab.invalid:7"), "{}", crate::text::chain(&error));
     }
 }

@@ -162,7 +162,7 @@ pub(in crate::wire) async fn connect(
     mut transport: TransportConfig,
 ) -> Result<Connected, WireError> {
     transport.qlog_stream(qlog::folder().and_then(|folder| qlog::stream(&folder, "client")));
-    let address = target.address()?;
+    let address = target.address().await?;
     let local = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
@@ -175,7 +175,7 @@ pub(in crate::wire) async fn connect(
     let buffers = UdpBuffers::of(&socket);
     let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime));
     let endpoint = endpoint.map_err(|error| target.failed(error))?;
-    let connecting = endpoint.connect_with(config, address, &target.host).map_err(|error| target.failed(error))?;
+    let connecting = endpoint.connect_with(config, address, target.name()).map_err(|error| target.failed(error))?;
     let began = if early { connecting.into_0rtt() } else { Err(connecting) };
     let quic = match began {
         Ok((quic, taken)) => {

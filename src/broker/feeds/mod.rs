@@ -17,10 +17,10 @@ mod standing;
 mod tail;
 mod writer;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::Broker;
-use crate::feed::{Feed, SharedLog};
+use crate::feed::SharedLog;
 use cluster::Cluster;
 use log::StreamLog;
 pub(super) use standing::stream_name;
@@ -46,8 +46,8 @@ impl SharedFeeds {
         self.0.meet(name).await
     }
 
-    /// The log behind the feed of this name, which is told of its events for as long as it lives.
-    pub fn log(&self, name: &str, feed: &Weak<Feed>) -> Box<dyn SharedLog> {
-        Box::new(StreamLog::start(&self.0, name, feed))
+    /// The log of the feed of this name.
+    pub fn log(&self, name: &str) -> Box<dyn SharedLog> {
+        Box::new(StreamLog::start(&self.0, name))
     }
 }

@@ -39,15 +39,10 @@ enum Stopped {
 }
 
 /// Follows it until the feed is gone.
-pub(super) async fn follow(site: Arc<LogSite>) {
-    let feed = Weak::clone(&site.feed);
+pub(super) async fn follow(site: Arc<LogSite>, feed: Weak<Feed>) {
     let mut state = site.cluster.broker.state();
     let mut births = site.cluster.births.subscribe();
     let mut pause = PAUSES[0];
-    // This is started while its feed is being made; one that is gone again ends it.
-    while feed.strong_count() == 0 {
-        tokio::task::yield_now().await;
-    }
     loop {
         if state.wait_for(|state| state.is_there).await.is_err() {
             return;

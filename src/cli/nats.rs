@@ -35,3 +35,13 @@ impl NatsArgs {
         }
     }
 }
+
+/// Neither one nor three.
+#[derive(Debug, thiserror::Error)]
+#[error("write 1 or 3")]
+pub(super) struct NotReplicas;
+
+/// How many nodes keep the same.
+pub(super) fn replicas(text: &str) -> Result<usize, NotReplicas> {
+    text.parse().ok().filter(|replicas| matches!(replicas, 1 | 3)).ok_or(NotReplicas)
+}

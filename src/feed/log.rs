@@ -30,7 +30,7 @@ const NEIGHBOURS: usize = 64;
 pub struct Feed {
     name: Arc<str>,
     /// What events come from and go to, where other servers have the same feed; `None`: this one numbers them itself.
-    shared: Option<Box<dyn SharedLog>>,
+    shared: Option<Arc<dyn SharedLog>>,
     /// Of a shared log, it changes when the log is made anew.
     epoch: AtomicU64,
     /// The event with sequence number `seq` is in slot `seq % slots.len()` while the log holds it.
@@ -63,16 +63,12 @@ impl Feed {
         Arc::new(Self::made(name, capacity, epoch, None))
     }
 
-    /// A feed whose log is shared, and which holds as many of its events: the log fills it from now on.
-    pub fn of_shared(name: &str, capacity: usize, log: Box<dyn SharedLog>) -> Arc<Self> {
-        let feed = Arc::new(Self::made(name, capacity, Epoch::NEW, Some(log)));
-        if let Some(log) = feed.shared() {
-            log.follow(&feed);
-        }
-        feed
+    /// A feed whose log is shared, and which holds as many of its events. Whoever has made the log fills the feed.
+    pub fn of_shared(name: &str, capacity: usize, log: Arc<dyn SharedLog>) -> Arc<Self> {
+        Arc::new(Self::made(name, capacity, Epoch::NEW, Some(log)))
     }
 
-    fn made(name: &str, capacity: usize, epoch: Epoch, shared: Option<Box<dyn SharedLog>>) -> Self {
+    fn made(name: &str, capacity: usize, epoch: Epoch, shared: Option<Arc<dyn SharedLog>>) -> Self {
         Self {
             name: name.into(),
             shared,

@@ -5,21 +5,15 @@
 //! ring either way.
 
 use std::fmt;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use super::after::After;
 use super::draft::Draft;
 use super::event::EventId;
-use super::log::Feed;
 
 /// A log that several servers share.
 pub trait SharedLog: fmt::Debug + Send + Sync {
-    /// Begins to fill this feed's ring with the events of the log, for as long as both live; called once, when the feed
-    /// was made. What is kept of the feed is no reason for it to stay.
-    fn follow(&self, feed: &Arc<Feed>);
-
     /// Makes the log if there is none yet, and waits until its readers can be served here.
     fn open(&self) -> BoxFuture<'static, Result<(), LogError>>;
 
@@ -27,9 +21,9 @@ pub trait SharedLog: fmt::Debug + Send + Sync {
     /// or why it hasn't.
     fn append(&self, draft: Draft, done: Done);
 
-    /// Where a reader of this feed begins, if that can't be said at once: because the log wasn't looked at yet, or
+    /// Where a reader of its feed begins, if that can't be said at once: because the log wasn't looked at yet, or
     /// because the reader was at another server that is further than this one.
-    fn settle(&self, feed: &Arc<Feed>, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>>;
+    fn settle(&self, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>>;
 }
 
 /// Is told what became of an event.

@@ -194,7 +194,7 @@ impl Routes {
         let after =
             After::parse(query.get("after")).map_err(|error| Error::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let after = transport.begins(&exchange.head().headers, after);
-        let Some(settling) = feed.shared().and_then(|log| log.settle(&feed, after)) else {
+        let Some(settling) = feed.shared().and_then(|log| log.settle(after)) else {
             return self.attach(feed, after, row, &query, exchange);
         };
         let (routes, uri) = (Arc::clone(self), uri.clone());

@@ -193,7 +193,7 @@ fn leader(nodes: &[Nats], feed: &str) -> usize {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let broker = Broker::connect(BrokerOptions::at(nodes.iter().map(Nats::url))).await.unwrap();
-        let name = broker.leader_of(feed).await.unwrap();
+        let name = broker.leader(feed).await.unwrap().unwrap();
         nodes.iter().position(|nats| nats.node.name == name).unwrap()
     })
 }

@@ -38,6 +38,15 @@ impl StreamLog {
         tokio::spawn(writer::write(Arc::clone(&site), waiting));
         Self { site, queue, tail: OnceLock::new() }
     }
+
+    /// Begins to fill this feed.
+    pub(super) fn follow(&self, feed: &Arc<Feed>) {
+        let follow = || {
+            let _ = self.site.feed.set(Arc::downgrade(feed));
+            tokio::spawn(tail::follow(Arc::clone(&self.site), Arc::downgrade(feed))).abort_handle()
+        };
+        self.tail.get_or_init(follow);
+    }
 }
 
 impl Drop for StreamLog {
@@ -49,11 +58,6 @@ impl Drop for StreamLog {
 }
 
 impl SharedLog for StreamLog {
-    fn follow(&self, feed: &Arc<Feed>) {
-        let follow = || tokio::spawn(tail::follow(Arc::clone(&self.site), Arc::downgrade(feed))).abort_handle();
-        self.tail.get_or_init(follow);
-    }
-
     fn open(&self) -> BoxFuture<'static, Result<(), LogError>> {
         let site = Arc::clone(&self.site);
         async move {
@@ -82,16 +86,16 @@ impl SharedLog for StreamLog {
         }
     }
 
-    fn settle(&self, feed: &Arc<Feed>, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>> {
+    fn settle(&self, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>> {
         let is_open = *self.site.opened.borrow() == Opened::Yes;
         let unknown = match after {
-            After::Id(id) if id.epoch != Epoch::NEW => !feed.has(id),
+            After::Id(id) if id.epoch != Epoch::NEW => !self.site.feed().is_some_and(|feed| feed.has(id)),
             _ => false,
         };
         if is_open && !unknown {
             return None;
         }
-        let (site, feed) = (Arc::clone(&self.site), Arc::clone(feed));
-        Some(async move { site.settle(&feed, after).await }.boxed())
+        let site = Arc::clone(&self.site);
+        Some(async move { site.settle(after).await }.boxed())
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of the stream behind one feed, by who writes to it and who follows it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -24,6 +24,8 @@ pub(super) struct LogSite {
     pub(super) cluster: Arc<Cluster>,
     /// The feed's name.
     pub(super) name: Arc<str>,
+    /// What is filled with the log's events. Who holds it keeps all of this alive, and not the other way round.
+    pub(super) feed: OnceLock<Weak<Feed>>,
     /// Whether its readers can be served.
     pub(super) opened: watch::Sender<Opened>,
     /// Has the tail look at the stream again.
@@ -50,11 +52,17 @@ impl LogSite {
         Self {
             cluster: Arc::clone(cluster),
             name: name.into(),
+            feed: OnceLock::new(),
             opened: watch::Sender::new(Opened::NotYet),
             changed: Notify::new(),
             epoch: Mutex::new(None),
             looked: tokio::sync::Mutex::new(None),
         }
+    }
+
+    /// What is filled with the log's events, while it lives.
+    pub(super) fn feed(&self) -> Option<Arc<Feed>> {
+        self.feed.get()?.upgrade()
     }
 
     /// The epoch of the stream, as far as anybody knows.
@@ -93,11 +101,12 @@ impl LogSite {
         }
     }
 
-    /// Waits until readers can be served, and says where this one of the feed begins.
-    pub(super) async fn settle(&self, feed: &Feed, after: After) -> Result<After, LogError> {
+    /// Waits until readers can be served, and says where this one begins.
+    pub(super) async fn settle(&self, after: After) -> Result<After, LogError> {
         self.opened().await?;
+        let feed = self.feed().ok_or(LogError::Away)?;
         match after {
-            After::Id(id) if id.epoch != Epoch::NEW && !feed.has(id) => self.ahead(feed, id).await,
+            After::Id(id) if id.epoch != Epoch::NEW && !feed.has(id) => self.ahead(&feed, id).await,
             _ => Ok(after),
         }
     }

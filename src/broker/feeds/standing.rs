@@ -10,7 +10,6 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::cluster::Cluster;
-use crate::broker::connection::Broker;
 use crate::feed::{Epoch, LogError, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 use crate::text::chain;
 
@@ -52,15 +51,6 @@ pub(super) fn subject(prefix: &str, feed: &str, epoch: Epoch) -> String {
 /// The epoch at the end of a subject.
 pub(super) fn epoch_of(subject: &str) -> Option<Epoch> {
     Epoch::parse(subject.rsplit_once('.')?.1)
-}
-
-impl Broker {
-    /// The name of the node that leads the log of this feed: the one that numbers its events. `None`: there is no such
-    /// log, none leads it at the moment, or NATS is a single node.
-    pub async fn leader_of(&self, feed: &str) -> Option<String> {
-        let stream = self.jetstream().get_stream(stream_name(&self.options().prefix, feed)).await.ok()?;
-        stream.cached_info().cluster.as_ref()?.leader.clone()
-    }
 }
 
 impl Cluster {

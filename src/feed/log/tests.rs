@@ -75,7 +75,7 @@ fn whoever_waited_for_the_first_event_gets_it_and_a_new_epoch_ends_the_readers_o
 async fn who_waits_for_an_event_of_an_epoch_that_is_yet_to_begin_is_told_once_it_is_there() {
     let feed = Feed::of_epoch("f0", 8, Epoch::NEW);
     let epoch = Epoch::draw();
-    let id = |seq| EventId { epoch, seq };
+    let id = move |seq| EventId { epoch, seq };
     let waiting = tokio::spawn({
         let feed = Arc::clone(&feed);
         async move { feed.until_has(id(2)).await }

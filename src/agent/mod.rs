@@ -35,6 +35,7 @@ use tokio::time::timeout;
 
 use self::stdio::Starter;
 pub use self::stdio::own as own_stdio;
+use crate::broker::BrokerError;
 
 /// Why an agent can't take part.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,10 @@ pub enum AgentError {
     NoHost(String),
     #[error("an agent {0} is here already: give this one another name (--name)")]
     NameTaken(String),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error("NATS can't keep {replicas} replicas of the run's stream: --replicas 3 takes three nodes in a cluster")]
+    Replicas { replicas: usize, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("could not {doing}")]
     Nats { doing: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the agent {0} is known by name alone: say where agents join (--join nats://HOST:4222), or write ssh:HOST")]
@@ -117,9 +122,17 @@ impl Carriage {
 /// Reaches the agent of this address, and greets it. One that is known by its name is asked at the broker that keeps the
 /// run's stream.
 pub async fn open(address: &AgentAddress, stream: Option<&RunStream>) -> Result<AgentSession, AgentError> {
-    let (pipe, carried) = match (address, stream) {
-        (AgentAddress::Named(name), Some(stream)) => nats::reach(name, stream).await?,
-        _ => stdio::reach(address)?,
-    };
-    AgentSession::greet(pipe, carried).await
+    match (address, stream) {
+        (AgentAddress::Named(name), Some(stream)) => {
+            let reached = async {
+                let (pipe, carried) = nats::reach(name, stream).await?;
+                AgentSession::greet(pipe, carried).await
+            };
+            stream.unless_denied(reached).await
+        }
+        _ => {
+            let (pipe, carried) = stdio::reach(address)?;
+            AgentSession::greet(pipe, carried).await
+        }
+    }
 }

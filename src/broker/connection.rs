@@ -1,19 +1,23 @@
 //! The connection to NATS: made once, and made again by itself whenever it breaks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::context::{AccountErrorKind, ContextBuilder};
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::credentials::{USER, with_credentials};
+use super::credentials::{USER, shown_from};
+use super::denial::{Denial, Denials, unless_denied};
 use super::error::BrokerError;
 use super::options::{check_prefix, check_url};
+use super::trouble::refused;
 use crate::program;
-use crate::text::chain;
+use crate::text::{chain, visible};
 use crate::trial::contract::BrokerOptions;
 
 /// The oldest nats-server that will do: the first whose streams have metadata.
@@ -43,6 +47,7 @@ struct Inner {
     options: BrokerOptions,
     /// It goes before the connection does: the end of one that nobody has any more is no news.
     state: watch::Receiver<BrokerState>,
+    denials: watch::Receiver<Denials>,
     client: Client,
     jetstream: Context,
     version: String,
@@ -65,7 +70,9 @@ impl Broker {
         options.urls = options.urls.iter().map(|url| check_url(url)).collect::<Result<_, _>>()?;
         check_prefix(&options.prefix)?;
         let (state, mut seen) = watch::channel(BrokerState { is_there: false, connections: 0 });
-        let asked = asked(&options, state)?;
+        let (denied, denials) = watch::channel(Denials::default());
+        let asked =
+            asked(&options, Told { state, denied, addresses: options.addresses(), hindered: Mutex::default() })?;
         let connecting = tokio::time::timeout(PATIENCE, asked.connect(options.urls.clone()));
         let timed_out = |_| Err(async_nats::ConnectError::new(ConnectErrorKind::TimedOut));
         let client = connecting.await.unwrap_or_else(timed_out).map_err(|error| refused(&options, error))?;
@@ -77,7 +84,9 @@ impl Broker {
         }
         let jetstream = ContextBuilder::new().timeout(JETSTREAM).build(client.clone());
         let until = Instant::now() + PATIENCE;
-        while let Err(error) = has_jetstream(&jetstream, url.clone()).await {
+        loop {
+            let has = unless_denied(&denials, has_jetstream(&jetstream, url.clone())).await;
+            let Err(error) = has.unwrap_or_else(|denial| Err(forbidden(&options, denial))) else { break };
             // The nodes of a cluster that was started just now have to find each other first.
             if !matches!(error, BrokerError::Silent { .. }) || Instant::now() >= until {
                 return Err(error);
@@ -87,7 +96,7 @@ impl Broker {
         let version = info.version;
         // What the connection tells of itself comes a moment after it.
         let _ = tokio::time::timeout(ANSWER, seen.wait_for(|state| state.is_there)).await;
-        Ok(Self(Arc::new(Inner { options, client, jetstream, state: seen, version })))
+        Ok(Self(Arc::new(Inner { options, client, jetstream, state: seen, denials, version })))
     }
 
     /// The connection itself: for messages that nobody keeps.
@@ -120,6 +129,30 @@ impl Broker {
         self.0.state.borrow().is_there
     }
 
+    /// Does this, unless NATS denies something on this connection meanwhile: whatever is waited for then doesn't come.
+    ///
+    /// # Errors
+    /// Something was denied; says what.
+    pub async fn unless_denied<T>(&self, does: impl Future<Output = T>) -> Result<T, BrokerError> {
+        unless_denied(&self.0.denials, does).await.map_err(|denial| forbidden(&self.0.options, denial))
+    }
+
+    /// What NATS has denied on this connection, if it has denied anything.
+    ///
+    /// # Errors
+    /// Something was.
+    pub fn was_denied_nothing(&self) -> Result<(), BrokerError> {
+        match self.denial() {
+            None => Ok(()),
+            Some(denial) => Err(forbidden(&self.0.options, denial)),
+        }
+    }
+
+    /// What was denied last on the connection as it is.
+    pub(super) fn denial(&self) -> Option<Denial> {
+        self.0.denials.borrow().last().cloned()
+    }
+
     /// Waits until it is there.
     pub async fn there(&self) {
         // Its sender lives as long as the client, which this holds.
@@ -127,29 +160,46 @@ impl Broker {
     }
 }
 
-fn asked(options: &BrokerOptions, state: watch::Sender<BrokerState>) -> Result<ConnectOptions, BrokerError> {
-    let addresses = options.addresses();
-    let asked = ConnectOptions::new()
+/// Who is told of what happens to a connection.
+struct Told {
+    state: watch::Sender<BrokerState>,
+    denied: watch::Sender<Denials>,
+    addresses: String,
+    /// Why it couldn't be made again, as was told last.
+    hindered: Mutex<String>,
+}
+
+fn asked(options: &BrokerOptions, told: Told) -> Result<ConnectOptions, BrokerError> {
+    let asked = match (&options.credentials, &options.password) {
+        (None, None) => ConnectOptions::new(),
+        (None, Some(password)) => ConnectOptions::with_user_and_password(USER.to_owned(), password.0.clone()),
+        (Some(path), _) => shown_from(path)?,
+    };
+    let asked = asked
         .name(format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
         .connection_timeout(CONNECT)
         .request_timeout(Some(ANSWER))
         .ping_interval(PING)
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
-            note(&state, &event, &addresses);
+            told.note(&event);
             async {}
         });
-    let asked = match &options.ca {
-        None => asked,
-        Some(ca) => {
-            std::fs::metadata(ca).map_err(|source| BrokerError::File { path: ca.clone(), source })?;
-            asked.add_root_certificates(ca.clone())
-        }
-    };
-    match (&options.credentials, &options.password) {
-        (None, None) => Ok(asked),
-        (None, Some(password)) => Ok(asked.user_and_password(USER.to_owned(), password.0.clone())),
-        (Some(path), _) => with_credentials(asked, path),
+    let Some(ca) = &options.ca else { return Ok(asked) };
+    let text = std::fs::read(ca).map_err(|source| BrokerError::File { path: ca.clone(), source })?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    if certificates.is_ok_and(|certificates| !certificates.is_empty()) {
+        Ok(asked.add_root_certificates(ca.clone()))
+    } else {
+        Err(BrokerError::NoAuthority(ca.clone()))
+    }
+}
+
+fn forbidden(options: &BrokerOptions, denial: Denial) -> BrokerError {
+    BrokerError::Forbidden {
+        urls: options.addresses(),
+        denial,
+        given: options.credentials.is_some() || options.password.is_some(),
     }
 }
 
@@ -162,42 +212,57 @@ fn pause(attempt: usize) -> Duration {
     }
 }
 
-fn note(state: &watch::Sender<BrokerState>, event: &Event, addresses: &str) {
-    match event {
-        Event::Connected => {
-            state.send_modify(|state| {
-                if state.connections > 0 {
-                    tracing::warn!(nats = addresses, "NATS is back");
-                }
-                *state = BrokerState { is_there: true, connections: state.connections + 1 };
-            });
-        }
-        // Nobody holds it any more.
-        Event::Closed => {
-            state.send_if_modified(|state| std::mem::take(&mut state.is_there));
-        }
-        Event::Disconnected => {
-            let left = state.send_if_modified(|state| std::mem::take(&mut state.is_there));
-            // Where nobody has the connection any more, it has ended because of that.
-            if left && !state.is_closed() {
-                tracing::warn!(nats = addresses, "NATS is away: nothing can be published until it is back");
+impl Told {
+    fn note(&self, event: &Event) {
+        let Self { state, denied, addresses: nats, .. } = self;
+        match event {
+            Event::Connected => {
+                denied.send_modify(Denials::forget);
+                self.hindered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                state.send_modify(|state| {
+                    if state.connections > 0 {
+                        tracing::warn!(nats, "NATS is back");
+                    }
+                    *state = BrokerState { is_there: true, connections: state.connections + 1 };
+                });
             }
+            // Nobody holds it any more.
+            Event::Closed => {
+                state.send_if_modified(|state| std::mem::take(&mut state.is_there));
+            }
+            Event::Disconnected => {
+                let left = state.send_if_modified(|state| std::mem::take(&mut state.is_there));
+                // Where nobody has the connection any more, it has ended because of that.
+                if left && !state.is_closed() {
+                    tracing::warn!(nats, "NATS is away: nothing can be published until it is back");
+                }
+            }
+            Event::SlowConsumer(_) => tracing::warn!(nats, "messages came faster than they were taken"),
+            Event::ServerError(error) => self.refused(&error.to_string()),
+            Event::ClientError(ClientError::Other(error)) => self.hindered(error),
+            other => tracing::debug!(nats, event = %other, "NATS"),
         }
-        Event::SlowConsumer(_) => tracing::warn!(nats = addresses, "messages came faster than they were taken"),
-        other => tracing::debug!(nats = addresses, event = %other, "NATS"),
     }
-}
 
-fn refused(options: &BrokerOptions, source: async_nats::ConnectError) -> BrokerError {
-    let urls = options.addresses();
-    match source.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            BrokerError::Denied { urls, given: options.credentials.is_some() || options.password.is_some(), source }
+    /// It is tried again every second, and told again where the reason is another one.
+    fn hindered(&self, why: &str) {
+        let mut told = self.hindered.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != why {
+            why.clone_into(&mut told);
+            tracing::warn!(nats = self.addresses, why = &*visible(why), "no connection to NATS; it is tried again");
         }
-        ConnectErrorKind::Tls => BrokerError::Tls { urls, source },
-        // A certificate that isn't trusted ends a handshake as an error of reading.
-        _ if chain(&source).contains("certificate") => BrokerError::Tls { urls, source },
-        _ => BrokerError::Unreachable { urls, source },
+    }
+
+    /// What a node says that something is not as it wants it.
+    fn refused(&self, said: &str) {
+        let nats = &self.addresses;
+        match Denial::read(said) {
+            Some(denial) => {
+                tracing::warn!(nats, "NATS doesn't let us {denial}");
+                self.denied.send_modify(|denials| denials.add(denial));
+            }
+            None => tracing::warn!(nats, said = &*visible(said), "NATS refuses something"),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::denial::Denial;
+
 /// Why NATS can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -40,8 +42,36 @@ pub enum BrokerError {
         given: bool,
         source: async_nats::ConnectError,
     },
-    #[error("no TLS with NATS at {urls}; --nats-ca names the authority that signed its certificate, as a PEM file")]
-    Tls { urls: String, source: async_nats::ConnectError },
+    #[error(
+        "the token in {} has not been valid since {since}, and NATS at {urls} doesn't let us in with it; have one made \
+         that is (`nsc generate creds`)", path.display()
+    )]
+    Expired {
+        urls: String,
+        path: PathBuf,
+        /// As RFC 3339 writes it.
+        since: String,
+        source: async_nats::ConnectError,
+    },
+    #[error("no TLS with NATS at {urls}; {advice}")]
+    Tls {
+        urls: String,
+        /// What to do about it.
+        advice: &'static str,
+        source: async_nats::ConnectError,
+    },
+    #[error("{} has no certificate in it: --nats-ca takes those of an authority, as PEM", .0.display())]
+    NoAuthority(PathBuf),
+    #[error(
+        "NATS at {urls} doesn't let us {denial}{}; deploy/cluster/permissions.conf has all that the lab needs",
+        if *given { " with these credentials" } else { "" }
+    )]
+    Forbidden {
+        urls: String,
+        denial: Denial,
+        /// Whether any were shown.
+        given: bool,
+    },
     #[error("NATS at {url} is nats-server {version}, and this lab needs {least} or later; take a newer one")]
     TooOld { url: String, version: String, least: String },
     #[error(
@@ -62,7 +92,12 @@ impl BrokerError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Url { .. } | Self::Password(_) | Self::Prefix(_) | Self::File { .. } | Self::Credentials(_)
+            Self::Url { .. }
+                | Self::Password(_)
+                | Self::Prefix(_)
+                | Self::File { .. }
+                | Self::Credentials(_)
+                | Self::NoAuthority(_)
         )
     }
 }

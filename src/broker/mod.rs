@@ -6,13 +6,16 @@
 
 mod connection;
 mod credentials;
+mod denial;
 mod error;
 mod feeds;
 pub mod node;
 mod nodes;
 mod options;
+mod trouble;
 
 pub use connection::{Broker, BrokerState};
+pub use denial::Denial;
 pub use error::BrokerError;
 pub use feeds::SharedFeeds;
 pub use node::{BrokerNode, NodeCluster, NodeCommand};

@@ -162,7 +162,7 @@ pub struct ServeArgs {
     pub feeds: Vec<String>,
     /// How many nodes of NATS keep each log: 1, or 3 of a cluster.
     #[arg(long, value_name = "N", default_value = "1", help_heading = "NATS", requires = "feeds",
-          value_parser = replicas)]
+          value_parser = super::nats::replicas)]
     pub replicas: usize,
     /// What surrounds the addresses.
     #[command(flatten)]
@@ -292,15 +292,6 @@ fn settable(text: &str) -> Result<Settable<u32>, NotSettable> {
         "unset" => Ok(Settable::Unset),
         _ => text.parse().map(Settable::Set).map_err(|_| NotSettable),
     }
-}
-
-/// Neither one nor three.
-#[derive(Debug, thiserror::Error)]
-#[error("write 1 or 3")]
-struct NotReplicas;
-
-fn replicas(text: &str) -> Result<usize, NotReplicas> {
-    text.parse().ok().filter(|replicas| matches!(replicas, 1 | 3)).ok_or(NotReplicas)
 }
 
 /// An origin, in the form that browsers send (RFC 6454 section 6.2).

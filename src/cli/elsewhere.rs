@@ -33,6 +33,10 @@ pub struct ElsewhereArgs {
     /// Where they have joined: `nats://HOST:4222` or `tls://HOST:4222`, several separated by commas.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub join: Vec<String>,
+    /// How many nodes of NATS keep what agents say of the run until it is taken: 1, or 3 of a cluster, of which one may
+    /// then be lost.
+    #[arg(long, value_name = "N", default_value = "1", requires = "join", value_parser = super::nats::replicas)]
+    pub replicas: usize,
     /// What surrounds that.
     #[command(flatten)]
     pub nats: NatsArgs,
@@ -61,7 +65,7 @@ impl ElsewhereArgs {
         if self.agents.is_empty() && (self.join.is_empty() || !self.server_agent.iter().any(named)) {
             return Ok(None);
         }
-        Broker::connect(self.nats.at(&self.join, 1)).await.map(Some)
+        Broker::connect(self.nats.at(&self.join, self.replicas)).await.map(Some)
     }
 
     /// The agents of servers, with their hosts as URLs write them.

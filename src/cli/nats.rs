@@ -11,7 +11,7 @@ use crate::broker::{BrokerOptions, DEFAULT_PREFIX};
 #[command(next_help_heading = "NATS")]
 pub struct NatsArgs {
     /// Credentials of NATS: a .creds file, the seed of an NKey, or USER:PASSWORD in one line, which an address without
-    /// TLS sends as it is. They are never printed.
+    /// TLS sends as it is. The file is read again whenever the connection is made anew. They are never printed.
     #[arg(long, value_name = "FILE", env = "TRANSPORT_LAB_NATS_CREDS")]
     pub nats_creds: Option<PathBuf>,
     /// The authority that signed the certificate of a tls:// address, as a PEM file; without one, those that this machine
@@ -35,4 +35,14 @@ impl NatsArgs {
             replicas,
         }
     }
+}
+
+/// Neither one nor three.
+#[derive(Debug, thiserror::Error)]
+#[error("write 1 or 3")]
+pub(super) struct NotReplicas;
+
+/// How many nodes keep the same.
+pub(super) fn replicas(text: &str) -> Result<usize, NotReplicas> {
+    text.parse().ok().filter(|replicas| matches!(replicas, 1 | 3)).ok_or(NotReplicas)
 }

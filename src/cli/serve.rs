@@ -90,7 +90,7 @@ pub(super) async fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<Exit,
     })?;
     welcome(out, &control.origin(), &serving, &spki(&certs))?;
     if let Some(shared) = &shared {
-        introduce(out, shared, base).await?;
+        introduce(out, shared)?;
     }
     if let Some(token) = &token {
         invite(out, &hosts, base, token)?;
@@ -137,8 +137,15 @@ async fn listen(server: &mut Server, base: u16) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Feeds that other servers have, too.
+struct Sharing {
+    broker: Broker,
+    /// What the others call themselves.
+    others: Vec<String>,
+}
+
 /// Has the feeds shared with other servers, where that was asked for, and makes the one of the chat.
-async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<SharedFeeds>, CliError> {
+async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<Sharing>, CliError> {
     if args.feeds.is_empty() {
         server.reserve_feed(CHAT_FEED);
         return Ok(None);
@@ -151,16 +158,20 @@ async fn share(args: &ServeArgs, server: &mut Server) -> Result<Option<SharedFee
         // What is wrong with the cluster is said before anybody comes.
         log.open().await.map_err(|source| CliError::Feed { feed: CHAT_FEED.to_owned(), source })?;
     }
-    Ok(Some(shared))
+    let others = shared.meet(&format!("{} port {}", hostname(), args.port)).await;
+    let broker = shared.broker().clone();
+    // Nobody waits for an answer to some of what was done so far.
+    broker.was_denied_nothing()?;
+    Ok(Some(Sharing { broker, others }))
 }
 
 /// Says where the feeds are, and who else has them.
-async fn introduce(out: &mut dyn Write, shared: &SharedFeeds, base: u16) -> Result<(), CliError> {
-    let (broker, options) = (shared.broker(), shared.broker().options());
+fn introduce(out: &mut dyn Write, Sharing { broker, others }: &Sharing) -> Result<(), CliError> {
+    let options = broker.options();
     let (version, prefix, of) = (broker.version(), &options.prefix, options.replicas);
     let replicas = if of == 1 { String::new() } else { format!(", {of} replicas") };
     writeln!(out, "Feeds are kept by nats-server {version} at {}: prefix {prefix}{replicas}", options.addresses())?;
-    match shared.meet(&format!("{} port {base}", hostname())).await.as_slice() {
+    match others.as_slice() {
         [] => writeln!(out, "No other server has them at the moment.")?,
         others => {
             writeln!(out, "So have {}. If they aren't yours, take a --nats-prefix of your own.", others.join(", "))?;

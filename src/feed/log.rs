@@ -1,7 +1,7 @@
 //! A feed's log: the last events in a ring, read by any number of cursors without a lock.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
@@ -30,7 +30,7 @@ const NEIGHBOURS: usize = 64;
 pub struct Feed {
     name: Arc<str>,
     /// What events come from and go to, where other servers have the same feed; `None`: this one numbers them itself.
-    shared: Option<Box<dyn SharedLog>>,
+    shared: Option<Arc<dyn SharedLog>>,
     /// Of a shared log, it changes when the log is made anew.
     epoch: AtomicU64,
     /// The event with sequence number `seq` is in slot `seq % slots.len()` while the log holds it.
@@ -63,12 +63,12 @@ impl Feed {
         Arc::new(Self::made(name, capacity, epoch, None))
     }
 
-    /// A feed whose log is shared, and which holds as many of its events. `log` is given what it is to fill.
-    pub fn of_shared(name: &str, capacity: usize, log: impl FnOnce(&Weak<Self>) -> Box<dyn SharedLog>) -> Arc<Self> {
-        Arc::new_cyclic(|feed| Self::made(name, capacity, Epoch::NEW, Some(log(feed))))
+    /// A feed whose log is shared, and which holds as many of its events. Whoever has made the log fills the feed.
+    pub fn of_shared(name: &str, capacity: usize, log: Arc<dyn SharedLog>) -> Arc<Self> {
+        Arc::new(Self::made(name, capacity, Epoch::NEW, Some(log)))
     }
 
-    fn made(name: &str, capacity: usize, epoch: Epoch, shared: Option<Box<dyn SharedLog>>) -> Self {
+    fn made(name: &str, capacity: usize, epoch: Epoch, shared: Option<Arc<dyn SharedLog>>) -> Self {
         Self {
             name: name.into(),
             shared,
@@ -172,6 +172,23 @@ impl Feed {
             self.wake();
         } else {
             self.end_readers();
+        }
+    }
+
+    /// Whether it has got as far as this event, in its epoch.
+    pub fn has(&self, id: EventId) -> bool {
+        self.epoch() == id.epoch && self.head() >= id.seq
+    }
+
+    /// Waits until it has this event, whichever epochs begin before.
+    pub async fn until_has(&self, id: EventId) {
+        loop {
+            // Whatever begins an epoch or puts an event into the log tells of it, to those who wait by then.
+            let news = self.news(0);
+            if self.has(id) {
+                return;
+            }
+            news.await;
         }
     }
 
@@ -291,89 +308,4 @@ impl Feed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{After, Cursor, CursorItem, DraftData, Gap, Patience};
-    use super::*;
-
-    fn draft(data: &str) -> Draft {
-        Draft {
-            name: "message".to_owned(),
-            data: DraftData::Text(data.to_owned()),
-            time: 7,
-            census: false,
-            binary: false,
-            message_id: None,
-            patience: Patience::Refuse,
-        }
-    }
-
-    /// How many are missing, and where it goes on.
-    type Missing = (Option<u64>, Option<u64>);
-
-    /// What is told next: the number of an event, or a gap.
-    fn next(cursor: &mut Cursor) -> Option<Result<u64, Missing>> {
-        match cursor.try_next()? {
-            CursorItem::Event(event) => Some(Ok(event.id.seq)),
-            CursorItem::Gap(Gap { missed, first }) => Some(Err((missed, first.map(|id| id.seq)))),
-            CursorItem::Beat | CursorItem::End => None,
-        }
-    }
-
-    #[test]
-    fn what_was_passed_over_is_told_as_one_gap_and_nothing_comes_twice() {
-        let epoch = Epoch::draw();
-        let feed = Feed::of_epoch("f0", 8, epoch);
-        let id = |seq| EventId { epoch, seq };
-        let mut reader = Cursor::new(&feed, After::Beginning);
-        assert!(feed.take_in(id(1), draft("one")) && feed.take_in(id(2), draft("two")));
-        assert!(
-            !feed.take_in(id(2), draft("again")) && !feed.take_in(EventId { epoch: Epoch::draw(), seq: 3 }, draft("x"))
-        );
-        assert!(feed.take_in(id(6), draft("six")));
-        let told: Vec<_> = std::iter::from_fn(|| next(&mut reader)).collect();
-        assert_eq!(told, [Ok(1), Ok(2), Err((Some(3), Some(6))), Ok(6)]);
-        // A jump over more than it holds leaves nothing of what was there.
-        assert!(feed.take_in(id(1000), draft("far")));
-        assert_eq!((next(&mut reader), next(&mut reader)), (Some(Err((Some(993), Some(1000)))), Some(Ok(1000))));
-        feed.advance(1003);
-        assert_eq!((next(&mut reader), next(&mut reader)), (Some(Err((Some(3), None))), None));
-        assert!(feed.take_in(id(1004), draft("on")));
-        assert_eq!(next(&mut reader), Some(Ok(1004)));
-    }
-
-    #[test]
-    fn whoever_waited_for_the_first_event_gets_it_and_a_new_epoch_ends_the_readers_of_the_old() {
-        let feed = Feed::of_epoch("f0", 8, Epoch::NEW);
-        let mut early = Cursor::new(&feed, After::Now);
-        assert_eq!(early.last().to_string(), "new-0");
-        let [first, second] = [Epoch::draw(), Epoch::draw()];
-        feed.begin(first);
-        assert!(feed.take_in(EventId { epoch: first, seq: 1 }, draft("one")));
-        assert_eq!((next(&mut early), early.last()), (Some(Ok(1)), EventId { epoch: first, seq: 1 }));
-        // Who was there before the first is told how much of it is gone.
-        let late = |feed: &Arc<Feed>| Cursor::new(feed, After::Id("new-0".parse().unwrap()));
-        assert_eq!(next(&mut late(&feed)), Some(Ok(1)));
-        feed.begin(second);
-        assert!(matches!(early.try_next(), None | Some(CursorItem::End)), "nothing of another epoch");
-        assert!(feed.take_in(EventId { epoch: second, seq: 4 }, draft("four")));
-        assert!(matches!(early.try_next(), None | Some(CursorItem::End)), "nor when it has got as far");
-        assert!(feed.take_in(EventId { epoch: second, seq: 5 }, draft("five")));
-        assert_eq!(next(&mut late(&feed)), Some(Err((Some(3), Some(4)))));
-        let mut back = Cursor::new(&feed, After::Id(EventId { epoch: first, seq: 1 }));
-        assert_eq!([next(&mut back), next(&mut back)], [Some(Err((None, Some(4)))), Some(Ok(4))]);
-    }
-
-    #[test]
-    fn a_reader_from_another_server_waits_for_what_it_has_already() {
-        let epoch = Epoch::draw();
-        let feed = Feed::of_epoch("f0", 8, epoch);
-        let id = |seq| EventId { epoch, seq };
-        assert!(feed.take_in(id(1), draft("one")));
-        let mut reader = Cursor::new(&feed, After::Ahead(id(3)));
-        for seq in 2..=4 {
-            assert_eq!(next(&mut reader), None);
-            assert!(feed.take_in(id(seq), draft("more")));
-        }
-        assert_eq!(next(&mut reader), Some(Ok(4)));
-    }
-}
+mod tests;

@@ -89,7 +89,7 @@ impl Feeds {
 
     fn make(&self, feeds: &mut HashMap<String, Entry>, name: &str, reserved: bool) -> Arc<Feed> {
         let feed = match self.shared.get().filter(|_| !reserved) {
-            Some(shared) => Feed::of_shared(name, self.capacity, |feed| shared.log(name, feed)),
+            Some(shared) => shared.feed(name, self.capacity),
             None => Feed::of_epoch(name, self.capacity, Epoch::of(self.epochs.hash_one(name))),
         };
         feeds.insert(name.to_owned(), Entry { feed: Arc::clone(&feed), reserved });

@@ -76,6 +76,27 @@ fn agents_that_joined_take_part_by_their_names() {
 }
 
 #[test]
+fn three_nodes_keep_what_agents_say_where_that_was_asked_for() {
+    let (nodes, lab) = (Nats::cluster(), Lab::new());
+    let url = nodes.each_ref().map(Nats::url).join(",");
+    let agent = joined(&lab, &url, "eu-1", &[]);
+    let more = ["--join", &url, "--agents", "eu-1", "--replicas", "3"];
+    let run = Started::new(&mut lab.running("small", &[&["--set", "workload.hold=4s"], &more[..]].concat()));
+    lab.wait_for_process(0, "client");
+    let replicas = Runtime::new().unwrap().block_on(async {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(nodes[0].url()).await.unwrap());
+        let stream = jetstream.streams().next().await.unwrap().unwrap();
+        (stream.config.num_replicas, stream.cluster.unwrap().replicas.len())
+    });
+    assert_eq!(replicas, (3, 2), "one leads, two follow");
+    assert_eq!(run.end().exits(0).outcomes(), ["completed"]);
+    ended(agent);
+    let alone = Nats::start();
+    let more = ["--join", &alone.url(), "--agents", "eu-1", "--replicas", "3"];
+    lab.run(&more).exits(4).says(&["3 replicas of the run's stream", "takes three nodes in a cluster"]);
+}
+
+#[test]
 fn nothing_is_lost_of_what_agents_said_when_their_coordinator_is_killed() {
     let (nats, lab) = (Nats::start(), Lab::new());
     let url = nats.url();

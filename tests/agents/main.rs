@@ -1,6 +1,7 @@
 //! Agents: the lab on other machines, here as processes of this one that share nothing with it but a pipe or a broker.
 #![cfg(target_os = "linux")]
 
+mod admitted;
 mod broker;
 mod clocks;
 mod ensemble;

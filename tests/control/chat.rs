@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use crate::browser::Kind;
 use crate::driven::Driven;
 use crate::lab::{Lab, whole};
+use crate::nats::Nats;
 use crate::served::{Ask, Served};
 
 /// What is said, each as `Ann: hello`, and notes as they are.
@@ -70,6 +71,31 @@ async fn two_browsers_on_two_protocols_see_each_others_lines_and_what_was_said_b
     }
     assert_eq!(ann.eval("document.querySelector('#lines .own').textContent"), "Annhello, Ben");
     assert_eq!(ann.eval("document.querySelector('#says').value"), "", "a line that was sent is gone from the field");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_browsers_at_two_servers_that_share_their_feeds_are_in_one_chat() {
+    let nats = Nats::start();
+    let served = [(); 2].map(|()| Served::start(&["--feeds", &nats.url()]));
+    publish(&served[0], r#"{"who": "Zoe", "says": "first"}"#).await;
+    let over = |k: usize, transport: &str, who: &str| format!("?who={who}&over={transport}/{}", served[k].base + 2);
+    let mut ann = open(&served[0], Kind::Chromium, &over(0, "long-polling", "Ann"));
+    let mut ben = open(&served[1], Kind::Firefox, &over(1, "websocket", "Ben"));
+    let mut said = vec!["Zoe: first".to_owned()];
+    for both in [&mut ann, &mut ben] {
+        both.until(STATE, &json!("in"));
+        both.until(SAID, &json!(said));
+    }
+    for (who, says) in [("Ann", "hello, Ben"), ("Ben", "hello, Ann")] {
+        let speaks = if who == "Ann" { &mut ann } else { &mut ben };
+        speaks.eval("document.querySelector('#says').focus()");
+        speaks.enter_text(says);
+        speaks.press("Enter");
+        said.push(format!("{who}: {says}"));
+        for both in [&mut ann, &mut ben] {
+            both.until(SAID, &json!(said));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

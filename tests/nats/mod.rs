@@ -1,5 +1,7 @@
 //! Nodes of NATS, real ones: each a `nats-server` of its own with a folder of its own. They end when they are dropped.
 
+mod jwt;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,6 +14,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use transport_lab::broker::node::{self, BrokerNode, NodeCluster, NodeCommand};
 
+#[allow(unused_imports, reason = "not every test binary has users with tokens")]
+pub(crate) use self::jwt::Operator;
 use crate::until::until;
 
 /// A node of NATS, running or not.
@@ -19,6 +23,8 @@ pub(crate) struct Nats {
     pub(crate) node: BrokerNode,
     /// What it is, if not the one that the lab finds.
     program: Option<PathBuf>,
+    /// What it keeps all on, if it has a disk of its own.
+    disk: Option<Disk>,
     child: Option<Child>,
     folder: TempDir,
 }
@@ -56,6 +62,20 @@ impl Nats {
         nats
     }
 
+    /// A node whose store is on a disk of its own of so many MiB; `None`: that takes root, and a machine that lets root
+    /// mount one in memory.
+    pub(crate) fn start_on_disk(mebibytes: u32) -> Option<Self> {
+        let mut nats = Self::stopped(BrokerNode { name: "n1".to_owned(), port: free_port(), ..BrokerNode::default() });
+        nats.disk = Some(Disk::mount(nats.folder.path().join("store"), mebibytes)?);
+        nats.again();
+        Some(nats)
+    }
+
+    /// The folder on that disk that nothing else sees.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.disk.as_ref().unwrap().seen()
+    }
+
     /// Three nodes that are one cluster.
     pub(crate) fn cluster() -> [Self; 3] {
         let ports = [free_port(), free_port(), free_port()];
@@ -75,7 +95,7 @@ impl Nats {
     }
 
     fn stopped(node: BrokerNode) -> Self {
-        Self { node, program: None, child: None, folder: tempfile::tempdir().unwrap() }
+        Self { node, program: None, disk: None, child: None, folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -124,7 +144,10 @@ impl Nats {
             fs::write(self.folder.path().join(name), filled(text)).unwrap();
         }
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let mut command = Command::new(&argv[0]);
+        let mut command = match &self.disk {
+            None => Command::new(&argv[0]),
+            Some(disk) => disk.command(&argv[0]),
+        };
         command.args(argv[1..].iter().map(|word| filled(word))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
@@ -133,6 +156,45 @@ impl Nats {
     #[track_caller]
     fn wait(&self) {
         until("nats-server to answer", || says_info(self.node.port));
+    }
+}
+
+/// A small file system in memory that only this process and those that it starts see. It goes with it.
+struct Disk {
+    child: Child,
+    at: PathBuf,
+}
+
+impl Disk {
+    fn mount(at: PathBuf, mebibytes: u32) -> Option<Self> {
+        // It holds the place where it is mounted until its input ends.
+        let script = "mkdir -p \"$0\" && mount -t tmpfs -o \"$1\" none \"$0\" && echo mounted && exec cat";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script]).arg(&at).arg(format!("size={mebibytes}m"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut disk = Self { child: command.spawn().ok()?, at };
+        let mut line = String::new();
+        let read = BufReader::new(disk.child.stdout.take()?).read_line(&mut line);
+        (read.is_ok() && line == "mounted\n").then_some(disk)
+    }
+
+    /// Where others see it.
+    fn seen(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.child.id())).join(self.at.strip_prefix("/").unwrap())
+    }
+
+    /// A program that sees it.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-t", &self.child.id().to_string(), program]);
+        command
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

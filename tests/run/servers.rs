@@ -55,7 +55,7 @@ fn readers_of_two_servers_get_each_event_once_in_its_order_on_every_kind_of_tran
     }
     let lab = Lab::new();
     let protocols = ["long-polling/h1", "streaming/h1", "sse/h2", "websocket/h1", "websocket/h2", "webtransport/h3"];
-    let protocols = [&protocols[..], &["sse/h3", "quic/quic"]].concat();
+    let protocols = [&protocols[..], &["sse/h3", "quic/quic", "polling/h2", "multipart/h2"]].concat();
     let more = format!("protocol={}", protocols.join(","));
     // `expect` is what it is by default: each event exactly once, in its order, and both ends count alike.
     let ran = run(&lab, TWO, &["--set", &more, "--set", "workload.subscribers=4"]).exits(0);
@@ -77,6 +77,27 @@ fn readers_of_two_servers_get_each_event_once_in_its_order_on_every_kind_of_tran
         let kept: Vec<_> = crate::lab::names(&folder).iter().map(|path| path.display().to_string()).collect();
         assert!(kept.iter().any(|path| path.ends_with("server-1.log")), "{kept:?}");
         assert!(!kept.iter().any(|path| path.ends_with("/broker")), "its store is gone: {kept:?}");
+    }
+    lab.has_nothing_left();
+}
+
+#[test]
+fn what_clients_publish_at_either_of_two_servers_comes_back_to_them_there() {
+    if !has_nats() {
+        return;
+    }
+    let lab = Lab::new();
+    // Each publishes in the way of its transport, at the server that it reads from, and waits for its own.
+    let protocols = ["polling/h1", "long-polling/h2", "streaming/h2", "multipart/h1", "sse/h3"];
+    let protocols = [&protocols[..], &["websocket/h1", "websocket/h2", "webtransport/h3", "quic/quic"]].concat();
+    let set = format!("protocol={}", protocols.join(","));
+    let more = ["--set", &set, "--set", "workload.subscribers=4", "--set", "workload.direction=echo"];
+    let ran = run(&lab, TWO, &more).exits(0);
+    assert_eq!(ran.outcomes(), vec!["completed"; protocols.len()]);
+    for trial in 0..protocols.len() {
+        let attached: BTreeSet<_> = attachments(&lab, trial as u64).into_iter().map(|(_, server)| server).collect();
+        assert_eq!(attached, BTreeSet::from([0, 1]), "they are dealt over both");
+        assert!(ran.metric(trial, "round-trip") > 0.0 && ran.metric(trial, "lost") == 0.0);
     }
     lab.has_nothing_left();
 }

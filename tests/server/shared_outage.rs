@@ -152,12 +152,48 @@ fn a_full_store_refuses_what_is_published_with_its_reason_and_readers_go_on() {
     assert_eq!([reader.next().data, reader.next().data], ["1", "2"]);
 }
 
+#[test]
+fn a_disk_that_is_full_refuses_what_is_published_and_nothing_that_was_taken_is_lost() {
+    let Some(mut nats) = Nats::start_on_disk(64) else {
+        eprintln!("skipped: filling a disk takes root, and a machine that lets root mount one in memory");
+        return;
+    };
+    let lab = sharing(&nats, &[]);
+    let mut reader = lab.subscribe(Alpn::H2, "/feeds/news/sse", &[]);
+    lab.publish(Alpn::H1, "news", b"before");
+    assert_eq!(reader.next().data, "before");
+    let filler = nats.disk().join("filler");
+    // It ends where there is no room any more.
+    let filled = std::fs::write(&filler, vec![0; 64 << 20]).unwrap_err();
+    assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull);
+    // A node that can't write answers nothing, and may have it or not. A little would have its place in a block that is
+    // begun.
+    let much = "x".repeat(50_000);
+    let refused = lab.ask(Alpn::H2, "/feeds/news", &["--data-binary", &much]);
+    refused.assert_refused(503, "the same `id`");
+    lab.ask(Alpn::H2, "/feeds/more", &["--data-binary", "full"]).assert_refused(507, "the disk of NATS may be");
+    assert_eq!(data(&polled(&lab, "news", "0")), ["before"], "what is held is served");
+    std::fs::remove_file(&filler).unwrap();
+    // What is there by now has its place.
+    let mut room = false;
+    until("a new log to be made", || {
+        room = room || lab.ask(Alpn::H2, "/feeds/more", &["--data-binary", "room"]).head.status == 201;
+        room
+    });
+    assert_eq!(data(&polled(&lab, "more", "0")), ["room"]);
+    // A log that could not be written is one that its node writes no more until it is started again; its readers stay.
+    nats.kill();
+    nats.again();
+    let after = insist(&lab, "m-1", "after");
+    assert_eq!((data(&polled(&lab, "news", "0")), reader.next().id), (vec!["before", "after"], after));
+}
+
 /// The node that leads the log of this feed.
 fn leader(nodes: &[Nats], feed: &str) -> usize {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let broker = Broker::connect(BrokerOptions::at(nodes.iter().map(Nats::url))).await.unwrap();
-        let name = broker.leader_of(feed).await.unwrap();
+        let name = broker.leader(feed).await.unwrap().unwrap();
         nodes.iter().position(|nats| nats.node.name == name).unwrap()
     })
 }

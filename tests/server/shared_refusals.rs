@@ -131,6 +131,23 @@ fn a_stream_that_somebody_else_made_is_left_as_it_is_and_what_differs_is_said() 
 }
 
 #[test]
+fn a_stream_of_a_lab_whose_limits_somebody_changed_is_left_as_it_is_and_each_of_them_is_said() {
+    let nats = Nats::start();
+    sharing(&nats, &[]).publish(Alpn::H1, "news", b"before");
+    by_hand(&nats, async |jetstream| {
+        let mut config = jetstream.get_stream("transport-lab_news").await.unwrap().cached_info().config.clone();
+        (config.max_messages, config.max_bytes) = (10, 1_000_000);
+        jetstream.update_stream(config).await.unwrap();
+    });
+    let lab = sharing(&nats, &[]);
+    let posted = lab.ask(Alpn::H2, "/feeds/news", &["--data-binary", "x"]);
+    for word in ["transport-lab_news", "events: 10 there, 1024 here", "bytes: 1000000 there, 8388608 here"] {
+        posted.assert_refused(409, word);
+    }
+    lab.publish(Alpn::H1, "olds", b"x");
+}
+
+#[test]
 fn two_labs_of_one_prefix_that_are_not_alike_are_not_one() {
     let nats = Nats::start();
     let lab = sharing(&nats, &[]);

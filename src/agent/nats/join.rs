@@ -26,8 +26,13 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How long it tries that: a node that is away, or a leader that is killed, has somebody in its place by then.
 const PATIENCE: Duration = Duration::from_secs(2 * SILENCE.as_secs());
 
-/// Takes part in runs until `interrupt` becomes true.
-pub async fn join(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver<bool>) -> Result<(), AgentError> {
+/// Takes part in runs until `interrupt` becomes true, or NATS denies something: one that can't hear or can't speak is no
+/// agent.
+pub async fn join(agent: Agent, broker: &Broker, interrupt: watch::Receiver<bool>) -> Result<(), AgentError> {
+    broker.unless_denied(take_part(agent, broker, interrupt)).await?
+}
+
+async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver<bool>) -> Result<(), AgentError> {
     let agent = Arc::new(agent);
     let (client, prefix, name) = (broker.client(), &broker.options().prefix, agent.hello().name.clone());
     match timeout(NAMESAKE, client.request(here(prefix, &name), bytes::Bytes::new())).await {

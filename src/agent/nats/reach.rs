@@ -28,6 +28,10 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// The agents that have joined, in the order of their names.
 pub async fn list(broker: &Broker) -> Result<Vec<AgentHello>, AgentError> {
+    broker.unless_denied(ask(broker)).await?
+}
+
+async fn ask(broker: &Broker) -> Result<Vec<AgentHello>, AgentError> {
     let client = broker.client();
     let inbox = client.new_inbox();
     let failed = |source| AgentError::nats("ask for agents", source);

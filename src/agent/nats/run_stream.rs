@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 
 use super::super::AgentError;
@@ -29,6 +29,21 @@ fn is_missing(error: &GetStreamError) -> bool {
     match error.kind() {
         GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
         _ => false,
+    }
+}
+
+fn not_made(error: CreateStreamError, replicas: usize) -> AgentError {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(source)
+            if replicas > 1
+                && matches!(
+                    source.error_code(),
+                    ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::CLUSTER_NO_PEERS
+                ) =>
+        {
+            AgentError::Replicas { replicas, source: Box::new(source) }
+        }
+        _ => AgentError::nats("make the run's stream", error),
     }
 }
 
@@ -57,8 +72,8 @@ impl RunStream {
             metadata: HashMap::from([("transport-lab.run".to_owned(), this.run.clone())]),
             ..Config::default()
         };
-        let made = this.broker.jetstream().create_stream(config).await;
-        made.map_err(|source| AgentError::nats("make the run's stream", source))?;
+        let made = this.broker.unless_denied(this.broker.jetstream().create_stream(config)).await?;
+        made.map_err(|source| not_made(source, this.broker.options().replicas))?;
         Ok(this)
     }
 
@@ -67,9 +82,21 @@ impl RunStream {
         Self { broker, run: token(run) }
     }
 
+    /// Does this, which takes what NATS may deny.
+    pub(in crate::agent) async fn unless_denied<T>(
+        &self,
+        does: impl Future<Output = Result<T, AgentError>>,
+    ) -> Result<T, AgentError> {
+        self.broker.unless_denied(does).await?
+    }
+
     /// All that agents have said in it, in one part for each session, in which it is in order. `None`: there is no such
     /// stream.
     pub async fn read(&self) -> Result<Option<Vec<AgentWords>>, AgentError> {
+        self.unless_denied(self.read_all()).await
+    }
+
+    async fn read_all(&self) -> Result<Option<Vec<AgentWords>>, AgentError> {
         let failed = |source| AgentError::nats("read the run's stream", source);
         let stream = match self.broker.jetstream().get_stream(self.name()).await {
             Ok(stream) => stream,

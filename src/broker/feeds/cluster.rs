@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
 use crate::broker::connection::Broker;
+use crate::feed::LogError;
 use crate::text::visible;
 
 /// How many news of logs that were made may wait for who is slow to take them; who misses some looks for itself.
@@ -42,6 +43,11 @@ impl Cluster {
 
     pub(super) fn prefix(&self) -> &str {
         &self.broker.options().prefix
+    }
+
+    /// Does this, unless NATS denies it; that is an error which says what.
+    pub(super) async fn permitted<T>(&self, does: impl Future<Output = T>) -> Result<T, LogError> {
+        self.broker.unless_denied(does).await.map_err(|error| LogError::Refused(error.to_string()))
     }
 
     /// The subject on which servers tell each other that a log was made.

@@ -1,6 +1,6 @@
 //! The log behind one feed, as one server has it: who writes to its stream, and who follows it.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
-use super::site::{LogSite, Opened, has};
+use super::site::{LogSite, Opened};
 use super::writer::Append;
 use super::{tail, writer};
 use crate::feed::{After, Done, Draft, Epoch, Feed, LogError, Patience, SharedLog};
@@ -26,23 +26,34 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct StreamLog {
     site: Arc<LogSite>,
     queue: mpsc::Sender<Append>,
-    tail: AbortHandle,
+    /// What follows the stream, once there is a feed that it fills.
+    tail: OnceLock<AbortHandle>,
 }
 
 impl StreamLog {
-    pub(super) fn start(cluster: &Arc<Cluster>, name: &str, feed: &Weak<Feed>) -> Self {
-        let site = Arc::new(LogSite::new(cluster, name, feed));
+    pub(super) fn start(cluster: &Arc<Cluster>, name: &str) -> Self {
+        let site = Arc::new(LogSite::new(cluster, name));
         let (queue, waiting) = mpsc::channel(WAITING);
         // It ends when all is written that was handed to it.
         tokio::spawn(writer::write(Arc::clone(&site), waiting));
-        let tail = tokio::spawn(tail::follow(Arc::clone(&site))).abort_handle();
-        Self { site, queue, tail }
+        Self { site, queue, tail: OnceLock::new() }
+    }
+
+    /// Begins to fill this feed.
+    pub(super) fn follow(&self, feed: &Arc<Feed>) {
+        let follow = || {
+            let _ = self.site.feed.set(Arc::downgrade(feed));
+            tokio::spawn(tail::follow(Arc::clone(&self.site), Arc::downgrade(feed))).abort_handle()
+        };
+        self.tail.get_or_init(follow);
     }
 }
 
 impl Drop for StreamLog {
     fn drop(&mut self) {
-        self.tail.abort();
+        if let Some(tail) = self.tail.get() {
+            tail.abort();
+        }
     }
 }
 
@@ -78,7 +89,7 @@ impl SharedLog for StreamLog {
     fn settle(&self, after: After) -> Option<BoxFuture<'static, Result<After, LogError>>> {
         let is_open = *self.site.opened.borrow() == Opened::Yes;
         let unknown = match after {
-            After::Id(id) if id.epoch != Epoch::NEW => !self.site.feed.upgrade().is_some_and(|feed| has(&feed, id)),
+            After::Id(id) if id.epoch != Epoch::NEW => !self.site.feed().is_some_and(|feed| feed.has(id)),
             _ => false,
         };
         if is_open && !unknown {

@@ -17,10 +17,10 @@ mod standing;
 mod tail;
 mod writer;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::Broker;
-use crate::feed::{Feed, SharedLog};
+use crate::feed::Feed;
 use cluster::Cluster;
 use log::StreamLog;
 pub(super) use standing::stream_name;
@@ -46,8 +46,11 @@ impl SharedFeeds {
         self.0.meet(name).await
     }
 
-    /// The log behind the feed of this name, which is told of its events for as long as it lives.
-    pub fn log(&self, name: &str, feed: &Weak<Feed>) -> Box<dyn SharedLog> {
-        Box::new(StreamLog::start(&self.0, name, feed))
+    /// The feed of this name with its log behind it, of which it holds as many events. It is filled for as long as it lives.
+    pub fn feed(&self, name: &str, capacity: usize) -> Arc<Feed> {
+        let log = Arc::new(StreamLog::start(&self.0, name));
+        let feed = Feed::of_shared(name, capacity, Arc::clone(&log) as _);
+        log.follow(&feed);
+        feed
     }
 }

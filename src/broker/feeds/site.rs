@@ -1,6 +1,6 @@
 //! What is known of the stream behind one feed, by who writes to it and who follows it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -24,8 +24,8 @@ pub(super) struct LogSite {
     pub(super) cluster: Arc<Cluster>,
     /// The feed's name.
     pub(super) name: Arc<str>,
-    /// What the log is of. Who holds it keeps all of this alive, and not the other way round.
-    pub(super) feed: Weak<Feed>,
+    /// What is filled with the log's events. Who holds it keeps all of this alive, and not the other way round.
+    pub(super) feed: OnceLock<Weak<Feed>>,
     /// Whether its readers can be served.
     pub(super) opened: watch::Sender<Opened>,
     /// Has the tail look at the stream again.
@@ -47,22 +47,22 @@ pub(super) enum Opened {
     Refused(LogError),
 }
 
-/// Whether a feed has got as far as this event.
-pub(super) fn has(feed: &Feed, id: EventId) -> bool {
-    feed.epoch() == id.epoch && feed.head() >= id.seq
-}
-
 impl LogSite {
-    pub(super) fn new(cluster: &Arc<Cluster>, name: &str, feed: &Weak<Feed>) -> Self {
+    pub(super) fn new(cluster: &Arc<Cluster>, name: &str) -> Self {
         Self {
             cluster: Arc::clone(cluster),
             name: name.into(),
-            feed: Weak::clone(feed),
+            feed: OnceLock::new(),
             opened: watch::Sender::new(Opened::NotYet),
             changed: Notify::new(),
             epoch: Mutex::new(None),
             looked: tokio::sync::Mutex::new(None),
         }
+    }
+
+    /// What is filled with the log's events, while it lives.
+    pub(super) fn feed(&self) -> Option<Arc<Feed>> {
+        self.feed.get()?.upgrade()
     }
 
     /// The epoch of the stream, as far as anybody knows.
@@ -104,9 +104,9 @@ impl LogSite {
     /// Waits until readers can be served, and says where this one begins.
     pub(super) async fn settle(&self, after: After) -> Result<After, LogError> {
         self.opened().await?;
-        let feed = self.feed.upgrade().ok_or(LogError::Away)?;
+        let feed = self.feed().ok_or(LogError::Away)?;
         match after {
-            After::Id(id) if id.epoch != Epoch::NEW && !has(&feed, id) => self.ahead(&feed, id).await,
+            After::Id(id) if id.epoch != Epoch::NEW && !feed.has(id) => self.ahead(&feed, id).await,
             _ => Ok(after),
         }
     }
@@ -130,17 +130,7 @@ impl LogSite {
             }
         }
         self.note(Some(id.epoch));
-        let begun = async {
-            while !has(feed, id) {
-                // Not in this epoch yet, or not as far.
-                if feed.epoch() == id.epoch {
-                    feed.reached(id).await;
-                } else {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            }
-        };
-        tokio::time::timeout(CATCH_UP, begun).await.map_err(|_| LogError::Away)?;
+        tokio::time::timeout(CATCH_UP, feed.until_has(id)).await.map_err(|_| LogError::Away)?;
         Ok(After::Id(id))
     }
 

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, ErrorCode};
-use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::cluster::Cluster;
-use crate::broker::connection::Broker;
 use crate::feed::{Epoch, LogError, MAX_EVENT_BYTES, MAX_LOG_BYTES};
 use crate::text::chain;
 
@@ -19,6 +19,8 @@ const MOST: usize = 64;
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// For how long the same message id isn't taken twice.
 const DUPLICATES: Duration = Duration::from_secs(120);
+/// How long who leads a stream may take to answer before it is asked for again, beside the question that it has.
+const ASK: Duration = Duration::from_millis(200);
 /// What headers may take beside the data.
 const HEADER_BYTES: usize = 1024;
 /// What a stream's metadata says of the lab that made it.
@@ -51,25 +53,29 @@ pub(super) fn epoch_of(subject: &str) -> Option<Epoch> {
     Epoch::parse(subject.rsplit_once('.')?.1)
 }
 
-impl Broker {
-    /// The name of the node that leads the log of this feed: the one that numbers its events. `None`: there is no such
-    /// log, none leads it at the moment, or NATS is a single node.
-    pub async fn leader_of(&self, feed: &str) -> Option<String> {
-        let stream = self.jetstream().get_stream(stream_name(&self.options().prefix, feed)).await.ok()?;
-        stream.cached_info().cluster.as_ref()?.leader.clone()
-    }
-}
-
 impl Cluster {
     /// How the stream of this feed stands; `None` where there is none.
     pub(super) async fn look(&self, feed: &str) -> Result<Option<Standing>, LogError> {
-        match self.broker.jetstream().get_stream(stream_name(self.prefix(), feed)).await {
+        match self.permitted(self.stream(feed)).await? {
             Ok(stream) => self.standing(feed, stream.cached_info()).map(Some),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
                 GetStreamErrorKind::JetStream(error) => Err(refusal(&error)),
                 _ => Err(LogError::Away),
             },
+        }
+    }
+
+    /// The stream of this feed, from whoever leads it. Nobody answers while nobody does, and who leads next answers only
+    /// what comes from then on: so it is asked for again and again, and the first answer counts.
+    async fn stream(&self, feed: &str) -> Result<Stream, GetStreamError> {
+        let ask = || self.broker.jetstream().get_stream(stream_name(self.prefix(), feed));
+        let mut asked = FuturesUnordered::from_iter([ask()]);
+        loop {
+            tokio::select! {
+                Some(answer) = asked.next() => return answer,
+                () = tokio::time::sleep(ASK) => asked.push(ask()),
+            }
         }
     }
 
@@ -80,7 +86,7 @@ impl Cluster {
         }
         self.has_room().await?;
         let wanted = self.config(feed, Epoch::draw());
-        let made = match self.broker.jetstream().create_stream(wanted).await {
+        let made = match self.permitted(self.broker.jetstream().create_stream(wanted)).await? {
             Ok(stream) => self.standing(feed, stream.cached_info()),
             Err(error) => match error.kind() {
                 // Another server was faster.
@@ -102,7 +108,7 @@ impl Cluster {
         let own = stream_name(self.prefix(), "");
         let mut names = self.broker.jetstream().stream_names();
         let mut count = 0;
-        while let Some(name) = names.try_next().await.map_err(|_| LogError::Away)? {
+        while let Some(name) = self.permitted(names.try_next()).await?.map_err(|_| LogError::Away)? {
             count += usize::from(name.starts_with(&own));
         }
         if count < MOST { Ok(()) } else { Err(LogError::Full(format!("there are {count} feeds already"))) }
@@ -183,6 +189,10 @@ pub(super) fn refusal(error: &jetstream::Error) -> LogError {
         | ErrorCode::MEMORY_RESOURCES_EXCEEDED
         | ErrorCode::MAXIMUM_STREAMS_LIMIT
         | ErrorCode::STREAM_STORE_FAILED => LogError::Full(error.to_string()),
+        // A code for whatever it is that no stream can be made for; a disk that is full is said so.
+        ErrorCode::STREAM_CREATE if error.to_string().contains("creating store") => {
+            LogError::Full(format!("{error}; the disk of NATS may be, as its log says"))
+        }
         ErrorCode::CLUSTER_NOT_AVAILABLE | ErrorCode::STREAM_OFFLINE | ErrorCode::CLUSTER_NO_PEERS => LogError::Away,
         ErrorCode::STREAM_SUBJECT_OVERLAP => LogError::Foreign(format!(
             "a stream that isn't this lab's takes the subjects of this feed: {error}; give this lab another --nats-prefix"

@@ -22,7 +22,7 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 /// How often a feed without a stream looks whether it has one, beside being told so.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long it pauses after something went wrong: twice as long each time.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// How long a stream may be behind what this server has of it before that counts as lost.
 const BEHIND: Duration = Duration::from_secs(5);
@@ -39,15 +39,10 @@ enum Stopped {
 }
 
 /// Follows it until the feed is gone.
-pub(super) async fn follow(site: Arc<LogSite>) {
-    let feed = Weak::clone(&site.feed);
+pub(super) async fn follow(site: Arc<LogSite>, feed: Weak<Feed>) {
     let mut state = site.cluster.broker.state();
     let mut births = site.cluster.births.subscribe();
     let mut pause = PAUSES[0];
-    // This is started while its feed is being made; one that is gone again ends it.
-    while feed.strong_count() == 0 {
-        tokio::task::yield_now().await;
-    }
     loop {
         if state.wait_for(|state| state.is_there).await.is_err() {
             return;
@@ -133,8 +128,8 @@ async fn try_once(
         ..push::Config::default()
     };
     let stream = stream_name(&cluster.broker.options().prefix, &site.name);
-    let consumer = jetstream.create_consumer_on_stream(config, stream).await;
-    let consumer = consumer.map_err(|_| Stopped::Broken("nothing delivers it"))?;
+    let consumer = cluster.permitted(jetstream.create_consumer_on_stream(config, stream)).await;
+    let consumer = consumer.map_err(Stopped::Failed)?.map_err(|_| Stopped::Broken("nothing delivers it"))?;
     let mut messages = consumer.messages().await.map_err(|_| Stopped::Broken("it can't be listened to"))?;
     // Made anew in between, it would be read from a place of the one before.
     let again = cluster.look(&site.name).await.map_err(Stopped::Failed)?.ok_or(Stopped::NoStream)?;

@@ -15,13 +15,14 @@ use tokio::sync::mpsc;
 use super::carried;
 use super::site::LogSite;
 use super::standing::{refusal, stream_name, subject};
+use crate::broker::denial::Denial;
 use crate::feed::{Done, Draft, DraftData, Epoch, EventId, LogError, Patience};
 use crate::text::chain;
 
 /// How many events are on their way at once.
 const WINDOW: usize = 256;
 /// How long it pauses before it tries again: twice as long each time.
-const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
 /// An event to be handed on, and who is to be told.
 pub(super) struct Append {
@@ -110,7 +111,10 @@ impl Writer {
                 self.next = self.next.map(|next| next + 1);
                 Ok((sent(append, epoch), ack))
             }
-            Err(error) => Err(self.failed(sent(append, epoch), Self::meant(&error))),
+            Err(error) => {
+                let meant = self.meant(epoch, &error);
+                Err(self.failed(sent(append, epoch), meant))
+            }
         }
     }
 
@@ -151,7 +155,10 @@ impl Writer {
                 (sent.append.done)(Ok(EventId { epoch: sent.epoch, seq: ack.sequence }));
                 None
             }
-            Err(error) => self.failed(sent, Self::meant(&error)),
+            Err(error) => {
+                let meant = self.meant(sent.epoch, &error);
+                self.failed(sent, meant)
+            }
         }
     }
 
@@ -195,7 +202,7 @@ impl Writer {
                     }
                     match (once, answer) {
                         (true, Err(error)) => {
-                            (sent.append.done)(Err(Self::meant(&error)));
+                            (sent.append.done)(Err(self.meant(sent.epoch, &error)));
                             None
                         }
                         (_, answer) => self.settle(sent, answer),
@@ -210,13 +217,22 @@ impl Writer {
         }
     }
 
-    fn meant(error: &PublishError) -> LogError {
+    /// What it means that an event of this epoch was not taken.
+    fn meant(&self, epoch: Epoch, error: &PublishError) -> LogError {
         use std::error::Error as _;
 
         match error.kind() {
             // Nobody listens on its subject: it was handed to nobody.
             PublishErrorKind::StreamNotFound => LogError::Away,
-            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => LogError::Unanswered,
+            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => {
+                let broker = &self.site.cluster.broker;
+                let denied = Denial::Publish(subject(&broker.options().prefix, &self.site.name, epoch));
+                // What a node denies it doesn't answer.
+                match broker.was_denied_nothing() {
+                    Err(error) if broker.denial() == Some(denied) => LogError::Refused(error.to_string()),
+                    _ => LogError::Unanswered,
+                }
+            }
             PublishErrorKind::MaxAckPending => LogError::Busy,
             PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => {
                 LogError::Refused("another published in between".to_owned())

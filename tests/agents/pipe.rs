@@ -95,7 +95,7 @@ fn an_agent_that_cannot_be_reached_ends_the_run_before_it_begins() {
     for (agent, says) in [
         ("exec:echo no route to host >&2; exit 255", "it ended before it said what it is (exit 255: no route to host)"),
         ("exec:echo hello", "it says what no Transport Lab says: \"hello\""),
-        ("ssh:eu-1/no/such/transport-lab", "lost"),
+        ("ssh:eu-1/no/such/transport-lab", "the shell there finds no such program"),
     ] {
         let mut command = lab.running("small", &["--agent", agent]);
         // Runs what it is told, as ssh does.
@@ -104,6 +104,7 @@ fn an_agent_that_cannot_be_reached_ends_the_run_before_it_begins() {
         ran.says(&["the agent ", says]);
     }
     lab.run(&["--agent", "-x"]).exits(2);
+    lab.run(&["--agent", "ssh:eu-1:port"]).exits(2).says(&["`ssh:eu-1:port` is no agent"]);
     lab.run(&["--agent", "ssh:-oProxyCommand=touch"]).exits(2).says(&["is no agent: write a name, ssh:HOST"]);
     lab.run(&["--agent", "eu-1"]).exits(4).says(&["is known by name alone", "--join nats://HOST:4222"]);
     lab.has_nothing_left();

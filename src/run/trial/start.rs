@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::RunError;
 use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
+use crate::admission::Token;
 use crate::certs::base64;
 use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign;
@@ -59,6 +60,7 @@ impl TrialRunner<'_> {
                 .chain(self.lab.agents.origins(self.planned.settings.workload.agents))
                 .chain(self.intermediary_origins())
                 .collect(),
+            token: self.token.as_ref().map(|token| token.text().to_owned()),
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports,
             life,
@@ -129,6 +131,30 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// Draws what clients show, where others reach the servers as well: whoever else publishes there changes what is
+    /// measured.
+    pub(super) fn draw_token(&mut self) -> Result<(), EarlyEnd> {
+        let is_reached = if self.lab.agents.have_servers() {
+            !self.given_hosts().is_empty()
+        } else {
+            self.addresses().iter().any(|address| !address.is_loopback())
+        };
+        if is_reached {
+            let Some(token) = Token::draw() else { return failed("the system gave no random bytes for a token") };
+            self.token = Some(token);
+        }
+        Ok(())
+    }
+
+    /// Has subscriptions show it. Whoever makes other addresses of theirs keeps the query.
+    fn show_token<'p>(&self, subscriptions: impl Iterator<Item = &'p mut SubscriptionPlan>) {
+        let Some(token) = &self.token else { return };
+        for subscription in subscriptions {
+            subscription.path.push_str("&token=");
+            subscription.path.push_str(token.text());
+        }
+    }
+
     /// Where a client's packets to the server come from: loopback answers itself, and names have IPv6 first.
     fn client_address(&self) -> IpAddr {
         match self.link {
@@ -170,7 +196,8 @@ impl TrialRunner<'_> {
         let all = assign::assign(settings, trial, seed, clients, ports);
         let mut subscriptions = assign::of_client(number, clients, all);
         self.rename_hosts(&mut subscriptions);
-        let stuck = assign::stuck(settings, &subscriptions);
+        let mut stuck = assign::stuck(settings, &subscriptions);
+        self.show_token(subscriptions.iter_mut().chain(&mut stuck));
         let ports = ports.concat();
         let which = Which::Client(number);
         self.ends.of(which).possible = Some(Possible::of(self.planned, number, clients));
@@ -180,7 +207,7 @@ impl TrialRunner<'_> {
             hosts: hosts.clone(),
             port: ports.first().copied().unwrap_or(0),
             ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
-            token: None,
+            token: self.token.as_ref().map(|token| token.text().to_owned()),
             cert_sha256,
             spki_sha256,
             subscriptions,

@@ -84,7 +84,9 @@ impl AgentSession {
         let heard = timeout(HELLO, incoming.recv()).await;
         let hello = match heard {
             Err(_) => {
-                return Err(carried.not_reached(format!("it did not say what it is within {} s", HELLO.as_secs())).await);
+                return Err(carried
+                    .not_reached(format!("it did not say what it is within {} s", HELLO.as_secs()))
+                    .await);
             }
             Ok(None) => return Err(carried.not_reached("it ended before it said what it is".to_owned()).await),
             Ok(Some(Err(error))) => return Err(carried.not_reached(crate::text::chain(&error)).await),

@@ -99,12 +99,16 @@ impl SshAddress {
                 "the shell there finds no such program: install Transport Lab {own} there, or say where it is, as \
                  ssh:HOST/PATH/OF/{PROGRAM} or ssh:HOST/~/.local/bin/{PROGRAM}"
             )),
-            NOT_EXECUTABLE => Some("the program there can't be run: it is of another machine or isn't executable".into()),
+            NOT_EXECUTABLE => {
+                Some("the program there can't be run: it is of another machine or isn't executable".into())
+            }
             // What clap ends with that knows no such command.
-            2 if printed.contains("unrecognized subcommand") || printed.contains("unexpected argument") => Some(format!(
-                "what is called so there is no Transport Lab that can be an agent: install version {own} (trial contract \
+            2 if printed.contains("unrecognized subcommand") || printed.contains("unexpected argument") => {
+                Some(format!(
+                    "what is called so there is no Transport Lab that can be an agent: install version {own} (trial contract \
                  {CONTRACT}) there"
-            )),
+                ))
+            }
             OF_SSH => Some(of_ssh(printed, &by_hand)),
             _ => None,
         }
@@ -133,9 +137,12 @@ fn of_ssh(printed: &str, by_hand: &str) -> String {
              `IdentityFile` in ~/.ssh/config says which)"
         )
     } else if said("Could not resolve hostname") {
-        "no host is known by that name: see what is written behind ssh:, or give it a `HostName` in ~/.ssh/config".to_owned()
+        "no host is known by that name: see what is written behind ssh:, or give it a `HostName` in ~/.ssh/config"
+            .to_owned()
     } else if said("Connection refused") {
-        format!("no sshd listens at that port: see that it runs there, or say which port (ssh:HOST:PORT); try `{by_hand}`")
+        format!(
+            "no sshd listens at that port: see that it runs there, or say which port (ssh:HOST:PORT); try `{by_hand}`"
+        )
     } else {
         format!("see what `{by_hand}` says by hand")
     }
@@ -154,7 +161,11 @@ impl fmt::Display for SshAddress {
             Some((user, host)) => (format!("{user}@"), host),
             None => (String::new(), &*self.destination),
         };
-        if host.contains(':') { write!(f, "ssh:{user}[{host}]")? } else { write!(f, "ssh:{user}{host}")? }
+        if host.contains(':') {
+            write!(f, "ssh:{user}[{host}]")?
+        } else {
+            write!(f, "ssh:{user}{host}")?
+        }
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -193,8 +204,20 @@ mod tests {
             assert_eq!(SshAddress::parse(text).unwrap().to_string(), format!("ssh:{text}"));
         }
         for text in [
-            "", "-oProxyCommand=x", "lab@-x", "@eu-1", "a b", "eu-1:", "eu-1:0", "eu-1:+22", "eu-1:99999", "eu-1:x", "[::1",
-            "[::1]22", "//", "/opt",
+            "",
+            "-oProxyCommand=x",
+            "lab@-x",
+            "@eu-1",
+            "a b",
+            "eu-1:",
+            "eu-1:0",
+            "eu-1:+22",
+            "eu-1:99999",
+            "eu-1:x",
+            "[::1",
+            "[::1]22",
+            "//",
+            "/opt",
         ] {
             assert_eq!(SshAddress::parse(text), None, "{text}");
         }

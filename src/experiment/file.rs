@@ -11,8 +11,8 @@ use super::unchecked::{RawFactor, UncheckedExperiment};
 use super::{
     Experiment, ExperimentError, Factor, MAX_REPEATS, MAX_SEED, MAX_TRIALS, Overrides, claims, recover, suggest,
 };
-use crate::trial::{Claim, Protocol};
 use crate::trial::settings::default_client;
+use crate::trial::{Claim, Protocol};
 
 /// The repeats of one that says nothing of them and in which something goes wrong on purpose: who was just receiving
 /// what then is a race, and one run is no verdict on it.

@@ -2,9 +2,9 @@
 
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::ExperimentError;
 use super::source::ByteRange;
 use super::tree::Value;
-use super::ExperimentError;
 
 /// How much that is wrong is told at once: whoever has more has another kind of file.
 const MOST: usize = 20;

@@ -2,8 +2,8 @@
 
 mod error;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -115,7 +115,8 @@ impl Routes {
         if let Some(token) = self.feed_token.get()
             && parts.clone().next() == Some("feeds")
         {
-            only_with_trial_token(token, exchange.connection().peer, &uri).map_err(|refusal| Error::refused(&refusal))?;
+            only_with_trial_token(token, exchange.connection().peer, &uri)
+                .map_err(|refusal| Error::refused(&refusal))?;
         }
         match (parts.next(), parts.next(), parts.next(), parts.next(), exchange) {
             (Some("ping"), None, None, None, Exchange::Request(request)) => {

@@ -85,7 +85,8 @@ mod tests {
             trials.extend(one.journal);
         }
         let all = agents(&trials);
-        let told = |of: &AgentResult| (of.agent.clone(), of.roles.join(" "), of.trials, of.uncertainty, of.apart.is_some());
+        let told =
+            |of: &AgentResult| (of.agent.clone(), of.roles.join(" "), of.trials, of.uncertainty, of.apart.is_some());
         assert_eq!(
             all.iter().map(told).collect::<Vec<_>>(),
             [

@@ -38,8 +38,15 @@ fn clients_run_where_ssh_leads_whatever_a_login_says_first() {
     let lab = Lab::new();
     let Some(sshd) = Sshd::start(&lab) else { return };
     // By what its configuration says, and by what the address does.
-    let by_port = format!("ssh:{}@127.0.0.1:{}{PROGRAM}", nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap().name, sshd.port());
-    let ran = sshd.run(&lab, &["--agent", "ssh:there", "--agent", &by_port, "--set", "workload.subscribers=4"]).end().exits(0);
+    let by_port = format!(
+        "ssh:{}@127.0.0.1:{}{PROGRAM}",
+        nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap().name,
+        sshd.port()
+    );
+    let ran = sshd
+        .run(&lab, &["--agent", "ssh:there", "--agent", &by_port, "--set", "workload.subscribers=4"])
+        .end()
+        .exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);
     assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (4.0, 2.0));
     let clocks = of_kind(&lab.only_run(), "agent-clock");
@@ -99,7 +106,9 @@ fn what_ssh_cannot_do_is_told_with_what_to_do() {
     // Nobody listens at the lowest port, and no host can have an empty part in its name.
     refused("ssh:127.0.0.1:1", "key", &["Connection refused", "`ssh -p 1 127.0.0.1`"]);
     refused("ssh:a..b", "key", &["Could not resolve hostname", "no host is known by that name"]);
-    let listed = Started::new(lab.command(&["agents", "--agent", "ssh:there", "--json"]).env("TRANSPORT_LAB_SSH", sshd.ssh("key")));
+    let listed = Started::new(
+        lab.command(&["agents", "--agent", "ssh:there", "--json"]).env("TRANSPORT_LAB_SSH", sshd.ssh("key")),
+    );
     assert_eq!(listed.end().exits(0).summary()[0]["loopback"], json!(transport_lab::agent::loopback()));
     lab.has_nothing_left();
 }

@@ -21,6 +21,9 @@ pub enum PipeError {
     Read(#[from] std::io::Error),
     #[error("it says what no Transport Lab says: {0}")]
     Line(String),
+    /// Whoever spoke before an agent did, and then none came: the last of it, quoted.
+    #[error("it ended before it said what it is, and what it said last is no Transport Lab's: {0}")]
+    Prelude(String),
     #[error("a line of more than {MAX_LINE} bytes")]
     TooLong,
     #[error("it has closed the session")]
@@ -84,8 +87,8 @@ fn read_after<In: DeserializeOwned + Send + 'static>(
     tokio::spawn(async move {
         let mut reader = BufReader::new(reader);
         let mut passed_over = None;
-        while let Some((read, length)) = line(&mut reader).await {
-            if let (Err(PipeError::Line(_)), Some(left)) = (&read, prelude.checked_sub(length)) {
+        while let Some(Line { read, from_others }) = line(&mut reader).await {
+            if let Some(left) = from_others.and_then(|bytes| prelude.checked_sub(bytes)) {
                 (prelude, passed_over) = (left, Some(read));
                 continue;
             }
@@ -95,32 +98,39 @@ fn read_after<In: DeserializeOwned + Send + 'static>(
                 return;
             }
         }
-        if let Some(read) = passed_over {
-            let _ = lines.send(read).await;
+        if let Some(Err(PipeError::Line(quoted))) = passed_over {
+            let _ = lines.send(Err(PipeError::Prelude(quoted))).await;
         }
     });
     incoming
 }
 
-/// The next message, and how long its line was.
-async fn line<In: DeserializeOwned>(
-    reader: &mut (impl AsyncBufRead + Unpin),
-) -> Option<(Result<In, PipeError>, usize)> {
+/// A line.
+struct Line<In> {
+    read: Result<In, PipeError>,
+    /// How long it is, in bytes, if it is no message and whoever speaks before an agent may have said it.
+    from_others: Option<usize>,
+}
+
+async fn line<In: DeserializeOwned>(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Line<In>> {
     let mut line = Vec::new();
+    let failed = |error| Some(Line { read: Err(error), from_others: None });
     loop {
         line.clear();
         let read = match (&mut *reader).take(MAX_LINE).read_until(b'\n', &mut line).await {
             Ok(0) => return None,
             Ok(read) => read,
-            Err(error) => return Some((Err(error.into()), 0)),
+            Err(error) => return failed(error.into()),
         };
         if !line.ends_with(b"\n") {
             // Cut short by the end of the stream: whoever wrote it is gone.
-            return (read as u64 == MAX_LINE).then_some((Err(PipeError::TooLong), read));
+            return if read as u64 == MAX_LINE { failed(PipeError::TooLong) } else { None };
         }
         if !line.trim_ascii().is_empty() {
-            let quoted = |_| PipeError::Line(crate::participant::quoted(&line));
-            return Some((serde_json::from_slice(&line).map_err(quoted), read));
+            let parsed = serde_json::from_slice(&line).map_err(|_| PipeError::Line(crate::participant::quoted(&line)));
+            // What begins as a message does was to be one.
+            let from_others = (parsed.is_err() && !line.trim_ascii_start().starts_with(b"{")).then_some(read);
+            return Some(Line { read: parsed, from_others });
         }
     }
 }
@@ -180,7 +190,9 @@ mod tests {
         assert!(heard.recv().await.is_none());
         let mut heard = read_after::<u32>(&b"Welcome\nno lab here\n"[..], 100);
         let error = heard.recv().await.unwrap().unwrap_err().to_string();
-        assert_eq!(error, "it says what no Transport Lab says: \"no lab here\"");
+        assert!(error.ends_with("what it said last is no Transport Lab's: \"no lab here\""), "{error}");
+        let mut heard = read_after::<u32>(&b"{\"type\":\"hello\"}\n1\n"[..], 100);
+        assert!(heard.recv().await.unwrap().is_err(), "a message of another lab's");
         let mut heard = read_after::<u32>(&b"a long welcome\n1\n"[..], 10);
         assert!(heard.recv().await.unwrap().is_err(), "it has an end");
     }

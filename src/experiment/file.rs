@@ -27,13 +27,7 @@ pub(super) fn parse(
     source: ExperimentSource,
     flags: &Overrides,
 ) -> Result<Experiment, Vec<ExperimentError>> {
-    read(name, source, flags, |unread, head| {
-        let (usual, wide) = (head.unchecked.clone(), head.full_draft());
-        if !flags.full && !head.full.is_empty() {
-            wide.combinations()?;
-        }
-        unread.finish(head, if flags.full { wide } else { usual })
-    })
+    read(name, source, flags, |unread, head| unread.draft(head, flags.full))
 }
 
 /// The same as it is without `--full` and with it.
@@ -118,6 +112,18 @@ impl Unread {
         let claims = std::mem::take(&mut head.raw_claims);
         head.claims = claims::read(&self.source, claims, &head.unchecked, &occurring)?;
         Ok(head)
+    }
+
+    /// What is run with `--full`, or without it.
+    fn draft<'i>(&'i self, head: &Head<'i>, full: bool) -> Result<Experiment, ExperimentError> {
+        let wide = head.full_draft();
+        if full {
+            return self.finish(head, wide);
+        }
+        if !head.full.is_empty() {
+            wide.combinations()?;
+        }
+        self.finish(head, head.unchecked.clone())
     }
 
     /// One of the two drafts of a file, with the flags in place.

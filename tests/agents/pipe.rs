@@ -94,7 +94,7 @@ fn an_agent_that_cannot_be_reached_ends_the_run_before_it_begins() {
     let lab = Lab::new();
     for (agent, says) in [
         ("exec:echo no route to host >&2; exit 255", "it ended before it said what it is (exit 255: no route to host)"),
-        ("exec:echo hello", "it says what no Transport Lab says: \"hello\""),
+        ("exec:echo hello", "what it said last is no Transport Lab's: \"hello\" (exit 0)"),
         ("ssh:eu-1/no/such/transport-lab", "the shell there finds no such program"),
     ] {
         let mut command = lab.running("small", &["--agent", agent]);

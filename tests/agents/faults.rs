@@ -80,8 +80,13 @@ fn a_browser_that_crashes_at_its_agent_is_told_of_with_its_status() {
     for browser in ["chromium", "firefox"] {
         let lab = Lab::new();
         let agent = format!("{}={browser}", noted(&lab));
-        let run = Started::new(&mut lab.running("small", &["--set", "workload.hold=60s", &agent]));
-        kill(lab.wait_for_process(0, "client"), Signal::SIGKILL).unwrap();
+        let more = ["--set", "workload.hold=60s", "--set", "timeout=90s", &agent];
+        let run = Started::new(&mut lab.running("small", &more));
+        lab.wait_for_process(0, "client");
+        // One that was stuck as it began was started once more.
+        let started = of_kind(&lab.only_run(), "started");
+        let last = started.iter().rfind(|fact| fact["role"] == "client").unwrap()["pid"].as_i64().unwrap();
+        kill(Pid::from_raw(i32::try_from(last).unwrap()), Signal::SIGKILL).unwrap();
         let outcomes = run.end().exits(3).outcomes();
         assert!(outcomes[0].starts_with("failed: the client at eu-1 ended by itself (signal 9)"), "{outcomes:?}");
         let exited = of_kind(&lab.only_run(), "exited");

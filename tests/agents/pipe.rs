@@ -53,7 +53,9 @@ fn browsers_of_two_kinds_take_part_in_one_trial() {
     let with = |agent: String, client: &str| format!("{}={client}", agent.trim_end());
     let (one, two) = (with(piped("eu-1", ""), "chromium"), with(piped("us-2", ""), "firefox"));
     // Both have their streams open before the first event.
-    let waits = ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--set", "workload.subscribers=4"];
+    let waits =
+        ["workload.settle=1s", "workload.hold=2s", "workload.subscribers=4", "timeout=90s"].map(|set| ["--set", set]);
+    let waits = waits.concat();
     let ran = lab.run(&[&waits[..], &[&one, &two]].concat());
     assert_eq!(ran.outcomes(), ["completed"]);
     let summary = ran.summary();

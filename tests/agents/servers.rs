@@ -70,7 +70,8 @@ fn browsers_here_read_from_a_server_at_an_agent() {
         return;
     }
     let lab = Lab::new();
-    let waits = ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--client", &browsers];
+    let waits =
+        ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--set", "timeout=90s", "--client", &browsers];
     // The second trusts the certificate by its hash alone.
     let protocols = ["--set", "protocol=sse/h2,webtransport/h3"];
     let ran = lab.run(&[&waits[..], &protocols, &[&serving("us-2", "")]].concat()).exits(0);

@@ -61,7 +61,7 @@ fn browsers_run_where_ssh_leads() {
     }
     let lab = Lab::new();
     let Some(sshd) = Sshd::start(&lab) else { return };
-    let more = ["--agent", "ssh:there", "--client", "chromium,firefox"];
+    let more = ["--agent", "ssh:there", "--client", "chromium,firefox", "--set", "timeout=90s"];
     let waits = ["--set", "workload.settle=1s", "--set", "workload.hold=2s"];
     let ran = sshd.run(&lab, &[&more[..], &waits].concat()).end().exits(0);
     assert_eq!(ran.outcomes(), ["completed"; 2]);

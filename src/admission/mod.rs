@@ -6,8 +6,10 @@
 mod authority;
 mod rules;
 mod token;
+mod trial;
 
 pub use authority::{Origin, OriginError};
 pub use rules::{Admission, Refusal, TOKEN_COOKIE, is_local, only_with_cors};
 pub(crate) use rules::{allow, allow_preflight};
 pub use token::Token;
+pub(crate) use trial::only_with_trial_token;

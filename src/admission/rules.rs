@@ -45,6 +45,9 @@ pub enum Refusal {
     /// It comes from another machine and shows no token, or a wrong one: 403.
     #[error("from another machine, show the token that `serve --expose` printed")]
     Token,
+    /// The same where a trial's server can be reached, whose feeds are its own clients'.
+    #[error("from another machine, only the trial's own clients read and publish here: they were told a token")]
+    TrialToken,
 }
 
 impl Refusal {
@@ -54,7 +57,7 @@ impl Refusal {
             Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NoHost(_) => StatusCode::BAD_REQUEST,
             Self::Malformed(refused) => refused.status(),
-            Self::Origin(_) | Self::Origins | Self::Embedded | Self::Token => StatusCode::FORBIDDEN,
+            Self::Origin(_) | Self::Origins | Self::Embedded | Self::Token | Self::TrialToken => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -108,8 +111,7 @@ impl Admission {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Option<HeaderValue>, Refusal> {
-        // An IPv4 peer of an IPv6 socket is ::ffff:127.0.0.1.
-        if !peer.to_canonical().is_loopback() && !self.token.as_ref().is_none_or(|token| shows(token, uri, headers)) {
+        if !self.token.as_ref().is_none_or(|token| is_of_this_machine(peer) || shows(token, uri, headers)) {
             return Err(Refusal::Token);
         }
         let asked = asked(version, uri, headers)?;
@@ -200,6 +202,11 @@ pub fn only_with_cors(headers: &HeaderMap) -> Result<(), Refusal> {
     if from_elsewhere && !is_visit && !headers.contains_key(ORIGIN) { Err(Refusal::Embedded) } else { Ok(()) }
 }
 
+/// An IPv4 peer of an IPv6 socket is ::ffff:127.0.0.1.
+pub(super) fn is_of_this_machine(peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback()
+}
+
 /// Whether a request shows the token, in its query or in a cookie.
 fn shows(token: &Token, uri: &Uri, headers: &HeaderMap) -> bool {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -207,7 +214,7 @@ fn shows(token: &Token, uri: &Uri, headers: &HeaderMap) -> bool {
     query_shows(token, uri) || pairs.any(|(name, value)| name == TOKEN_COOKIE && token.is(value))
 }
 
-fn query_shows(token: &Token, uri: &Uri) -> bool {
+pub(super) fn query_shows(token: &Token, uri: &Uri) -> bool {
     let query = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
     query.into_iter().any(|(name, value)| name == "token" && token.is(&value))
 }

@@ -21,8 +21,13 @@ impl Token {
     pub fn draw() -> Option<Self> {
         let random = SystemRandom::new();
         let bytes: [u8; BYTES] = ring::rand::generate(&random).ok()?.expose();
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).ok()?;
-        Some(Self { text: BASE64URL_NOPAD.encode(&bytes), key })
+        Self::of(BASE64URL_NOPAD.encode(&bytes))
+    }
+
+    /// One that was drawn by another process; `None` likewise.
+    pub fn of(text: String) -> Option<Self> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()?;
+        Some(Self { text, key })
     }
 
     /// The text that goes into a URL.

@@ -4,13 +4,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
+use super::ssh::SshAddress;
 use crate::certs::is_host;
 use crate::client;
-
-/// Names the program that reaches `ssh:HOST`, instead of `ssh` on `PATH`.
-const SSH: &str = "TRANSPORT_LAB_SSH";
-/// The program at the other end, where an address doesn't say which.
-const PROGRAM: &str = "transport-lab";
 
 /// Options of an agent that have no value: a sign behind one is not theirs.
 const FLAGS: [&str; 3] = ["--stdio", "--allow-exec", "--allow-servers"];
@@ -20,15 +16,17 @@ const FLAGS: [&str; 3] = ["--stdio", "--allow-exec", "--allow-servers"];
 pub enum AgentAddress {
     /// By this name at the broker.
     Named(String),
-    /// By ssh: the host, and the program there.
-    Ssh { host: String, program: String },
+    /// By ssh.
+    Ssh(SshAddress),
     /// By a command of the shell, whose standard input and output are the agent's.
     Command(String),
 }
 
 /// Not an agent's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no agent: write a name, ssh:HOST, ssh:HOST/PATH/OF/transport-lab or exec:COMMAND")]
+#[error(
+    "`{0}` is no agent: write a name, ssh:HOST (or ssh:USER@HOST:PORT, ssh:HOST/PATH/OF/transport-lab) or exec:COMMAND"
+)]
 pub struct AddressError(String);
 
 impl FromStr for AgentAddress {
@@ -37,13 +35,7 @@ impl FromStr for AgentAddress {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let wrong = || AddressError(text.to_owned());
         if let Some(rest) = text.strip_prefix("ssh:") {
-            let (host, program) = match rest.split_once('/') {
-                Some((host, path)) => (host, format!("/{path}")),
-                None => (rest, PROGRAM.to_owned()),
-            };
-            // What begins so would be an option of ssh's.
-            let good = !host.is_empty() && !host.starts_with('-') && !host.contains(char::is_whitespace);
-            return good.then(|| Self::Ssh { host: host.to_owned(), program }).ok_or_else(wrong);
+            return SshAddress::parse(rest).map(Self::Ssh).ok_or_else(wrong);
         }
         if let Some(command) = text.strip_prefix("exec:") {
             return (!command.trim().is_empty()).then(|| Self::Command(command.to_owned())).ok_or_else(wrong);
@@ -63,8 +55,7 @@ impl fmt::Display for AgentAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named(name) => f.write_str(name),
-            Self::Ssh { host, program } if program == PROGRAM => write!(f, "ssh:{host}"),
-            Self::Ssh { host, program } => write!(f, "ssh:{host}{program}"),
+            Self::Ssh(address) => address.fmt(f),
             Self::Command(command) => write!(f, "exec:{command}"),
         }
     }
@@ -73,18 +64,10 @@ impl fmt::Display for AgentAddress {
 impl AgentAddress {
     /// The command that starts the agent and reaches it; `None`: it is there already, at the broker.
     pub(super) fn command(&self) -> Option<Vec<OsString>> {
-        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         match self {
             Self::Named(_) => None,
-            Self::Ssh { host, program } => {
-                let ssh = std::env::var_os(SSH).filter(|ssh| !ssh.is_empty()).unwrap_or_else(|| "ssh".into());
-                // Nobody is there to type a password; a host that doesn't answer is to be known soon.
-                let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "--", host];
-                // Whoever is let in by ssh can listen there anyway. A key that is for one command alone has what that says.
-                let agent = [program, "agent", "--stdio", "--allow-servers"];
-                Some([vec![ssh], words(&options), words(&agent)].concat())
-            }
-            Self::Command(command) => Some(words(&["sh", "-c", command])),
+            Self::Ssh(address) => Some(address.command()),
+            Self::Command(command) => Some(["sh", "-c", command].map(OsString::from).to_vec()),
         }
     }
 }
@@ -152,7 +135,7 @@ mod tests {
     fn an_address_is_written_as_it_is_read() {
         for text in [
             "eu-1",
-            "ssh:lab@eu-1",
+            "ssh:lab@eu-1:2222",
             "ssh:eu-1/opt/bin/transport-lab",
             "exec:docker exec -i a transport-lab agent --stdio",
         ] {

@@ -95,7 +95,7 @@ pub(super) async fn run(
                 }
             },
             heard = participant.hear() => {
-                voice.pass(heard).await;
+                voice.pass(told(heard, &mut participant).await).await;
             }
         }
     }
@@ -104,6 +104,17 @@ pub(super) async fn run(
     // Whoever reads that it has ended finds nothing of it.
     drop(folder);
     let _ = voice.out.send(AgentSaid::Ended { end, status, log }).await;
+}
+
+/// Of a browser whose page went away: how it ended, where it has, as that says more.
+async fn told(heard: ParticipantMessage, participant: &mut Participant) -> ParticipantMessage {
+    match heard {
+        ParticipantMessage::Said(Up::Failed { reason }) => match participant.browser_exited().await {
+            Some(status) => ParticipantMessage::Exited(status),
+            None => ParticipantMessage::Said(Up::Failed { reason }),
+        },
+        heard => heard,
+    }
 }
 
 /// Passes on what an end says.

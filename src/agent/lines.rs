@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 const MAX_LINE: u64 = 64 * 1024 * 1024;
 /// How much is written at once, in bytes; a line that begins below it is written whole.
 pub(super) const WRITE_BYTES: usize = 128 * 1024;
+/// How much a login may say before an agent's first message, in bytes: `echo` in a shell's start-up file, say.
+const MAX_PRELUDE: usize = 64 * 1024;
 /// Messages that wait to be sent or taken; whoever has more waits.
 pub(super) const WAITING: usize = 4096;
 
@@ -19,6 +21,9 @@ pub enum PipeError {
     Read(#[from] std::io::Error),
     #[error("it says what no Transport Lab says: {0}")]
     Line(String),
+    /// Whoever spoke before an agent did, and then none came: the last of it, quoted.
+    #[error("it ended before it said what it is, and what it said last is no Transport Lab's: {0}")]
+    Prelude(String),
     #[error("a line of more than {MAX_LINE} bytes")]
     TooLong,
     #[error("it has closed the session")]
@@ -52,39 +57,80 @@ where
     Pipe { now: out.clone(), out, incoming: read(reader) }
 }
 
+/// The same with an agent that is started by a login, whose shell may have something to say first.
+pub(super) fn over_login<In, Out>(
+    reader: impl AsyncRead + Unpin + Send + 'static,
+    writer: impl AsyncWrite + Unpin + Send + 'static,
+) -> Pipe<In, Out>
+where
+    In: DeserializeOwned + Send + 'static,
+    Out: Serialize + Send + 'static,
+{
+    let (out, messages) = mpsc::channel(WAITING);
+    tokio::spawn(write(messages, writer));
+    Pipe { now: out.clone(), out, incoming: read_after(reader, MAX_PRELUDE) }
+}
+
 /// Reads messages from a stream until it ends or says what isn't one.
 pub(super) fn read<In: DeserializeOwned + Send + 'static>(
     reader: impl AsyncRead + Unpin + Send + 'static,
 ) -> mpsc::Receiver<Result<In, PipeError>> {
+    read_after(reader, 0)
+}
+
+/// The same after so many bytes, at most, of lines that are no messages. If none comes, the last of these is told.
+fn read_after<In: DeserializeOwned + Send + 'static>(
+    reader: impl AsyncRead + Unpin + Send + 'static,
+    mut prelude: usize,
+) -> mpsc::Receiver<Result<In, PipeError>> {
     let (lines, incoming) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let mut reader = BufReader::new(reader);
-        while let Some(read) = line(&mut reader).await {
+        let mut passed_over = None;
+        while let Some(Line { read, from_others }) = line(&mut reader).await {
+            if let Some(left) = from_others.and_then(|bytes| prelude.checked_sub(bytes)) {
+                (prelude, passed_over) = (left, Some(read));
+                continue;
+            }
+            (prelude, passed_over) = (0, None);
             let last = read.is_err();
             if lines.send(read).await.is_err() || last {
                 return;
             }
         }
+        if let Some(Err(PipeError::Line(quoted))) = passed_over {
+            let _ = lines.send(Err(PipeError::Prelude(quoted))).await;
+        }
     });
     incoming
 }
 
-async fn line<In: DeserializeOwned>(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Result<In, PipeError>> {
+/// A line.
+struct Line<In> {
+    read: Result<In, PipeError>,
+    /// How long it is, in bytes, if it is no message and whoever speaks before an agent may have said it.
+    from_others: Option<usize>,
+}
+
+async fn line<In: DeserializeOwned>(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Line<In>> {
     let mut line = Vec::new();
+    let failed = |error| Some(Line { read: Err(error), from_others: None });
     loop {
         line.clear();
         let read = match (&mut *reader).take(MAX_LINE).read_until(b'\n', &mut line).await {
             Ok(0) => return None,
             Ok(read) => read,
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return failed(error.into()),
         };
         if !line.ends_with(b"\n") {
             // Cut short by the end of the stream: whoever wrote it is gone.
-            return (read as u64 == MAX_LINE).then_some(Err(PipeError::TooLong));
+            return if read as u64 == MAX_LINE { failed(PipeError::TooLong) } else { None };
         }
         if !line.trim_ascii().is_empty() {
-            let quoted = |_| PipeError::Line(crate::participant::quoted(&line));
-            return Some(serde_json::from_slice(&line).map_err(quoted));
+            let parsed = serde_json::from_slice(&line).map_err(|_| PipeError::Line(crate::participant::quoted(&line)));
+            // What begins as a message does was to be one.
+            let from_others = (parsed.is_err() && !line.trim_ascii_start().starts_with(b"{")).then_some(read);
+            return Some(Line { read: parsed, from_others });
         }
     }
 }
@@ -134,6 +180,21 @@ mod tests {
         let error = near.incoming.recv().await.unwrap().unwrap_err().to_string();
         assert_eq!(error, "it says what no Transport Lab says: \"hello\"");
         assert!(near.incoming.recv().await.is_none(), "nothing is read after that");
+    }
+
+    #[tokio::test]
+    async fn what_a_login_says_first_is_passed_over_and_told_where_nothing_else_comes() {
+        let mut heard = read_after::<u32>(&b"Welcome\n\n1\nhello\n2\n"[..], 100);
+        assert_eq!(heard.recv().await.unwrap().unwrap(), 1);
+        assert!(heard.recv().await.unwrap().is_err(), "after the first message nobody else has anything to say");
+        assert!(heard.recv().await.is_none());
+        let mut heard = read_after::<u32>(&b"Welcome\nno lab here\n"[..], 100);
+        let error = heard.recv().await.unwrap().unwrap_err().to_string();
+        assert!(error.ends_with("what it said last is no Transport Lab's: \"no lab here\""), "{error}");
+        let mut heard = read_after::<u32>(&b"{\"type\":\"hello\"}\n1\n"[..], 100);
+        assert!(heard.recv().await.unwrap().is_err(), "a message of another lab's");
+        let mut heard = read_after::<u32>(&b"a long welcome\n1\n"[..], 10);
+        assert!(heard.recv().await.unwrap().is_err(), "it has an end");
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ mod message;
 mod nats;
 mod serve;
 mod session;
+mod ssh;
 mod stdio;
 
 pub use self::address::{AddressError, AgentAddress, AgentPart, ServerAgentPart, ServerPlaceError, is_name};
@@ -28,6 +29,7 @@ pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndPart,
 pub use self::nats::{AgentWords, RunStream, join, list};
 pub use self::serve::{Agent, AgentStartError, SessionEnd};
 pub use self::session::{AgentSession, RemoteStart, RemoteStartError};
+pub use self::ssh::SshAddress;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
@@ -46,6 +48,8 @@ pub enum AgentError {
     Certs(#[from] crate::certs::CertsError),
     #[error("the agent {agent} is lost: {why}")]
     Lost { agent: String, why: String },
+    #[error("the agent {agent} was not reached: {why}")]
+    NotReached { agent: String, why: String },
     #[error(
         "the agent {agent} is of {version}, and this lab of {own}: install the same version at both",
         own = LabVersion::own()
@@ -99,22 +103,23 @@ pub struct Carriage {
 }
 
 impl Carriage {
-    /// Why the agent is lost, with what the process says that was to reach it.
-    async fn lost(&mut self, why: String) -> AgentError {
+    /// Why the agent was not reached, with what the process says that was to reach it, and what to do.
+    async fn not_reached(&mut self, why: String) -> AgentError {
         let said = match &mut self.starter {
             Some(starter) => starter.complaint().await,
             None => String::new(),
         };
-        AgentError::Lost { agent: self.address.clone(), why: why + &said }
+        AgentError::NotReached { agent: self.address.clone(), why: why + &said }
     }
 
-    async fn close(mut self) {
+    /// Ends it. Of an agent that is lost nothing is waited for long.
+    async fn close(mut self, lost: bool) {
         self.tasks.abort_all();
         if let Some(flushed) = self.flushed {
             let _ = timeout(FLUSHED, flushed).await;
         }
         if let Some(starter) = self.starter {
-            starter.end().await;
+            starter.end(lost).await;
         }
     }
 }

@@ -84,23 +84,25 @@ impl AgentSession {
         let heard = timeout(HELLO, incoming.recv()).await;
         let hello = match heard {
             Err(_) => {
-                return Err(carried.lost(format!("it did not say what it is within {} s", HELLO.as_secs())).await);
+                return Err(carried
+                    .not_reached(format!("it did not say what it is within {} s", HELLO.as_secs()))
+                    .await);
             }
-            Ok(None) => return Err(carried.lost("it ended before it said what it is".to_owned()).await),
-            Ok(Some(Err(error))) => return Err(carried.lost(crate::text::chain(&error)).await),
+            Ok(None) => return Err(carried.not_reached("it ended before it said what it is".to_owned()).await),
+            Ok(Some(Err(error))) => return Err(carried.not_reached(crate::text::chain(&error)).await),
             Ok(Some(Ok(AgentSaid::Hello(hello)))) if hello.version == LabVersion::own() => *hello,
             Ok(Some(Ok(AgentSaid::Hello(hello)))) => {
                 drop((out, incoming));
-                carried.close().await;
+                carried.close(false).await;
                 return Err(AgentError::Version { agent: hello.name, version: hello.version });
             }
             Ok(Some(Ok(AgentSaid::Refused { version, .. }))) => {
                 let agent = carried.address.clone();
                 drop((out, incoming));
-                carried.close().await;
+                carried.close(false).await;
                 return Err(AgentError::Version { agent, version });
             }
-            Ok(Some(Ok(_))) => return Err(carried.lost("its first word was no `hello`".to_owned()).await),
+            Ok(Some(Ok(_))) => return Err(carried.not_reached("its first word was no `hello`".to_owned()).await),
         };
         let dispatch = Arc::new(Dispatch::default());
         let (tell_lost, lost) = watch::channel(None);
@@ -153,6 +155,10 @@ impl AgentSession {
     pub async fn read_clock(&self) -> Result<ClockReading, AgentError> {
         let mut answers = Vec::new();
         for _ in 0..QUESTIONS {
+            // Whoever hangs is told of before so many answers are waited for.
+            if !self.is_there() {
+                return Err(self.gone());
+            }
             let (answer, answered) = oneshot::channel();
             let asked = self.dispatch.ask(answer);
             let order = AgentOrder::Clock { asked };
@@ -200,11 +206,12 @@ impl AgentSession {
 
     /// Ends the session, and waits until what carried it has ended.
     pub async fn close(self) {
+        let is_lost = !self.is_there();
         let Self { out, listening, carried, .. } = self;
         listening.abort();
         let _ = listening.await;
         drop(out);
-        carried.close().await;
+        carried.close(is_lost).await;
     }
 
     fn gone(&self) -> AgentError {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::list::write_columns;
 use super::{CliError, Exit, NatsArgs, signals};
@@ -13,7 +13,7 @@ use crate::agent::{
 };
 use crate::broker::Broker;
 use crate::link::{Conditions, Link};
-use crate::text::chain;
+use crate::text::{chain, visible};
 use crate::wire::descriptors;
 
 /// `agent`.
@@ -63,11 +63,11 @@ pub struct AgentArgs {
 #[command(after_help = "\
 Examples:
   transport-lab agents --join nats://nats.example:4222
-  transport-lab agents --agent ssh:lab@eu-1
+  transport-lab agents --agent ssh:lab@eu-1:2222
   transport-lab agents --agent ssh:eu-1/opt/bin/transport-lab --agent ssh:us-2 --json")]
 pub struct AgentsArgs {
-    /// An agent that is started to be asked: ssh:HOST, ssh:HOST/PATH/OF/transport-lab, or exec:COMMAND; may be given
-    /// several times.
+    /// An agent that is started to be asked: ssh:HOST, ssh:USER@HOST:PORT, ssh:HOST/PATH/OF/transport-lab, or exec:COMMAND;
+    /// may be given several times. TRANSPORT_LAB_SSH may say another command than `ssh`.
     #[arg(long, value_name = "ADDRESS")]
     pub agent: Vec<AgentAddress>,
     /// Those that have joined NATS at `nats://HOST:4222` or `tls://HOST:4222`.
@@ -118,39 +118,47 @@ pub(super) async fn agent(args: &AgentArgs, out: &mut dyn Write) -> Result<Exit,
 
 /// Lists those that there are.
 pub(super) async fn agents(args: &AgentsArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let mut rows = Vec::new();
-    let mut exit = Exit::Good;
+    let (mut rows, mut all, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     if !args.join.is_empty() {
         let broker = Broker::connect(args.nats.at(&args.join, 1)).await?;
-        rows.extend(list(&broker).await?.into_iter().map(|hello| (columns(&hello), json!(hello))));
+        for hello in list(&broker).await? {
+            rows.push(columns(&hello));
+            all.push(json!(hello));
+        }
     }
     for address in &args.agent {
-        rows.push(match open(address, None).await {
+        match open(address, None).await {
             Ok(session) => {
                 let hello = session.hello().clone();
                 AgentSession::close(session).await;
-                (columns(&hello), json!(hello))
+                rows.push(columns(&hello));
+                all.push(json!(hello));
             }
             Err(error) => {
-                exit = Exit::Lab;
                 let says = chain(&error);
-                (vec![address.to_string(), says.clone()], json!({ "name": address.to_string(), "reason": says }))
+                all.push(json!({ "name": address.to_string(), "reason": says }));
+                failed.push(says);
             }
-        });
+        }
     }
+    let exit = if failed.is_empty() { Exit::Good } else { Exit::Lab };
     if args.json {
-        let all: Vec<&Value> = rows.iter().map(|(_, json)| json).collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&all).unwrap_or_default())?;
         return Ok(exit);
     }
-    if rows.is_empty() {
+    if all.is_empty() {
         writeln!(out, "No agent: `transport-lab agent --join` joins NATS, and `--agent ssh:HOST` starts one.")?;
         return Ok(exit);
     }
-    let head =
-        ["agent", "version", "cores", "kernel", "links", "exec", "servers", "clients"].map(str::to_owned).to_vec();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows.into_iter().map(|(columns, _)| columns)).collect();
-    write_columns(&rows, out)?;
+    if !rows.is_empty() {
+        let head = ["agent", "version", "cores", "kernel", "links", "exec", "servers", "clients"];
+        let head = head.map(str::to_owned).to_vec();
+        write_columns(&[vec![head], rows].concat(), out)?;
+    }
+    // A reason is longer than a column.
+    for says in failed {
+        writeln!(out, "{}", visible(&says))?;
+    }
     Ok(exit)
 }
 

@@ -14,17 +14,14 @@ use crate::units::Span;
 /// Prints the trials and the expected time of each file; all that is wrong comes back together.
 pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let overrides = Overrides::from(&args.change);
-    let wide = Overrides { full: true, ..overrides.clone() };
     let mut wrong = Vec::new();
     let (mut all, mut all_wide, mut described) = (Extent::default(), Extent::default(), 0);
     for file in &args.files {
-        match Experiment::load(file, &overrides) {
-            Ok(experiment) => {
-                let planned = plan::plan(&experiment).map_err(RunError::from)?;
+        match Experiment::load_both(file, &overrides) {
+            Ok([usual, wide]) => {
+                let planned = plan::plan(&usual).map_err(RunError::from)?;
                 let extent = Extent::of(&planned);
-                // What `[full]` adds was checked with the rest.
-                let full = Experiment::load(file, &wide).map_err(CliError::Experiments)?;
-                let full = Extent::of(&plan::plan(&full).map_err(RunError::from)?);
+                let full = Extent::of(&plan::plan(&wide).map_err(RunError::from)?);
                 describe(&planned, extent, full, out)?;
                 (all, all_wide, described) = (all + extent, all_wide + full, described + 1);
             }

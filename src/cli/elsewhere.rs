@@ -15,8 +15,10 @@ use crate::experiment::{Experiment, ExperimentError, Overrides};
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Other machines")]
 pub struct ElsewhereArgs {
-    /// Run clients at this agent, which is started for it: ssh:HOST, ssh:HOST/PATH/OF/transport-lab, or exec:COMMAND, and
-    /// behind a `=` which client; may be given several times, and trials are dealt over all of them.
+    /// Run clients at this agent, which is started for it: ssh:HOST, ssh:USER@HOST:PORT, ssh:HOST/PATH/OF/transport-lab, or
+    /// exec:COMMAND, and behind a `=` which client; may be given several times, and trials are dealt over all of them. ssh reads
+    /// its own configuration (~/.ssh/config), and asks for no password; where TRANSPORT_LAB_SSH is set, as to `ssh -F FILE -i
+    /// KEY`, that is run in its place.
     #[arg(long, value_name = "ADDRESS[=CLIENT]")]
     pub agent: Vec<AgentPart>,
     /// Run clients at these agents, which have joined NATS under these names; `NAME=CLIENT` says which client.
@@ -24,8 +26,8 @@ pub struct ElsewhereArgs {
     pub agents: Vec<AgentPart>,
     /// Run servers at this agent, which has joined under this name or is started for it, as with --agent. Behind a `=` the name
     /// or address that clients reach that machine by, which the server's certificate is then for: it listens there, or at all
-    /// addresses where that isn't one of the machine's own, if its owner lets it (`agent --allow-servers`), and whoever reaches
-    /// it can read and publish while a trial runs.
+    /// addresses where that isn't one of the machine's own, if its owner lets it (`agent --allow-servers`). From other machines
+    /// only the trial's own clients read and publish.
     /// Without it the agent must be on this machine, and its server is on loopback alone. May be given several times: servers
     /// are dealt over all of them.
     #[arg(long, value_name = "ADDRESS[=HOST]")]
@@ -40,14 +42,15 @@ pub struct ElsewhereArgs {
     /// What surrounds that.
     #[command(flatten)]
     pub nats: NatsArgs,
-    /// Have servers listen on this address of this machine, so that agents reach them; without it, on loopback alone. Whoever
-    /// reaches it can read and publish while a trial runs. May be given several times. With --server-agent: the one address of
-    /// this machine that servers there reach, on which NATS listens that they share their feeds through, with a password of
-    /// each trial's and without encryption.
+    /// Have servers listen on this address of this machine, so that agents reach them; without it, on loopback alone. From
+    /// other machines only the trial's own clients read and publish. May be given several times. With --server-agent: the one
+    /// address of this machine that servers there reach, on which NATS listens that they share their feeds through, with a
+    /// password of each trial's and without encryption.
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Vec<IpAddr>,
     /// The name or address that agents reach this machine by, which its certificate is then for; one for each of
-    /// `workload.hosts`, and with --server-agent one. Without one: the address of --bind.
+    /// `workload.hosts`, and with --server-agent one. Without one: the address of --bind, of which Firefox keeps more
+    /// connections over HTTP/2 than of a name.
     #[arg(long, value_name = "NAME", requires = "bind")]
     pub host: Vec<String>,
 }

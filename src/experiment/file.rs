@@ -11,8 +11,8 @@ use super::unchecked::{RawFactor, UncheckedExperiment};
 use super::{
     Experiment, ExperimentError, Factor, MAX_REPEATS, MAX_SEED, MAX_TRIALS, Overrides, claims, recover, suggest,
 };
-use crate::trial::Protocol;
 use crate::trial::settings::default_client;
+use crate::trial::{Claim, Protocol};
 
 /// The repeats of one that says nothing of them and in which something goes wrong on purpose: who was just receiving
 /// what then is a race, and one run is no verdict on it.
@@ -27,28 +27,60 @@ pub(super) fn parse(
     source: ExperimentSource,
     flags: &Overrides,
 ) -> Result<Experiment, Vec<ExperimentError>> {
+    read(name, source, flags, |unread, head| unread.draft(head, flags.full))
+}
+
+/// The same as it is without `--full` and with it.
+pub(super) fn parse_both(
+    name: String,
+    source: ExperimentSource,
+    flags: &Overrides,
+) -> Result<[Experiment; 2], Vec<ExperimentError>> {
+    read(name, source, flags, |unread, head| {
+        if !unread.overriding.is_empty() && !head.full.is_empty() {
+            head.full_draft().combinations()?;
+        }
+        let wide = unread.finish(head, head.full_draft())?;
+        let usual = if flags.full || head.full.is_empty() {
+            wide.clone()
+        } else {
+            unread.finish(head, head.unchecked.clone())?
+        };
+        Ok([usual, wide])
+    })
+}
+
+fn read<T>(
+    name: String,
+    source: ExperimentSource,
+    flags: &Overrides,
+    finish: impl Fn(&Unread, &Head<'_>) -> Result<T, ExperimentError>,
+) -> Result<T, Vec<ExperimentError>> {
     let unread = Unread::new(name, source, flags).map_err(|error| vec![error])?;
     let document = unread.document().map_err(|error| vec![error])?;
-    recover::check_all(document, |document| unread.check(document))
+    recover::check_all(document, |document| {
+        // The file is checked as it stands first: a flag must not hide what is wrong with it.
+        let head = unread.check(document)?;
+        finish(&unread, &head)
+    })
 }
 
 /// A file and the flags that change it.
-struct Unread<'f> {
+struct Unread {
     name: String,
     source: ExperimentSource,
-    flags: &'f Overrides,
     overriding: Vec<Flag>,
     repeats: Option<(u64, ByteRange)>,
     seed: Option<(u64, ByteRange)>,
 }
 
-impl<'f> Unread<'f> {
-    fn new(name: String, mut source: ExperimentSource, flags: &'f Overrides) -> Result<Self, ExperimentError> {
+impl Unread {
+    fn new(name: String, mut source: ExperimentSource, flags: &Overrides) -> Result<Self, ExperimentError> {
         let overriding = Flag::read_all(flags, &mut source)?;
         let repeats =
             flags.repeats.map(|repeats| (u64::from(repeats), source.add_flag(format!("--repeats {repeats}"))));
         let seed = flags.seed.map(|seed| (seed, source.add_flag(format!("--seed {seed}"))));
-        Ok(Self { name, source, flags, overriding, repeats, seed })
+        Ok(Self { name, source, overriding, repeats, seed })
     }
 
     fn document(&self) -> Result<DeTable<'_>, ExperimentError> {
@@ -62,12 +94,8 @@ impl<'f> Unread<'f> {
         Ok(document.into_inner())
     }
 
-    fn check(&self, document: DeTable<'_>) -> Result<Experiment, ExperimentError> {
-        let Self { source, flags, overriding, .. } = self;
-        let (repeats, seed) = (self.repeats.clone(), self.seed.clone());
-        let mut head = Head::take(source, document)?;
-
-        // The file is checked as it stands first: a flag must not hide what is wrong with it.
+    fn check<'i>(&'i self, document: DeTable<'i>) -> Result<Head<'i>, ExperimentError> {
+        let mut head = Head::take(&self.source, document)?;
         let own = head.unchecked.canonical_levels()?;
         let wide = head.full_draft();
         let wide_levels = wide.canonical_levels()?;
@@ -81,20 +109,38 @@ impl<'f> Unread<'f> {
                 None => occurring.push((factor.name.clone(), levels)),
             }
         }
-        let claims = claims::read(source, head.claims, &head.unchecked, &occurring)?;
+        let claims = std::mem::take(&mut head.raw_claims);
+        head.claims = claims::read(&self.source, claims, &head.unchecked, &occurring)?;
+        Ok(head)
+    }
 
-        if flags.full {
-            head.unchecked = wide;
-        } else if !head.full.is_empty() {
+    /// What is run with `--full`, or without it.
+    fn draft<'i>(&'i self, head: &Head<'i>, full: bool) -> Result<Experiment, ExperimentError> {
+        let wide = head.full_draft();
+        if full {
+            return self.finish(head, wide);
+        }
+        if !head.full.is_empty() {
             wide.combinations()?;
         }
-        for flag in overriding {
-            flag.apply(&mut head.unchecked)?;
-        }
-        head.unchecked.canonical_levels()?;
-        let combinations = head.unchecked.combinations()?;
+        self.finish(head, head.unchecked.clone())
+    }
 
-        let said = head.repeats.unwrap_or_else(|| {
+    /// One of the two drafts of a file, with the flags in place.
+    fn finish<'i>(
+        &'i self,
+        head: &Head<'i>,
+        mut unchecked: UncheckedExperiment<'i>,
+    ) -> Result<Experiment, ExperimentError> {
+        let Self { source, overriding, .. } = self;
+        let (repeats, seed) = (self.repeats.clone(), self.seed.clone());
+        for flag in overriding {
+            flag.apply(&mut unchecked)?;
+        }
+        unchecked.canonical_levels()?;
+        let combinations = unchecked.combinations()?;
+
+        let said = head.repeats.clone().unwrap_or_else(|| {
             let races = combinations.iter().any(|settings| !settings.fault.is_empty());
             (if races { REPEATS_OF_A_RACE } else { 1 }, 0..0)
         });
@@ -108,21 +154,21 @@ impl<'f> Unread<'f> {
         if combinations.len() * repeats as usize > MAX_TRIALS {
             return Err(source.error(place, format!("more than {MAX_TRIALS} trials")));
         }
-        let (seed, place) = seed.unwrap_or(head.seed);
+        let (seed, place) = seed.unwrap_or_else(|| head.seed.clone());
         if seed > MAX_SEED {
             return Err(
                 source.error(place, format!("`seed` can't be {seed}: write a whole number from 0 to {MAX_SEED}"))
             );
         }
-        let factors = head.unchecked.factors.iter();
+        let factors = unchecked.factors.iter();
         let factors = factors.map(|factor| Factor { name: factor.name.clone(), levels: factor.levels.len() }).collect();
         Ok(Experiment {
             name: self.name.clone(),
-            question: head.question,
+            question: head.question.clone(),
             repeats,
             seed,
             factors,
-            claims,
+            claims: head.claims.clone(),
             combinations,
             text: source.text().to_owned(),
         })
@@ -138,7 +184,9 @@ struct Head<'i> {
     unchecked: UncheckedExperiment<'i>,
     /// The factors of `[full]`.
     full: Vec<RawFactor<'i>>,
-    claims: Vec<Value<'i>>,
+    /// The claims as they stand, until they are read.
+    raw_claims: Vec<Value<'i>>,
+    claims: Vec<Claim>,
 }
 
 impl<'i> Head<'i> {
@@ -176,7 +224,7 @@ impl<'i> Head<'i> {
         }
         factors.sort_by_key(|factor| factor.key.start);
         let unchecked = UncheckedExperiment { source, base: tree, factors };
-        Ok(Self { question, repeats, seed, unchecked, full, claims })
+        Ok(Self { question, repeats, seed, unchecked, full, raw_claims: claims, claims: Vec::new() })
     }
 
     /// The experiment under `--full`.

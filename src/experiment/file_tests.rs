@@ -5,7 +5,7 @@ use super::*;
 /// The error is the first that is found.
 pub(in crate::experiment) fn load(text: &str, overrides: &Overrides) -> Result<Experiment, ExperimentError> {
     let unread = Unread::new("x".to_owned(), ExperimentSource::new("x.toml", text.to_owned())?, overrides)?;
-    unread.check(unread.document()?)
+    unread.draft(&unread.check(unread.document()?)?, overrides.full)
 }
 
 #[track_caller]

@@ -123,6 +123,12 @@ impl Experiment {
         file::parse(name, source, overrides)
     }
 
+    /// The same both as it is run without `--full` and as it is with it, read once.
+    pub fn load_both(name_or_path: &str, overrides: &Overrides) -> Result<[Self; 2], Vec<ExperimentError>> {
+        let (name, source) = Self::located(name_or_path).map_err(|error| vec![error])?;
+        file::parse_both(name, source, overrides)
+    }
+
     fn located(name_or_path: &str) -> Result<(String, ExperimentSource), ExperimentError> {
         let (name, source) = builtin::locate(name_or_path, std::path::Path::new("experiments"))?;
         if name.len() > MAX_NAME {

@@ -2,23 +2,23 @@
 
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::ExperimentError;
 use super::source::ByteRange;
 use super::tree::Value;
-use super::{Experiment, ExperimentError};
 
 /// How much that is wrong is told at once: whoever has more has another kind of file.
 const MOST: usize = 20;
 
 /// Checks a document, and what is left of it without what was wrong, until nothing more is. A file with an error is none,
 /// whatever is left of it.
-pub(super) fn check_all<'i>(
+pub(super) fn check_all<'i, T>(
     mut document: DeTable<'i>,
-    check: impl Fn(DeTable<'i>) -> Result<Experiment, ExperimentError>,
-) -> Result<Experiment, Vec<ExperimentError>> {
+    check: impl Fn(DeTable<'i>) -> Result<T, ExperimentError>,
+) -> Result<T, Vec<ExperimentError>> {
     let mut errors: Vec<ExperimentError> = Vec::new();
     loop {
         match check(document.clone()) {
-            Ok(experiment) if errors.is_empty() => return Ok(experiment),
+            Ok(checked) if errors.is_empty() => return Ok(checked),
             Ok(_) => return Err(in_order(errors)),
             Err(error) => {
                 let place = error.span();

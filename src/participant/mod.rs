@@ -26,8 +26,8 @@ use crate::browser::{BrowserProcess, SupervisorMessage, describe};
 use crate::control::PageCarrier;
 use crate::trial::{Down, Fact, ServerFact, Up};
 
-/// How long after its page a browser may go.
-const AFTER_PAGE: Duration = Duration::from_millis(500);
+/// How long after its page a browser may go: at once, unless the machine is busy.
+const AFTER_PAGE: Duration = Duration::from_secs(2);
 
 /// One end of a trial.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::agents::{AgentView, agents};
 use super::answer::answer;
 use super::between::{BetweenView, between};
 use super::bytes::{BytesDrawing, PARTS, PartRow, bytes};
@@ -53,6 +54,7 @@ struct Page<'a> {
     /// What speaks at the server.
     versions: Option<String>,
     between: Vec<BetweenView>,
+    agents: Vec<AgentView>,
     calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
 }
@@ -125,6 +127,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         stacks: stack_tables(plan, summary, title),
         versions: versions(summary),
         between: between(summary),
+        agents: agents(summary),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };

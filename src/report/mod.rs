@@ -4,6 +4,7 @@
 //! never happen here: a number that is not in the summary, text that a browser takes for markup or a terminal for an
 //! order, a page that loads anything, a print.
 
+mod agents;
 mod answer;
 mod between;
 mod bytes;

@@ -31,6 +31,7 @@ use self::which::Which;
 use super::RunError;
 use super::lab::Lab;
 use super::machine::Watch;
+use crate::admission::Token;
 use crate::agent::ClockReading;
 use crate::experiment::plan;
 use crate::link::Link;
@@ -76,6 +77,8 @@ pub(super) struct TrialRunner<'a> {
     go: Option<u64>,
     /// When it notes what it carried, in nanoseconds, and what that is for.
     link_marks: Vec<(u64, UsageAt)>,
+    /// What clients show to read and publish, where other machines reach the servers.
+    token: Option<Token>,
     /// How the clock of each end's agent was read before it.
     clocks: Vec<(Which, ClockReading)>,
     /// What the kernel counts since the trial began.
@@ -102,6 +105,7 @@ impl<'a> TrialRunner<'a> {
             link_udp_dropped: None,
             go: None,
             link_marks: Vec::new(),
+            token: None,
             clocks: Vec::new(),
             watch: Watch::start(),
             late: Vec::new(),
@@ -166,6 +170,7 @@ impl<'a> TrialRunner<'a> {
         self.note_network()?;
         let folder = self.lab.trial_folder(planned.trial)?;
         Box::pin(self.start_broker(&folder)).await?;
+        self.draw_token()?;
         let [servers, _] = self.servers_and_clients();
         let mut asked = Vec::new();
         for number in 0..servers {

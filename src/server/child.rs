@@ -13,6 +13,7 @@ use super::publisher::Publisher;
 use super::usage::usage;
 use super::watcher;
 use super::{Options, Server};
+use crate::admission::Token;
 use crate::broker::{Broker, BrokerError, BrokerOptions, SharedFeeds};
 use crate::certs::{Certs, CertsError};
 use crate::feed::{Feed, LogError};
@@ -40,6 +41,8 @@ pub enum ChildError {
     Wire(#[from] WireError),
     #[error(transparent)]
     Transports(#[from] ConfigureError),
+    #[error("the system gave no random bytes for comparing tokens")]
+    Random,
     #[error("more feeds than a server has")]
     Feeds,
     #[error("`server.feeds` is \"nats\", and the trial names no broker")]
@@ -82,6 +85,9 @@ pub async fn run(rig: Option<Rig>) -> Result<(), ChildError> {
         sink: sink.clone(),
     })
     .with_stack(settings.stack);
+    if let Some(token) = role.token {
+        server.keep_feeds(Token::of(token).ok_or(ChildError::Random)?);
+    }
     if settings.workload.prepare == Prepare::Early {
         server.take_early_data();
     }

@@ -135,6 +135,12 @@ impl Server {
         self
     }
 
+    /// Has other machines show this token to read and publish, and nothing for all else; to be called once: what a trial
+    /// wants whose server they can reach.
+    fn keep_feeds(&self, token: Token) {
+        let _ = self.routes.feed_token.set(token);
+    }
+
     /// Takes early data of what is safe to be said twice (RFC 8470), on all that is listened at from now on: what a
     /// trial wants.
     pub fn take_early_data(&mut self) {

@@ -2,8 +2,8 @@
 
 mod error;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -15,7 +15,7 @@ use error::Error;
 use super::feeds::Feeds;
 use super::pages::Pages;
 use super::{Options, bulk};
-use crate::admission::{Admission, allow, allow_preflight, only_with_cors};
+use crate::admission::{Admission, Token, allow, allow_preflight, only_with_cors, only_with_trial_token};
 use crate::feed::{After, EventId, Feed};
 use crate::transport::coding::{ContentCoding, MAX_COMPRESSED};
 use crate::transport::{
@@ -46,6 +46,8 @@ const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedd
 pub(super) struct Routes {
     pub(super) admission: Admission,
     pub(super) feeds: Feeds,
+    /// What other machines have to show to read and publish, where that alone is kept from them.
+    pub(super) feed_token: OnceLock<Token>,
     pages: Option<Pages>,
     transports: Arc<Configuration>,
     hint: BufferingHint,
@@ -68,6 +70,7 @@ impl Routes {
         Self {
             admission: Admission::new(&options.hosts, &options.origins, options.token.clone()),
             feeds: Feeds::new(options.settings.log as usize),
+            feed_token: OnceLock::new(),
             pages: options.control.as_deref().map(Pages::new),
             transports: Arc::clone(&options.transports),
             hint: options.settings.buffering_hint,
@@ -109,6 +112,12 @@ impl Routes {
         let path = uri.path();
         let query = || Query::read(uri.query().unwrap_or_default());
         let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
+        if let Some(token) = self.feed_token.get()
+            && parts.clone().next() == Some("feeds")
+        {
+            only_with_trial_token(token, exchange.connection().peer, &uri)
+                .map_err(|refusal| Error::refused(&refusal))?;
+        }
         match (parts.next(), parts.next(), parts.next(), parts.next(), exchange) {
             (Some("ping"), None, None, None, Exchange::Request(request)) => {
                 only(&request.head.method, GET)?;

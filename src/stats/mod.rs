@@ -7,6 +7,7 @@
 pub mod calibration;
 pub mod claim;
 pub mod compare;
+mod elsewhere;
 pub mod explain;
 pub mod judge;
 pub mod lanes;
@@ -24,6 +25,7 @@ pub(crate) mod rig;
 pub use calibration::{Calibration, calibrate};
 pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
+pub use elsewhere::AgentResult;
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
 pub use result::{

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::elsewhere::AgentResult;
 use super::number;
 use crate::trial::claim::ClaimSource;
 use crate::trial::fact::{Outcome, WayParts};
@@ -27,6 +28,9 @@ pub struct Summary {
     /// What stood between client and server, each as it was told to be, in the order in which they first did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub between: Vec<StoodBetween>,
+    /// The agents that ran ends of trials, in the order in which they first did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentResult>,
     /// One per planned trial, in the order of the plan.
     pub trials: Vec<TrialResult>,
     /// One per combination of levels, in the order of the plan.

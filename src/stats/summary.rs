@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::elsewhere::agents;
 use super::metric::{self, Metric};
 use super::record::Record;
 use super::result::{Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult};
@@ -26,7 +27,8 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
     let groups = groups(&trials);
     let claims = plan.claims.iter().map(|claim| claim::decide(claim, plan, &trials)).collect();
     let (version, experiment, seed) = (Summary::VERSION, plan.experiment.clone(), plan.seed);
-    Summary { version, experiment, seed, between: between(journal), trials, groups, claims }
+    let (between, agents) = (between(journal), agents(journal));
+    Summary { version, experiment, seed, between, agents, trials, groups, claims }
 }
 
 /// What stood between, each once.

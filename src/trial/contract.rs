@@ -74,6 +74,9 @@ pub struct ServerRole {
     /// Origins that may read and write beside the server's own; the trial page's is one.
     #[serde(default)]
     pub origins: Vec<String>,
+    /// What other machines have to show as `token` in the query to read and publish; without it, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// The control origin, where this server serves pages that report there; without it, it serves none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,

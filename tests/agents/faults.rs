@@ -3,8 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{Lab, Started, until};
-use crate::{PROGRAM, clients};
+use crate::lab::{Lab, Started, has_browser, until};
+use crate::{PROGRAM, clients, of_kind};
 
 /// An agent over a pipe that writes its process's number down, each time that it is started.
 fn noted(lab: &Lab) -> String {
@@ -70,4 +70,27 @@ fn a_client_that_is_ended_at_its_agent_by_others_is_named_with_it() {
         ran.outcomes()
     );
     lab.has_nothing_left();
+}
+
+#[test]
+fn a_browser_that_crashes_at_its_agent_is_told_of_with_its_status() {
+    if !has_browser("chromium") || !has_browser("firefox") {
+        return;
+    }
+    for browser in ["chromium", "firefox"] {
+        let lab = Lab::new();
+        let agent = format!("{}={browser}", noted(&lab));
+        let more = ["--set", "workload.hold=60s", "--set", "timeout=90s", &agent];
+        let run = Started::new(&mut lab.running("small", &more));
+        lab.wait_for_process(0, "client");
+        // One that was stuck as it began was started once more.
+        let started = of_kind(&lab.only_run(), "started");
+        let last = started.iter().rfind(|fact| fact["role"] == "client").unwrap()["pid"].as_i64().unwrap();
+        kill(Pid::from_raw(i32::try_from(last).unwrap()), Signal::SIGKILL).unwrap();
+        let outcomes = run.end().exits(3).outcomes();
+        assert!(outcomes[0].starts_with("failed: the client at eu-1 ended by itself (signal 9)"), "{outcomes:?}");
+        let exited = of_kind(&lab.only_run(), "exited");
+        assert!(exited.iter().any(|fact| fact["role"] == "client" && fact["status"] == "signal 9"), "{exited:?}");
+        lab.has_nothing_left();
+    }
 }

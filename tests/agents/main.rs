@@ -18,6 +18,8 @@ mod pace;
 mod pipe;
 mod rigs;
 mod servers;
+mod ssh;
+mod sshd;
 #[path = "../until/mod.rs"]
 mod until;
 

@@ -1,8 +1,13 @@
 //! An agent on a machine of its own: it reaches this one by an address, and nothing of its loopback.
 
-use crate::lab::{Lab, Started, has_browser};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::lab::{Lab, Started, has_browser, names, until};
 use crate::machines::Machines;
-use crate::{PROGRAM, piped};
+use crate::{PROGRAM, of_kind, piped};
 
 /// `--agent`: a client's on the other machine.
 fn client(machines: &Machines) -> String {
@@ -112,5 +117,58 @@ fn without_a_host_a_server_on_another_network_is_refused_and_so_is_a_client_ther
     let bound = ["--set", "server.feeds=nats", "--bind", "192.0.2.7"];
     let outcomes = lab.run(&[&bound[..], &[&there]].concat()).exits(3).outcomes();
     assert!(outcomes[0].contains("there is no port for NATS at 192.0.2.7"), "{outcomes:?}");
+    lab.has_nothing_left();
+}
+
+/// What curl's requests come to, from this machine by that address, at each TCP port of a process; its own loopback is none.
+fn strangers(pid: Pid, path: &str, more: &[&str]) -> Vec<String> {
+    let listening = Command::new("ss").args(["-ltnpH"]).output().unwrap().stdout;
+    let listening = String::from_utf8_lossy(&listening).into_owned();
+    let of_it = listening.lines().filter(|line| line.contains(&format!("pid={pid},")));
+    let places: Vec<&str> = of_it.filter_map(|line| line.split_whitespace().nth(3)).collect();
+    assert!(!places.is_empty(), "{listening}");
+    let ask = |place: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sk", "-o", "/dev/null", "-w", "%{http_code}"]).args(more).arg(format!("https://{place}{path}"));
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    places.into_iter().map(ask).collect()
+}
+
+#[test]
+fn only_a_trials_own_clients_publish_and_read_where_others_reach_its_server() {
+    let Some(machines) = Machines::new(1) else { return };
+    let lab = Lab::new();
+    let address = Machines::own_address(1);
+    let up = ["--set", "workload.direction=up", "--bind", &address, &client(&machines)];
+    let long = ["--set", "workload.hold=60s", "--set", "workload.events.count=1000"];
+    let run = Started::new(&mut lab.running("small", &[&up[..], &long].concat()));
+    let server = lab.wait_for_process(0, "server");
+    for (path, more) in [
+        ("/feeds/f0", &["-d", "not from here"][..]),
+        ("/feeds/f0?token=guessed", &["-d", "not from here"]),
+        ("/feeds/f0/sse", &[]),
+    ] {
+        let answers = strangers(server, path, more);
+        assert!(answers.iter().all(|status| status == "403"), "{path}: {answers:?}");
+    }
+    assert!(strangers(server, "/ping", &[]).iter().all(|status| status == "204"));
+    let published = || of_kind(&lab.only_run(), "published").len();
+    let before = published();
+    until("what the trial's own clients publish", || (published() > before).then_some(()));
+    run.signal(Signal::SIGINT);
+    run.end().exits(130);
+    // The token is in nothing that is kept.
+    let kept = names(&lab.only_run()).into_iter().filter(|path| path.is_file());
+    for path in kept.chain(names(&lab.only_run().join("trials/0"))) {
+        assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("token="), "{}", path.display());
+    }
+    let protocols = "protocol=sse/h2,websocket/h1,webtransport/h3";
+    let ran = lab.run(&[&up[..], &["--set", protocols]].concat()).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"; 3]);
+    for trial in 0..3 {
+        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
+        assert!(ran.metric(trial, "events-received") >= 9.0, "{:?}", ran.summary()["trials"][trial]);
+    }
     lab.has_nothing_left();
 }

@@ -53,7 +53,9 @@ fn browsers_of_two_kinds_take_part_in_one_trial() {
     let with = |agent: String, client: &str| format!("{}={client}", agent.trim_end());
     let (one, two) = (with(piped("eu-1", ""), "chromium"), with(piped("us-2", ""), "firefox"));
     // Both have their streams open before the first event.
-    let waits = ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--set", "workload.subscribers=4"];
+    let waits =
+        ["workload.settle=1s", "workload.hold=2s", "workload.subscribers=4", "timeout=90s"].map(|set| ["--set", set]);
+    let waits = waits.concat();
     let ran = lab.run(&[&waits[..], &[&one, &two]].concat());
     assert_eq!(ran.outcomes(), ["completed"]);
     let summary = ran.summary();
@@ -94,8 +96,8 @@ fn an_agent_that_cannot_be_reached_ends_the_run_before_it_begins() {
     let lab = Lab::new();
     for (agent, says) in [
         ("exec:echo no route to host >&2; exit 255", "it ended before it said what it is (exit 255: no route to host)"),
-        ("exec:echo hello", "it says what no Transport Lab says: \"hello\""),
-        ("ssh:eu-1/no/such/transport-lab", "lost"),
+        ("exec:echo hello", "what it said last is no Transport Lab's: \"hello\" (exit 0)"),
+        ("ssh:eu-1/no/such/transport-lab", "the shell there finds no such program"),
     ] {
         let mut command = lab.running("small", &["--agent", agent]);
         // Runs what it is told, as ssh does.
@@ -104,6 +106,7 @@ fn an_agent_that_cannot_be_reached_ends_the_run_before_it_begins() {
         ran.says(&["the agent ", says]);
     }
     lab.run(&["--agent", "-x"]).exits(2);
+    lab.run(&["--agent", "ssh:eu-1:port"]).exits(2).says(&["`ssh:eu-1:port` is no agent"]);
     lab.run(&["--agent", "ssh:-oProxyCommand=touch"]).exits(2).says(&["is no agent: write a name, ssh:HOST"]);
     lab.run(&["--agent", "eu-1"]).exits(4).says(&["is known by name alone", "--join nats://HOST:4222"]);
     lab.has_nothing_left();

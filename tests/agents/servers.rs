@@ -63,19 +63,32 @@ fn a_client_at_one_agent_reads_from_a_server_at_another() {
 }
 
 #[test]
-fn a_browser_here_reads_from_a_server_at_an_agent() {
-    if !has_browser("chromium") {
+fn browsers_here_read_from_a_server_at_an_agent() {
+    let browsers = ["chromium", "firefox", "webkit"].into_iter().filter(|browser| has_browser(browser));
+    let browsers = browsers.collect::<Vec<_>>().join(",");
+    if browsers.is_empty() {
         return;
     }
     let lab = Lab::new();
-    let waits = ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--client", "chromium"];
+    let waits =
+        ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--set", "timeout=90s", "--client", &browsers];
     // The second trusts the certificate by its hash alone.
     let protocols = ["--set", "protocol=sse/h2,webtransport/h3"];
     let ran = lab.run(&[&waits[..], &protocols, &[&serving("us-2", "")]].concat()).exits(0);
-    assert_eq!(ran.outcomes(), ["completed"; 2]);
-    for trial in 0..2 {
-        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
+    let (summary, mut completed) = (ran.summary(), 0);
+    for (trial, outcome) in ran.outcomes().iter().enumerate() {
+        let one = &summary["trials"][trial];
+        // What it can't do with a server here it can't do with one there.
+        let says = |what: &str| outcome.starts_with("unsupported: ") && outcome.contains(what);
+        if one["levels"]["client"] == "webkit" && one["levels"]["protocol"] != "sse/h2" {
+            assert!(says("WebKitGTK"), "{outcome}");
+            continue;
+        }
+        assert_eq!(outcome, "completed", "{one}");
+        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{one}");
+        completed += 1;
     }
+    assert!(completed > 0);
     lab.has_nothing_left();
 }
 

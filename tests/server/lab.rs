@@ -143,6 +143,7 @@ impl Lab {
             hosts: Vec::new(),
             certs: certs.clone(),
             bind,
+            token: None,
             feeds,
             origins,
             control,

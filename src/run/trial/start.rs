@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::RunError;
 use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
+use crate::admission::Token;
 use crate::certs::base64;
 use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign::{self, AskedServer};
@@ -59,6 +60,7 @@ impl TrialRunner<'_> {
                 .chain(self.lab.agents.origins(self.planned.settings.workload.agents))
                 .chain(self.intermediary_origins())
                 .collect(),
+            token: self.token.as_ref().map(|token| token.text().to_owned()),
             control: self.planned.settings.has_pages_of_the_server().then(|| self.lab.control.origin()),
             ports,
             life,
@@ -119,6 +121,31 @@ impl TrialRunner<'_> {
         AskedServer { hosts, ports }
     }
 
+    /// Draws what clients show, where others reach the servers as well: whoever else publishes there changes what is
+    /// measured.
+    pub(super) fn draw_token(&mut self) -> Result<(), EarlyEnd> {
+        let is_reached = if self.lab.agents.have_servers() {
+            let [servers, _] = self.servers_and_clients();
+            (0..servers).any(|number| !self.given_hosts(number).is_empty())
+        } else {
+            self.addresses().iter().any(|address| !address.is_loopback())
+        };
+        if is_reached {
+            let Some(token) = Token::draw() else { return failed("the system gave no random bytes for a token") };
+            self.token = Some(token);
+        }
+        Ok(())
+    }
+
+    /// Has subscriptions show it. Whoever makes other addresses of theirs keeps the query.
+    fn show_token<'p>(&self, subscriptions: impl Iterator<Item = &'p mut SubscriptionPlan>) {
+        let Some(token) = &self.token else { return };
+        for subscription in subscriptions {
+            subscription.path.push_str("&token=");
+            subscription.path.push_str(token.text());
+        }
+    }
+
     /// Where a client's packets to the server come from: loopback answers itself, and names have IPv6 first.
     fn client_address(&self) -> IpAddr {
         match self.link {
@@ -163,8 +190,9 @@ impl TrialRunner<'_> {
         let PlannedTrial { trial, seed, .. } = *self.planned;
         let [_, clients] = self.servers_and_clients();
         let all = assign::assign(settings, trial, seed, clients, servers);
-        let subscriptions = assign::of_client(number, clients, all);
-        let stuck = assign::stuck(settings, &subscriptions);
+        let mut subscriptions = assign::of_client(number, clients, all);
+        let mut stuck = assign::stuck(settings, &subscriptions);
+        self.show_token(subscriptions.iter_mut().chain(&mut stuck));
         let which = Which::Client(number);
         self.ends.of(which).possible = Some(Possible::of(self.planned, number, clients));
         self.allow_for_clock(number);
@@ -173,7 +201,7 @@ impl TrialRunner<'_> {
             hosts: hosts.clone(),
             port: servers.iter().find_map(|server| server.ports.first().copied()).unwrap_or(0),
             ca: std::path::absolute(certs.ca_path()).unwrap_or_else(|_| certs.ca_path().to_owned()),
-            token: None,
+            token: self.token.as_ref().map(|token| token.text().to_owned()),
             cert_sha256,
             spki_sha256,
             subscriptions,

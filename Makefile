@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 # Options for `transport-lab run`: make run ARGS="--client firefox --repeats 3"
 ARGS ?=
 
-.PHONY: help run install test matrix cluster soak bench bench-delivery bench-link clean
+.PHONY: help run install test matrix cluster cluster-soak soak bench bench-delivery bench-link clean
 
 help:
 	@echo 'make run     install what is missing, build, and measure six versus one hundred in the browsers here'
@@ -18,6 +18,9 @@ help:
 	@echo 'make cluster start three nodes of NATS, three servers that share their feeds and two agents on this machine, run'
 	@echo '             the experiments on several servers and agents, and end all of it (some minutes); CLUSTER=keep leaves'
 	@echo '             it up until Ctrl-C'
+	@echo 'make cluster-soak'
+	@echo '             10,000 readers of three servers at three agents on networks of their own, while servers and nodes are'
+	@echo '             killed; as root (some minutes). READERS, RATE and MINUTES say how much'
 	@echo 'make soak    measure six versus one hundred ten times over; any trial whose ends disagree fails it, and so does'
 	@echo '             anything that one hundred trials leave behind, or connections that end at any point of their life'
 	@echo 'make bench   memory that the server takes for each idle stream'
@@ -67,6 +70,11 @@ cluster:
 	@sh tools/install.sh broker
 	cargo build --release --locked
 	@sh tools/cluster.sh $(LAB) $(ARGS)
+
+cluster-soak:
+	@sh tools/install.sh broker
+	cargo build --release --locked
+	@sh tools/cluster-soak.sh $(LAB) $(ARGS)
 
 soak:
 	@sh tools/install.sh run

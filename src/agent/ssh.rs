@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_address_says_user_host_port_and_program() {
-        let there = ["transport-lab", "agent", "--stdio"];
+        let there = ["transport-lab", "agent", "--stdio", "--allow-servers"];
         assert_eq!(words("eu-1"), [&["--", "eu-1"][..], &there].concat());
         assert_eq!(words("lab@eu-1:2222"), [&["-p", "2222", "--", "lab@eu-1"][..], &there].concat());
         assert_eq!(words("//lab@eu-1:2222/"), words("lab@eu-1:2222"));

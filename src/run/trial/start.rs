@@ -20,7 +20,7 @@ use crate::text::chain;
 use crate::trial::contract::{ClientRole, ServerRole};
 use crate::trial::fact::Outcome;
 use crate::trial::settings::PageOrigin;
-use crate::trial::{Down, LabFact, PlannedTrial, Role, TrialMessage, Up};
+use crate::trial::{Down, LabFact, PlannedTrial, Role, SubscriptionPlan, TrialMessage, Up};
 
 /// What is kept of the version that a program says, in characters.
 const MAX_VERSION: usize = 100;

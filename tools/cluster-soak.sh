@@ -20,11 +20,13 @@ command -v ip >/dev/null || { say "no ip: apt install iproute2"; exit 1; }
 
 # Names of at most fifteen characters, as interfaces have; nobody else's.
 base=lab$$
+folder=$(mktemp -d "${TMPDIR:-/tmp}/transport-lab-soak-XXXXXX")
 net=10.$(($$ / 250 % 250)).$(($$ % 250))
 end() {
     status=$?
     trap - EXIT INT TERM HUP
     for at in 0 1 2 3; do ip netns del "$base-$at" 2>/dev/null || true; done
+    rm -rf "$folder"
     exit "$status"
 }
 trap end EXIT
@@ -51,6 +53,6 @@ done
 
 say "$readers readers at three agents, $rate events a second for $minutes minutes"
 count=$((rate * minutes * 60 * 9 / 10))
-ip netns exec "$base-0" "$lab" run cluster-soak "$@" --bind "$net.1" --repeats 1 --no-calibration \
+ip netns exec "$base-0" "$lab" run cluster-soak "$@" --bind "$net.1" --certs "$folder/certs" --repeats 1 --no-calibration \
     --set "workload.subscribers=$readers" --set "workload.events.rate=$rate/s" --set "workload.events.count=$count" \
     --set "workload.hold=${minutes}min" --set timeout=20min

@@ -56,7 +56,29 @@ pub(super) fn epoch_of(subject: &str) -> Option<Epoch> {
 impl Cluster {
     /// How the stream of this feed stands; `None` where there is none.
     pub(super) async fn look(&self, feed: &str) -> Result<Option<Standing>, LogError> {
-        match self.permitted(self.stream(feed)).await? {
+        let stream = self.permitted(self.broker.jetstream().get_stream(stream_name(self.prefix(), feed))).await?;
+        self.stands(feed, stream)
+    }
+
+    /// The same of a stream that there is, or that somebody waits for. Nobody answers while nobody leads it, and who leads
+    /// next answers only what comes from then on: so it is asked for again and again, and the first answer counts.
+    pub(super) async fn look_for(&self, feed: &str) -> Result<Option<Standing>, LogError> {
+        let ask = || self.broker.jetstream().get_stream(stream_name(self.prefix(), feed));
+        let mut asked = FuturesUnordered::from_iter([ask()]);
+        let answered = async {
+            loop {
+                tokio::select! {
+                    Some(answer) = asked.next() => return answer,
+                    () = tokio::time::sleep(ASK) => asked.push(ask()),
+                }
+            }
+        };
+        let stream = self.permitted(answered).await?;
+        self.stands(feed, stream)
+    }
+
+    fn stands(&self, feed: &str, stream: Result<Stream, GetStreamError>) -> Result<Option<Standing>, LogError> {
+        match stream {
             Ok(stream) => self.standing(feed, stream.cached_info()).map(Some),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
@@ -66,22 +88,9 @@ impl Cluster {
         }
     }
 
-    /// The stream of this feed, from whoever leads it. Nobody answers while nobody does, and who leads next answers only
-    /// what comes from then on: so it is asked for again and again, and the first answer counts.
-    async fn stream(&self, feed: &str) -> Result<Stream, GetStreamError> {
-        let ask = || self.broker.jetstream().get_stream(stream_name(self.prefix(), feed));
-        let mut asked = FuturesUnordered::from_iter([ask()]);
-        loop {
-            tokio::select! {
-                Some(answer) = asked.next() => return answer,
-                () = tokio::time::sleep(ASK) => asked.push(ask()),
-            }
-        }
-    }
-
     /// The stream of this feed, made if there is none.
     pub(super) async fn make(&self, feed: &str) -> Result<Standing, LogError> {
-        if let Some(standing) = self.look(feed).await? {
+        if let Some(standing) = self.look_for(feed).await? {
             return Ok(standing);
         }
         self.has_room().await?;

@@ -183,7 +183,13 @@ async fn try_once(
 async fn standing(site: &LogSite, feed: &Weak<Feed>) -> Result<Standing, Stopped> {
     let until = Instant::now() + BEHIND;
     loop {
-        let standing = site.cluster.look(&site.name).await.map_err(Stopped::Failed)?.ok_or(Stopped::NoStream)?;
+        let (before, _) = progress(feed).ok_or(Stopped::Gone)?;
+        // What is read nowhere else and was never written is in no hurry.
+        let looked = match before {
+            Epoch::NEW => site.cluster.look(&site.name).await,
+            _ => site.cluster.look_for(&site.name).await,
+        };
+        let standing = looked.map_err(Stopped::Failed)?.ok_or(Stopped::NoStream)?;
         let (epoch, head) = progress(feed).ok_or(Stopped::Gone)?;
         if epoch != standing.epoch || standing.last >= head || Instant::now() >= until {
             return Ok(standing);

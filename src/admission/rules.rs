@@ -202,7 +202,7 @@ pub fn only_with_cors(headers: &HeaderMap) -> Result<(), Refusal> {
     if from_elsewhere && !is_visit && !headers.contains_key(ORIGIN) { Err(Refusal::Embedded) } else { Ok(()) }
 }
 
-/// An IPv4 peer of an IPv6 socket is ::ffff:127.0.0.1.
+/// An IPv4 peer of an IPv6 socket is `::ffff:127.0.0.1`.
 pub(super) fn is_of_this_machine(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }

@@ -127,17 +127,14 @@ impl Carriage {
 /// Reaches the agent of this address, and greets it. One that is known by its name is asked at the broker that keeps the
 /// run's stream.
 pub async fn open(address: &AgentAddress, stream: Option<&RunStream>) -> Result<AgentSession, AgentError> {
-    match (address, stream) {
-        (AgentAddress::Named(name), Some(stream)) => {
-            let reached = async {
-                let (pipe, carried) = nats::reach(name, stream).await?;
-                AgentSession::greet(pipe, carried).await
-            };
-            stream.unless_denied(reached).await
-        }
-        _ => {
-            let (pipe, carried) = stdio::reach(address)?;
+    if let (AgentAddress::Named(name), Some(stream)) = (address, stream) {
+        let reached = async {
+            let (pipe, carried) = nats::reach(name, stream).await?;
             AgentSession::greet(pipe, carried).await
-        }
+        };
+        // It is some twenty kilobytes, which all who wait for it would carry.
+        return stream.unless_denied(Box::pin(reached)).await;
     }
+    let (pipe, carried) = stdio::reach(address)?;
+    AgentSession::greet(pipe, carried).await
 }

@@ -163,9 +163,9 @@ impl fmt::Display for SshAddress {
             None => (String::new(), &*self.destination),
         };
         if host.contains(':') {
-            write!(f, "ssh:{user}[{host}]")?
+            write!(f, "ssh:{user}[{host}]")?;
         } else {
-            write!(f, "ssh:{user}{host}")?
+            write!(f, "ssh:{user}{host}")?;
         }
         if let Some(port) = self.port {
             write!(f, ":{port}")?;

@@ -256,12 +256,11 @@ impl Told {
     /// What a node says that something is not as it wants it.
     fn refused(&self, said: &str) {
         let nats = &self.addresses;
-        match Denial::read(said) {
-            Some(denial) => {
-                tracing::warn!(nats, "NATS doesn't let us {denial}");
-                self.denied.send_modify(|denials| denials.add(denial));
-            }
-            None => tracing::warn!(nats, said = &*visible(said), "NATS refuses something"),
+        if let Some(denial) = Denial::read(said) {
+            tracing::warn!(nats, "NATS doesn't let us {denial}");
+            self.denied.send_modify(|denials| denials.add(denial));
+        } else {
+            tracing::warn!(nats, said = &*visible(said), "NATS refuses something");
         }
     }
 }

@@ -67,7 +67,7 @@ Examples:
   transport-lab agents --agent ssh:eu-1/opt/bin/transport-lab --agent ssh:us-2 --json")]
 pub struct AgentsArgs {
     /// An agent that is started to be asked: ssh:HOST, ssh:USER@HOST:PORT, ssh:HOST/PATH/OF/transport-lab, or exec:COMMAND;
-    /// may be given several times. TRANSPORT_LAB_SSH may say another command than `ssh`.
+    /// may be given several times. `TRANSPORT_LAB_SSH` may say another command than `ssh`.
     #[arg(long, value_name = "ADDRESS")]
     pub agent: Vec<AgentAddress>,
     /// Those that have joined NATS at `nats://HOST:4222` or `tls://HOST:4222`.

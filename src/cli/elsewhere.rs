@@ -17,8 +17,8 @@ use crate::experiment::{Experiment, ExperimentError, Overrides};
 pub struct ElsewhereArgs {
     /// Run clients at this agent, which is started for it: ssh:HOST, ssh:USER@HOST:PORT, ssh:HOST/PATH/OF/transport-lab, or
     /// exec:COMMAND, and behind a `=` which client; may be given several times, and trials are dealt over all of them. ssh reads
-    /// its own configuration (~/.ssh/config), and asks for no password; where TRANSPORT_LAB_SSH is set, as to `ssh -F FILE -i
-    /// KEY`, that is run in its place.
+    /// its own configuration (~/.ssh/config), and asks for no password; where `TRANSPORT_LAB_SSH` is set, as to `ssh -F FILE
+    /// -i KEY`, that is run in its place.
     #[arg(long, value_name = "ADDRESS[=CLIENT]")]
     pub agent: Vec<AgentPart>,
     /// Run clients at these agents, which have joined NATS under these names; `NAME=CLIENT` says which client.

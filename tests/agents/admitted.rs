@@ -290,7 +290,7 @@ fn what_is_written_of_permissions_suffices_and_none_is_too_many() {
     ended(agent);
     assert!(!nats.log().contains("Violation"), "{}", nats.log());
     // Each of them was used.
-    let used = used(&nats.log());
+    let used = did(&nats.log());
     for (user, permission) in permissions() {
         let is_used = used.iter().any(|(by, subject)| *by == user && takes(&permission.1, &permission.0, subject));
         assert!(is_used, "{user} never needed {permission:?}: {used:?}");
@@ -318,9 +318,9 @@ fn permissions() -> Vec<(String, (String, String))> {
 }
 
 /// Which user did what with which subject, `PUB a.b`, as the node's trace has it.
-fn used(log: &str) -> BTreeSet<(String, String)> {
+fn did(log: &str) -> BTreeSet<(String, String)> {
     let mut users = BTreeMap::new();
-    let mut used = BTreeSet::new();
+    let mut did = BTreeSet::new();
     for line in log.lines() {
         let Some((connection, said)) = line.split_once(" - <<- [") else { continue };
         let id = connection.split("cid:").nth(1).unwrap_or_default().split_whitespace().next().unwrap_or_default();
@@ -333,16 +333,16 @@ fn used(log: &str) -> BTreeSet<(String, String)> {
             Some(way @ ("PUB" | "HPUB" | "SUB")) => {
                 let way = way.trim_start_matches('H');
                 let subject = words.next().unwrap_or_default().trim_end_matches(']');
-                used.insert((users.get(id).cloned().unwrap_or_default(), format!("{way} {subject}")));
+                did.insert((users.get(id).cloned().unwrap_or_default(), format!("{way} {subject}")));
             }
             _ => {}
         }
     }
-    used
+    did
 }
 
 /// Whether this way to a subject is one that the permission lets.
-fn takes(pattern: &str, way: &str, used: &str) -> bool {
+fn takes(pattern: &str, way: &str, did: &str) -> bool {
     let Some(subject) = used.strip_prefix(way).and_then(|rest| rest.strip_prefix(' ')) else { return false };
     let (pattern, subject): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), subject.split('.').collect());
     let open = pattern.last() == Some(&">");

@@ -38,7 +38,8 @@ fn all_got_all(ran: &Ran, events: f64) {
     assert_eq!(ran.outcomes(), ["completed"]);
     let metrics = ["events-received", "lost", "duplicated", "open-streams"].map(|name| ran.metric(0, name));
     // The census is one more.
-    assert_eq!(metrics, [READERS * (events + 1.0), 0.0, 0.0, READERS]);
+    let expected = [READERS * (events + 1.0), 0.0, 0.0, READERS];
+    assert!(metrics.iter().zip(expected).all(|(is, expected)| (is - expected).abs() < 0.1), "{metrics:?}");
 }
 
 /// Which server each subscription was at last.

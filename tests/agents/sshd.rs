@@ -16,7 +16,7 @@ const WELCOME: &str = "echo 'Welcome to this machine'\nprintf 'no end of a line>
 /// It, for this user, by a key that it was given. Gone when it is dropped.
 pub(crate) struct Sshd {
     folder: TempDir,
-    sshd: Child,
+    process: Child,
     port: u16,
 }
 
@@ -52,8 +52,8 @@ impl Sshd {
         fs::create_dir(folder.path().join("home")).unwrap();
         fs::write(folder.path().join("home/.bashrc"), WELCOME).unwrap();
         fs::write(folder.path().join("banner"), "Only for those who may\n").unwrap();
-        let (sshd, port) = listening(&program, lab, folder.path());
-        let this = Self { folder, sshd, port };
+        let (process, port) = listening(&program, lab, folder.path());
+        let this = Self { folder, process, port };
         this.write_known("host");
         Some(this)
     }
@@ -129,7 +129,7 @@ fn listening(program: &Path, lab: &Lab, folder: &Path) -> (Child, u16) {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        let _ = self.sshd.kill();
-        let _ = self.sshd.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

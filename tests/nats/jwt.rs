@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// An operator, its system's account, and one with JetStream.
 pub(crate) struct Operator {
-    operator: KeyPair,
+    own: KeyPair,
     system: KeyPair,
     account: KeyPair,
 }
@@ -19,12 +19,12 @@ pub(crate) struct Operator {
 impl Operator {
     pub(crate) fn new() -> Self {
         let [system, account] = [KeyPair::new_account(), KeyPair::new_account()];
-        Self { operator: KeyPair::new_operator(), system, account }
+        Self { own: KeyPair::new_operator(), system, account }
     }
 
     /// What a node is told that knows these accounts, and no others.
     pub(crate) fn configuration(&self) -> String {
-        let Self { operator, system, account } = self;
+        let Self { own: operator, system, account } = self;
         let [system_name, name] = [system.public_key(), account.public_key()];
         let operators = json!({ "type": "operator", "version": 2, "system_account": system_name });
         let unlimited = |keeps: i64| {

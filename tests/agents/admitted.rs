@@ -342,7 +342,7 @@ fn did(log: &str) -> BTreeSet<(String, String)> {
 }
 
 /// Whether this way to a subject is one that the permission lets.
-fn takes(pattern: &str, way: &str, did: &str) -> bool {
+fn takes(pattern: &str, way: &str, used: &str) -> bool {
     let Some(subject) = used.strip_prefix(way).and_then(|rest| rest.strip_prefix(' ')) else { return false };
     let (pattern, subject): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), subject.split('.').collect());
     let open = pattern.last() == Some(&">");

@@ -164,8 +164,8 @@ fn a_disk_that_is_full_refuses_what_is_published_and_nothing_that_was_taken_is_l
     assert_eq!(reader.next().data, "before");
     let filler = nats.disk().join("filler");
     // It ends where there is no room any more.
-    let filled = std::fs::write(&filler, vec![0; 64 << 20]).unwrap_err();
-    assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull);
+    let full = std::fs::write(&filler, vec![0; 64 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     // A node that can't write answers nothing, and may have it or not. A little would have its place in a block that is
     // begun.
     let much = "x".repeat(50_000);

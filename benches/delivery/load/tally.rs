@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use transport_lab::trial::ClientFact;
 use transport_lab::trial::clock::monotonic_nanos;
+use transport_lab::trial::fact::EventIds;
 
 /// What the load found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ struct State {
     /// In nanoseconds.
     delays: Vec<u64>,
     /// Ids and times of what native readers received, one entry per subscription.
-    native: Vec<(Vec<String>, Vec<u64>)>,
+    native: Vec<(EventIds, Vec<u64>)>,
     disordered: usize,
     closed: Vec<String>,
 }

@@ -52,9 +52,7 @@ where
     In: DeserializeOwned + Send + 'static,
     Out: Serialize + Send + 'static,
 {
-    let (out, messages) = mpsc::channel(WAITING);
-    tokio::spawn(write(messages, writer));
-    Pipe { now: out.clone(), out, incoming: read(reader) }
+    over_both(read(reader), writer)
 }
 
 /// The same with an agent that is started by a login, whose shell may have something to say first.
@@ -66,9 +64,16 @@ where
     In: DeserializeOwned + Send + 'static,
     Out: Serialize + Send + 'static,
 {
+    over_both(read_after(reader, MAX_PRELUDE), writer)
+}
+
+fn over_both<In, Out: Serialize + Send + 'static>(
+    incoming: mpsc::Receiver<Result<In, PipeError>>,
+    writer: impl AsyncWrite + Unpin + Send + 'static,
+) -> Pipe<In, Out> {
     let (out, messages) = mpsc::channel(WAITING);
     tokio::spawn(write(messages, writer));
-    Pipe { now: out.clone(), out, incoming: read_after(reader, MAX_PRELUDE) }
+    Pipe { now: out.clone(), out, incoming }
 }
 
 /// Reads messages from a stream until it ends or says what isn't one.

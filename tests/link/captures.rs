@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use transport_lab::trial::fact::EventIds;
 
 use crate::can_link;
 
@@ -101,11 +102,9 @@ impl CapturedRun {
         let asked = path(&capture, levels["protocol"].as_str().unwrap());
         assert!(asked.is_none_or(|asked| asked.iter().any(|path| path.contains("/feeds/f0/"))), "{levels}");
         let text = decrypted(&capture);
-        let received: BTreeSet<&str> = self
-            .facts(trial, "received")
-            .flat_map(|fact| fact["ids"].as_array().unwrap())
-            .map(|id| id.as_str().unwrap())
-            .collect();
+        let of = |fact: &Value| serde_json::from_value::<EventIds>(fact["ids"].clone()).unwrap();
+        let received: Vec<EventIds> = self.facts(trial, "received").map(of).collect();
+        let received: BTreeSet<&str> = received.iter().flat_map(EventIds::iter).collect();
         assert!(!received.is_empty(), "{levels}");
         let unseen: Vec<&&str> = received.iter().filter(|id| !text.contains(**id)).collect();
         assert!(unseen.is_empty(), "{levels}: tshark doesn't see {unseen:?}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use transport_lab::transport;
+use transport_lab::trial::fact::EventIds;
 
 use crate::can_link;
 use crate::trials::{SLOW, metric, run, run_from};
@@ -21,9 +22,9 @@ fn of<'j>(journal: &'j [Value], trial: &Value, kind: &str) -> Vec<&'j Value> {
 fn received(journal: &[Value], trial: &Value) -> BTreeMap<String, u64> {
     let mut received = BTreeMap::new();
     for fact in of(journal, trial, "received") {
-        let ids = fact["ids"].as_array().unwrap().iter();
-        for (id, t) in ids.zip(fact["t"].as_array().unwrap()) {
-            received.entry(id.as_str().unwrap().to_owned()).or_insert(t.as_u64().unwrap());
+        let ids: EventIds = serde_json::from_value(fact["ids"].clone()).unwrap();
+        for (id, t) in ids.iter().zip(fact["t"].as_array().unwrap()) {
+            received.entry(id.to_owned()).or_insert(t.as_u64().unwrap());
         }
     }
     received

@@ -91,7 +91,9 @@ fn what_clients_publish_at_either_of_two_servers_comes_back_to_them_there() {
     let protocols = ["polling/h1", "long-polling/h2", "streaming/h2", "multipart/h1", "sse/h3"];
     let protocols = [&protocols[..], &["websocket/h1", "websocket/h2", "webtransport/h3", "quic/quic"]].concat();
     let set = format!("protocol={}", protocols.join(","));
-    let more = ["--set", &set, "--set", "workload.subscribers=4", "--set", "workload.direction=echo"];
+    // Polls have to come often enough for the time there is.
+    let more = ["workload.subscribers=4", "workload.direction=echo", "polling.interval=100ms", &set];
+    let more: Vec<&str> = more.into_iter().flat_map(|set| ["--set", set]).collect();
     let ran = run(&lab, TWO, &more).exits(0);
     assert_eq!(ran.outcomes(), vec!["completed"; protocols.len()]);
     for trial in 0..protocols.len() {

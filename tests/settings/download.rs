@@ -7,7 +7,7 @@ fn a_download_is_answered_when_all_of_it_is_there_and_bytes_are_whole_in_every_p
     // A browser on a busy machine takes its time to subscribe, and nobody who comes late is sent what was before.
     let run = completed(
         "[factors]\nclient = ['native', 'chromium', 'firefox', 'webkit']\nprotocol = ['sse/h2', 'websocket/h1']\n\
-         [workload]\nsettle = '2s'\nhold = '2s'\ndrain = '1500ms'\nevents = { count = 10, rate = '20/s', payload = 'binary' }\n\
+         [workload]\nsettle = '1500ms'\nhold = '3s'\ndrain = '1500ms'\nevents = { count = 10, rate = '20/s', payload = 'binary' }\n\
          [[beside]]\nat = '100ms'\nkind = 'download'\nbytes = '3 MiB'\nurgency = 6\n",
     );
     for trial in run.trials() {

@@ -37,7 +37,7 @@ fn in_browsers(settings: &str) {
         let levels = &trial["levels"];
         let attached = run.facts(trial, "attached").len();
         assert_eq!(attached, 2, "{levels}: a session each, however many connections that takes");
-        let received: usize = run.facts(trial, "received").iter().map(|f| f["ids"].as_array().unwrap().len()).sum();
+        let received: usize = run.facts(trial, "received").iter().map(|f| f["t"].as_array().unwrap().len()).sum();
         if settings.contains("datagrams") {
             assert!(received >= 90, "{levels}: {received} of 100, and some may be lost");
         } else {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData,
-    SanType,
+    SanType, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
@@ -83,6 +83,7 @@ pub(super) fn certify(
 ) -> Result<CertificateDer<'static>, CertsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = named("Transport Lab server");
+    params.serial_number = Some(serial());
     (params.not_before, params.not_after) = lasting(LEAF_LASTS, now);
     params.subject_alt_names = names.iter().map(alternative).collect::<Result<_, _>>()?;
     params.is_ca = IsCa::ExplicitNoCa;
@@ -91,6 +92,15 @@ pub(super) fn certify(
     params.use_authority_key_identifier_extension = true;
     let issuer = Issuer::from_ca_cert_der(&signer.authority.der, &signer.key)?;
     Ok(params.signed_by(key, &issuer)?.der().clone())
+}
+
+/// Drawn for each certificate, of which a key may have several: without it rcgen takes what the key hashes to, and Firefox
+/// refuses whoever shows a second certificate of a CA with the same number (RFC 5280 section 4.1.2.2).
+fn serial() -> SerialNumber {
+    let mut bytes: [u8; 16] = rand::random();
+    // Positive, and as long as it is.
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&bytes)
 }
 
 fn near_end(validity: Validity, spare: Duration, now: OffsetDateTime) -> Option<String> {

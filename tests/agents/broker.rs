@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use crate::clients;
-use crate::lab::{Lab, Started, facts, until};
+use crate::lab::{Lab, Started, facts, has_browser, until};
 use crate::nats::Nats;
 
 /// An agent of this name that has joined NATS there.
@@ -163,6 +163,23 @@ fn one_that_joined_runs_both_ends_in_one_session_and_nothing_of_either_is_lost()
     assert_eq!(ids.len(), of("published").len(), "none is twice in the journal");
     let ran = lab.run(&there).exits(0);
     assert_eq!(ran.outcomes(), ["completed"]);
+    ended(agent);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn browsers_take_the_page_and_the_server_of_one_agent_for_two() {
+    let clients: Vec<_> = ["chromium", "firefox", "webkit"].into_iter().filter(|name| has_browser(name)).collect();
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let url = nats.url();
+    let agent = joined(&lab, &url, "eu-1", &[]);
+    let there = ["--join", &url, "--agents", "eu-1", "--server-agent", "eu-1", "--client", &clients.join(",")];
+    let slow = ["--set", "workload.settle=1s", "--set", "workload.hold=2s", "--set", "timeout=90s"];
+    let ran = lab.run(&[&there[..], &slow].concat()).exits(0);
+    assert_eq!(ran.outcomes(), vec!["completed"; clients.len()]);
+    for trial in 0..clients.len() {
+        assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
+    }
     ended(agent);
     lab.has_nothing_left();
 }

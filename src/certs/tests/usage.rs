@@ -4,6 +4,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::super::{OwnKey, vouch};
 use super::{Certs, place};
 
 /// A sequence of one identifier, `id-kp-serverAuth` (RFC 5280 section 4.2.1.12).
@@ -24,4 +25,16 @@ fn the_ca_and_all_that_it_vouches_for_are_for_servers_alone() {
     for (host, (chain, _)) in certs.by_host() {
         assert_eq!(usage(&chain[0]), SERVERS_ALONE, "{host}");
     }
+}
+
+#[test]
+fn certificates_for_one_key_have_different_numbers() {
+    let (_parent, dir) = place();
+    Certs::ensure(&dir, &[]).unwrap();
+    let key = OwnKey::generate().unwrap();
+    let [one, another] = [(); 2].map(|()| vouch(&dir, &key.public()).unwrap());
+    let [one, another] = [&one, &another].map(|der| X509Certificate::from_der(der).unwrap().1.raw_serial().to_vec());
+    assert_eq!((one.len(), another.len()), (16, 16), "at most twenty bytes, and all the same");
+    assert!(one[0] < 0x80 && another[0] < 0x80, "a number below zero is none");
+    assert_ne!(one, another);
 }

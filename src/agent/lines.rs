@@ -43,31 +43,8 @@ pub struct Pipe<In, Out> {
     pub incoming: mpsc::Receiver<Result<In, PipeError>>,
 }
 
-/// A pipe over two streams of bytes.
-pub(super) fn over<In, Out>(
-    reader: impl AsyncRead + Unpin + Send + 'static,
-    writer: impl AsyncWrite + Unpin + Send + 'static,
-) -> Pipe<In, Out>
-where
-    In: DeserializeOwned + Send + 'static,
-    Out: Serialize + Send + 'static,
-{
-    over_both(read(reader), writer)
-}
-
-/// The same with an agent that is started by a login, whose shell may have something to say first.
-pub(super) fn over_login<In, Out>(
-    reader: impl AsyncRead + Unpin + Send + 'static,
-    writer: impl AsyncWrite + Unpin + Send + 'static,
-) -> Pipe<In, Out>
-where
-    In: DeserializeOwned + Send + 'static,
-    Out: Serialize + Send + 'static,
-{
-    over_both(read_after(reader, MAX_PRELUDE), writer)
-}
-
-fn over_both<In, Out: Serialize + Send + 'static>(
+/// A pipe of what is read, by [`read`] or [`read_after_login`], and what is written to a stream of bytes.
+pub(super) fn over<In, Out: Serialize + Send + 'static>(
     incoming: mpsc::Receiver<Result<In, PipeError>>,
     writer: impl AsyncWrite + Unpin + Send + 'static,
 ) -> Pipe<In, Out> {
@@ -81,6 +58,13 @@ pub(super) fn read<In: DeserializeOwned + Send + 'static>(
     reader: impl AsyncRead + Unpin + Send + 'static,
 ) -> mpsc::Receiver<Result<In, PipeError>> {
     read_after(reader, 0)
+}
+
+/// The same of an agent that is started by a login, whose shell may have something to say first.
+pub(super) fn read_after_login<In: DeserializeOwned + Send + 'static>(
+    reader: impl AsyncRead + Unpin + Send + 'static,
+) -> mpsc::Receiver<Result<In, PipeError>> {
+    read_after(reader, MAX_PRELUDE)
 }
 
 /// The same after so many bytes, at most, of lines that are no messages. If none comes, the last of these is told.
@@ -174,7 +158,7 @@ mod tests {
     async fn messages_cross_and_what_is_none_ends_it_with_what_was_said() {
         let (near, far) = tokio::io::duplex(16);
         let ((near_in, near_out), (far_in, mut far_out)) = (tokio::io::split(near), tokio::io::split(far));
-        let mut near: Pipe<u32, String> = over(near_in, near_out);
+        let mut near: Pipe<u32, String> = over(read(near_in), near_out);
         let mut heard = read::<String>(far_in);
         for word in ["one", "a longer word than the stream holds at once"] {
             near.out.send(word.to_owned()).await.unwrap();

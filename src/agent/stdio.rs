@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::address::AgentAddress;
-use super::lines::{Pipe, over, over_login};
+use super::lines::{Pipe, over, read, read_after_login};
 use super::message::{AgentOrder, AgentSaid};
 use super::{AgentError, Carriage};
 use crate::browser::describe;
@@ -32,7 +32,7 @@ pub fn own() -> Pipe<AgentOrder, AgentSaid> {
     // Whatever a login has said, what follows begins a line. Who can't be told anything is noticed by the first message.
     let mut output = std::io::stdout();
     let _ = output.write_all(b"\n").and_then(|()| output.flush());
-    over(tokio::io::stdin(), tokio::io::stdout())
+    over(read(tokio::io::stdin()), tokio::io::stdout())
 }
 
 /// The process that reaches an agent.
@@ -78,7 +78,7 @@ pub(super) fn reach(address: &AgentAddress) -> Result<(Pipe<AgentSaid, AgentOrde
     });
     let starter = Some(Starter { address: address.clone(), child, printed, gathering });
     let carried = Carriage { address: shown, starter, tasks: JoinSet::new(), flushed: None };
-    Ok((over_login(output, input), carried))
+    Ok((over(read_after_login(output), input), carried))
 }
 
 impl Starter {

@@ -18,6 +18,9 @@ use transport_lab::broker::node::{self, BrokerNode, NodeCluster, NodeCommand};
 pub(crate) use self::jwt::Operator;
 use crate::until::until;
 
+/// How many lines of a node's log are shown where a test fails.
+const LAST: usize = 40;
+
 /// A node of NATS, running or not.
 pub(crate) struct Nats {
     pub(crate) node: BrokerNode,
@@ -32,6 +35,12 @@ pub(crate) struct Nats {
 impl Drop for Nats {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
+            eprintln!("the end of the log of NATS' node {}:\n{last}\n", self.node.name);
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How many times longer at most.
 const SLOWEST: u32 = 4;
+/// How often it is looked how many run.
+const LOOKS: u32 = 20;
 /// What happens at or for a time, in an experiment's file and after `--set workload.`.
 const TIMES: [&str; 8] = ["settle", "hold", "drain", "ramp", "at", "for", "retry", "delay"];
 /// What happens at a rate.
@@ -31,13 +33,15 @@ pub(crate) fn factor() -> u32 {
 
 fn measured() -> u32 {
     let processors = u32::try_from(thread::available_parallelism().map_or(1, usize::from)).unwrap();
-    // For a tenth of a second: whoever waits for a moment is busy all the same. This process is one of those that run.
-    let busiest = (0..10).filter_map(|_| {
+    // On average over a fifth of a second, as a test that waits most of the time wakes many threads for a moment. This
+    // process is one of those that run.
+    let looks = (0..LOOKS).filter_map(|_| {
         thread::sleep(Duration::from_millis(10));
         running()
     });
-    let others = busiest.max().unwrap_or(1).saturating_sub(1);
-    (1 + others / processors).min(SLOWEST)
+    let others = looks.map(|running| running.saturating_sub(1)).sum::<u32>();
+    let all = LOOKS * processors;
+    (1 + (others + all / 2) / all).min(SLOWEST)
 }
 
 /// How many threads run or could (proc(5), `/proc/loadavg`).

@@ -63,7 +63,9 @@ impl Serving {
         let id = said.split('"').nth(3).unwrap_or_default();
         let (epoch, seq) = id.split_once('-').unwrap_or_else(|| panic!("{said}"));
         let before = format!("{epoch}-{}", seq.parse::<u64>().unwrap() - 1);
-        assert!(self.asks(lab, &[&format!("/feeds/news/polling?after={before}")]).unwrap().contains(data));
+        // It has been taken by NATS, and comes from there.
+        let poll = format!("/feeds/news/polling?after={before}");
+        until("what was published", || self.asks(lab, &[&poll]).unwrap().contains(data).then_some(()));
     }
 
     fn end(self) {

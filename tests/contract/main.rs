@@ -54,7 +54,7 @@ fn a_thousand_events_arrive_once_and_in_order_and_the_client_leaves_cleanly() {
 #[test]
 fn bytes_arrive_as_they_were_whatever_carries_them() {
     // Long enough before the first event that nobody comes late to it: what was published before is no reader's.
-    let events = "settle = '600ms'\nhold = '900ms'\nevents = { count = 35, rate = '50/s', payload = 'binary' }";
+    let events = "settle = '600ms'\nhold = '1500ms'\nevents = { count = 35, rate = '50/s', payload = 'binary' }";
     for trial in over_every_protocol(&format!("{}{OBSERVE}", workload(events))) {
         // What isn't as it was published fails the trial.
         delivers(&trial);

@@ -18,8 +18,9 @@ use transport_lab::broker::node::{self, BrokerNode, NodeCluster, NodeCommand};
 pub(crate) use self::jwt::Operator;
 use crate::until::until;
 
-/// How many lines of a node's log are shown where a test fails.
+/// How many lines of a node's log are shown where a test fails, and how much of each.
 const LAST: usize = 40;
+const WIDE: usize = 300;
 
 /// A node of NATS, running or not.
 pub(crate) struct Nats {
@@ -37,7 +38,8 @@ impl Drop for Nats {
         self.kill();
         if std::thread::panicking() {
             let log = self.log();
-            let lines: Vec<_> = log.lines().collect();
+            // A trace has whole messages in it.
+            let lines: Vec<_> = log.lines().map(|line| line.chars().take(WIDE).collect::<String>()).collect();
             let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
             eprintln!("the end of the log of NATS' node {}:\n{last}\n", self.node.name);
         }

@@ -58,7 +58,8 @@ fn readers_of_two_servers_get_each_event_once_in_its_order_on_every_kind_of_tran
     let protocols = [&protocols[..], &["sse/h3", "quic/quic", "polling/h2", "multipart/h2"]].concat();
     let more = format!("protocol={}", protocols.join(","));
     // `expect` is what it is by default: each event exactly once, in its order, and both ends count alike.
-    let ran = run(&lab, TWO, &["--set", &more, "--set", "workload.subscribers=4"]).exits(0);
+    let often = ["--set", "workload.subscribers=4", "--set", "polling.interval=100ms"];
+    let ran = run(&lab, TWO, &[&["--set", &more][..], &often].concat()).exits(0);
     assert_eq!(ran.outcomes(), vec!["completed"; protocols.len()]);
     for trial in 0..protocols.len() as u64 {
         let attached: BTreeSet<_> = attachments(&lab, trial).into_iter().collect();

@@ -79,13 +79,35 @@ pub struct AgentPart {
     pub client: Option<String>,
 }
 
+/// Not an agent that takes part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AgentPartError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("`{0}` is no client: behind the `=` write {all} or exec:PATH", all = clients())]
+    Client(String),
+}
+
+fn clients() -> String {
+    client::ALL.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
 /// `eu-1`, `eu-1=firefox`, `ssh:HOST=chromium`.
 impl FromStr for AgentPart {
-    type Err = AddressError;
+    type Err = AgentPartError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        // A command may have the sign in it: what follows the last one must be a client.
-        let part = text.rsplit_once('=').filter(|(_, client)| client::find(client).is_some());
+    fn from_str(text: &str) -> Result<Self, AgentPartError> {
+        let part = text.rsplit_once('=');
+        // A command may have the sign in it, and so may a path: what follows the last one must be a client.
+        let is_client = |name: &str| client::find(name).is_some();
+        if let Some((address, name)) = part.filter(|(_, name)| !is_client(name))
+            && !text.starts_with("exec:")
+            && !name.contains('/')
+            && address.parse::<AgentAddress>().is_ok()
+        {
+            return Err(AgentPartError::Client(name.to_owned()));
+        }
+        let part = part.filter(|(_, client)| is_client(client));
         let (address, client) = part.map_or((text, None), |(address, client)| (address, Some(client.to_owned())));
         Ok(Self { address: address.parse()?, client })
     }
@@ -153,7 +175,12 @@ mod tests {
         assert_eq!(part("eu-1=firefox"), ("eu-1".to_owned(), Some("firefox".to_owned())));
         assert_eq!(part("exec:A=b run=native"), ("exec:A=b run".to_owned(), Some("native".to_owned())));
         assert_eq!(part("exec:A=b run"), ("exec:A=b run".to_owned(), None));
-        assert!("eu-1=netscape".parse::<AgentPart>().is_err());
+        assert_eq!(part("ssh:eu-1/opt/a=b/transport-lab"), ("ssh:eu-1/opt/a=b/transport-lab".to_owned(), None));
+        for text in ["eu-1=netscape", "ssh:eu-1=netscape"] {
+            let error = text.parse::<AgentPart>().unwrap_err();
+            assert_eq!(error, AgentPartError::Client("netscape".to_owned()));
+            assert!(error.to_string().contains("chromium, firefox"), "{error}");
+        }
     }
 
     #[test]

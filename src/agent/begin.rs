@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::machine::AgentRig;
 use super::message::{EndPart, EndStart};
+use super::reach::{Unreached, reaches};
 use crate::certs::{OwnKey, base64};
 use crate::client::{self, Found, LaunchContext};
 use crate::control::Control;
@@ -48,6 +49,8 @@ pub(super) enum StartError {
     Certificate,
     #[error("it is to play one end and was told of the other")]
     OtherEnd,
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
 }
 
 /// What both kinds of ends are started with.
@@ -70,7 +73,10 @@ pub(super) async fn begin(
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(folder.path()));
     let with = Start { message, ca, rig, folder, log: log.map_err(StartError::Folder)? };
     match part {
-        EndPart::Client { name, trusted } => client(with, kit, control, (&name, trusted)).await,
+        EndPart::Client { name, trusted, servers } => {
+            reaches(&servers).await?;
+            client(with, kit, control, (&name, trusted)).await
+        }
         EndPart::Server { host, certs, .. } => server(with, kit, host.as_deref(), &certs).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trial::contract::CONTRACT;
+use crate::trial::contract::{CONTRACT, ServerAddress};
 use crate::trial::rig::Rig;
 use crate::trial::{ClientFact, Down, ServerFact, TrialMessage, Up};
 
@@ -79,6 +79,9 @@ pub enum EndPart {
         name: String,
         /// SHA-256 of the servers' public keys, as browsers take them.
         trusted: String,
+        /// Where each server listens on TCP, as this machine is to reach it.
+        #[serde(default)]
+        servers: Vec<ServerAddress>,
     },
     Server {
         place: ServerPlace,

@@ -16,17 +16,21 @@ mod lines;
 mod machine;
 mod message;
 mod nats;
+mod reach;
 mod serve;
 mod session;
 mod ssh;
 mod stdio;
 
-pub use self::address::{AddressError, AgentAddress, AgentPart, ServerAgentPart, ServerPlaceError, is_name};
+pub use self::address::{
+    AddressError, AgentAddress, AgentPart, AgentPartError, ServerAgentPart, ServerPlaceError, is_name,
+};
 pub use self::clock::{ClockComparison, ClockReading, Translated, translated};
 pub use self::lines::{Pipe, PipeError};
 pub use self::machine::{AgentOptions, AgentRig, loopback};
 pub use self::message::{AgentClient, AgentHello, AgentOrder, AgentSaid, EndPart, EndStart, LabVersion, ServerPlace};
 pub use self::nats::{AgentWords, RunStream, join, list};
+pub use self::reach::{Unreached, reaches};
 pub use self::serve::{Agent, AgentStartError, SessionEnd};
 pub use self::session::{AgentSession, RemoteStart, RemoteStartError};
 pub use self::ssh::SshAddress;

@@ -166,6 +166,12 @@ impl Certs {
         self.authority.permitted.iter().map(ToString::to_string).collect()
     }
 
+    /// Whether the CA may vouch for all of these hosts.
+    pub fn vouches_for(&self, hosts: &[String]) -> bool {
+        let covers = |name: &Name| self.authority.permitted.iter().any(|tree| tree.covers(name));
+        name::wanted(hosts).is_ok_and(|wanted| wanted.iter().all(covers))
+    }
+
     /// As [`Self::ensure`], at this time.
     pub fn ensure_at(dir: &Path, hosts: &[String], now: OffsetDateTime) -> Result<(Self, Vec<String>), CertsError> {
         let wanted = name::wanted(hosts)?;

@@ -17,6 +17,7 @@ mod router;
 mod runner;
 mod trial;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub use index::{served_index, write_index};
@@ -60,6 +61,11 @@ pub enum RunError {
     /// This program can't find itself, and so can't start its children.
     #[error("could not find this program's own file")]
     Program(#[source] std::io::Error),
+    #[error(
+        "could not listen on {address}; --bind takes an address of this machine (`ip -br address` shows them), and --host the \
+         name or address that others reach it by, where that is another one"
+    )]
+    Bind { address: IpAddr, source: std::io::Error },
     #[error(transparent)]
     Agent(#[from] crate::agent::AgentError),
     #[error(transparent)]

@@ -1,10 +1,11 @@
 //! A plan to results: trial after trial, each written down as it happens.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::agents::Agents;
@@ -14,6 +15,7 @@ use super::trial::TrialRunner;
 use super::{RunError, calibrate, machine};
 use crate::agent::{AgentPart, RunStream, ServerAgentPart};
 use crate::broker::Broker;
+use crate::browser::owned_folder;
 use crate::certs::Certs;
 use crate::control::{Control, ControlConfig};
 use crate::report;
@@ -81,12 +83,22 @@ pub async fn run(
     mut options: RunOptions,
     progress: &mut dyn Progress,
 ) -> Result<Ran, RunError> {
+    for address in &options.bind {
+        let bound = UdpSocket::bind((*address, 0));
+        bound.map_err(|source| RunError::Bind { address: *address, source })?;
+    }
     let broker_at = broker_place(&mut options);
     let elsewhere = options.server_agents.iter().filter_map(|part| part.host.clone());
     let names: Vec<String> = options.hosts.iter().cloned().chain(elsewhere).collect();
+    let own = own_certs(&mut options, &names)?;
     let (certs, notices) = Certs::ensure(&options.certs, &names)?;
-    for notice in notices {
-        progress.notice(&notice);
+    if own.is_some() {
+        progress.notice(&format!(
+            "this run has a CA of its own, as the one that is there may not vouch for {}",
+            names.join(", ")
+        ));
+    } else {
+        notices.iter().for_each(|notice| progress.notice(notice));
     }
     descriptors::raise_descriptors();
     let machine = machine::read().await;
@@ -144,7 +156,24 @@ pub async fn run(
     if let Some(control) = Arc::into_inner(lab.control) {
         control.stop().await;
     }
+    // It is gone with the run, whose children have ended.
+    drop(own);
     Ok(Ran { results: results::derive(&folder)?, interrupted })
+}
+
+/// A folder for this run's certificates alone, where those that there are may not be for these names: a new CA in their place
+/// would be one that servers which run don't know, and that nobody has come to trust.
+fn own_certs(options: &mut RunOptions, names: &[String]) -> Result<Option<TempDir>, RunError> {
+    if !Certs::load(&options.certs).is_ok_and(|certs| !certs.vouches_for(names)) {
+        return Ok(None);
+    }
+    let folder = owned_folder().map_err(|source| RunError::Folder {
+        operation: "create",
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    options.certs = folder.path().join("certs");
+    Ok(Some(folder))
 }
 
 /// Where NATS of trials is, where servers are at agents: what else would listen there is not on this machine.

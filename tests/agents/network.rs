@@ -29,9 +29,45 @@ fn servers_are_reached_from_another_network_by_the_address_that_was_asked_for() 
     for trial in 0..6 {
         assert!((ran.metric(trial, "open-streams") - 3.0).abs() < 0.1, "{:?}", ran.summary()["trials"][trial]);
     }
-    // Where nothing is bound there, nothing is reached.
-    let ran = lab.run(&[&client(&machines)]);
-    assert!(ran.exit == Some(3) || ran.metric(0, "open-streams") < 0.1, "{:?}", ran.outcomes());
+    lab.has_nothing_left();
+}
+
+#[test]
+fn a_server_that_is_not_where_clients_are_told_fails_the_trial_and_is_no_count_of_theirs() {
+    let Some(machines) = Machines::new(1) else { return };
+    let lab = Lab::new();
+    let (far, own) = (client(&machines), Machines::own_address(1));
+    let outcomes = lab.run(&[&far]).exits(0).outcomes();
+    let loopback = "unsupported: the server is on this machine's loopback, which far can't reach: say at which address of this \
+                    machine it does (--bind 192.0.2.7)";
+    assert_eq!(outcomes, [loopback]);
+    assert_eq!(lab.run(&[&far, "--bind", "127.0.0.1"]).exits(0).outcomes(), [loopback]);
+    let outcomes = lab.run(&[&far, "--bind", &own, "--host", "lab.invalid"]).exits(3).outcomes();
+    let begins =
+        "failed: at the agent far: it doesn't reach the server where it is told to: could not connect to lab.invalid:";
+    assert!(outcomes[0].starts_with(begins) && outcomes[0].contains("--host"), "{outcomes:?}");
+    // A client here is as far from a server there.
+    let nowhere = format!("--server-agent={}=10.9.1.77", machines.agent(1, "far", "--allow-servers"));
+    let outcomes = lab.run(&[&nowhere]).exits(3).outcomes();
+    let begins = "failed: it doesn't reach the server where it is told to: could not connect to 10.9.1.77:";
+    assert!(outcomes[0].starts_with(begins), "{outcomes:?}");
+    lab.run(&[&far, "--bind", "192.0.2.7"])
+        .exits(4)
+        .says(&["could not listen on 192.0.2.7", "--bind takes an address"]);
+    lab.has_nothing_left();
+}
+
+#[test]
+fn a_run_that_others_reach_leaves_certificates_that_are_there_as_they_are() {
+    let Some(machines) = Machines::new(1) else { return };
+    let lab = Lab::new();
+    lab.run(&[]).exits(0);
+    let made = || ["ca.pem", "server.pem"].map(|file| std::fs::read(lab.path("certs").join(file)).unwrap());
+    let before = made();
+    let ran = lab.run(&[&client(&machines), "--bind", &Machines::own_address(1)]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    assert!(ran.err.contains("this run has a CA of its own"), "{}", ran.err);
+    assert!(made() == before, "servers that run, and browsers that trust them, know no other");
     lab.has_nothing_left();
 }
 
@@ -113,10 +149,12 @@ fn without_a_host_a_server_on_another_network_is_refused_and_so_is_a_client_ther
     let why = "NATS is on this machine's loopback, which a server at far can't reach: say at which address of this machine it \
                does (--bind";
     assert!(outcomes[0].contains(why), "{outcomes:?}");
+    let bound = ["--set", "server.feeds=nats", "--bind", "127.0.0.1"];
+    let outcomes = lab.run(&[&bound[..], &[&there]].concat()).exits(0).outcomes();
+    assert!(outcomes[0].contains(why), "{outcomes:?}");
     // An address that isn't this machine's is no place to listen at.
     let bound = ["--set", "server.feeds=nats", "--bind", "192.0.2.7"];
-    let outcomes = lab.run(&[&bound[..], &[&there]].concat()).exits(3).outcomes();
-    assert!(outcomes[0].contains("there is no port for NATS at 192.0.2.7"), "{outcomes:?}");
+    lab.run(&[&bound[..], &[&there]].concat()).exits(4).says(&["could not listen on 192.0.2.7"]);
     lab.has_nothing_left();
 }
 

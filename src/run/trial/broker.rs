@@ -67,7 +67,8 @@ impl TrialRunner<'_> {
         if !settings.shares_feeds() {
             return Ok(());
         }
-        let program = self.lab.find_broker()?;
+        let program =
+            self.lab.find_broker().map_err(|why| crate::trial::Unsupported::from(format!("nats-server: {why}")))?;
         let mut options = BrokerOptions::at([""; 0]);
         options.replicas = settings.broker.replicas as usize;
         options.password = BrokerPassword::draw();

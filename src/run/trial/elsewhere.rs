@@ -10,8 +10,9 @@ use crate::client::LaunchContext;
 use crate::participant::Participant;
 use crate::text::chain;
 use crate::trial::clock::monotonic_nanos;
+use crate::trial::contract::ServerAddress;
 use crate::trial::fact::Outcome;
-use crate::trial::{LabFact, TrialMessage};
+use crate::trial::{Alpn, LabFact, TrialMessage};
 
 impl TrialRunner<'_> {
     /// How many agents of clients take part.
@@ -30,11 +31,13 @@ impl TrialRunner<'_> {
             );
             return Err(EarlyEnd::Ended(Outcome::Unsupported, reason));
         }
-        self.can_be_reached()?;
         for number in 0..wanted {
             if let Err(error) = self.lab.agents.client_ready(number).await {
                 return failed(chain(&error));
             }
+        }
+        self.can_be_reached()?;
+        for number in 0..wanted {
             self.meet(Which::Client(number)).await?;
         }
         self.reach_server_agents().await
@@ -79,6 +82,17 @@ impl TrialRunner<'_> {
         let settings = &self.planned.settings;
         let (named, wanted) = (self.lab.hosts.len(), settings.workload.hosts.max(1) as usize);
         let unsupported = |why: String| Err(EarlyEnd::Ended(Outcome::Unsupported, why));
+        let far = (0..self.agents()).filter_map(|number| self.lab.agents.of_client(number));
+        if named == 0
+            && !self.lab.agents.have_servers()
+            && let Some(far) = far.into_iter().find(|reached| !reached.is_here())
+        {
+            return unsupported(format!(
+                "the server is on this machine's loopback, which {} can't reach: say at which address of this machine it does \
+                 (--bind 192.0.2.7)",
+                far.session.hello().name
+            ));
+        }
         if named > 0 && named < wanted {
             return unsupported(format!(
                 "workload.hosts = {wanted} takes as many names of this machine: --host for each"
@@ -90,6 +104,17 @@ impl TrialRunner<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Where each server listens on TCP, by the names that clients ask for.
+    pub(super) fn tcp_addresses(&self) -> Vec<ServerAddress> {
+        let [servers, _] = self.servers_and_clients();
+        let of = |number: u32| {
+            let port = self.ends.get(Which::Server(number))?.ports.get(&Alpn::H2)?.first().copied()?;
+            let hosts = self.asked_for(number, Vec::new()).hosts.into_iter();
+            Some(hosts.map(move |host| ServerAddress { host, port }))
+        };
+        (0..servers).filter_map(of).flatten().collect()
     }
 
     /// How this end's clock was read, where it isn't this one.
@@ -111,7 +136,11 @@ impl TrialRunner<'_> {
         context: &LaunchContext<'_>,
         folder: &Path,
     ) -> Result<(Participant, Option<String>), EarlyEnd> {
-        let part = EndPart::Client { name: client.to_owned(), trusted: context.spki_sha256.clone() };
+        let part = EndPart::Client {
+            name: client.to_owned(),
+            trusted: context.spki_sha256.clone(),
+            servers: self.tcp_addresses(),
+        };
         let (client, version) = self.start_at_agent(Which::Client(number), part, message, folder).await?;
         Ok((client, Some(version).filter(|version| !version.is_empty())))
     }

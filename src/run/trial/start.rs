@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::RunError;
 use super::{EarlyEnd, Possible, TrialRunner, Which, failed};
 use crate::admission::Token;
+use crate::agent;
 use crate::certs::base64;
 use crate::client::{self, Found, LaunchContext};
 use crate::experiment::assign::{self, AskedServer};
@@ -264,6 +265,10 @@ impl TrialRunner<'_> {
         let Some(found) = found else {
             return self.launch_elsewhere(which.number(), name, message, context, folder).await;
         };
+        // On this machine's loopback it is there.
+        if self.addresses().iter().any(|address| !address.is_loopback()) || self.lab.agents.have_servers() {
+            agent::reaches(&self.tcp_addresses()).await.or_else(|error| failed(chain(&error)))?;
+        }
         let log = log(folder, &format!("{which}.log"))?;
         let environment = self.environment(which, folder).or_else(|error| no_file(&error))?;
         let start = ClientStart {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::net::lookup_host;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::trial::settings::StackSettings;
@@ -18,6 +18,9 @@ const SEND_WINDOW: u64 = 10_000_000;
 
 /// How long looking up a name may take.
 const LOOKUP: Duration = Duration::from_secs(10);
+
+/// How long somebody may take to answer the first packet, which is sent again after one second and after three (RFC 6298).
+const SYN: Duration = Duration::from_secs(5);
 
 /// What a server may send ahead, in bytes; nothing on HTTP/1.1, which leaves that to TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,22 @@ impl Target {
         let found = timeout(LOOKUP, lookup_host((self.name(), self.port))).await;
         let found = found.map_err(|_| self.failed(format!("nobody says where it is within {} s", LOOKUP.as_secs())))?;
         Ok(found.map_err(|error| self.failed(error))?.collect())
+    }
+
+    /// Makes sure that somebody listens there: one of its addresses takes a connection of TCP, which is closed at once.
+    ///
+    /// # Errors
+    /// Nobody has the name, and what the last address said, or that it says nothing.
+    pub async fn is_there(&self) -> Result<(), WireError> {
+        let mut why = self.failed("it has no address");
+        for address in self.addresses().await? {
+            match timeout(SYN, TcpStream::connect(address)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => why = self.failed(error),
+                Err(_) => why = self.failed(format!("no answer within {} s", SYN.as_secs())),
+            }
+        }
+        Err(why)
     }
 
     /// The first of its addresses.

@@ -17,6 +17,7 @@ use crate::certs::{OwnKey, base64};
 use crate::client::{self, Found, LaunchContext};
 use crate::control::Control;
 use crate::participant::{ClientStart, Participant, launch, launch_server};
+use crate::trial::contract::ServerRole;
 use crate::trial::rig::Rig;
 use crate::trial::{Role, TrialMessage, Unsupported};
 use crate::wire::listen::{loopback, reached_by};
@@ -125,12 +126,21 @@ async fn server(
         let why = "its owner lets no server listen beyond its loopback: `transport-lab agent --allow-servers` does";
         return Err(Unsupported::from(why).into());
     }
+    forget_paths(role);
     let ders = certs.iter().map(|cert| BASE64.decode(cert.as_bytes()).map(CertificateDer::from));
     let ders: Vec<_> = ders.collect::<Result<_, _>>().map_err(|_| StartError::Certificate)?;
     role.certs = folder.path().join("certs");
     kit.key.fill(&role.certs, &ca, &ders)?;
     let server = launch_server(&kit.program, message, (None, rig), (log, Vec::new())).await;
     Ok((server.map_err(StartError::Server)?, env!("CARGO_PKG_VERSION").to_owned()))
+}
+
+/// Paths in what was told are another machine's: what is at them here is nobody's who gives orders.
+fn forget_paths(role: &mut ServerRole) {
+    role.certs = PathBuf::new();
+    if let Some(broker) = &mut role.broker {
+        (broker.credentials, broker.ca) = (None, None);
+    }
 }
 
 async fn find(name: &str, row: &'static client::Client, allow_exec: bool) -> Result<Found, Unsupported> {
@@ -152,4 +162,22 @@ pub(super) fn log_path(folder: &Path) -> PathBuf {
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_file_of_the_agents_is_shown_to_whoever_gives_orders() {
+        let broker = json!({ "urls": ["nats://192.0.2.7:4222"], "credentials": "/etc/transport-lab/nats.creds",
+            "ca": "/etc/ssl/x.pem", "password": "drawn", "prefix": "x", "replicas": 1 });
+        let role = json!({ "certs": "/etc/transport-lab", "bind": [], "feeds": [], "broker": broker });
+        let mut role: ServerRole = serde_json::from_value(role).unwrap();
+        forget_paths(&mut role);
+        let told = serde_json::to_string(&role).unwrap();
+        assert!(!told.contains("/etc") && told.contains("drawn"), "{told}");
+    }
 }

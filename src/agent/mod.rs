@@ -78,6 +78,11 @@ pub enum AgentError {
     Broker(#[from] BrokerError),
     #[error("NATS can't keep {replicas} replicas of the run's stream: --replicas 3 takes three nodes in a cluster")]
     Replicas { replicas: usize, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "NATS has no room for what agents say of the run, {gibibytes} GiB at most: raise `max_file_store` of its `jetstream`, or \
+         remove streams that nobody needs (`nats stream ls`)"
+    )]
+    NoRoom { gibibytes: i64, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("could not {doing}")]
     Nats { doing: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the agent {0} is known by name alone: say where agents join (--join nats://HOST:4222), or write ssh:HOST")]

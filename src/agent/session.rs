@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::dispatch::{ClockHeard, Dispatch, Slot};
+use super::address::is_name;
 use super::clock::{ClockAnswer, ClockReading, Translated, translated};
 use super::lines::Pipe;
 use super::message::{AgentHello, AgentOrder, AgentSaid, EndPart, EndStart, LabVersion};
@@ -90,6 +91,11 @@ impl AgentSession {
             }
             Ok(None) => return Err(carried.not_reached("it ended before it said what it is".to_owned()).await),
             Ok(Some(Err(error))) => return Err(carried.not_reached(crate::text::chain(&error)).await),
+            Ok(Some(Ok(AgentSaid::Hello(hello)))) if !is_name(&hello.name) => {
+                return Err(carried
+                    .not_reached(format!("it calls itself `{:.80}`, which is no name", hello.name))
+                    .await);
+            }
             Ok(Some(Ok(AgentSaid::Hello(hello)))) if hello.version == LabVersion::own() => *hello,
             Ok(Some(Ok(AgentSaid::Hello(hello)))) => {
                 drop((out, incoming));

@@ -120,6 +120,15 @@ impl ElsewhereArgs {
             return invalid("--bind", "with --server-agent it is where NATS listens: at one address, by one --host");
         }
         let parts = self.parts();
+        let names: Vec<_> = parts.iter().map(|part| &part.address).collect();
+        let is_twice =
+            |(i, name): (usize, &&AgentAddress)| matches!(name, AgentAddress::Named(_)) && names[..i].contains(name);
+        if let Some(twice) = names.iter().enumerate().find(|one| is_twice(*one)) {
+            return invalid(
+                "--agents",
+                &format!("{} is there twice: an agent that has joined takes part once", twice.1),
+            );
+        }
         let named = parts.iter().filter(|part| part.client.is_some()).count();
         let says = "say for every agent which client it starts (--agent ssh:HOST=chromium, --agents eu-1=chromium,us-2=firefox), or for none";
         if named > 0 && named < parts.len() { invalid("--agent", says) } else { None }

@@ -233,12 +233,15 @@ fn presets() -> Vec<Row> {
     Preset::ALL.iter().map(row).collect()
 }
 
+/// How wide a column is at most, in characters: what is longer is somebody else's, and stands over.
+const WIDEST: usize = 200;
+
 /// Every column as wide as its widest entry; the last one ends where it ends.
 pub(super) fn write_columns(rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
     let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0).min(WIDEST)).collect();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         writeln!(out, "{}", cells.join("  ").trim_end())?;

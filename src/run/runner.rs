@@ -124,7 +124,16 @@ pub async fn run(
         Some(broker) => Some(RunStream::create(broker, &run).await?),
         None => None,
     };
-    let agents = Agents::reach(options.agents, options.server_agents, stream, &certs_dir).await?;
+    let left = stream.clone();
+    let agents = tokio::select! {
+        reached = Agents::reach(options.agents, options.server_agents, stream, &certs_dir) => reached?,
+        () = interrupted(&options.interrupt) => {
+            if let Some(stream) = left {
+                stream.remove().await;
+            }
+            return Ok(Ran { results: results::derive(&folder)?, interrupted: true });
+        }
+    };
     let mut lab = Lab {
         program,
         certs: Arc::new(certs),
@@ -174,6 +183,13 @@ fn own_certs(options: &mut RunOptions, names: &[String]) -> Result<Option<TempDi
     })?;
     options.certs = folder.path().join("certs");
     Ok(Some(folder))
+}
+
+/// Waits for Ctrl-C. Where nobody can say it any more, it doesn't come.
+pub(super) async fn interrupted(interrupt: &watch::Receiver<bool>) {
+    if interrupt.clone().wait_for(|interrupted| *interrupted).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Where NATS of trials is, where servers are at agents: what else would listen there is not on this machine.

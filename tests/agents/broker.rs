@@ -76,6 +76,49 @@ fn agents_that_joined_take_part_by_their_names() {
 }
 
 #[test]
+fn whatever_nats_takes_in_one_message_orders_and_facts_fit_into_it() {
+    let (nats, lab) = (Nats::start_with("max_payload: 4096\n"), Lab::new());
+    let url = nats.url();
+    let agent = joined(&lab, &url, "eu-1", &[]);
+    let ran = lab.run(&["--join", &url, "--agents", "eu-1", "--set", "workload.subscribers=60"]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    let twice = lab.run(&["--join", &url, "--agents", "eu-1,eu-1"]).exits(2);
+    twice.says(&["eu-1 is there twice"]);
+    ended(agent);
+}
+
+#[test]
+fn what_others_say_where_agents_do_is_taken_for_no_agent() {
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let url = nats.url();
+    let agent = joined(&lab, &url, "eu-1", &[]);
+    let listed = || lab.ask(&["agents", "--join", &url]).exits(0).out;
+    let true_one = lab.ask(&["agents", "--join", &url, "--json"]).exits(0).summary()[0].clone();
+    Runtime::new().unwrap().block_on(async {
+        let client = async_nats::connect(&url).await.unwrap();
+        let mut asked = client.subscribe("transport-lab.agents").await.unwrap();
+        client.flush().await.unwrap();
+        let liar = tokio::spawn(async move {
+            let question = asked.next().await.unwrap();
+            for name in ["x".repeat(70_000), "a\nb".to_owned(), String::new(), "us-2".to_owned()] {
+                let mut hello = true_one.clone();
+                hello["name"] = name.into();
+                let reply = question.reply.clone().unwrap();
+                client.publish(reply, hello.to_string().into()).await.unwrap();
+            }
+            client.flush().await.unwrap();
+        });
+        let said = tokio::task::block_in_place(listed);
+        liar.await.unwrap();
+        assert!(
+            said.contains("eu-1") && said.contains("us-2") && !said.contains("xxxx") && !said.contains("a\n"),
+            "{said}"
+        );
+    });
+    ended(agent);
+}
+
+#[test]
 fn three_nodes_keep_what_agents_say_where_that_was_asked_for() {
     let (nodes, lab) = (Nats::cluster(), Lab::new());
     let url = nodes.each_ref().map(Nats::url).join(",");

@@ -1,8 +1,9 @@
 //! Agents that are started for a run, over their standard input and output.
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::lab::{Lab, has_browser};
+use crate::lab::{Lab, Started, has_browser, until};
 use crate::{PROGRAM, of_kind, piped};
 
 #[test]
@@ -89,6 +90,16 @@ fn a_trial_that_wants_more_agents_than_there_are_says_what_to_do() {
     assert!(ran.outcomes()[0].contains("clients of 2 agents"), "{:?}", ran.outcomes());
     let (one, two) = (piped("a", ""), format!("{}=native", piped("b", "").trim_end()));
     lab.run(&[&one, &two]).exits(2).says(&["which client it starts"]);
+}
+
+#[test]
+fn ctrl_c_ends_a_run_whose_agent_never_says_what_it_is() {
+    let lab = Lab::new();
+    let run = Started::new(&mut lab.running("small", &["--agent", "exec:exec sleep 3600"]));
+    until("its process", || lab.processes().iter().any(|process| process.starts_with("sleep 3600")).then_some(()));
+    run.signal(Signal::SIGINT);
+    run.end().exits(130);
+    lab.has_nothing_left();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use async_nats::jetstream::stream::Config;
 use tempfile::TempDir;
 use transport_lab::trial::Alpn;
 
-use crate::lab::{Lab, program};
+use crate::lab::{Lab, program, until};
 use crate::nats::{Nats, free_port};
 use crate::shared::{data, polled, sharing};
 
@@ -52,6 +52,18 @@ fn by_hand<T>(nats: &Nats, does: impl AsyncFnOnce(async_nats::jetstream::Context
         let client = async_nats::connect(nats.url()).await.unwrap();
         does(async_nats::jetstream::new(client)).await
     })
+}
+
+#[test]
+fn a_log_that_nats_lets_nobody_else_follow_is_told_with_the_reason_that_it_gives() {
+    // Each server follows by a consumer of its own.
+    let limits = "accounts { A { jetstream { max_mem: 1MB, max_file: 100MB, max_streams: 9, max_consumers: 1 }\n\
+                  users: [ { user: a, password: b } ] } }\nno_auth_user: a\n";
+    let nats = Nats::start_with(limits);
+    let lab = sharing(&nats, &[]);
+    lab.publish(Alpn::H1, "chat", b"x");
+    until("what was published", || !polled(&lab, "chat", "0").is_empty());
+    says(&refused(&["--feeds", &nats.url()], 4), &["chat", "maximum consumers"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::super::AgentError;
 use super::super::lines::{Pipe, PipeError, WAITING, read, together};
 use super::super::message::{AgentOrder, AgentSaid};
 use super::super::serve::{Agent, SILENCE};
-use super::{Numbering, Opened, Opening, Pieces, all_agents, clock, here, open, orders, said};
+use super::{Numbering, Opened, Opening, Pieces, all_agents, clock, here, open, orders, piece_size, said};
 use crate::broker::Broker;
 use crate::text::chain;
 
@@ -113,10 +113,14 @@ async fn serve(
     });
     let (out, waiting) = mpsc::channel::<AgentSaid>(WAITING);
     let subject = said(&prefix, &run, &agent.hello().name, &session);
-    let telling = tokio::spawn(tell(broker, subject, session.clone(), waiting));
+    let speech = answering.abort_handle();
+    let telling = tokio::spawn(async move {
+        tell(broker, subject, session.clone(), waiting).await;
+        // Whoever can't say what is observed is silent, and so lost to the coordinator, which then ends the session.
+        speech.abort();
+    });
     let ended = agent.serve(Pipe { out, now, incoming: take(taken) }, interrupt).await;
     tracing::warn!(run, why = chain(&ended), "a session has ended");
-    answering.abort();
     let _ = telling.await;
 }
 
@@ -157,7 +161,7 @@ fn take(mut taken: Subscriber) -> mpsc::Receiver<Result<AgentOrder, PipeError>> 
 async fn tell(broker: Broker, subject: String, session: String, mut waiting: mpsc::Receiver<AgentSaid>) {
     let mut numbering = Numbering::default();
     while let Some(lines) = together(&mut waiting).await {
-        for (headers, piece) in numbering.pieces(lines) {
+        for (headers, piece) in numbering.pieces(lines, piece_size(broker.client())) {
             if let Err(error) = keep(&broker, &subject, &session, headers, piece).await {
                 tracing::warn!(%error, "what was observed for a run can't be kept; its session ends");
                 return;

@@ -18,7 +18,7 @@ mod run_stream;
 
 use std::ops::ControlFlow;
 
-use async_nats::{HeaderMap, Message};
+use async_nats::{Client, HeaderMap, Message};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWriteExt, DuplexStream};
@@ -84,16 +84,21 @@ fn said(prefix: &str, run: &str, name: &str, session: &str) -> String {
     format!("{prefix}.runs.{run}.{name}.{session}")
 }
 
+/// How large a piece may be there, in bytes: where NATS takes less in one message, it takes headers besides.
+fn piece_size(client: &Client) -> usize {
+    PIECE.min(client.server_info().max_payload / 2).max(1)
+}
+
 /// Numbers the messages of one way.
 #[derive(Debug, Default)]
 struct Numbering(u64);
 
 impl Numbering {
-    /// The pieces of some bytes as messages.
-    fn pieces(&mut self, bytes: Vec<u8>) -> Vec<(HeaderMap, Bytes)> {
+    /// The pieces of some bytes as messages, of so many bytes at most.
+    fn pieces(&mut self, bytes: Vec<u8>, size: usize) -> Vec<(HeaderMap, Bytes)> {
         let bytes = Bytes::from(bytes);
-        let count = bytes.len().div_ceil(PIECE);
-        (0..count).map(|i| (self.next(), bytes.slice(i * PIECE..bytes.len().min((i + 1) * PIECE)))).collect()
+        let count = bytes.len().div_ceil(size);
+        (0..count).map(|i| (self.next(), bytes.slice(i * size..bytes.len().min((i + 1) * size)))).collect()
     }
 
     /// The headers of the next one.
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn bytes_are_cut_into_pieces_and_what_is_missing_or_twice_is_seen() {
         let mut numbering = Numbering::default();
-        let pieces = numbering.pieces(vec![7; PIECE * 2 + 1]);
+        let pieces = numbering.pieces(vec![7; PIECE * 2 + 1], PIECE);
         assert_eq!(pieces.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), [PIECE, PIECE, 1]);
         let mut read = Numbering::default();
         let missing: Vec<_> = [0, 0, 2].into_iter().map(|i: usize| read.missing(Some(&pieces[i].0))).collect();

@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::super::address::is_name;
 use super::super::lines::{Pipe, PipeError, WAITING, read, together};
 use super::super::message::{AgentHello, AgentOrder, AgentSaid};
 use super::super::serve::SILENCE;
 use super::super::{AgentError, Carriage};
-use super::{Numbering, Opened, Opening, Pieces, RunStream, all_agents, clock, open, orders, said};
+use super::{Numbering, Opened, Opening, Pieces, RunStream, all_agents, clock, open, orders, piece_size, said};
 use crate::broker::Broker;
 
 /// How long agents may take to say that they are there.
@@ -45,7 +46,8 @@ async fn ask(broker: &Broker) -> Result<Vec<AgentHello>, AgentError> {
         if answer.status.is_some() || agents.len() >= MOST {
             break;
         }
-        agents.extend(serde_json::from_slice::<AgentHello>(&answer.payload).ok());
+        // Whoever is called otherwise can't be asked for.
+        agents.extend(serde_json::from_slice::<AgentHello>(&answer.payload).ok().filter(|agent| is_name(&agent.name)));
     }
     agents.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(agents)
@@ -72,11 +74,11 @@ pub(in crate::agent) async fn reach(
     begin(name, stream, &session).await?;
 
     let (out, mut waiting) = mpsc::channel::<AgentOrder>(WAITING);
-    let (to, ordering) = (orders(&prefix, &session), client.clone());
+    let (to, ordering, size) = (orders(&prefix, &session), client.clone(), piece_size(&client));
     let flushed = tokio::spawn(async move {
         let mut numbering = Numbering::default();
         while let Some(lines) = together(&mut waiting).await {
-            for (headers, piece) in numbering.pieces(lines) {
+            for (headers, piece) in numbering.pieces(lines, size) {
                 if ordering.publish_with_headers(to.clone(), headers, piece).await.is_err() {
                     return;
                 }
@@ -91,7 +93,8 @@ pub(in crate::agent) async fn reach(
     let quick = lines.clone();
     tasks.spawn(async move {
         while let Some(message) = stated.next().await {
-            if let Ok(said) = serde_json::from_slice::<AgentSaid>(&message.payload)
+            // Others may say something there as well; all else that an agent says comes over the stream.
+            if let Ok(said @ AgentSaid::Clock { .. }) = serde_json::from_slice(&message.payload)
                 && quick.send(Ok(said)).await.is_err()
             {
                 return;

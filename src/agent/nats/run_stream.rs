@@ -43,6 +43,9 @@ fn not_made(error: CreateStreamError, replicas: usize) -> AgentError {
         {
             AgentError::Replicas { replicas, source: Box::new(source) }
         }
+        CreateStreamErrorKind::JetStream(source) if source.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED => {
+            AgentError::NoRoom { gibibytes: MAX_BYTES >> 30, source: Box::new(source) }
+        }
         _ => AgentError::nats("make the run's stream", error),
     }
 }

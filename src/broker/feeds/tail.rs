@@ -3,14 +3,16 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push};
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::carried;
 use super::site::{LogSite, Opened};
-use super::standing::{Standing, epoch_of, stream_name};
+use super::standing::{Standing, epoch_of, refusal, stream_name};
 use crate::broker::connection::BrokerState;
 use crate::feed::{Epoch, EventId, Feed, LogError};
 
@@ -43,6 +45,8 @@ pub(super) async fn follow(site: Arc<LogSite>, feed: Weak<Feed>) {
     let mut state = site.cluster.broker.state();
     let mut births = site.cluster.births.subscribe();
     let mut pause = PAUSES[0];
+    // What was told last of why it can't be read.
+    let mut told = None;
     loop {
         if state.wait_for(|state| state.is_there).await.is_err() {
             return;
@@ -51,6 +55,7 @@ pub(super) async fn follow(site: Arc<LogSite>, feed: Weak<Feed>) {
         let stopped = once(&site, &feed, &mut state).await;
         if progress(&feed) != before {
             pause = PAUSES[0];
+            told = None;
         }
         match stopped {
             Stopped::Gone => return,
@@ -74,7 +79,8 @@ pub(super) async fn follow(site: Arc<LogSite>, feed: Weak<Feed>) {
                 pause = (pause * 2).min(PAUSES[1]);
             }
             Stopped::Failed(error) => {
-                if !error.is_passing() {
+                if !error.is_passing() && told.as_ref() != Some(&error) {
+                    told = Some(error.clone());
                     tracing::warn!(feed = &*site.name, %error, "the log of a feed can't be read");
                     site.opened.send_if_modified(|opened| {
                         let is_new = *opened != Opened::Yes;
@@ -129,7 +135,7 @@ async fn try_once(
     };
     let stream = stream_name(&cluster.broker.options().prefix, &site.name);
     let consumer = cluster.permitted(jetstream.create_consumer_on_stream(config, stream)).await;
-    let consumer = consumer.map_err(Stopped::Failed)?.map_err(|_| Stopped::Broken("nothing delivers it"))?;
+    let consumer = consumer.map_err(Stopped::Failed)?.map_err(|error| undelivered(&error))?;
     let mut messages = consumer.messages().await.map_err(|_| Stopped::Broken("it can't be listened to"))?;
     // Made anew in between, it would be read from a place of the one before.
     let again = cluster.look(&site.name).await.map_err(Stopped::Failed)?.ok_or(Stopped::NoStream)?;
@@ -175,6 +181,15 @@ async fn try_once(
                 caught_up(site, feed, standing.last)?;
             }
         }
+    }
+}
+
+/// Why JetStream doesn't deliver. What it says is told, but for what passes.
+fn undelivered(error: &ConsumerError) -> Stopped {
+    match error.kind() {
+        ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Stopped::NoStream,
+        ConsumerErrorKind::JetStream(error) if !refusal(&error).is_passing() => Stopped::Failed(refusal(&error)),
+        _ => Stopped::Broken("nothing delivers it"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::agents::Reached;
+use super::super::runner::interrupted;
 use super::start::log;
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::agent::{ClockReading, EndPart, EndStart, RemoteStart, RemoteStartError};
@@ -32,9 +33,11 @@ impl TrialRunner<'_> {
             return Err(EarlyEnd::Ended(Outcome::Unsupported, reason));
         }
         for number in 0..wanted {
-            if let Err(error) = self.lab.agents.client_ready(number).await {
-                return failed(chain(&error));
-            }
+            let ready = tokio::select! {
+                ready = self.lab.agents.client_ready(number) => ready,
+                () = interrupted(&self.interrupt) => return Err(EarlyEnd::Interrupted),
+            };
+            ready.or_else(|error| failed(chain(&error)))?;
         }
         self.can_be_reached()?;
         for number in 0..wanted {
@@ -164,7 +167,11 @@ impl TrialRunner<'_> {
         let start = EndStart { end: 0, part, message, ca, rig: self.lab.rig };
         let log = log(folder, &format!("{which}.log"))?;
         let agent = &reached.session.hello().name;
-        match reached.session.start(RemoteStart { start, clock, log }).await {
+        let begun = tokio::select! {
+            begun = reached.session.start(RemoteStart { start, clock, log }) => begun,
+            () = interrupted(&self.interrupt) => return Err(EarlyEnd::Interrupted),
+        };
+        match begun {
             Ok((remote, version)) => Ok((Participant::elsewhere(remote), version)),
             Err(RemoteStartError::Unsupported(reason)) => {
                 Err(EarlyEnd::Ended(Outcome::Unsupported, format!("at the agent {agent}: {reason}")))

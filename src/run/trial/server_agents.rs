@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::agents::ServerAgent;
+use super::super::runner::interrupted;
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::agent::{EndPart, ServerPlace};
 use crate::certs::base64;
@@ -24,9 +25,11 @@ impl TrialRunner<'_> {
         }
         let [servers, _] = self.servers_and_clients();
         for number in 0..servers {
-            if let Err(error) = self.lab.agents.server_ready(number as usize).await {
-                return failed(chain(&error));
-            }
+            let ready = tokio::select! {
+                ready = self.lab.agents.server_ready(number as usize) => ready,
+                () = interrupted(&self.interrupt) => return Err(EarlyEnd::Interrupted),
+            };
+            ready.or_else(|error| failed(chain(&error)))?;
         }
         if let Some(why) = self.cannot_be_there() {
             return Err(EarlyEnd::Ended(Outcome::Unsupported, why));

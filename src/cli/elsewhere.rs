@@ -120,10 +120,10 @@ impl ElsewhereArgs {
             return invalid("--bind", "with --server-agent it is where NATS listens: at one address, by one --host");
         }
         let parts = self.parts();
-        let names: Vec<_> = parts.iter().map(|part| &part.address).collect();
+        let places: Vec<_> = parts.iter().map(|part| &part.address).collect();
         let is_twice =
-            |(i, name): (usize, &&AgentAddress)| matches!(name, AgentAddress::Named(_)) && names[..i].contains(name);
-        if let Some(twice) = names.iter().enumerate().find(|one| is_twice(*one)) {
+            |(i, name): (usize, &&AgentAddress)| matches!(name, AgentAddress::Named(_)) && places[..i].contains(name);
+        if let Some(twice) = places.iter().enumerate().find(|one| is_twice(*one)) {
             return invalid(
                 "--agents",
                 &format!("{} is there twice: an agent that has joined takes part once", twice.1),

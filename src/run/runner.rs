@@ -98,7 +98,9 @@ pub async fn run(
             names.join(", ")
         ));
     } else {
-        notices.iter().for_each(|notice| progress.notice(notice));
+        for notice in &notices {
+            progress.notice(notice);
+        }
     }
     descriptors::raise_descriptors();
     let machine = machine::read().await;
@@ -188,7 +190,7 @@ fn own_certs(options: &mut RunOptions, names: &[String]) -> Result<Option<TempDi
 /// Waits for Ctrl-C. Where nobody can say it any more, it doesn't come.
 pub(super) async fn interrupted(interrupt: &watch::Receiver<bool>) {
     if interrupt.clone().wait_for(|interrupted| *interrupted).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

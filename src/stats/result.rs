@@ -251,12 +251,17 @@ impl Entry {
         self.written(value, "")
     }
 
+    /// What one of its values is below, where it may be off by so much that no more is known of it.
+    pub fn below(&self, value: f64) -> Option<f64> {
+        self.uncertainty.map(|off| 3.0 * off).filter(|bound| value < *bound)
+    }
+
     fn written(&self, value: Option<f64>, unit: &str) -> String {
         let above = self.above.map(|bound| format!("> {}", number::with_unit(bound, unit)));
         let Some(value) = value else { return above.unwrap_or_else(|| "–".to_owned()) };
-        let text = match self.uncertainty {
-            Some(off) if value < 3.0 * off => format!("< {}", number::with_unit(3.0 * off, unit)),
-            _ => number::with_unit(value, unit),
+        let text = match self.below(value) {
+            Some(bound) => format!("< {}", number::with_unit(bound, unit)),
+            None => number::with_unit(value, unit),
         };
         above.map_or_else(|| text.clone(), |above| format!("{text}, {above}"))
     }

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Client, Found, Launch, anywhere, program, words};
 use crate::trial::Unsupported;
+pub use crate::trial::clients::PROGRAM as PREFIX;
 use crate::trial::settings::{Settings, Visibility};
-
-/// What the name of such a client begins with; the rest is a path, relative to the working directory.
-pub const PREFIX: &str = "exec:";
 
 /// The row of all of them.
 pub(super) static CLIENT: Client = Client {

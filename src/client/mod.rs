@@ -23,6 +23,7 @@ pub use crate::program::Found;
 use crate::text::chain;
 use crate::transport::Transport;
 use crate::transport::{self, Opens};
+pub use crate::trial::clients::{AND, parts};
 use crate::trial::contract::ServerAddress;
 use crate::trial::settings::{Connections, Prepare, StuckOn};
 use crate::trial::{Settings, Unsupported};
@@ -36,15 +37,6 @@ pub fn find(name: &str) -> Option<&'static Client> {
         return Some(&exec::CLIENT);
     }
     ALL.iter().copied().find(|client| client.name == name)
-}
-
-/// Between the clients of one trial, of which each agent starts one in turn: `chromium+firefox`.
-pub const AND: char = '+';
-
-/// The clients that a name stands for: one, or of `chromium+firefox` two. A program's path is one.
-pub fn parts(name: &str) -> impl Iterator<Item = &str> {
-    let parted = exec::path(name).is_none();
-    name.split(move |c| parted && c == AND)
 }
 
 /// What stands for every browser among the levels of `client`.

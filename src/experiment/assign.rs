@@ -192,6 +192,16 @@ mod tests {
     }
 
     #[test]
+    fn each_client_has_the_subscriptions_that_the_workload_says_are_its() {
+        let workload = Workload { subscribers: 11, agents: 3, ..Workload::default() };
+        let all = of(&workload, 7, &[9000]);
+        for client in 0..3 {
+            let its = of_client(client, 3, all.clone());
+            assert!(its.len() >= 3 && its.iter().all(|plan| workload.client_of(plan.sub) == client), "{its:?}");
+        }
+    }
+
+    #[test]
     fn two_pages_and_two_hosts_meet_in_all_four_ways() {
         let met: BTreeSet<_> = assigned(4, [2, 2, 1, 1]).into_iter().map(|s| (s.page, s.host)).collect();
         assert_eq!(met.len(), 4);

@@ -2,7 +2,8 @@
 
 use super::Title;
 use super::table::{client, distinct, factors, has_one_transport, level_phrase, protocol, protocol_title};
-use crate::stats::claim::{Reference, short};
+use crate::stats::claim::Reference;
+use crate::stats::versions::named;
 use crate::stats::{Group, Summary};
 use crate::trial::Plan;
 use crate::trial::fact::Outcome;
@@ -24,8 +25,8 @@ pub(super) fn answer(plan: &Plan, summary: &Summary, title: Title<'_>) -> String
     let mut sentences: Vec<(Vec<String>, String)> = Vec::new();
     for name in &clients {
         let groups: Vec<&Group> = summary.groups.iter().filter(|group| client(group) == *name).collect();
-        let version = groups.iter().find_map(|group| group.client_version.as_deref()).map(short);
-        let who = version.map_or_else(|| title(name), |version| format!("{} {version}", title(name)));
+        let version = groups.iter().find_map(|group| group.client_version.as_deref());
+        let who = named(name, version, title);
         let did = did(plan, &groups, reference, &varying);
         match sentences.iter_mut().find(|(_, other)| *other == did) {
             Some((names, _)) => names.push(who),

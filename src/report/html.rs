@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::agents::{AgentView, agents};
+use super::agents::{AgentsView, agents};
 use super::answer::answer;
 use super::between::{BetweenView, between};
 use super::bytes::{BytesDrawing, PARTS, PartRow, bytes};
@@ -14,7 +14,7 @@ use super::stacks::{StackTable, stack_tables, versions};
 use super::table::{Column, Row, Table, factors, plain};
 use super::timelines::{Timeline, timelines};
 use super::{Contents, Format, ReportError, Title};
-use crate::stats::claim::short;
+use crate::stats::versions::named;
 use crate::stats::{ClaimResult, TrialResult, Verdict};
 use crate::trial::Claim;
 use crate::trial::claim::OneOrMany;
@@ -54,7 +54,7 @@ struct Page<'a> {
     /// What speaks at the server.
     versions: Option<String>,
     between: Vec<BetweenView>,
-    agents: Vec<AgentView>,
+    agents: Option<AgentsView>,
     calibration: Option<CalibrationView>,
     machine: Vec<(String, String)>,
 }
@@ -127,7 +127,7 @@ fn html(of: Contents<'_>) -> Result<String, ReportError> {
         stacks: stack_tables(plan, summary, title),
         versions: versions(summary),
         between: between(summary),
-        agents: agents(summary),
+        agents: agents(plan, summary, title),
         calibration: calibration.map(|calibration| CalibrationView::new(calibration, title)),
         machine: machine.lines(),
     };
@@ -158,8 +158,8 @@ fn claim_view<'a>(number: usize, claim: &'a Claim, result: &'a ClaimResult, titl
     let (verdict, sign) = marks(Some(result.verdict));
     let clients = result.per_client.iter().map(|(client, of)| {
         let (verdict, sign) = marks(of.verdict);
-        let version = of.version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
-        ClientView { name: format!("{}{version}", title(client)), verdict, sign, evidence: of.evidence.clone() }
+        let name = named(client, of.version.as_deref(), title);
+        ClientView { name, verdict, sign, evidence: of.evidence.clone() }
     });
     ClaimView {
         number,

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use super::Title;
 use super::table::{level_phrase, plain};
 use crate::stats::TrialLanes;
-use crate::stats::claim::short;
 use crate::stats::lanes::{ConnectionLane, LaneStream};
 use crate::stats::number;
+use crate::stats::versions::named;
 use crate::trial::Levels;
 
 /// How many combinations are drawn.
@@ -182,9 +182,8 @@ pub(super) fn seconds(ms: f64) -> String {
 /// `Chromium 156.0 · sse/h2 · max concurrent streams 50`.
 pub(super) fn name(levels: &Levels, version: Option<&str>, factors: &[String], title: Title<'_>) -> String {
     let level = |factor: &str| levels.get(factor).map(plain).unwrap_or_default();
-    let version = version.map(|version| format!(" {}", short(version))).unwrap_or_default();
     let others = factors.iter().filter_map(|factor| level_phrase(factor, levels.get(factor)?, factors));
-    let who = format!("{}{version}", title(&level("client")));
+    let who = named(&level("client"), version, title);
     [who, level("protocol")].into_iter().chain(others).collect::<Vec<_>>().join(" · ")
 }
 

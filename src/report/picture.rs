@@ -107,6 +107,8 @@ pub(super) struct Picture {
     pub(super) left_out: usize,
     /// How often two values like those at the ends of a thin line hold the median; `None` without such lines.
     pub(super) covers: Option<String>,
+    /// Whether there are bars that only end at what a value is below.
+    pub(super) below: bool,
 }
 
 /// One protocol.
@@ -143,6 +145,8 @@ pub(super) struct Bar {
     pub(super) obtained: bool,
     /// Still waiting at the bar's end.
     pub(super) above: bool,
+    /// The value is not known, only that it is below the bar's end.
+    pub(super) below: bool,
     /// The ends of the interval, and the middle of the bar.
     pub(super) interval: Option<[f64; 3]>,
 }
@@ -185,6 +189,7 @@ pub(super) fn picture(plan: &Plan, summary: &Summary, title: Title<'_>, shape: S
     let covers = covers.reduce(f64::min).filter(|_| lines).map(number::percent);
     Some(Picture {
         covers,
+        below: panels.iter().flat_map(|panel| &panel.bars).any(|bar| bar.below),
         width: shape.width,
         height: axis_bottom + 26.0,
         subject: named(&reference),
@@ -216,7 +221,9 @@ impl Drawing<'_> {
         let end = value.and_then(|value| end(value, &self.reference));
         // A bar of nothing is still to be seen.
         let length = end.map_or(0.0, |end| (self.scale.x(end) - left).max(1.5));
-        let interval = value.filter(|_| end.is_some() && self.reference.statistic.is_none()).and_then(|v| v.interval);
+        let below = value.is_some_and(|value| self.below(value).is_some());
+        let interval =
+            value.filter(|_| end.is_some() && !below && self.reference.statistic.is_none()).and_then(|v| v.interval);
         let interval = interval
             .filter(|[low, high]| high > low)
             .map(|ends| ends.map(|end| self.scale.x(end.max(0.0).min(self.scale.end))))
@@ -232,8 +239,13 @@ impl Drawing<'_> {
             text_x: interval.map_or(left + length, |[_, high, _]| high.max(left + length)) + 7.0,
             obtained: end.is_some(),
             above: value.is_some_and(|value| value.entry.n == 0 && value.entry.above.is_some()),
+            below,
             interval,
         }
+    }
+
+    fn below(&self, value: &GroupEntry) -> Option<f64> {
+        value.entry.below(self.reference.of(&value.entry)?)
     }
 
     fn text(&self, value: &GroupEntry) -> String {
@@ -269,7 +281,8 @@ fn named(reference: &Reference) -> String {
 /// Where the group's bar ends.
 fn end(value: &GroupEntry, reference: &Reference) -> Option<f64> {
     let entry = &value.entry;
-    if entry.n > 0 { reference.of(entry).map(|value| value.max(0.0)) } else { entry.above }
+    let known = |value: f64| entry.below(value).unwrap_or(value).max(0.0);
+    if entry.n > 0 { reference.of(entry).map(known) } else { entry.above }
 }
 
 fn description(panels: &[Panel], reference: &Reference) -> String {
@@ -284,7 +297,9 @@ fn description(panels: &[Panel], reference: &Reference) -> String {
 mod tests {
     use super::*;
     use crate::report::html::tests::run;
+    use crate::stats::rig::RecordedTrial;
     use crate::stats::summarise;
+    use crate::trial::Alpn;
 
     #[test]
     fn a_claims_line_ends_at_the_last_bar_that_it_is_about() {
@@ -300,6 +315,24 @@ mod tests {
             assert!((line.x - (picture.left + browser.length)).abs() < 0.01, "six is where the bar of six ends");
             assert!(native.length > 20.0 * browser.length, "150 is 25 times 6");
         }
+    }
+
+    #[test]
+    fn a_value_that_clocks_cannot_tell_is_an_open_bar_up_to_what_it_is_below() {
+        // A latency of 2 ms by clocks that may be off by 1 ms, and by one clock.
+        let off = |trial: u32, alpn: Alpn, off: u64| {
+            let mut rig = RecordedTrial::held(trial, 0, "chromium", alpn, 2, 2);
+            rig.clock(off);
+            rig
+        };
+        let claims = r#"[{"says": "Fast.", "source": "own", "metric": "latency", "at-most": "1s"}]"#;
+        let rigs = [off(0, Alpn::H1, 1_000_000), off(1, Alpn::H2, 1000)];
+        let (plan, observations) = RecordedTrial::plan(&rigs, serde_json::from_str(claims).unwrap());
+        let summary = summarise(&plan, &observations);
+        let picture = picture(&plan, &summary, &str::to_owned, Shape::WIDE).unwrap();
+        let [bound, value] = [0, 1].map(|at| &picture.panels[at].bars[0]);
+        assert_eq!((bound.text.as_str(), bound.below, value.below), ("< 3\u{a0}ms", true, false), "{bound:?}");
+        assert!(bound.length > value.length && picture.below, "{picture:?}");
     }
 
     #[test]

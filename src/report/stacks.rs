@@ -3,7 +3,7 @@
 use super::Title;
 use super::table::plain;
 use crate::stats::Summary;
-use crate::stats::claim::short;
+use crate::stats::versions::named;
 use crate::trial::Plan;
 
 /// A table of stacks that are on the same.
@@ -34,9 +34,8 @@ pub(super) fn stack_tables(plan: &Plan, summary: &Summary, title: Title<'_>) -> 
         let (Some(stack), Some(planned)) = (&trial.stack, planned) else { continue };
         let protocol = trial.levels.get("protocol").map(plain).unwrap_or_default();
         for (end, stack) in stack.ends() {
-            let version = trial.client_version.as_deref().map(|version| format!(" {}", short(version)));
             let whose = match end {
-                "client" => format!("{}{}", title(&planned.settings.client), version.unwrap_or_default()),
+                "client" => named(&planned.settings.client, trial.client_version.as_deref(), title),
                 end => end.to_owned(),
             };
             let (heads, values): (Vec<_>, Vec<_>) = stack.lines().into_iter().unzip();

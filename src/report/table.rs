@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Title;
-use crate::stats::claim::{Reference, short};
+use crate::stats::claim::Reference;
+use crate::stats::versions::{named, with_versions};
 use crate::stats::{Group, Summary, number};
 use crate::trial::fact::Outcome;
 use crate::trial::{Plan, Protocol};
@@ -41,7 +42,8 @@ pub(super) struct Column {
 pub(super) struct Row {
     /// The client's title and version.
     pub(super) client: String,
-    pub(super) version: Option<String>,
+    /// The same of each, where it is several.
+    pub(super) clients: Vec<(String, Option<String>)>,
     /// How many rows of this client begin with this one; 0 below the first.
     pub(super) span: usize,
     /// As [`Table::factors`].
@@ -106,11 +108,7 @@ impl Table {
         let mut rows: Vec<Row> = Vec::new();
         for of in groups.chunk_by(|a, b| a.levels.get("client") == b.levels.get("client")) {
             let spans = std::iter::once(of.len()).chain(std::iter::repeat(0));
-            rows.extend(
-                of.iter()
-                    .zip(spans)
-                    .map(|(group, span)| row(group, title(&client(group)), span, &factors, &references)),
-            );
+            rows.extend(of.iter().zip(spans).map(|(group, span)| row(group, title, span, &factors, &references)));
         }
         let limited = summary.groups.iter().find_map(|group| {
             references.iter().find_map(|r| group.metrics.get(r.metric.name)?.entry.machine_limited.clone())
@@ -238,7 +236,7 @@ fn column(reference: &Reference, again: bool) -> Column {
     }
 }
 
-fn row(group: &Group, client: String, span: usize, factors: &[String], references: &[Reference]) -> Row {
+fn row(group: &Group, title: Title<'_>, span: usize, factors: &[String], references: &[Reference]) -> Row {
     let repeats = group.outcomes.values().sum::<u32>();
     let cell = |reference: &Reference| {
         let Some(value) = group.metrics.get(reference.metric.name) else { return NumberCell::none() };
@@ -255,8 +253,8 @@ fn row(group: &Group, client: String, span: usize, factors: &[String], reference
         }
     };
     Row {
-        client,
-        version: group.client_version.as_deref().map(short),
+        client: named(&client(group), group.client_version.as_deref(), title),
+        clients: with_versions(&client(group), group.client_version.as_deref(), title),
         span,
         levels: factors.iter().map(|factor| group.levels.get(factor).map(plain).unwrap_or_default()).collect(),
         protocol: protocol(group),

@@ -11,9 +11,9 @@ use super::between::between;
 use super::fewer::fewer;
 use super::table::{NumberCell, Row, Table, client, plain, short_name};
 use super::{Contents, Title};
-use crate::stats::claim::short;
 use crate::stats::number::plural;
 use crate::stats::stack;
+use crate::stats::versions::named;
 use crate::stats::{Summary, Verdict};
 use crate::text::visible;
 use crate::trial::Plan;
@@ -94,10 +94,7 @@ fn tally(plan: &Plan, summary: &Summary, title: Title<'_>) -> String {
         summary.groups.iter().map(|group| (client(group), group.client_version.as_deref())).collect();
     clients.dedup_by(|a, b| a.0 == b.0);
     let by = match clients.as_slice() {
-        [(name, version)] => {
-            let version = version.map(|version| format!(" {}", short(version))).unwrap_or_default();
-            format!(", by {}{version}", title(name))
-        }
+        [(name, version)] => format!(", by {}", named(name, *version, title)),
         _ => String::new(),
     };
     format!("{}, seed {}: {}{by}", plan.experiment, plan.seed, outcome_counts(summary))
@@ -207,10 +204,8 @@ fn longest_word(text: &str) -> usize {
 
 /// A client's name and version, folded to this width over so many rows; the last takes what is left.
 fn names(row: &Row, rows: usize, width: usize) -> Vec<Vec<String>> {
-    let version = row.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let text = format!("{}{version}", row.client);
     let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split(' ') {
+    for word in row.client.split(' ') {
         let line = lines.last_mut().expect("there is always a line");
         if line.is_empty() {
             line.push_str(word);

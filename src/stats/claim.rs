@@ -19,6 +19,7 @@ use super::number;
 use super::result::{ClaimResult, ClientResult, Entry, TrialResult, Verdict, trials};
 use super::sample::median;
 use super::stack;
+use super::versions::named;
 use crate::trial::fact::Outcome;
 use crate::trial::{Claim, Plan};
 
@@ -240,21 +241,11 @@ fn phrase(claim: &Claim, reference: &Reference, numbers: &str) -> String {
 
 fn sentence(per_client: &BTreeMap<String, ClientResult>, title: impl Fn(&str) -> String) -> String {
     let part = |(client, result): (&String, &ClientResult)| {
-        let version = result.version.as_deref().map(|version| format!(" {}", short(version))).unwrap_or_default();
-        format!("{}{version} {}", title(client), result.evidence)
+        format!("{} {}", named(client, result.version.as_deref(), &title), result.evidence)
     };
     let n = per_client.values().map(|client| client.n).filter(|[_, most]| *most > 0);
     let n = n.reduce(|[a, b], [fewest, most]| [a.min(fewest), b.max(most)]).unwrap_or_default();
     per_client.iter().map(part).collect::<Vec<_>>().join(", ") + &trials(n)
-}
-
-/// The first two numbers of a version: `156.0` of `156.0.8078.79`.
-pub fn short(version: &str) -> String {
-    let numbers = version.split('.').take_while(|part| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty());
-    match numbers.collect::<Vec<_>>().as_slice() {
-        [major, minor, ..] => format!("{major}.{minor}"),
-        _ => version.to_owned(),
-    }
 }
 
 /// The range of a trial's value, or why it has none.

@@ -18,6 +18,7 @@ pub mod result;
 mod sample;
 pub mod stack;
 pub mod summary;
+pub mod versions;
 
 #[cfg(test)]
 pub(crate) mod rig;
@@ -25,7 +26,7 @@ pub(crate) mod rig;
 pub use calibration::{Calibration, calibrate};
 pub use claim::check as check_claim;
 pub use compare::{Comparison, compare};
-pub use elsewhere::AgentResult;
+pub use elsewhere::{AgentEnd, AgentResult};
 pub use judge::judge;
 pub use lanes::{LaneFault, TrialLanes, lanes};
 pub use result::{

@@ -1,5 +1,6 @@
 //! One trial's observations, sorted into what the formulas ask for.
 
+mod clients;
 mod life;
 mod link;
 mod seen;
@@ -10,6 +11,7 @@ use crate::trial::fact::{Outcome, UsageAt};
 use crate::trial::settings::{Direction, FaultKind, Urls};
 use crate::trial::{ClientFact, Dialect, Exchanges, Fact, JournalLine, LabFact, PlannedTrial, ServerFact};
 
+pub(super) use clients::{ClientSeen, number as client_number};
 pub(super) use life::Step;
 pub(super) use link::{LinkRecord, LinkTotal};
 pub(super) use seen::{Begun, Census, Publication, Receipt, RecordedConnection, RecordedSubscription, Sent, Usage};
@@ -46,6 +48,8 @@ pub(super) struct Record<'a> {
     /// How far clients' clocks and servers' may be apart: the most that a page's may be off and the most that an agent's may
     /// be at either end, together; `None` where all of them are the lab's.
     pub(super) uncertainty: Option<u64>,
+    /// The most that a page's may be off by itself.
+    pub(super) page_uncertainty: Option<u64>,
     /// The most that the clock of an agent may be off, of clients' and of servers'.
     agents_uncertainty: [Option<u64>; 2],
     /// Why an agent's times can't be compared with others'.
@@ -91,8 +95,8 @@ pub(super) struct Record<'a> {
     pub(super) is_between: bool,
     /// Who publishes.
     pub(super) direction: Direction,
-    /// The version of each client, by its role.
-    client_versions: BTreeMap<&'a str, &'a str>,
+    /// Who subscribes.
+    clients: clients::Clients<'a>,
     /// Whether subscriptions have one address, so that the server's streams don't say which is whose.
     pub(super) identical: bool,
     /// What a subscription has under way.
@@ -103,13 +107,14 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Sorts the observations of this trial; those of others are passed over.
-    pub(super) fn new(planned: &PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
+    pub(super) fn new(planned: &'a PlannedTrial, journal: impl IntoIterator<Item = &'a JournalLine>) -> Self {
         let workload = &planned.settings.workload;
         let identical = workload.urls == Urls::Identical;
         let (exchanges, direction) = (planned.promises.exchanges, workload.direction);
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
-        let servers = planned.settings.servers();
-        let mut record = Self { link, servers, is_between, direction, identical, exchanges, ..Self::default() };
+        let (servers, clients) = (planned.settings.servers(), clients::Clients::of(planned));
+        let mut record =
+            Self { link, servers, clients, is_between, direction, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {
@@ -131,6 +136,7 @@ impl<'a> Record<'a> {
             }
         }
         record.steps.values_mut().for_each(|steps| steps.sort_unstable());
+        record.page_uncertainty = record.uncertainty;
         for agents in record.agents_uncertainty.into_iter().flatten() {
             record.uncertainty = Some(record.uncertainty.unwrap_or(0).saturating_add(agents));
         }
@@ -251,9 +257,7 @@ impl<'a> Record<'a> {
                 self.server_killed.extend(killed.map(|server| (t, server)));
             }
             LabFact::FaultEnded { .. } => self.faults_ended.push(t),
-            LabFact::Started { role, version, .. } if role.starts_with("client") => {
-                self.client_versions.extend(version.as_deref().map(|version| (role.as_str(), version)));
-            }
+            LabFact::Started { role, version: Some(version), .. } => self.clients.started(role, version),
             LabFact::Outcome { outcome, reason } => self.outcome = Some((*outcome, reason.as_deref())),
             // For people who read journals, or read elsewhere.
             LabFact::Started { .. }
@@ -351,17 +355,6 @@ impl<'a> Record<'a> {
         let own = self.published.values().filter(|publication| publication.by.is_none());
         let own = own.map(|publication| millis(publication.scheduled, publication.t));
         own.chain(self.sent.values().map(|sent| millis(sent.scheduled, sent.t))).collect()
-    }
-
-    /// The client's version; of several clients, each that there is.
-    pub(super) fn client_version(&self) -> Option<String> {
-        let mut versions: Vec<&str> = Vec::new();
-        for version in self.client_versions.values() {
-            if !versions.contains(version) {
-                versions.push(version);
-            }
-        }
-        (!versions.is_empty()).then(|| versions.join(" + "))
     }
 
     /// The use of all servers together; `None` where it is not known of one of them.

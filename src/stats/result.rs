@@ -75,7 +75,8 @@ pub struct TrialResult {
     pub repeat: u32,
     /// Its levels.
     pub levels: Levels,
-    /// The client's version, where it was started.
+    /// The client's version, where it was started; of `chromium+firefox` one of each, with ` + ` between, and of several of
+    /// one kind each that there is, with ` / ` between.
     pub client_version: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
@@ -89,6 +90,9 @@ pub struct TrialResult {
     /// How many UDP datagrams the kernel dropped meanwhile, whoever they were for; where it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_dropped: Option<u64>,
+    /// The most that the clock of a page may be off by itself, in milliseconds, where a page was a client.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
+    pub page_clock: Option<f64>,
     /// What was put on the link in each part of the timeline, where its packets were kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_link: Vec<PhaseParts>,
@@ -251,12 +255,17 @@ impl Entry {
         self.written(value, "")
     }
 
+    /// What one of its values is below, where it may be off by so much that no more is known of it.
+    pub fn below(&self, value: f64) -> Option<f64> {
+        self.uncertainty.map(|off| 3.0 * off).filter(|bound| value < *bound)
+    }
+
     fn written(&self, value: Option<f64>, unit: &str) -> String {
         let above = self.above.map(|bound| format!("> {}", number::with_unit(bound, unit)));
         let Some(value) = value else { return above.unwrap_or_else(|| "–".to_owned()) };
-        let text = match self.uncertainty {
-            Some(off) if value < 3.0 * off => format!("< {}", number::with_unit(3.0 * off, unit)),
-            _ => number::with_unit(value, unit),
+        let text = match self.below(value) {
+            Some(bound) => format!("< {}", number::with_unit(bound, unit)),
+            None => number::with_unit(value, unit),
         };
         above.map_or_else(|| text.clone(), |above| format!("{text}, {above}"))
     }

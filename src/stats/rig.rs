@@ -116,8 +116,19 @@ impl RecordedTrial {
     }
 
     pub(crate) fn start(&mut self, version: &str) -> &mut Self {
-        let (role, version) = ("client".to_owned(), Some(version.to_owned()));
+        self.start_as("client", version)
+    }
+
+    pub(crate) fn start_as(&mut self, role: &str, version: &str) -> &mut Self {
+        let (role, version) = (role.to_owned(), Some(version.to_owned()));
         self.fact(LabFact::Started { role, pid: 1, version })
+    }
+
+    /// This end is run at this agent, and a server reached by this host there.
+    pub(crate) fn at_agent(&mut self, role: &str, agent: &str, host: Option<&str>) -> &mut Self {
+        let (role, agent, host) = (role.to_owned(), agent.to_owned(), host.map(str::to_owned));
+        let (version, kernel) = ("0.1.0".to_owned(), "Linux 6.1.0".to_owned());
+        self.fact(LabFact::Agent { role, agent, version, cores: 2, kernel, offset: 7, host })
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome, reason: Option<&str>) -> &mut Self {

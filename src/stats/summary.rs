@@ -19,15 +19,18 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
     for line in journal {
         by_trial.entry(line.trial).or_default().push(line);
     }
-    let trials: Vec<TrialResult> = plan
-        .trials
-        .iter()
-        .map(|planned| trial(planned, by_trial.get(&planned.trial).map_or(&[][..], Vec::as_slice)))
-        .collect();
+    let mut seen = BTreeMap::new();
+    let mut one = |planned: &PlannedTrial| {
+        let of = by_trial.get(&planned.trial).map_or(&[][..], Vec::as_slice);
+        let record = Record::new(planned, of.iter().copied());
+        seen.insert(planned.trial, record.each_client(planned));
+        trial(planned, of, &record)
+    };
+    let trials: Vec<TrialResult> = plan.trials.iter().map(&mut one).collect();
     let groups = groups(&trials);
     let claims = plan.claims.iter().map(|claim| claim::decide(claim, plan, &trials)).collect();
     let (version, experiment, seed) = (Summary::VERSION, plan.experiment.clone(), plan.seed);
-    let (between, agents) = (between(journal), agents(journal));
+    let (between, agents) = (between(journal), agents(journal, &seen));
     Summary { version, experiment, seed, between, agents, trials, groups, claims }
 }
 
@@ -49,8 +52,7 @@ fn between(journal: &[JournalLine]) -> Vec<StoodBetween> {
     all
 }
 
-fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
-    let record = Record::new(planned, journal.iter().copied());
+fn trial(planned: &PlannedTrial, journal: &[&JournalLine], record: &Record<'_>) -> TrialResult {
     // A lab that was killed wrote no outcome; the trial must not vanish for it.
     let (outcome, reason) = record.outcome.map_or_else(
         || (Outcome::Failed, Some("the run ended before this trial did".to_owned())),
@@ -60,11 +62,11 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
     let entry = |metric: &&Metric| {
         let mut entry = match outcome {
             Outcome::Unsupported => Sample::absent("the trial ended unsupported"),
-            _ => (metric.compute)(&record),
+            _ => (metric.compute)(record),
         }
         .entry(metric.unit);
-        entry.uncertainty = (metric.uncertainty)(&record).filter(|_| entry.n > 0);
-        entry.machine_limited = machine_limit(metric, &entry, &lateness, planned.settings.protocol.alpn, &record);
+        entry.uncertainty = (metric.uncertainty)(record).filter(|_| entry.n > 0);
+        entry.machine_limited = machine_limit(metric, &entry, &lateness, planned.settings.protocol.alpn, record);
         (metric.name.to_owned(), entry)
     };
     let metrics = metric::ALL.iter().map(entry).collect();
@@ -78,6 +80,7 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine]) -> TrialResult {
         publisher_lateness: lateness,
         idle_percent: record.idle,
         udp_dropped: record.udp_dropped,
+        page_clock: record.page_uncertainty.map(|nanos| nanos as f64 / 1e6),
         on_link: record.link.parts.iter().map(|(&phase, &[up, down])| PhaseParts { phase, up, down }).collect(),
         stack: stack::found(planned, journal.iter().copied()),
         metrics,

@@ -292,8 +292,17 @@ pub enum LabFact {
     /// and bytes of memory, of which those that several share are counted once (`Pss` of proc(5)).
     BetweenUsage { at: UsageAt, cpu: u64, resident: u64 },
     /// An end of the trial is another machine's: which agent runs it there, what that is, and by how many nanoseconds its
-    /// clock was ahead.
-    Agent { role: String, agent: String, version: String, cores: u32, kernel: String, offset: i64 },
+    /// clock was ahead; of a server by which name or address clients reach it, where one was given.
+    Agent {
+        role: String,
+        agent: String,
+        version: String,
+        cores: u32,
+        kernel: String,
+        offset: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+    },
     /// How an agent's clock and this one went together, from before the trial to after it: its times, which were ahead by
     /// `offset` nanoseconds, are here by this clock, give or take `uncertainty` (half a round trip, and what one gained on
     /// the other); it gained `drift` parts per million. `apart` says why times can't be compared, if they can't. `serves`:

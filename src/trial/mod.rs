@@ -5,6 +5,7 @@
 //! the ledger. What must never happen here: a socket, or a number that the journal can't rebuild.
 
 pub mod claim;
+pub mod clients;
 pub mod clock;
 pub mod contract;
 pub mod dialect;

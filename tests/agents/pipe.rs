@@ -62,6 +62,16 @@ fn browsers_of_two_kinds_take_part_in_one_trial() {
     let summary = ran.summary();
     assert_eq!(summary["trials"][0]["levels"]["client"], "chromium+firefox");
     assert!(summary["trials"][0]["client-version"].as_str().unwrap().contains(" + "), "{summary}");
+    // Each agent says which of them it had, and what of all that one held.
+    let ends = [0, 1].map(|at| &summary["agents"][at]["ends"][0]);
+    assert_eq!(ends.map(|end| &end["client"]), [&json!("chromium"), &json!("firefox")]);
+    assert_eq!(ends.map(|end| &end["open-streams"]), [&json!({"0": 2}); 2]);
+    let report = std::fs::read_to_string(lab.only_run().join("report.html")).unwrap();
+    let major = |end: &serde_json::Value| end["version"].as_str().unwrap().split('.').next().unwrap().to_owned();
+    let [chromium, firefox] = ends.map(major);
+    for named in [format!("<p class=\"answer\">Chromium {chromium}."), format!(" + Firefox {firefox}.")] {
+        assert!(report.contains(&named), "{named} is missing");
+    }
     assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (4.0, 2.0));
     // A page's clock is compared with its own machine's, and that with this one's.
     let run = lab.only_run();

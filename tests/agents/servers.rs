@@ -99,6 +99,19 @@ fn a_server_is_asked_for_by_the_host_that_was_given() {
     let ran = lab.run(&["--set", "protocol=sse/h1,sse/h3", &host]).exits(0);
     assert_eq!(ran.outcomes(), ["completed"; 2]);
     assert!((ran.metric(0, "open-streams") - 3.0).abs() < 0.1);
+    assert!(of_kind(&lab.only_run(), "agent").iter().all(|fact| fact["host"] == "127.0.0.2"));
+    assert_eq!(ran.summary()["agents"][0]["ends"], json!([{ "role": "server", "host": "127.0.0.2" }]));
+    lab.has_nothing_left();
+}
+
+#[test]
+fn a_report_says_where_readers_and_their_server_are_at_one_agent() {
+    let lab = Lab::new();
+    let ran = lab.run(&[&piped("eu-1", ""), &serving("eu-1", "")]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    assert_eq!(ran.summary()["agents"][0]["both-ends"], 1);
+    let report = fs::read_to_string(lab.only_run().join("report.html")).unwrap();
+    assert!(report.contains("eu-1 had readers and a server: what they read there crossed no network"));
     lab.has_nothing_left();
 }
 

@@ -7,6 +7,7 @@ use crate::stats::rig::RecordedTrial;
 use crate::stats::{lanes, summarise};
 use crate::trial::Plan;
 use crate::trial::claim::{Citation, ClaimSource};
+use crate::trial::stack::TcpStack;
 use crate::trial::{Alpn, Fact, JournalLine, LabFact};
 
 /// Four clients over three ALPNs, as a run of six against a hundred comes out, and claims that come out each way.
@@ -161,4 +162,30 @@ fn still_waiting_is_drawn_as_such() {
     let (plan, observations) = RecordedTrial::plan(&[rig], serde_json::from_str(claims).unwrap());
     let page = page(&plan, &observations);
     assert!(page.contains("&#62; 1500\u{a0}ms") && page.contains("class=\"bar above\""));
+}
+
+#[test]
+fn each_of_several_clients_is_named_with_its_own_version_everywhere() {
+    let mut rig = RecordedTrial::of(0, 0, "chromium+firefox", Alpn::H2);
+    (rig.planned.settings.workload.agents, rig.planned.settings.workload.subscribers) = (2, 4);
+    rig.at_agent("client", "eu-1", None).at_agent("client-1", "us-2", None);
+    rig.start("156.0.8078.108").start_as("client-1", "153.8.0esr").clock(2_310_000);
+    let implementation = Some("Linux 6.1.0".to_owned());
+    rig.fact(LabFact::Network { stack: Box::new(TcpStack { implementation, ..TcpStack::default() }) });
+    for sub in 0..3 {
+        rig.request(sub).attach(sub, sub.into()).open(sub);
+    }
+    rig.publish(0).wait(3).receive_all(0, &[0, 1, 2]).census().write(&[0, 1, 2]).receive_all_census(&[0, 1, 2]);
+    rig.end(Outcome::Completed, None);
+    let (plan, observations) = RecordedTrial::plan(&[rig], Vec::new());
+    let page = page(&plan, &observations);
+    // The headline, the lanes and what carried it; in the table a version is set apart.
+    assert!(page.matches("Chromium 156.0 + Firefox 153.8").count() >= 3, "{page}");
+    assert!(
+        page.contains("Chromium <span class=\"version\">156.0</span> + Firefox <span class=\"version\">153.8</span>")
+    );
+    assert!(page.contains("Chromium 156.0: 2 of 3 over HTTP/2") && page.contains("Firefox 153.8: 1 of 3 over HTTP/2"));
+    // What clocks can't tell of a latency of 3 ms, and why that is more than agents' clocks are off by.
+    assert!(page.contains("&#60; 6.93\u{a0}ms</text>") && page.contains("class=\"below\""), "{page}");
+    assert!(page.contains("the clock of a page adds up to 2.31\u{a0}ms"), "{page}");
 }

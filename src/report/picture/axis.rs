@@ -12,11 +12,23 @@ pub(super) struct Scale {
     shape: Shape,
 }
 
+/// How wide a digit of an axis's label is at most.
+const CHARACTER: f64 = 7.4;
+
 /// A place of the axis.
 #[derive(Debug)]
 pub(in crate::report) struct Tick {
     pub(in crate::report) x: f64,
     pub(in crate::report) text: String,
+    /// Where the middle of the text is: so far from the drawing's edge that none of it is cut off.
+    pub(in crate::report) text_x: f64,
+}
+
+impl Tick {
+    pub(super) fn new(x: f64, text: String) -> Self {
+        let half = (text.chars().count() as f64 * CHARACTER * 50.0).round() / 100.0;
+        Self { x, text_x: x.max(half), text }
+    }
 }
 
 impl Scale {
@@ -43,7 +55,7 @@ impl Scale {
         let tick = |at: u32| {
             // Steps such as 0.1 don't add up exactly.
             let value = (f64::from(at) * self.step * 1e9).round() / 1e9;
-            Tick { x: self.x(value), text: round(value) }
+            Tick::new(self.x(value), round(value))
         };
         (0..=steps).map(tick).collect()
     }

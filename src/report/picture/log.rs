@@ -48,7 +48,7 @@ impl LogScale {
         if values.len() > MOST_TICKS {
             values.retain(|value| (value.log10() - value.log10().round()).abs() < 1e-6);
         }
-        values.into_iter().map(|value| Tick { x: self.x(value), text: round(value) }).collect()
+        values.into_iter().map(|value| Tick::new(self.x(value), round(value))).collect()
     }
 }
 
@@ -73,6 +73,17 @@ mod tests {
         assert_eq!(texts(&[1.0]), ["1", "2"]);
         assert_eq!(texts(&[0.02, 7000.0]), ["0.1", "1", "10", "100", "1000", "10\u{202f}000"]);
         assert!(LogScale::new(0.0, 1.0, [0.0, -1.0, f64::INFINITY]).is_none());
+    }
+
+    #[test]
+    fn a_label_at_the_drawings_edge_is_not_cut_off() {
+        for (left, at_left) in [(4.0, 11.1), (200.0, 200.0)] {
+            let ticks = LogScale::new(left, 300.0, [200.0, 900.0]).unwrap().ticks();
+            let first = &ticks[0];
+            assert_eq!((first.text.as_str(), ticks.len()), ("200", 3));
+            assert!((first.x - left).abs() < 0.01 && (first.text_x - at_left).abs() < 0.01, "{first:?}");
+            assert!(ticks[1..].iter().all(|tick| (tick.text_x - tick.x).abs() < 0.01));
+        }
     }
 
     #[test]

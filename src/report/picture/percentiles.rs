@@ -31,6 +31,9 @@ pub(in crate::report) struct Percentiles {
     pub(in crate::report) left_out: usize,
     /// Which of [`PERCENTILES`] are drawn.
     pub(in crate::report) shown: [bool; 3],
+    /// Whether some are known only to be below something, and whether some repeats' are where the median of all isn't.
+    pub(in crate::report) below: bool,
+    pub(in crate::report) repeats_below: bool,
 }
 
 /// One protocol.
@@ -50,8 +53,10 @@ pub(in crate::report) struct PercentileRow {
     /// `1.5, 2.2, 3.9 ms`.
     pub(in crate::report) text: String,
     pub(in crate::report) text_x: f64,
-    /// From the least mark to the greatest.
+    /// From the least mark to the greatest; from where the open bar ends, if there is one.
     pub(in crate::report) line: [f64; 2],
+    /// The ends of an open bar: some percentiles are known only to be below where it ends.
+    pub(in crate::report) below: Option<[f64; 2]>,
     pub(in crate::report) dots: Vec<Dot>,
     pub(in crate::report) marks: Vec<Dot>,
 }
@@ -61,14 +66,33 @@ pub(in crate::report) struct PercentileRow {
 pub(in crate::report) struct Dot {
     pub(in crate::report) kind: usize,
     pub(in crate::report) x: f64,
+    /// It is known only to be less.
+    pub(in crate::report) below: bool,
+}
+
+/// A value; or what it is below, where that is all that is known of it.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    value: f64,
+    below: bool,
+}
+
+impl Known {
+    fn of(entry: &Entry, value: f64) -> Self {
+        entry.below(value).map_or(Self { value, below: false }, |bound| Self { value: bound, below: true })
+    }
+
+    fn text(&self) -> String {
+        format!("{}{}", if self.below { "< " } else { "" }, number::plain(self.value))
+    }
 }
 
 /// What a row is drawn of.
 struct Measured<'a> {
     group: &'a Group,
     /// Per percentile the repeats' values and their median.
-    values: [(Vec<f64>, Option<f64>); 3],
-    /// `1.5 · 2.2 · 3.9 ms`; with a dagger where they say more about the machine than about the subject.
+    values: [(Vec<Known>, Option<Known>); 3],
+    /// `1.5 · 2.2 · 3.9 ms`, `< 7.6 · 12.1 ms`; with a dagger where they say more about the machine than about the subject.
     text: String,
 }
 
@@ -94,7 +118,9 @@ pub(in crate::report) fn percentiles(
     let shape = shape.for_names_of(longest);
     let [right, text_x] = shape.right_of(rows.iter().map(|row| row.text.as_str()));
     let values = rows.iter().flat_map(|row| &row.values).flat_map(|(values, middle)| values.iter().chain(middle));
-    let scale = LogScale::new(shape.left, right, values.copied())?;
+    // An open bar needs room to be seen.
+    let values = values.flat_map(|known| [known.value, if known.below { known.value / 2.0 } else { known.value }]);
+    let scale = LogScale::new(shape.left, right, values)?;
     let names = distinct(rows.iter().map(|row| row.group), protocol);
     let mut y = 4.0;
     let mut panels = Vec::new();
@@ -113,11 +139,16 @@ pub(in crate::report) fn percentiles(
         y = bottom + GAP;
     }
     let axis_bottom = y - GAP + 8.0;
+    let drawn_rows = || panels.iter().flat_map(|panel| &panel.rows);
+    let below = drawn_rows().any(|row| row.below.is_some());
+    let repeats_below = drawn_rows().flat_map(|row| &row.dots).any(|dot| dot.below);
     Some(Percentiles {
         width: shape.width,
         height: axis_bottom + 26.0,
         subject: format!("{} ({})", reference.metric.name.replace('-', " "), reference.metric.unit),
         description: description(&panels),
+        below,
+        repeats_below,
         panels,
         ticks: scale.ticks(),
         axis_top: HEAD,
@@ -137,27 +168,33 @@ fn measured<'a>(group: &'a Group, summary: &Summary, reference: &Reference) -> O
         "p99" => entry.p99,
         _ => entry.p50,
     };
-    // Below that a value only says how little the clocks can tell.
-    let told = |entry: &Entry, value: f64| value.max(3.0 * entry.uncertainty.unwrap_or(0.0));
     let values = PERCENTILES.map(|(which, least)| {
         let enough = entries.iter().filter(|entry| entry.n >= least);
-        let values: Vec<f64> = enough.filter_map(|e| pick(e, which).map(|value| told(e, value))).collect();
-        let middle = pick(of_group, which).filter(|_| !values.is_empty()).map(|value| told(of_group, value));
+        let values: Vec<Known> = enough.filter_map(|e| pick(e, which).map(|value| Known::of(e, value))).collect();
+        let middle = pick(of_group, which).filter(|_| !values.is_empty()).map(|value| Known::of(of_group, value));
         (values, middle)
     });
     let dagger = if of_group.machine_limited.is_some() { "†" } else { "" };
-    let texts: Vec<String> = values.iter().filter_map(|(_, middle)| middle.map(number::plain)).collect();
+    let middles: Vec<Known> = values.iter().filter_map(|(_, middle)| *middle).collect();
+    let mut texts: Vec<String> = middles.iter().map(Known::text).collect();
+    if middles.iter().all(|middle| middle.below) {
+        // They have one bound.
+        texts.truncate(1);
+    }
     let text = format!("{}\u{a0}{}{dagger}", texts.join(" · "), of_group.unit);
     (!values[0].0.is_empty()).then_some(Measured { group, values, text })
 }
 
 fn drawn(row: &Measured<'_>, label: String, y: f64, shape: Shape, text_x: f64, scale: &LogScale) -> PercentileRow {
     let middle = y + THICK / 2.0;
-    let of = |kind: usize, value: f64| Dot { kind, x: scale.x(value) };
-    let marks: Vec<Dot> =
-        row.values.iter().enumerate().filter_map(|(kind, (_, middle))| middle.map(|value| of(kind, value))).collect();
+    let of = |kind: usize, known: Known| Dot { kind, x: scale.x(known.value), below: known.below };
+    let medians = row.values.iter().enumerate().filter_map(|(kind, (_, middle))| middle.map(|known| of(kind, known)));
+    let (unknown, marks): (Vec<Dot>, Vec<Dot>) = medians.partition(|median| median.below);
+    let bound = unknown.first().map(|median| median.x);
     let dots = row.values.iter().enumerate().flat_map(|(kind, (values, _))| values.iter().map(move |v| of(kind, *v)));
-    let ends = marks.iter().map(|mark| mark.x);
+    // Those of which no more is known than the bar says aren't drawn again.
+    let dots = dots.filter(|dot| !dot.below || bound.is_none());
+    let ends = marks.iter().map(|mark| mark.x).chain(bound);
     PercentileRow {
         name: shape.name(label, y),
         y: middle,
@@ -165,6 +202,7 @@ fn drawn(row: &Measured<'_>, label: String, y: f64, shape: Shape, text_x: f64, s
         text: row.text.clone(),
         text_x,
         line: [ends.clone().fold(f64::INFINITY, f64::min), ends.fold(0.0, f64::max)],
+        below: bound.map(|bound| [shape.left, bound]),
         dots: if row.values[0].0.len() > 1 { dots.collect() } else { Vec::new() },
         marks,
     }
@@ -210,6 +248,35 @@ mod tests {
         assert!(row.line[0] < row.line[1] && row.line[1] < row.text_x, "{row:?}");
         assert!(row.dots[0].x < row.dots[1].x, "four times as long is further right");
         assert!(row.y < picture.axis_bottom && picture.axis_bottom < picture.height);
+    }
+
+    #[test]
+    fn what_clocks_cannot_tell_is_an_open_bar_and_no_mark() {
+        // p50 takes 1 ms and p90 1.7 ms, the census included; what is below 1.5 ms can't be told.
+        let mut rig = measured(0, 20, 1);
+        rig.clock(500_000);
+        let picture = drawn_of(&[rig.clone()]).unwrap();
+        let row = &picture.panels[0].rows[0];
+        let [begin, bound] = row.below.unwrap();
+        assert_eq!(row.text, "< 1.50 · 1.70\u{a0}ms");
+        assert_eq!(row.marks.iter().map(|mark| mark.kind).collect::<Vec<_>>(), [1], "p50 has no mark");
+        assert!(begin < bound && bound < row.marks[0].x && (row.line[0] - bound).abs() < 0.01, "{row:?}");
+        assert!(picture.below && !picture.repeats_below && picture.description.contains("< 1.50"));
+        // One repeat in three can't tell; the median of all is another's, whose clock can.
+        let all: Vec<RecordedTrial> = [(0, 1), (1, 4), (2, 5)].map(|(repeat, ms)| measured(repeat, 20, ms)).to_vec();
+        let with = |at: usize, off: u64| {
+            let mut rigs = all.clone();
+            rigs[at].clock(off);
+            drawn_of(&rigs).unwrap()
+        };
+        let picture = with(0, 500_000);
+        let row = &picture.panels[0].rows[0];
+        assert!(row.below.is_none() && picture.repeats_below && !picture.below, "{row:?}");
+        assert_eq!(row.dots.iter().map(|dot| dot.below).filter(|below| *below).count(), 1, "{row:?}");
+        let picture = with(1, 9_000_000);
+        let row = &picture.panels[0].rows[0];
+        assert_eq!((row.text.as_str(), row.marks.len()), ("< 27\u{a0}ms", 0), "all of them are below one bound");
+        assert!(row.dots.iter().all(|dot| !dot.below) && picture.below, "{row:?}");
     }
 
     #[test]

@@ -55,6 +55,14 @@ impl TrialRunner<'_> {
         }
     }
 
+    /// By which name or address clients reach this end, where it is a server for which one was given.
+    fn host_of(&self, which: Which) -> Option<String> {
+        match which {
+            Which::Server(number) => self.lab.agents.of_server(number)?.host.cloned(),
+            Which::Client(_) | Which::Intermediary | Which::Broker(_) => None,
+        }
+    }
+
     /// Notes which agent runs this end, and reads its clock, unless that was read for another end.
     pub(super) async fn meet(&mut self, which: Which) -> Result<(), EarlyEnd> {
         let Some(reached) = self.agent_of(which) else { return Ok(()) };
@@ -76,6 +84,7 @@ impl TrialRunner<'_> {
             cores: hello.cores,
             kernel: hello.kernel,
             offset: read.offset(),
+            host: self.host_of(which),
         })?;
         Ok(())
     }

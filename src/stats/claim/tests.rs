@@ -262,11 +262,3 @@ fn levels_are_the_same_setting_however_they_are_written() {
     assert_eq!(about(r#""workload.hold": "4s""#), 0);
     assert_eq!(about(r#""client": ["chromium", "webkit"]"#), 2);
 }
-
-#[test]
-fn a_long_version_is_shortened_and_another_left_alone() {
-    assert_eq!(short("156.0.8078.79"), "156.0");
-    assert_eq!(short("153.7.0esr"), "153.7");
-    assert_eq!(short("0.1.0-dev"), "0.1");
-    assert_eq!(short("trunk"), "trunk");
-}

@@ -120,6 +120,11 @@ impl Workload {
         self.ramp.nanos() + self.hold.nanos()
     }
 
+    /// The number of the client that a subscription is dealt to.
+    pub fn client_of(&self, sub: u32) -> u32 {
+        sub % self.agents.max(1)
+    }
+
     /// How many events there are before the census.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to the most that may be published")]
     pub fn event_count(&self) -> u32 {

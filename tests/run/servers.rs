@@ -242,7 +242,10 @@ fn where_there_is_no_nats_server_a_trial_says_what_to_do_and_the_others_go_on() 
     let mut command = lab.running("several", &["--set", "server.feeds=nats,memory"]);
     let ran = Started::new(command.env("TRANSPORT_LAB_NATS", "/nowhere")).end().exits(0);
     let outcomes = ran.outcomes();
-    assert!(outcomes[0].starts_with("unsupported: TRANSPORT_LAB_NATS=/nowhere is not a program"), "{outcomes:?}");
+    assert!(
+        outcomes[0].starts_with("unsupported: nats-server: TRANSPORT_LAB_NATS=/nowhere is not a program"),
+        "{outcomes:?}"
+    );
     assert_eq!(outcomes[1], "completed");
     lab.has_nothing_left();
 }

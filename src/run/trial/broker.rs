@@ -24,6 +24,7 @@ use crate::client::{Found, LaunchSpec};
 use crate::experiment::assign;
 use crate::participant::Participant;
 use crate::text::chain;
+use crate::trial::Unsupported;
 use crate::trial::contract::BrokerOptions;
 use crate::trial::fact::Outcome;
 use crate::trial::settings::BrokerFault;
@@ -67,8 +68,7 @@ impl TrialRunner<'_> {
         if !settings.shares_feeds() {
             return Ok(());
         }
-        let program =
-            self.lab.find_broker().map_err(|why| crate::trial::Unsupported::from(format!("nats-server: {why}")))?;
+        let program = self.lab.find_broker().map_err(|why| Unsupported::from(format!("nats-server: {why}")))?;
         let mut options = BrokerOptions::at([""; 0]);
         options.replicas = settings.broker.replicas as usize;
         options.password = BrokerPassword::draw();

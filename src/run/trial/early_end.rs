@@ -1,6 +1,9 @@
 //! Why a trial does not run to its end.
 
+use tokio::sync::watch;
+
 use super::super::RunError;
+use super::super::runner::interrupted;
 use crate::trial::Unsupported;
 use crate::trial::fact::Outcome;
 
@@ -21,6 +24,17 @@ impl From<RunError> for EarlyEnd {
 impl From<Unsupported> for EarlyEnd {
     fn from(why: Unsupported) -> Self {
         Self::Ended(Outcome::Unsupported, why.to_string())
+    }
+}
+
+/// What comes of this, unless the run is interrupted before.
+pub(super) async fn unless_interrupted<T>(
+    interrupt: &watch::Receiver<bool>,
+    does: impl Future<Output = T>,
+) -> Result<T, EarlyEnd> {
+    tokio::select! {
+        done = does => Ok(done),
+        () = interrupted(interrupt) => Err(EarlyEnd::Interrupted),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::agents::Reached;
-use super::super::runner::interrupted;
+use super::early_end::unless_interrupted;
 use super::start::log;
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::agent::{ClockReading, EndPart, EndStart, RemoteStart, RemoteStartError};
@@ -33,10 +33,7 @@ impl TrialRunner<'_> {
             return Err(EarlyEnd::Ended(Outcome::Unsupported, reason));
         }
         for number in 0..wanted {
-            let ready = tokio::select! {
-                ready = self.lab.agents.client_ready(number) => ready,
-                () = interrupted(&self.interrupt) => return Err(EarlyEnd::Interrupted),
-            };
+            let ready = unless_interrupted(&self.interrupt, self.lab.agents.client_ready(number)).await?;
             ready.or_else(|error| failed(chain(&error)))?;
         }
         self.can_be_reached()?;
@@ -94,10 +91,10 @@ impl TrialRunner<'_> {
         let settings = &self.planned.settings;
         let (named, wanted) = (self.lab.hosts.len(), settings.workload.hosts.max(1) as usize);
         let unsupported = |why: String| Err(EarlyEnd::Ended(Outcome::Unsupported, why));
-        let far = (0..self.agents()).filter_map(|number| self.lab.agents.of_client(number));
+        let mut agents = (0..self.agents()).filter_map(|number| self.lab.agents.of_client(number));
         if named == 0
             && !self.lab.agents.have_servers()
-            && let Some(far) = far.into_iter().find(|reached| !reached.is_here())
+            && let Some(far) = agents.find(|reached| !reached.is_here())
         {
             return unsupported(format!(
                 "the server is on this machine's loopback, which {} can't reach: say at which address of this machine it does \
@@ -176,11 +173,8 @@ impl TrialRunner<'_> {
         let start = EndStart { end: 0, part, message, ca, rig: self.lab.rig };
         let log = log(folder, &format!("{which}.log"))?;
         let agent = &reached.session.hello().name;
-        let begun = tokio::select! {
-            begun = reached.session.start(RemoteStart { start, clock, log }) => begun,
-            () = interrupted(&self.interrupt) => return Err(EarlyEnd::Interrupted),
-        };
-        match begun {
+        let begun = reached.session.start(RemoteStart { start, clock, log });
+        match unless_interrupted(&self.interrupt, begun).await? {
             Ok((remote, version)) => Ok((Participant::elsewhere(remote), version)),
             Err(RemoteStartError::Unsupported(reason)) => {
                 Err(EarlyEnd::Ended(Outcome::Unsupported, format!("at the agent {agent}: {reason}")))

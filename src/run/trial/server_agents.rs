@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::agents::ServerAgent;
-use super::super::runner::interrupted;
+use super::early_end::unless_interrupted;
 use super::{EarlyEnd, TrialRunner, Which, failed};
 use crate::agent::{EndPart, ServerPlace};
 use crate::certs::base64;
@@ -25,10 +25,7 @@ impl TrialRunner<'_> {
         }
         let [servers, _] = self.servers_and_clients();
         for number in 0..servers {
-            let ready = tokio::select! {
-                ready = self.lab.agents.server_ready(number as usize) => ready,
-                () = interrupted(&self.interrupt) => return Err(EarlyEnd::Interrupted),
-            };
+            let ready = unless_interrupted(&self.interrupt, self.lab.agents.server_ready(number as usize)).await?;
             ready.or_else(|error| failed(chain(&error)))?;
         }
         if let Some(why) = self.cannot_be_there() {

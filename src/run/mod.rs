@@ -7,6 +7,7 @@
 mod agents;
 mod calibrate;
 mod index;
+mod interrupt;
 mod lab;
 mod machine;
 pub mod measurement;

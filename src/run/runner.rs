@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::agents::Agents;
+use super::interrupt::interrupted;
 use super::lab::{BrokerPlace, Lab};
 use super::results::{self, Results};
 use super::trial::TrialRunner;
@@ -186,13 +187,6 @@ fn own_certs(options: &mut RunOptions, names: &[String]) -> Result<Option<TempDi
     })?;
     options.certs = folder.path().join("certs");
     Ok(Some(folder))
-}
-
-/// Waits for Ctrl-C. Where nobody can say it any more, it doesn't come.
-pub(super) async fn interrupted(interrupt: &watch::Receiver<bool>) {
-    if interrupt.clone().wait_for(|interrupted| *interrupted).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Where NATS of trials is, where servers are at agents: what else would listen there is not on this machine.

@@ -29,6 +29,7 @@ use self::ends::Ends;
 use self::facts::Possible;
 use self::which::Which;
 use super::RunError;
+use super::interrupt::interrupted;
 use super::lab::Lab;
 use super::machine::Watch;
 use crate::admission::Token;
@@ -245,8 +246,7 @@ impl<'a> TrialRunner<'a> {
         let Self { ends, interrupt, .. } = self;
         tokio::select! {
             heard = ends.hear() => Some(heard),
-            // An interrupt whose sender is gone can't come any more.
-            Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => None,
+            () = interrupted(interrupt) => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::super::RunError;
-use super::super::runner::interrupted;
+use super::super::interrupt::interrupted;
 use crate::trial::Unsupported;
 use crate::trial::fact::Outcome;
 

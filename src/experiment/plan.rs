@@ -211,16 +211,24 @@ fn trial_seed(seed: u64, repeat: u32) -> u64 {
 
 /// Every factor with its level; `null` where this trial doesn't read it and it has several.
 fn levels(experiment: &Experiment, settings: &Settings, transport: &dyn Configured) -> Levels {
+    let tree = tree(settings);
     let level = |factor: &super::Factor| {
         let dropped = factor.levels > 1 && !reads(settings, transport, &factor.name);
-        if dropped { Value::Null } else { level_of(settings, &factor.name) }
+        if dropped { Value::Null } else { level_in(&tree, &factor.name) }
     };
     experiment.factors.iter().map(|factor| (factor.name.clone(), level(factor))).collect()
 }
 
 /// The level that these settings have for a dotted name, in canonical form.
 pub(super) fn level_of(settings: &Settings, name: &str) -> Value {
-    let tree = serde_json::to_value(settings).unwrap_or_default();
+    level_in(&tree(settings), name)
+}
+
+fn tree(settings: &Settings) -> Value {
+    serde_json::to_value(settings).unwrap_or_default()
+}
+
+fn level_in(tree: &Value, name: &str) -> Value {
     let pointer = format!("/{}", name.replace('.', "/"));
     tree.pointer(&pointer).cloned().unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 //! path and the tree is parsed as a whole, so there is no registry of settings.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -138,12 +139,17 @@ impl<'i> UncheckedExperiment<'i> {
     }
 
     fn combination(&self, number: usize) -> Result<Settings, ExperimentError> {
-        let (settings, transport) = self.settings(&self.tree(number, &|_| true)?)?;
+        let mut tree = self.tree(number, &|_| true)?;
+        let (mut settings, mut transport) = self.settings(&tree)?;
         // A level that this trial doesn't read must not stand in its settings either: the native client, which
         // has no pages, would have to refuse four of them.
-        let tree =
-            self.tree(number, &|factor| factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name))?;
-        let (settings, transport) = self.settings(&tree)?;
+        let reads = |factor: &RawFactor<'_>| {
+            factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name)
+        };
+        if !self.factors.iter().all(reads) {
+            tree = self.tree(number, &reads)?;
+            (settings, transport) = self.settings(&tree)?;
+        }
         validate::check(&settings, &*transport).map_err(|complaint| match tree::get(&tree, &complaint.setting) {
             Some(value) => self.source.error(value.span(), complaint.says),
             None => self.source.whole(&complaint.says),
@@ -209,14 +215,14 @@ impl<'i> UncheckedExperiment<'i> {
 
     /// The top level's words, the client and the protocol must exist.
     fn check_names(&self, tree: &DeTable<'i>) -> Result<(), ExperimentError> {
-        let defaults = defaults();
+        let defaults = &*DEFAULTS;
         let mut known: Vec<&str> =
             defaults.as_object().into_iter().flat_map(|o| o.keys().map(String::as_str)).collect();
         known.extend(suggest::transports());
         for key in tree.keys() {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
-                return Err(self.source.error(key.span(), unknown_setting(name, &known, &defaults)));
+                return Err(self.source.error(key.span(), unknown_setting(name, &known, defaults)));
             }
         }
         if let Some(value) = tree.get("client")
@@ -296,10 +302,10 @@ impl<'i> UncheckedExperiment<'i> {
 }
 
 /// All settings with their defaults, as JSON: the names that exist.
-fn defaults() -> Json {
+static DEFAULTS: LazyLock<Json> = LazyLock::new(|| {
     let empty = Settings::deserialize(Json::Object(serde_json::Map::new()));
     empty.ok().and_then(|settings| serde_json::to_value(settings).ok()).unwrap_or_default()
-}
+});
 
 /// A word at the top level that means nothing there, though perhaps somewhere below.
 fn unknown_setting(name: &str, known: &[&str], defaults: &Json) -> String {

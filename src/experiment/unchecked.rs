@@ -143,9 +143,8 @@ impl<'i> UncheckedExperiment<'i> {
         let (mut settings, mut transport) = self.settings(&tree)?;
         // A level that this trial doesn't read must not stand in its settings either: the native client, which
         // has no pages, would have to refuse four of them.
-        let reads = |factor: &RawFactor<'_>| {
-            factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name)
-        };
+        let reads =
+            |factor: &RawFactor<'_>| factor.levels.len() == 1 || plan::reads(&settings, &*transport, &factor.name);
         if !self.factors.iter().all(reads) {
             tree = self.tree(number, &reads)?;
             (settings, transport) = self.settings(&tree)?;

@@ -6,7 +6,7 @@ mod faults;
 use super::{MAX_REPEATS, MAX_TRIALS, suggest};
 use crate::feed::MAX_EVENT_BYTES;
 use crate::transport::{Because, Configured};
-use crate::trial::schema::{self, schema_of};
+use crate::trial::schema;
 use crate::trial::settings::{
     Arrival, BrokerSettings, CountsRule, DeliveryRule, Direction, HostOrder, IntermediaryConfig, LinkSettings, Workload,
 };
@@ -79,7 +79,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), PlanError> {
 
 fn check_bounds(settings: &Settings) -> Result<(), Invalid> {
     let values = serde_json::to_value(settings).unwrap_or_default();
-    schema::check_bounds(schema_of::<Settings>(), &values)
+    schema::check_bounds::<Settings>(&values)
         .map_err(|error| Invalid { says: error.to_string(), setting: error.setting })?;
     let Workload { direction, ref events, .. } = settings.workload;
     if direction != Direction::Down && events.size > MAX_SENT_SIZE {

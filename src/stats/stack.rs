@@ -1,6 +1,7 @@
 //! What carried trials: the stacks of both ends, as facts say, and in a sentence wherever protocols are compared that
 //! don't share one.
 
+use super::record::client_number;
 use super::result::{TrialResult, TrialStack};
 use crate::trial::stack::{QuicStack, TcpStack, Versions};
 use crate::trial::{ClientFact, Fact, JournalLine, LabFact, Plan, PlannedTrial, ServerFact, Stack};
@@ -10,7 +11,8 @@ pub(super) fn found<'a>(
     planned: &PlannedTrial,
     journal: impl IntoIterator<Item = &'a JournalLine>,
 ) -> Option<TrialStack> {
-    let (mut server, mut client, mut network, mut versions) = (None, None, None, Versions::new());
+    let (mut server, mut client, mut versions) = (None, None, Versions::new());
+    let (mut network, mut elsewhere) = (None, None);
     let (alpn, between) = (planned.settings.protocol.alpn, &planned.settings.between);
     let mut proxy = between.is_there().then(|| between.intermediary.clone());
     for JournalLine { observation, .. } in journal {
@@ -20,6 +22,11 @@ pub(super) fn found<'a>(
             }
             Fact::Client(ClientFact::Stack { stack, .. }) => client = Some(Stack::clone(stack)),
             Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(TcpStack::clone(stack))),
+            // What this machine's kernel does says nothing of that one's.
+            Fact::Lab(LabFact::Agent { role, kernel, .. }) if client_number(role).is_some() => {
+                let implementation = Some(kernel.clone());
+                elsewhere = Some(Stack::Tcp(TcpStack { implementation, ..TcpStack::default() }));
+            }
             Fact::Lab(LabFact::Started { role, version: Some(version), .. }) if role == "intermediary" => {
                 proxy = proxy.map(|name| format!("{name} {version}"));
             }
@@ -35,7 +42,7 @@ pub(super) fn found<'a>(
         Some(name) => quic(Some(name)),
         None => server,
     };
-    let own = || if alpn.over_quic() { quic(None) } else { network };
+    let own = || if alpn.over_quic() { quic(None) } else { elsewhere.or(network) };
     known.then(|| TrialStack { server, client: client.or_else(own), versions })
 }
 
@@ -118,6 +125,14 @@ mod tests {
         let stack = h3.result().stack.unwrap();
         assert_eq!((stack.server, stack.client), (Some(quinn()), Some(Stack::Quic(QuicStack::default()))));
         assert_eq!(RecordedTrial::new().result().stack, None, "a journal of before");
+    }
+
+    #[test]
+    fn a_browser_at_an_agent_has_the_kernel_there_and_not_this_one() {
+        let mut rig = trial(0, Alpn::H2, Stack::Tcp(tcp("cubic")));
+        rig.at_agent("client", "eu-1", None).at_agent("server", "us-2", None);
+        let there = rig.result().stack.unwrap().client.unwrap().named();
+        assert_eq!(there, "TCP of Linux 6.1.0, congestion control unknown");
     }
 
     #[test]

@@ -85,7 +85,7 @@ where
     S: Configured + JsonSchema + DeserializeOwned + 'static,
 {
     let settings = S::deserialize(table)?;
-    check_bounds(schema_of::<S>(), table).map_err(|OutOfBounds { value, least, most, .. }| {
+    check_bounds::<S>(table).map_err(|OutOfBounds { value, least, most, .. }| {
         serde_json::Error::custom(format!("`{value}` is out of its bounds; write {least} to {most}"))
     })?;
     Ok(Box::new(settings))

@@ -4,6 +4,7 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
 use schemars::JsonSchema;
@@ -165,6 +166,16 @@ impl Bounds {
         let (least, most) = (text(["minimum", LEAST]), text(["maximum", MOST]));
         (least.is_some() || most.is_some()).then_some(Self { least, most })
     }
+
+    /// What lies within, as magnitudes.
+    fn range(&self) -> RangeInclusive<f64> {
+        let bound = |text: &Option<String>, other: f64| {
+            text.as_ref()
+                .and_then(|text| text.parse().ok().or_else(|| magnitude(&text.as_str().into())))
+                .unwrap_or(other)
+        };
+        bound(&self.least, 0.0)..=bound(&self.most, f64::INFINITY)
+    }
 }
 
 fn written(value: &Value) -> String {
@@ -185,47 +196,74 @@ pub struct OutOfBounds {
     whole: bool,
 }
 
-/// Checks every value in this one against the bounds of its type's schema. Bounds are of the first that is out of them.
-pub fn check_bounds(schema: &Value, value: &Value) -> Result<(), OutOfBounds> {
-    check(schema, value, "")
+/// Checks every value in this one, of this type, against the bounds of its schema. Bounds are of the first that is out of
+/// them.
+pub fn check_bounds<T: JsonSchema + 'static>(value: &Value) -> Result<(), OutOfBounds> {
+    static KNOWN: Mutex<BTreeMap<TypeId, &'static Bounded>> = Mutex::new(BTreeMap::new());
+    let bounded = *KNOWN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(TypeId::of::<T>())
+        .or_insert_with(|| Box::leak(Box::new(Bounded::of(schema_of::<T>()).unwrap_or_default())));
+    bounded.check(value, "")
 }
 
-fn check(schema: &Value, value: &Value, path: &str) -> Result<(), OutOfBounds> {
-    let within = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    match value {
-        Value::Object(members) => {
-            let known =
-                members.iter().filter_map(|(name, value)| Some((name, schema.get("properties")?.get(name)?, value)));
-            known.into_iter().try_for_each(|(name, schema, value)| check(schema, value, &within(name)))
-        }
-        Value::Array(elements) => {
-            let Some(schema) = schema.get("items") else { return Ok(()) };
-            elements
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, element)| check(schema, element, &within(&index.to_string())))
-        }
-        single => {
-            // A word that means something of its own has no magnitude, and so no bounds.
-            let mut schemas =
-                std::iter::once(schema).chain(schema.get("anyOf").and_then(Value::as_array).into_iter().flatten());
-            schemas.try_for_each(|schema| check_single(schema, single, path))
-        }
-    }
+/// What of a schema has bounds, itself or within: there are few of them, and thousands of combinations to be held to them.
+#[derive(Debug, Default)]
+struct Bounded {
+    own: Vec<(Bounds, RangeInclusive<f64>)>,
+    /// By their names.
+    members: Vec<(String, Bounded)>,
+    items: Option<Box<Bounded>>,
 }
 
-fn check_single(schema: &Value, value: &Value, path: &str) -> Result<(), OutOfBounds> {
-    let Some(Bounds { least, most }) = Bounds::of(schema) else { return Ok(()) };
-    let Some(size) = magnitude(value) else { return Ok(()) };
-    let bound = |text: &Option<String>, other: f64| {
-        text.as_ref().and_then(|text| text.parse().ok().or_else(|| magnitude(&text.as_str().into()))).unwrap_or(other)
-    };
-    if (bound(&least, 0.0)..=bound(&most, f64::INFINITY)).contains(&size) {
-        return Ok(());
+impl Bounded {
+    /// `None`: nothing there has any.
+    fn of(schema: &Value) -> Option<Self> {
+        // A word that means something of its own has no magnitude, and so no bounds.
+        let any = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        let own = std::iter::once(schema).chain(any).filter_map(Bounds::of);
+        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let bounded = Self {
+            own: own.map(|bounds| (bounds.clone(), bounds.range())).collect(),
+            members: properties.filter_map(|(name, schema)| Some((name.clone(), Self::of(schema)?))).collect(),
+            items: schema.get("items").and_then(Self::of).map(Box::new),
+        };
+        (!bounded.own.is_empty() || !bounded.members.is_empty() || bounded.items.is_some()).then_some(bounded)
     }
-    let whole = value.is_number();
-    let (least, most) = (least.unwrap_or_else(|| "0".to_owned()), most.unwrap_or_else(|| u32::MAX.to_string()));
-    Err(OutOfBounds { setting: path.to_owned(), value: written(value), least, most, whole })
+
+    fn check(&self, value: &Value, path: &str) -> Result<(), OutOfBounds> {
+        let within = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        match value {
+            Value::Object(values) => {
+                let known = self.members.iter().filter_map(|(name, member)| Some((name, member, values.get(name)?)));
+                known.into_iter().try_for_each(|(name, member, value)| member.check(value, &within(name)))
+            }
+            Value::Array(elements) => {
+                let Some(items) = &self.items else { return Ok(()) };
+                let mut elements = elements.iter().enumerate();
+                elements.try_for_each(|(index, element)| items.check(element, &within(&index.to_string())))
+            }
+            single => self.check_single(single, path),
+        }
+    }
+
+    fn check_single(&self, value: &Value, path: &str) -> Result<(), OutOfBounds> {
+        if self.own.is_empty() {
+            return Ok(());
+        }
+        let Some(size) = magnitude(value) else { return Ok(()) };
+        let Some((Bounds { least, most }, _)) = self.own.iter().find(|(_, range)| !range.contains(&size)) else {
+            return Ok(());
+        };
+        Err(OutOfBounds {
+            setting: path.to_owned(),
+            value: written(value),
+            least: least.clone().unwrap_or_else(|| "0".to_owned()),
+            most: most.clone().unwrap_or_else(|| u32::MAX.to_string()),
+            whole: value.is_number(),
+        })
+    }
 }
 
 /// How much it is, in the least unit of its kind.
@@ -252,9 +290,8 @@ mod tests {
 
     #[test]
     fn a_value_out_of_its_bounds_is_told_them() {
-        let schema = schema_of::<Settings>();
         let said =
-            |value: Value| check_bounds(schema, &value).map_or_else(|error| error.to_string(), |()| String::new());
+            |value: Value| check_bounds::<Settings>(&value).map_or_else(|error| error.to_string(), |()| String::new());
         assert_eq!(said(json!({ "workload": { "pages": 16, "stream-window": "65535 B" }, "timeout": "1s" })), "");
         assert_eq!(
             said(json!({ "workload": { "pages": 17 } })),

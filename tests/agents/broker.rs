@@ -76,6 +76,24 @@ fn agents_that_joined_take_part_by_their_names() {
 }
 
 #[test]
+fn of_two_agents_that_came_by_one_name_while_one_hung_one_leaves() {
+    let (nats, lab) = (Nats::start(), Lab::new());
+    let url = nats.url();
+    let hung = joined(&lab, &url, "eu-1", &[]);
+    hung.signal(Signal::SIGSTOP);
+    let mut both = [joined(&lab, &url, "eu-1", &[]), hung];
+    both[1].signal(Signal::SIGCONT);
+    let left = until("the end of one", || both.iter_mut().position(Started::has_ended));
+    let [first, second] = both;
+    let (left, stays) = if left == 0 { (first, second) } else { (second, first) };
+    left.end().exits(4).says(&["an agent eu-1 is here already"]);
+    let ran = lab.run(&["--join", &url, "--agents", "eu-1"]).exits(0);
+    assert_eq!(ran.outcomes(), ["completed"]);
+    ended(stays);
+    lab.has_nothing_left();
+}
+
+#[test]
 fn whatever_nats_takes_in_one_message_orders_and_facts_fit_into_it() {
     let (nats, lab) = (Nats::start_with("max_payload: 4096\n"), Lab::new());
     let url = nats.url();

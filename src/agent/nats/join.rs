@@ -9,7 +9,7 @@ use async_nats::{Message, RequestErrorKind, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::AgentError;
 use super::super::lines::{Pipe, PipeError, WAITING, read, together};
@@ -21,6 +21,8 @@ use crate::text::chain;
 
 /// How long another agent of the same name may take to say so.
 const NAMESAKE: Duration = Duration::from_secs(1);
+/// How often an agent asks for one again: one that hung, or was cut off, was not there to say so when the other came.
+const NAMESAKES: Duration = Duration::from_secs(5);
 /// How long it pauses before it says again what JetStream did not take.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How long it tries that: a node that is away, or a leader that is killed, has somebody in its place by then.
@@ -35,7 +37,8 @@ pub async fn join(agent: Agent, broker: &Broker, interrupt: watch::Receiver<bool
 async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver<bool>) -> Result<(), AgentError> {
     let agent = Arc::new(agent);
     let (client, prefix, name) = (broker.client(), &broker.options().prefix, agent.hello().name.clone());
-    match timeout(NAMESAKE, client.request(here(prefix, &name), bytes::Bytes::new())).await {
+    let key = bytes::Bytes::from(agent.hello().key.clone());
+    match timeout(NAMESAKE, client.request(here(prefix, &name), key.clone())).await {
         Ok(Ok(_)) => return Err(AgentError::NameTaken(name)),
         Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {}
         Ok(Err(source)) => return Err(AgentError::nats("look for an agent of the same name", source)),
@@ -46,6 +49,9 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
     };
     let (mut hellos, mut namesakes) = (hear(all_agents(prefix)).await?, hear(here(prefix, &name)).await?);
     let mut openings = hear(open(prefix, &name)).await?;
+    let inbox = client.new_inbox();
+    let (mut others, mut again) = (hear(inbox.clone()).await?, interval(NAMESAKES));
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let hello = bytes::Bytes::from(serde_json::to_vec(agent.hello()).unwrap_or_default());
     let mut session: Option<(String, JoinHandle<()>)> = None;
     loop {
@@ -55,7 +61,21 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
                 continue;
             }
             Some(asked) = namesakes.next() => {
-                answer(broker, &asked, bytes::Bytes::from(name.clone())).await;
+                // It hears itself, too.
+                if asked.payload != key {
+                    answer(broker, &asked, key.clone()).await;
+                }
+                continue;
+            }
+            _ = again.tick() => {
+                let _ = client.publish_with_reply(here(prefix, &name), inbox.clone(), key.clone()).await;
+                continue;
+            }
+            Some(other) = others.next() => {
+                // Both ask, and one of them stays.
+                if other.status.is_none() && other.payload < key {
+                    return Err(AgentError::NameTaken(name));
+                }
                 continue;
             }
             Some(asked) = openings.next() => asked,

@@ -125,17 +125,20 @@ impl TrialRunner<'_> {
     /// Draws what clients show, where others reach the servers as well: whoever else publishes there changes what is
     /// measured.
     pub(super) fn draw_token(&mut self) -> Result<(), EarlyEnd> {
-        let is_reached = if self.lab.agents.have_servers() {
-            let [servers, _] = self.servers_and_clients();
-            (0..servers).any(|number| !self.given_hosts(number).is_empty())
-        } else {
-            self.addresses().iter().any(|address| !address.is_loopback())
-        };
-        if is_reached {
+        if self.others_reach_servers() {
             let Some(token) = Token::draw() else { return failed("the system gave no random bytes for a token") };
             self.token = Some(token);
         }
         Ok(())
+    }
+
+    /// Whether a server of this trial is anywhere but on its own machine's loopback.
+    fn others_reach_servers(&self) -> bool {
+        if !self.lab.agents.have_servers() {
+            return self.addresses().iter().any(|address| !address.is_loopback());
+        }
+        let [servers, _] = self.servers_and_clients();
+        (0..servers).any(|number| !self.given_hosts(number).is_empty())
     }
 
     /// Has subscriptions show it. Whoever makes other addresses of theirs keeps the query.
@@ -266,7 +269,7 @@ impl TrialRunner<'_> {
             return self.launch_elsewhere(which.number(), name, message, context, folder).await;
         };
         // On this machine's loopback it is there.
-        if self.addresses().iter().any(|address| !address.is_loopback()) || self.lab.agents.have_servers() {
+        if self.others_reach_servers() {
             agent::reaches(&self.tcp_addresses()).await.or_else(|error| failed(chain(&error)))?;
         }
         let log = log(folder, &format!("{which}.log"))?;

@@ -209,11 +209,13 @@ fn trial_seed(seed: u64, repeat: u32) -> u64 {
     first >> 11
 }
 
-/// Every factor with its level; `null` where this trial doesn't read it and it has several.
+/// Every factor with its level; `null` where it has several and nothing in this trial is what it is about, so that each is
+/// as good as another.
 fn levels(experiment: &Experiment, settings: &Settings, transport: &dyn Configured) -> Levels {
     let tree = tree(settings);
     let level = |factor: &super::Factor| {
-        let dropped = factor.levels > 1 && !reads(settings, transport, &factor.name);
+        let name = &factor.name;
+        let dropped = factor.levels > 1 && !reads(settings, transport, name) && !is_a_browsers_own(settings, name);
         if dropped { Value::Null } else { level_in(&tree, &factor.name) }
     };
     experiment.factors.iter().map(|factor| (factor.name.clone(), level(factor))).collect()
@@ -231,6 +233,19 @@ fn tree(settings: &Settings) -> Value {
 fn level_in(tree: &Value, name: &str) -> Value {
     let pointer = format!("/{}", name.replace('.', "/"));
     tree.pointer(&pointer).cloned().unwrap_or_default()
+}
+
+/// Whether this is the native client's to choose, and a browser does it in its own way. It has one level there, the default,
+/// whatever is set: who shares a connection is no evidence of what happens where each has its own.
+fn is_a_browsers_own(settings: &Settings, name: &str) -> bool {
+    let alpn = settings.protocol.alpn;
+    let there = match name {
+        "workload.connections" => matches!(alpn, Alpn::H2 | Alpn::H3),
+        "workload.stream-window" | "workload.connection-window" => alpn != Alpn::H1,
+        "reconnect.ping" => true,
+        _ => false,
+    };
+    there && !is_native(settings)
 }
 
 /// Whether a trial with this client and protocol is any different for this setting.

@@ -225,6 +225,7 @@ fn numbers(data: &[Datum]) -> String {
         [(low, _), .., (high, _)] => {
             let middle =
                 median(data.iter().filter_map(|datum| datum.range).map(|[low, high]| f64::midpoint(low, high)));
+            let middle = middle.filter(|middle| middle.is_finite());
             let middle = middle.map(|middle| format!(", {} in the middle", number::plain(middle))).unwrap_or_default();
             format!("{low} to {high}{middle}")
         }

@@ -15,7 +15,7 @@ use crate::units::{Rate, Size, Span};
 pub(super) fn matches(selection: &Selection, plan: &Plan, trial: &TrialResult) -> bool {
     selection.iter().all(|(factor, wanted)| {
         let level = level(plan, trial, factor);
-        // `null`: this protocol doesn't read the factor, so that all its levels are this trial's.
+        // `null`: nothing in this trial is what the factor is about, so that all its levels are this trial's.
         level.is_null() || wanted.levels().iter().any(|wanted| same(wanted, &level))
     })
 }
@@ -112,10 +112,12 @@ fn ratio(above: &Datum, below: &Datum) -> Datum {
         let text = if above.range.is_none() { &above.text } else { &below.text };
         return Datum { range: None, text: text.clone() };
     };
-    if from <= 0.0 {
+    if to <= 0.0 || (from <= 0.0 && low <= 0.0) {
         return Datum { range: None, text: format!("no ratio to {}", below.text) };
     }
-    let range = [twelve_digits(low.max(0.0) / to), twelve_digits(high / from)];
+    // However little that is of which only a most is known, the other is this many times as much at least.
+    let most = if from > 0.0 { twelve_digits(high / from) } else { f64::INFINITY };
+    let range = [twelve_digits(low.max(0.0) / to), most];
     let size = if range[0].total_cmp(&range[1]).is_eq() {
         number::plain(range[0])
     } else if range[1].is_finite() {

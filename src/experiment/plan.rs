@@ -61,8 +61,8 @@ pub fn plan(experiment: &Experiment) -> Result<Plan, ConfigureError> {
     })
 }
 
-/// A plan as this lab would have written it: older ones don't say what the transports of their trials promise. One that
-/// there isn't any more promises what most do.
+/// A plan as this lab would have written it: older ones don't say what the transports of their trials promise, or which level
+/// a browser has of what is its own. A transport that there isn't any more promises what most do.
 pub fn bring_up_to_date(plan: &mut Plan) {
     if plan.version >= Plan::VERSION {
         return;
@@ -70,6 +70,11 @@ pub fn bring_up_to_date(plan: &mut Plan) {
     for planned in &mut plan.trials {
         let promises = transport::of(&planned.settings).map(|(row, transport)| row.promises(&*transport));
         planned.promises = promises.unwrap_or_default();
+        for (name, level) in &mut planned.levels {
+            if level.is_null() && is_a_browsers_own(&planned.settings, name) {
+                *level = level_of(&planned.settings, name);
+            }
+        }
     }
     plan.version = Plan::VERSION;
 }

@@ -216,14 +216,18 @@ fn where_nothing_is_stuck_it_is_on_no_connection() {
 }
 
 #[test]
-fn a_plan_of_an_earlier_version_is_told_what_its_transports_promise() {
-    let text = "[factors]\nprotocol = ['sse/h2', 'polling/h2', 'quic/quic']\n[quic]\nmode = 'datagrams'\n\
+fn a_plan_of_an_earlier_version_is_told_what_its_transports_promise_and_what_its_browsers_did() {
+    let text = "[factors]\nclient = ['native', 'firefox']\nprotocol = ['sse/h2', 'polling/h2', 'quic/quic']\n\
+                'reconnect.ping' = ['off', '2s']\n[quic]\nmode = 'datagrams'\n\
                 [workload]\ndrain = '2s'\n[expect]\ndelivery = 'observe'\ncounts = 'observe'\n";
     let now = planned(text);
     let mut old = serde_json::to_value(&now).unwrap();
     old.as_object_mut().unwrap().remove("version");
     for trial in old["trials"].as_array_mut().unwrap() {
         trial.as_object_mut().unwrap().remove("promises");
+        if trial["levels"]["client"] == "firefox" {
+            trial["levels"]["reconnect.ping"] = json!(null);
+        }
     }
     let mut old: Plan = serde_json::from_value(old).unwrap();
     assert_eq!(old.version, 1);
@@ -231,7 +235,7 @@ fn a_plan_of_an_earlier_version_is_told_what_its_transports_promise() {
     assert_eq!(old, now);
     let told = |number: usize| (now.trials[number].promises.without_loss, now.trials[number].promises.exchanges);
     assert_eq!(
-        [0, 1, 2].map(told),
+        [0, 2, 4].map(told),
         [(true, Exchanges::Persistent), (true, Exchanges::Periodic), (false, Exchanges::Persistent)]
     );
 }

@@ -51,8 +51,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The version that this lab writes. Version 2 has the promises of each trial's transport.
-    pub const VERSION: u32 = 2;
+    /// The version that this lab writes. Version 2 has the promises of each trial's transport; in version 3 what a browser does
+    /// in its own way has a level there, and is not `null`.
+    pub const VERSION: u32 = 3;
 }
 
 fn first_version() -> u32 {

@@ -160,14 +160,19 @@ fn what_is_too_little_to_be_measured_is_exceeded_by_as_much_at_least() {
     };
     let rigs = [took(0, Alpn::H1, 100_000_000), took(1, Alpn::H2, 200_000)];
     let verdict = |is: &str, than: &str, rest: &str| {
-        let claim = format!(r#""where": {{"protocol": "{is}"}}, "than": {{"where": {{"protocol": "{than}"}}}}, {rest}"#);
+        let claim =
+            format!(r#""where": {{"protocol": "{is}"}}, "than": {{"where": {{"protocol": "{than}"}}}}, {rest}"#);
         decided(&rigs, &format!(r#""metric": "latency", {claim}"#)).verdict
     };
     assert_eq!(verdict("sse/h1", "sse/h2", r#""at-least": 30"#), Verdict::Confirmed, "99 ms to less than 3 ms");
     assert_eq!(verdict("sse/h1", "sse/h2", r#""at-most": 30"#), Verdict::Refuted);
     assert_eq!(verdict("sse/h1", "sse/h2", r#""at-least": 40"#), Verdict::Inconclusive);
     assert_eq!(verdict("sse/h2", "sse/h1", r#""at-most": 0.1"#), Verdict::Confirmed);
-    assert_eq!(verdict("sse/h2", "sse/h2", r#""at-least": 0.1"#), Verdict::Inconclusive, "either may be next to nothing");
+    assert_eq!(
+        verdict("sse/h2", "sse/h2", r#""at-least": 0.1"#),
+        Verdict::Inconclusive,
+        "either may be next to nothing"
+    );
 }
 
 #[test]

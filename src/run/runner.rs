@@ -123,18 +123,16 @@ pub async fn run(
     // Children are told where to look from wherever they are started.
     let certs_dir = std::path::absolute(&options.certs).unwrap_or(options.certs);
     let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stream = match options.broker {
-        Some(broker) => Some(RunStream::create(broker, &run).await?),
-        None => None,
-    };
-    let left = stream.clone();
-    let agents = tokio::select! {
-        reached = Agents::reach(options.agents, options.server_agents, stream, &certs_dir) => reached?,
-        () = interrupted(&options.interrupt) => {
-            if let Some(stream) = left {
-                stream.remove().await;
+    let parts = (options.agents, options.server_agents);
+    let agents = match reach(parts, options.broker, &run, &certs_dir, &options.interrupt).await {
+        Ok(Some(agents)) => agents,
+        Ok(None) => return Ok(Ran { results: results::derive(&folder)?, interrupted: true }),
+        Err(error) => {
+            // Nothing was observed, and the latest run is the last one that was.
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::warn!(%error, folder = %folder.display(), "the folder of a run that never began stays");
             }
-            return Ok(Ran { results: results::derive(&folder)?, interrupted: true });
+            return Err(error);
         }
     };
     let mut lab = Lab {
@@ -171,6 +169,30 @@ pub async fn run(
     // It is gone with the run, whose children have ended.
     drop(own);
     Ok(Ran { results: results::derive(&folder)?, interrupted })
+}
+
+/// The agents that a run is dealt over; `None`: it was interrupted before they were there.
+async fn reach(
+    (clients, servers): (Vec<AgentPart>, Vec<ServerAgentPart>),
+    broker: Option<Broker>,
+    run: &str,
+    certs_dir: &Path,
+    interrupt: &watch::Receiver<bool>,
+) -> Result<Option<Agents>, RunError> {
+    let stream = match broker {
+        Some(broker) => Some(RunStream::create(broker, run).await?),
+        None => None,
+    };
+    let left = stream.clone();
+    tokio::select! {
+        reached = Agents::reach(clients, servers, stream, certs_dir) => Ok(Some(reached?)),
+        () = interrupted(interrupt) => {
+            if let Some(stream) = left {
+                stream.remove().await;
+            }
+            Ok(None)
+        }
+    }
 }
 
 /// A folder for this run's certificates alone, where those that there are may not be for these names: a new CA in their place

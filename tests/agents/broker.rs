@@ -66,8 +66,10 @@ fn agents_that_joined_take_part_by_their_names() {
         assert_eq!((ran.metric(0, "open-streams"), ran.metric(0, "connections")), (3.0, 2.0));
     }
     assert_eq!(streams(&url), [""; 0], "what was taken is not kept twice");
+    let runs = lab.runs();
     lab.run(&["--join", &url, "--agents", "eu-9"]).exits(4).says(&["no agent eu-9 has joined; there is eu-1, us-2"]);
     assert_eq!(streams(&url), [""; 0], "nor is what never began");
+    assert_eq!(lab.runs(), runs);
     let twice = lab.ask(&["agent", "--join", &url, "--name", "eu-1"]).exits(4);
     twice.says(&["an agent eu-1 is here already"]);
     agents.into_iter().for_each(ended);

@@ -1,28 +1,31 @@
 //! What went over the link.
 
+use super::usage::opened_late;
 use super::{Metric, PLAIN, Sample, delivery};
 use crate::stats::record::{LinkTotal, Record};
 use crate::trial::fact::UsageAt;
 
 /// Bytes of IP packets, headers included, sent both ways on the link from just before the first event was due to the end of
-/// the drain ÷ `events-received`; lost and repeated ones count.
+/// the drain ÷ `events-received`; lost and repeated ones count. Absent where one subscription in twenty or more opened later
+/// than that, so that connecting is in it.
 pub(super) static WIRE_BYTES_PER_EVENT: Metric = Metric {
     name: "wire-bytes-per-event",
     unit: "B",
     definition: "Bytes of IP packets, headers included, sent both ways on the link from just before the first event was \
-                 due to the end of the drain ÷ `events-received`; lost and repeated ones count.",
+                 due to the end of the drain ÷ `events-received`; lost and repeated ones count. Absent where one \
+                 subscription in twenty or more opened later than that, so that connecting is in it.",
     phrase: "put {} on the wire for an event",
     compute: |record| per_event(record, |total| total.bytes),
     ..PLAIN
 };
 
 /// IP packets sent both ways on the link from just before the first event was due to the end of the drain ÷
-/// `events-received`.
+/// `events-received`. Absent where one subscription in twenty or more opened later than that.
 pub(super) static PACKETS_PER_EVENT: Metric = Metric {
     name: "packets-per-event",
     unit: "packets",
     definition: "IP packets sent both ways on the link from just before the first event was due to the end of the drain \
-                 ÷ `events-received`.",
+                 ÷ `events-received`. Absent where one subscription in twenty or more opened later than that.",
     phrase: "took {} packets for an event",
     compute: |record| per_event(record, |total| total.packets),
     ..PLAIN
@@ -76,6 +79,9 @@ const LEAST_ROUND_TRIP: u64 = 20_000_000;
 fn per_event(record: &Record<'_>, count: fn(&LinkTotal) -> u64) -> Sample {
     let at = |at: UsageAt| record.link.carried[at as usize].as_ref().map(count);
     let (Some(first), Some(end)) = (at(UsageAt::First), at(UsageAt::End)) else { return Sample::absent(NO_LINK) };
+    if let Some(late) = opened_late(record) {
+        return Sample::absent(late);
+    }
     match delivery::received(record) {
         0 => Sample::absent("no event was received"),
         events => Sample::Values(vec![end.saturating_sub(first) as f64 / events as f64]),
@@ -114,10 +120,16 @@ mod tests {
         let mut rig = RecordedTrial::new();
         rig.attach(0, 1).open(0).publish(0).receive(0, 0).publish(1).receive(0, 1);
         assert_eq!(rig.metric(&WIRE_BYTES_PER_EVENT).absent.as_deref(), Some(NO_LINK));
+        let mut late = RecordedTrial::new();
+        late.attach(0, 1).publish(0).wait(1).open(0).receive(0, 0).publish(1).receive(0, 1);
         for (at, packets) in [(UsageAt::First, 10), (UsageAt::Census, 13), (UsageAt::End, 14)] {
             let (up, down) = (way(packets, 40 * packets, 0), way(packets, 100 * packets, 0));
-            rig.fact(LabFact::LinkCarried { at, up, down });
+            let fact = LabFact::LinkCarried { at, up, down };
+            late.fact(fact.clone());
+            rig.fact(fact);
         }
+        let why = late.metric(&WIRE_BYTES_PER_EVENT).absent.unwrap();
+        assert!(why.contains("opened after the first event was due, so that connecting is in it"), "{why}");
         assert_eq!(rig.metric(&WIRE_BYTES_PER_EVENT).median, Some(280.0));
         assert_eq!(rig.metric(&PACKETS_PER_EVENT).median, Some(4.0));
     }

@@ -49,12 +49,13 @@ pub(super) static MEMORY_PER_STREAM: Metric = Metric {
 };
 
 /// Bytes of TCP or UDP payload, TLS and QUIC included, that the server sent and received from just before the first
-/// event was due to the end ÷ `events-received`.
+/// event was due to the end ÷ `events-received`. Absent where one subscription in twenty opened later than that.
 pub(super) static BYTES_PER_EVENT: Metric = Metric {
     name: "server-bytes-per-event",
     unit: "B",
     definition: "Bytes of TCP or UDP payload, TLS and QUIC included, that the server sent and received from just \
-                 before the first event was due to the end ÷ `events-received`.",
+                 before the first event was due to the end ÷ `events-received`. Absent where one subscription in twenty \
+                 or more opened later than that.",
     phrase: "moved {} an event",
     compute: bytes_per_event,
     ..PLAIN
@@ -136,6 +137,9 @@ fn bytes_per_event(record: &Record<'_>) -> Sample {
     let Some(bytes) = end.bytes.checked_sub(first.bytes) else {
         return Sample::absent("the server's traffic fell: it was restarted");
     };
+    if let Some(late) = opened_late(record) {
+        return Sample::absent(late);
+    }
     match delivery::received(record) {
         0 => Sample::absent("no event was received"),
         events => Sample::Values(vec![bytes as f64 / events as f64]),

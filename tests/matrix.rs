@@ -65,6 +65,26 @@ enum Streams {
     FromTo([f64; 2]),
 }
 
+/// Experiments in which browsers take no part unless they are asked to: they are run once more then, with browsers alone.
+const ASKED: [&str; 10] = [
+    "bursty-loss",
+    "bytes-per-event",
+    "datagram-limits",
+    "head-of-line",
+    "latency",
+    "loss-15",
+    "polling-break-even",
+    "reconnect-herd",
+    "setup-cost",
+    "slow-link",
+];
+
+/// What asks them, as options of `run` and as what these mean.
+fn in_browsers() -> ([&'static str; 4], Overrides) {
+    let overrides = Overrides { clients: vec![client::BROWSERS.to_owned()], repeats: Some(1), ..Overrides::default() };
+    (["--client", client::BROWSERS, "--repeats", "1"], overrides)
+}
+
 fn matrix() -> Matrix {
     toml::from_str(include_str!("expected-matrix.toml")).unwrap()
 }
@@ -112,8 +132,12 @@ fn the_matrix_has_a_cell_for_everything_that_is_planned_and_no_other() {
         if path.extension().is_none_or(|ending| ending != "toml") {
             continue;
         }
-        let experiment = Experiment::load(path.to_str().unwrap(), &Overrides::default()).unwrap();
-        let plan = plan::plan(&experiment).unwrap();
+        let path = path.to_str().unwrap();
+        let planned = |overrides: &Overrides| plan::plan(&Experiment::load(path, overrides).unwrap()).unwrap();
+        let mut plan = planned(&Overrides::default());
+        if ASKED.contains(&plan.experiment.as_str()) {
+            plan.trials.extend(planned(&in_browsers().1).trials);
+        }
         for trial in &plan.trials {
             let (client, protocol) = (trial.settings.client.clone(), trial.settings.protocol.to_string());
             let cells = matrix.get(&plan.experiment).and_then(|row| row.get(&client)?.get(&protocol));
@@ -212,12 +236,22 @@ fn agents(experiment: &str) -> Vec<String> {
 /// Runs an experiment by the name that it is built in by, from a folder with no experiments of its own, and holds
 /// every trial against the matrix. With `TRANSPORT_LAB_RESULTS=DIR` its results, verdicts and report stay there.
 fn holds(experiment: &str) {
+    holds_with(experiment, &[]);
+}
+
+/// The same in browsers alone.
+fn holds_in_browsers(experiment: &str) {
+    holds_with(experiment, &in_browsers().0);
+}
+
+fn holds_with(experiment: &str, more: &[&str]) {
     let missing = missing();
     let folder = tempfile::tempdir().unwrap();
     let results = std::env::var_os("TRANSPORT_LAB_RESULTS").unwrap_or_else(|| "results".into());
     let ran = Command::new(env!("CARGO_BIN_EXE_transport-lab"))
         .args(["run", experiment, "--json", "--out"])
         .arg(results)
+        .args(more)
         .args(agents(experiment))
         .current_dir(folder.path())
         .env("TMPDIR", folder.path())
@@ -252,19 +286,21 @@ fn every_browser_and_native_hold_what_is_expected_and_leave_nothing_else() {
 /// A test for each of the other experiments, so that one alone can be run:
 /// `cargo test --test matrix hidden_tab -- --ignored`.
 macro_rules! others {
-    ($($test:ident holds $experiment:literal),* $(,)?) => {
+    ($($test:ident $holds:ident $experiment:literal),* $(,)?) => {
         $(
             #[test]
             #[ignore = "minutes with real browsers: `make matrix`"]
             fn $test() {
-                holds($experiment);
+                $holds($experiment);
             }
         )*
 
         #[test]
         fn no_experiment_of_the_matrix_is_left_out() {
-            let held = BTreeSet::from(["six-vs-hundred", $($experiment),*]);
-            assert_eq!(matrix().keys().map(String::as_str).collect::<BTreeSet<_>>(), held);
+            let all = [("holds", "six-vs-hundred"), $((stringify!($holds), $experiment)),*];
+            let held = |by: &str| all.iter().filter(|row| row.0 == by).map(|row| row.1).collect::<BTreeSet<_>>();
+            assert_eq!(matrix().keys().map(String::as_str).collect::<BTreeSet<_>>(), held("holds"));
+            assert_eq!(BTreeSet::from(ASKED), held("holds_in_browsers"));
         }
     };
 }
@@ -278,12 +314,15 @@ others! {
     buffering_gives_what_is_expected holds "buffering",
     buffering_hint_gives_what_is_expected holds "buffering-hint",
     bursty_loss_gives_what_is_expected holds "bursty-loss",
+    bursty_loss_gives_what_is_expected_in_browsers holds_in_browsers "bursty-loss",
     bytes_per_event_gives_what_is_expected holds "bytes-per-event",
+    bytes_per_event_gives_what_is_expected_in_browsers holds_in_browsers "bytes-per-event",
     cluster_soak_gives_what_is_expected holds "cluster-soak",
     compression_gives_what_is_expected holds "compression",
     compression_by_server_gives_what_is_expected holds "compression-by-server",
     credential_pools_gives_what_is_expected holds "credential-pools",
     datagram_limits_gives_what_is_expected holds "datagram-limits",
+    datagram_limits_gives_what_is_expected_in_browsers holds_in_browsers "datagram-limits",
     downgrade_gives_what_is_expected holds "downgrade",
     duplex_gives_what_is_expected holds "duplex",
     echo_latency_gives_what_is_expected holds "echo-latency",
@@ -292,27 +331,34 @@ others! {
     fast_link_gives_what_is_expected holds "fast-link",
     half_open_gives_what_is_expected holds "half-open",
     head_of_line_gives_what_is_expected holds "head-of-line",
+    head_of_line_gives_what_is_expected_in_browsers holds_in_browsers "head-of-line",
     header_overhead_gives_what_is_expected holds "header-overhead",
     hidden_tab_gives_what_is_expected holds "hidden-tab",
     idle_cut_gives_what_is_expected holds "idle-cut",
     latency_gives_what_is_expected holds "latency",
+    latency_gives_what_is_expected_in_browsers holds_in_browsers "latency",
     long_polling_worst_case_gives_what_is_expected holds "long-polling-worst-case",
     loss_15_gives_what_is_expected holds "loss-15",
+    loss_15_gives_what_is_expected_in_browsers holds_in_browsers "loss-15",
     many_servers_gives_what_is_expected holds "many-servers",
     nat_timeout_gives_what_is_expected holds "nat-timeout",
     polling_break_even_gives_what_is_expected holds "polling-break-even",
+    polling_break_even_gives_what_is_expected_in_browsers holds_in_browsers "polling-break-even",
     ramp_or_burst_gives_what_is_expected holds "ramp-or-burst",
     reconnect_gives_what_is_expected holds "reconnect",
     reconnect_herd_gives_what_is_expected holds "reconnect-herd",
+    reconnect_herd_gives_what_is_expected_in_browsers holds_in_browsers "reconnect-herd",
     reload_gives_what_is_expected holds "reload",
     restart_gives_what_is_expected holds "restart",
     same_url_gives_what_is_expected holds "same-url",
     saturation_gives_what_is_expected holds "saturation",
     server_load_gives_what_is_expected holds "server-load",
     setup_cost_gives_what_is_expected holds "setup-cost",
+    setup_cost_gives_what_is_expected_in_browsers holds_in_browsers "setup-cost",
     shared_log_gives_what_is_expected holds "shared-log",
     six_from_everywhere_gives_what_is_expected holds "six-from-everywhere",
     slow_link_gives_what_is_expected holds "slow-link",
+    slow_link_gives_what_is_expected_in_browsers holds_in_browsers "slow-link",
     slow_reader_through_gives_what_is_expected holds "slow-reader-through",
     stuck_neighbour_gives_what_is_expected holds "stuck-neighbour",
     tabs_hosts_ports_gives_what_is_expected holds "tabs-hosts-ports",

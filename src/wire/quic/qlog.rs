@@ -145,7 +145,7 @@ mod tests {
         let path = folder.path().join("client-0.sqlog");
         let (file, begun) = (File::create(&path).unwrap(), Duration::from_millis(1500));
         let mut records = Records { role: "client", begun, last: 0.0, line: Vec::new(), file };
-        let text: String = said.iter().map(|record| format!("\u{1e}{record}\n")).collect();
+        let text = said.iter().map(|record| format!("\u{1e}{record}\n")).collect::<Vec<_>>().concat();
         text.as_bytes().chunks(piece).for_each(|piece| records.write_all(piece).unwrap());
         let text = std::fs::read_to_string(path).unwrap();
         let mut written = text.split('\u{1e}');

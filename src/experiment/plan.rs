@@ -68,8 +68,10 @@ pub fn bring_up_to_date(plan: &mut Plan) {
         return;
     }
     for planned in &mut plan.trials {
-        let promises = transport::of(&planned.settings).map(|(row, transport)| row.promises(&*transport));
-        planned.promises = promises.unwrap_or_default();
+        if plan.version < 2 {
+            let promises = transport::of(&planned.settings).map(|(row, transport)| row.promises(&*transport));
+            planned.promises = promises.unwrap_or_default();
+        }
         for (name, level) in &mut planned.levels {
             if level.is_null() && is_a_browsers_own(&planned.settings, name) {
                 *level = level_of(&planned.settings, name);

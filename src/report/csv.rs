@@ -11,7 +11,7 @@ use crate::text::visible;
 
 /// The columns around those of the factors.
 const BEFORE: [&str; 5] = ["experiment", "seed", "trial", "repeat", "client-version"];
-const AFTER: [&str; 14] = [
+const AFTER: [&str; 15] = [
     "outcome",
     "reason",
     "metric",
@@ -25,6 +25,7 @@ const AFTER: [&str; 14] = [
     "above",
     "uncertainty",
     "machine-limited",
+    "upper-bound",
     "absent",
 ];
 
@@ -85,6 +86,7 @@ fn row(summary: &Summary, trial: &TrialResult, factors: &[&str], metric: Option<
         number(|entry| entry.uncertainty),
     ]);
     row.push(text(entry.and_then(|entry| entry.machine_limited.as_deref())));
+    row.push(entry.filter(|entry| entry.upper_bound).map(|_| "true".to_owned()).unwrap_or_default());
     row.push(text(entry.and_then(|entry| entry.absent.as_deref())));
     row
 }

@@ -19,7 +19,7 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     /// The rows, a client's together.
     pub(super) rows: Vec<Row>,
-    /// Why values with a dagger decide nothing, if there are any.
+    /// Why values with a dagger decide nothing, or only that it is no more, if there are any.
     pub(super) limited: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Row {
 /// A metric of a combination.
 #[derive(Debug)]
 pub(super) struct NumberCell {
-    /// `6`, `< 0.9`, or a dash; with a dagger where it decides nothing.
+    /// `6`, `< 0.9`, or a dash; with a dagger where the machine limits it.
     pub(super) value: String,
     /// `4 to 6`: the least and the most of what was counted, where repeats differ.
     pub(super) spread: Option<String>,
@@ -154,7 +154,7 @@ pub(super) fn protocol_title(plan: &Plan, name: &str) -> String {
     }
 }
 
-/// A level without the quotation marks of JSON; a dash where the protocol doesn't read the factor.
+/// A level without the quotation marks of JSON; a dash where nothing in the trial is what the factor is about.
 pub(super) fn plain(level: &Value) -> String {
     match level {
         Value::String(text) => text.clone(),
@@ -164,7 +164,7 @@ pub(super) fn plain(level: &Value) -> String {
 }
 
 /// A factor's level in words, under the last word of its name: `2 pages`, `1 host`, `interval 250ms`; under all of its name
-/// where that is another's last word too. `None` where the protocol doesn't read it.
+/// where that is another's last word too. `None` where nothing in the trial is what it is about.
 pub(super) fn level_phrase(factor: &str, level: &Value, factors: &[String]) -> Option<String> {
     let name = short_name(factor, factors);
     match (level, name.strip_suffix('s')) {
@@ -242,12 +242,13 @@ fn row(group: &Group, title: Title<'_>, span: usize, factors: &[String], referen
         let Some(value) = group.metrics.get(reference.metric.name) else { return NumberCell::none() };
         let entry = &value.entry;
         let dagger = if entry.machine_limited.is_some() { "†" } else { "" };
+        let most = if entry.upper_bound { "≤ " } else { "" };
         let ends = |[least, most]: [f64; 2]| format!("{} to {}", number::plain(least), number::plain(most));
         let n = (repeats > 1).then(|| format!("n {}", entry.n));
         let ends_of_all = entry.min.zip(entry.max).filter(|(least, most)| least < most);
         let parts = n.into_iter().chain(ends_of_all.map(|(least, most)| ends([least, most])));
         NumberCell {
-            value: entry.bare(if entry.n > 0 { reference.of(entry) } else { None }) + dagger,
+            value: most.to_owned() + &entry.bare(if entry.n > 0 { reference.of(entry) } else { None }) + dagger,
             spread: value.spread().filter(|_| reference.statistic.is_none()).map(ends),
             range: parts.collect::<Vec<_>>().join(" · "),
         }

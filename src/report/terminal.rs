@@ -144,8 +144,10 @@ fn numbers(plan: &Plan, summary: &Summary, title: Title<'_>, look: Look) -> Stri
         bounds.map(|width| ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX)))),
     );
     let marked = table.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.value.ends_with('†'));
-    let note =
-        table.limited.filter(|_| marked).map(|limited| paragraph(&format!("† decides nothing: {limited}"), look));
+    let note = table
+        .limited
+        .filter(|_| marked)
+        .map(|limited| paragraph(&format!("† says more about the machine than about the subject: {limited}"), look));
     if whole.outcome && !fit.outcome {
         left_out.push("outcome".to_owned());
     }

@@ -1,6 +1,6 @@
 //! Claims against numbers.
 //!
-//! A value decides only what it can: one that is uncertain, or only known to be above something, is a range, and
+//! A value decides only what it can: one that is uncertain, or only known to be above or below something, is a range, and
 //! a comparison that holds for a part of the range is undecided.
 
 mod quantity;
@@ -15,6 +15,7 @@ pub use ratio::{Ratio, ratios};
 
 use self::quantity::ClaimComparison;
 use self::repeats::Decision;
+use super::metric::LATE_OF;
 use super::number;
 use super::result::{ClaimResult, ClientResult, Entry, TrialResult, Verdict, trials};
 use super::sample::median;
@@ -70,9 +71,11 @@ pub(super) fn takes(claim: &Claim, plan: &Plan, trial: &TrialResult, metric: &st
 }
 
 /// What one trial or pair of trials says: a value within a range (both ends included), or why there is none.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Datum {
     range: Option<[f64; 2]>,
+    /// Whether the machine was late, so that it is only known to be no more than something.
+    limited: bool,
     /// The number as a person reads it, or what was given instead: `no value (the census was never taken)`.
     text: String,
 }
@@ -202,7 +205,9 @@ fn one_client(
 /// came; else their ends and their median.
 fn numbers(data: &[Datum]) -> String {
     let mut sorted: Vec<&Datum> = data.iter().collect();
-    let least = |datum: &Datum| datum.range.map_or(f64::INFINITY, |[low, _]| low);
+    let least = |datum: &Datum| {
+        datum.range.map_or(f64::INFINITY, |[low, high]| if low.is_finite() && !datum.limited { low } else { high })
+    };
     sorted.sort_by(|a, b| least(a).total_cmp(&least(b)));
     let mut texts: Vec<(&str, usize)> = Vec::new();
     for datum in &sorted {
@@ -223,8 +228,12 @@ fn numbers(data: &[Datum]) -> String {
             few.iter().map(with).collect::<Vec<_>>().join(", ")
         }
         [(low, _), .., (high, _)] => {
-            let middle =
-                median(data.iter().filter_map(|datum| datum.range).map(|[low, high]| f64::midpoint(low, high)));
+            let middle = median(
+                data.iter()
+                    .filter(|datum| !datum.limited)
+                    .filter_map(|datum| datum.range)
+                    .map(|[low, high]| f64::midpoint(low, high)),
+            );
             let middle = middle.filter(|middle| middle.is_finite());
             let middle = middle.map(|middle| format!(", {} in the middle", number::plain(middle))).unwrap_or_default();
             format!("{low} to {high}{middle}")
@@ -249,16 +258,40 @@ fn sentence(per_client: &BTreeMap<String, ClientResult>, title: impl Fn(&str) ->
     per_client.iter().map(part).collect::<Vec<_>>().join(", ") + &trials(n)
 }
 
-/// The range of a trial's value, or why it has none.
+/// The range of a trial's value, or why it has none. Where the machine was late it may be less than what was measured, and
+/// more only where lateness doesn't just make it longer.
 fn datum(entry: &Entry, reference: &Reference) -> Datum {
-    let none = |text: String| Datum { range: None, text };
-    if let Some(reason) = &entry.machine_limited {
-        return none(format!("nothing that this machine can tell ({reason})"));
+    let measured = measured(entry, reference);
+    let Some(reason) = &entry.machine_limited else { return measured };
+    let (Some([usually, most]), true) = (entry.late, measured.range.is_none_or(|[_, high]| high.is_finite())) else {
+        let text = format!("nothing that this machine can tell ({reason})");
+        return Datum { text, ..Datum::default() };
+    };
+    let Some([low, high]) = measured.range else { return measured };
+    let late = if matches!(reference.statistic, Some("p99" | "max")) { most } else { usually };
+    // The limit is about the median, and this may be another statistic.
+    if low >= LATE_OF * late {
+        return measured;
     }
+    let (most, text) = match entry.upper_bound {
+        true if measured.text.starts_with('<') => (high, measured.text),
+        true => (high, format!("at most {}", measured.text)),
+        false => {
+            let most = high + LATE_OF * late;
+            (most, format!("< {}", number::with_unit(most, &entry.unit)))
+        }
+    };
+    Datum { range: Some([f64::NEG_INFINITY, most]), limited: true, text: format!("{text} ({reason})") }
+}
+
+/// The same as it was measured, however late the machine was.
+fn measured(entry: &Entry, reference: &Reference) -> Datum {
+    let none = |text: String| Datum { text, ..Datum::default() };
+    let known = |range: [f64; 2], text: String| Datum { range: Some(range), text, ..Datum::default() };
     if let Some(above) = entry.above {
         let text = format!("more than {}", number::with_unit(above, &entry.unit));
         // The least number above it: `above` itself is excluded.
-        return Datum { range: Some([above.next_up(), f64::INFINITY]), text };
+        return known([above.next_up(), f64::INFINITY], text);
     }
     let needed = reference.least_samples();
     if entry.n > 0 && entry.n < needed {
@@ -268,11 +301,11 @@ fn datum(entry: &Entry, reference: &Reference) -> Datum {
         return none(format!("no value ({})", entry.absent.as_deref().unwrap_or("not obtained")));
     };
     let range = match entry.uncertainty {
-        Some(off) if value < 3.0 * off => [f64::NEG_INFINITY, (3.0 * off).next_down()],
+        Some(off) if value < 3.0 * off => [f64::NEG_INFINITY, (3.0 * off).next_down().max(value + off)],
         Some(off) => [value - off, value + off],
         None => [value, value],
     };
-    Datum { range: Some(range), text: entry.text_of(Some(value)) }
+    known(range, entry.text_of(Some(value)))
 }
 
 #[cfg(test)]

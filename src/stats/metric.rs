@@ -23,6 +23,7 @@ use super::sample::Sample;
 
 /// A number computed from the observations of one trial.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what a metric is, is a row of a table")]
 pub struct Metric {
     /// Its name in files and tables: `open-streams`.
     pub name: &'static str,
@@ -39,6 +40,8 @@ pub struct Metric {
     pub from_schedule: bool,
     /// Whether it can be no more than the subscriptions that were asked for.
     pub(super) of_those_asked: bool,
+    /// Whether it is longer where the machine is late, and never shorter.
+    pub(super) only_longer: bool,
     /// Whether it is a time on the network, and so longer where the kernel drops datagrams that carry the protocol.
     pub(super) on_network: bool,
     pub(super) compute: fn(&Record<'_>) -> Sample,
@@ -50,6 +53,9 @@ impl Metric {
         matches!(self.unit, "ms" | "µs")
     }
 }
+
+/// A time is the subject's where it is so many times as long as the machine was late.
+pub(super) const LATE_OF: f64 = 10.0;
 
 /// Every metric, in the order of tables.
 pub static ALL: &[&Metric] = &[
@@ -134,6 +140,7 @@ const PLAIN: Metric = Metric {
     uncertainty: |_| None,
     from_schedule: false,
     of_those_asked: false,
+    only_longer: false,
     on_network: false,
     compute: |_| Sample::Absent(String::new()),
 };

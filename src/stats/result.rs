@@ -183,9 +183,18 @@ pub struct Entry {
     /// streams. One below three times that is only `< 3 × that`.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_option")]
     pub uncertainty: Option<f64>,
-    /// Why this value says more about the machine than about the subject, and so decides no claim.
+    /// Why this value says more about the machine than about the subject, and so decides no claim, or only what `late`
+    /// leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_limited: Option<String>,
+    /// How late the machine was then, usually and at most, in milliseconds, where nothing else was wrong: a claim about a
+    /// value that is ten times as long is decided as any other, and else by that it is no longer than it was measured and ten
+    /// times that.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "number::json_pair")]
+    pub late: Option<[f64; 2]>,
+    /// Whether lateness can only have made it longer: without that it is this or less, and decides claims by that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upper_bound: bool,
 }
 
 /// One metric over repeats: `n` repeats gave a value. `median` is the median of their medians, `p50`, `p90` and

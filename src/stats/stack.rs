@@ -24,8 +24,10 @@ pub(super) fn found<'a>(
             Fact::Lab(LabFact::Network { stack }) => network = Some(Stack::Tcp(TcpStack::clone(stack))),
             // What this machine's kernel does says nothing of that one's.
             Fact::Lab(LabFact::Agent { role, kernel, .. }) if client_number(role).is_some() => {
-                let implementation = Some(kernel.clone());
-                elsewhere = Some(Stack::Tcp(TcpStack { implementation, ..TcpStack::default() }));
+                let there = Stack::Tcp(TcpStack { implementation: Some(kernel.clone()), ..TcpStack::default() });
+                // Of several kernels there is none to name.
+                let other = elsewhere.as_ref().is_some_and(|other| *other != there);
+                elsewhere = Some(if other { Stack::Tcp(TcpStack::default()) } else { there });
             }
             Fact::Lab(LabFact::Started { role, version: Some(version), .. }) if role == "intermediary" => {
                 proxy = proxy.map(|name| format!("{name} {version}"));

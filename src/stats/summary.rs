@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::elsewhere::agents;
-use super::metric::{self, Metric};
+use super::metric::{self, LATE_OF, Metric};
 use super::record::Record;
 use super::result::{Entry, Group, GroupEntry, PhaseParts, StoodBetween, Summary, TrialResult};
 use super::sample::{Sample, interval, median};
 use super::stack;
 use super::{claim, number};
 use crate::trial::fact::Outcome;
-use crate::trial::{Alpn, Fact, JournalLine, LabFact, Plan, PlannedTrial};
+use crate::trial::{Alpn, Exchanges, Fact, JournalLine, LabFact, Plan, PlannedTrial};
 
 /// Computes every metric of every trial, folds repeats, and decides the claims. The same plan and observations
 /// always give the same summary.
@@ -66,7 +66,14 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine], record: &Record<'_>) 
         }
         .entry(metric.unit);
         entry.uncertainty = (metric.uncertainty)(record).filter(|_| entry.n > 0);
-        entry.machine_limited = machine_limit(metric, &entry, &lateness, planned.settings.protocol.alpn, record);
+        if let Some((limit, late)) = machine_limit(metric, &entry, &lateness, planned.settings.protocol.alpn, record) {
+            // Where a request has to be there for it, what comes late may just find one. What is between two events that
+            // were due is shorter where the first was late.
+            let persistent = record.exchanges == Exchanges::Persistent;
+            entry.late = late.filter(|_| persistent && (metric.only_longer || !metric.from_schedule));
+            entry.upper_bound = entry.late.is_some() && metric.only_longer;
+            entry.machine_limited = Some(limit);
+        }
         (metric.name.to_owned(), entry)
     };
     let metrics = metric::ALL.iter().map(entry).collect();
@@ -90,29 +97,56 @@ fn trial(planned: &PlannedTrial, journal: &[&JournalLine], record: &Record<'_>) 
 /// Lateness of the publisher above a tenth of what counts from its schedule is the machine's, not the subject's, and so is
 /// that of the link above a tenth of a time on the network; so is what waits for datagrams that the kernel threw away,
 /// where these carry the protocol, and every time while packets were captured, which takes time itself. How idle the
-/// machine was is told with it: who is busy is late.
-fn machine_limit(metric: &Metric, entry: &Entry, lateness: &Entry, alpn: Alpn, record: &Record<'_>) -> Option<String> {
+/// machine was is told with it: who is busy is late. Says too how late, usually and at most, in milliseconds, where nothing
+/// else was wrong.
+fn machine_limit(
+    metric: &Metric,
+    entry: &Entry,
+    lateness: &Entry,
+    alpn: Alpn,
+    record: &Record<'_>,
+) -> Option<(String, Option<[f64; 2]>)> {
     let median = entry.median?;
     let late = lateness.p99.or(lateness.median).unwrap_or(0.0);
-    let link = record.link.late.map(|nanos| nanos as f64 / 1e6).filter(|_| metric.on_network && entry.unit == "ms");
-    let reason = match record.udp_dropped.filter(|_| metric.on_network && alpn.over_quic()) {
-        _ if record.clocks_apart.is_some() && metric.is_a_time() => return record.clocks_apart.clone(),
-        _ if record.link.captured && metric.is_a_time() => "packets were captured meanwhile".to_owned(),
-        _ if metric.from_schedule && late > median.abs() / 10.0 => format!(
-            "events were published up to {} late (p99), more than a tenth of {}",
-            number::with_unit(late, "ms"),
-            number::with_unit(median, &entry.unit)
-        ),
-        _ if link.is_some_and(|late| late > median.abs() / 10.0) => format!(
-            "the link handed packets on {} late (median), more than a tenth of {}",
-            number::with_unit(link.unwrap_or_default(), "ms"),
-            number::with_unit(median, &entry.unit)
-        ),
-        Some(dropped @ 1..) => format!("the kernel dropped {dropped} UDP datagrams"),
-        _ => return None,
+    let link = record.link.late.map(|pair| pair.map(|nanos| nanos as f64 / 1e6));
+    let link = link.filter(|_| metric.on_network && entry.unit == "ms").unwrap_or_default();
+    let dropped = record.udp_dropped.filter(|dropped| *dropped > 0 && metric.on_network && alpn.over_quic());
+    // A rate is events by the time that they took.
+    let took = match metric.unit {
+        "/s" => 1000.0 * metric::delivery::received(record) as f64 / median,
+        _ => median.abs(),
+    };
+    let how_late;
+    let reason = match dropped {
+        _ if record.clocks_apart.is_some() && metric.is_a_time() => return Some((record.clocks_apart.clone()?, None)),
+        _ if record.link.captured && metric.is_a_time() => {
+            how_late = None;
+            "packets were captured meanwhile".to_owned()
+        }
+        _ if metric.from_schedule && late > took / LATE_OF => {
+            how_late = Some([late, lateness.max.unwrap_or(late)]);
+            format!(
+                "events were published up to {} late (p99), more than a tenth of {}",
+                number::with_unit(late, "ms"),
+                number::with_unit(took, "ms")
+            )
+        }
+        _ if link[0] > median.abs() / LATE_OF => {
+            how_late = Some(link);
+            format!(
+                "the link handed packets on {} late (median), more than a tenth of {}",
+                number::with_unit(link[0], "ms"),
+                number::with_unit(median, &entry.unit)
+            )
+        }
+        Some(dropped) => {
+            how_late = None;
+            format!("the kernel dropped {dropped} UDP datagrams")
+        }
+        None => return None,
     };
     let idle = record.idle.map(|idle| format!(", with {} % of the processor idle", number::plain(idle)));
-    Some(format!("{reason}{}", idle.unwrap_or_default()))
+    Some((format!("{reason}{}", idle.unwrap_or_default()), how_late.filter(|_| dropped.is_none())))
 }
 
 fn groups(trials: &[TrialResult]) -> Vec<Group> {
@@ -161,7 +195,12 @@ fn over_repeats(unit: &str, repeats: &[&Entry]) -> GroupEntry {
     entry.p90 = of(|entry| entry.p90);
     entry.p99 = of(|entry| entry.p99);
     entry.uncertainty = repeats.iter().filter_map(|entry| entry.uncertainty).max_by(f64::total_cmp);
-    entry.machine_limited = repeats.iter().find_map(|entry| entry.machine_limited.clone());
+    // One that decides nothing says so for all.
+    let limited = repeats.iter().filter(|entry| entry.machine_limited.is_some());
+    if let Some(limited) = limited.min_by_key(|entry| (entry.late.is_some(), entry.upper_bound)) {
+        entry.machine_limited.clone_from(&limited.machine_limited);
+        (entry.late, entry.upper_bound) = (limited.late, limited.upper_bound);
+    }
     let interval = interval(&medians);
     GroupEntry { entry, interval: interval.map(|of| of.ends), coverage: interval.map(|of| of.coverage) }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Promises, Settings};
 
-/// Every factor with its level in canonical form, and always `client` and `protocol`. A factor that this
-/// protocol doesn't read, and that has several levels, is `null`.
+/// Every factor with its level in canonical form, and always `client` and `protocol`. A factor of several
+/// levels is `null` where nothing in the trial is what it is about.
 pub type Levels = BTreeMap<String, serde_json::Value>;
 
 /// One combination of levels, run once.

@@ -9,7 +9,7 @@ use async_nats::{Message, RequestErrorKind, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::AgentError;
 use super::super::lines::{Pipe, PipeError, WAITING, read, together};
@@ -52,10 +52,15 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
     let inbox = client.new_inbox();
     let (mut others, mut again) = (hear(inbox.clone()).await?, interval(NAMESAKES));
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // From when on it takes part.
+    let mut alone = Instant::now();
     let hello = bytes::Bytes::from(serde_json::to_vec(agent.hello()).unwrap_or_default());
     let mut session: Option<(String, JoinHandle<()>)> = None;
     loop {
         let asked = tokio::select! {
+            // Who hung asks whether it still is who it was before it does what it was told meanwhile.
+            biased;
+            _ = interrupt.wait_for(|interrupted| *interrupted) => break,
             Some(asked) = hellos.next() => {
                 answer(broker, &asked, hello.clone()).await;
                 continue;
@@ -67,19 +72,23 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
                 }
                 continue;
             }
-            _ = again.tick() => {
+            due = again.tick() => {
+                if due.elapsed() > NAMESAKE {
+                    alone = Instant::now() + NAMESAKE;
+                }
                 let _ = client.publish_with_reply(here(prefix, &name), inbox.clone(), key.clone()).await;
                 continue;
             }
             Some(other) = others.next() => {
                 // Both ask, and one of them stays.
-                if other.status.is_none() && other.payload < key {
+                let is_busy = session.as_ref().is_some_and(|(_, task)| !task.is_finished());
+                if other.status.is_none() && other.payload < key && !is_busy {
                     return Err(AgentError::NameTaken(name));
                 }
                 continue;
             }
-            Some(asked) = openings.next() => asked,
-            _ = interrupt.wait_for(|interrupted| *interrupted) => break,
+            () = sleep_until(alone), if Instant::now() < alone => continue,
+            Some(asked) = openings.next(), if Instant::now() >= alone => asked,
         };
         let Ok(opening) = serde_json::from_slice::<Opening>(&asked.payload) else { continue };
         if let Some((run, _)) = session.as_ref().filter(|(_, task)| !task.is_finished()) {

@@ -44,8 +44,9 @@ pub(super) fn decide(data: &[Datum], comparison: &ClaimComparison, unit: &str) -
         return Decision::plain(Verdict::Inconclusive);
     }
     if ranges.iter().flatten().any(|end| !end.is_finite()) {
-        // Still waiting for an answer is said by the numbers; too small for the clocks is not.
-        let hidden = ranges.iter().any(|[low, _]| *low == f64::NEG_INFINITY);
+        // Still waiting for an answer is said by the numbers, as is a machine that was late; too small for the clocks is not.
+        let below = |datum: &Datum| datum.range.is_some_and(|[low, _]| low == f64::NEG_INFINITY);
+        let hidden = data.iter().any(|datum| !datum.limited && below(datum));
         return Decision { verdict: Verdict::Inconclusive, note: hidden.then(|| HIDDEN.to_owned()) };
     }
     let [lower, upper] = [0, 1].map(|end| interval(&ranges.iter().map(|range| range[end]).collect::<Vec<f64>>()));
@@ -57,7 +58,9 @@ pub(super) fn decide(data: &[Datum], comparison: &ClaimComparison, unit: &str) -
         let note = format!("the median of {} repeats lies between {low} and {high} ({sure})", ranges.len());
         return Decision { verdict: verdict(holds), note: Some(note) };
     }
-    Decision { verdict: Verdict::Inconclusive, note: needed(&ranges, comparison) }
+    // How many it would take is not to be known from a machine that was late.
+    let limited = data.iter().any(|datum| datum.limited);
+    Decision { verdict: Verdict::Inconclusive, note: needed(&ranges, comparison).filter(|_| !limited) }
 }
 
 const fn verdict(holds: bool) -> Verdict {
@@ -105,7 +108,7 @@ mod tests {
     use super::*;
 
     fn decided(values: &[f64], off: f64, comparison: ClaimComparison, unit: &str) -> (Verdict, String) {
-        let datum = |value: &f64| Datum { range: Some([value - off, value + off]), text: String::new() };
+        let datum = |value: &f64| Datum { range: Some([value - off, value + off]), ..Datum::default() };
         let data: Vec<Datum> = values.iter().map(datum).collect();
         let Decision { verdict, note } = decide(&data, &comparison, unit);
         (verdict, note.unwrap_or_default())
@@ -133,8 +136,8 @@ mod tests {
         assert_eq!(verdict(&[5.0, 5.0, 4.0], ClaimComparison::AtLeast(5.0)), Verdict::Refuted);
         assert_eq!(verdict(&[0.0; 5], ClaimComparison::Equals(0.0)), Verdict::Confirmed);
         assert_eq!(verdict(&[0.0, 3.0, 17.0], ClaimComparison::Within(0.0, 3.0)), Verdict::Inconclusive, "a tolerance");
-        let unknown = Datum { range: None, text: String::new() };
-        let known = |value: f64| Datum { range: Some([value, value]), text: String::new() };
+        let unknown = Datum::default();
+        let known = |value: f64| Datum { range: Some([value, value]), ..Datum::default() };
         let beside = |value| decide(&[unknown.clone(), known(value)], &ClaimComparison::Equals(0.0), "events").verdict;
         assert_eq!([beside(3.0), beside(0.0)], [Verdict::Refuted, Verdict::Inconclusive]);
     }

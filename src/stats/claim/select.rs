@@ -61,7 +61,7 @@ pub(super) fn data(
     reference: &Reference,
     comparison: &ClaimComparison,
 ) -> Vec<Datum> {
-    let none = |text: &str| vec![Datum { range: None, text: text.to_owned() }];
+    let none = |text: &str| vec![Datum { text: text.to_owned(), ..Datum::default() }];
     let Some(entry) = trial.metrics.get(reference.metric.name) else { return none("no value") };
     let above = datum(entry, reference);
     let Some(than) = &claim.than else {
@@ -110,10 +110,10 @@ fn asked(plan: &Plan, trial: &TrialResult) -> Option<u32> {
 fn ratio(above: &Datum, below: &Datum) -> Datum {
     let (Some([low, high]), Some([from, to])) = (above.range, below.range) else {
         let text = if above.range.is_none() { &above.text } else { &below.text };
-        return Datum { range: None, text: text.clone() };
+        return Datum { text: text.clone(), ..Datum::default() };
     };
     if to <= 0.0 || (from <= 0.0 && low <= 0.0) {
-        return Datum { range: None, text: format!("no ratio to {}", below.text) };
+        return Datum { text: format!("no ratio to {}", below.text), ..Datum::default() };
     }
     // However little that is of which only a most is known, the other is this many times as much at least.
     let most = if from > 0.0 { twelve_digits(high / from) } else { f64::INFINITY };
@@ -125,7 +125,8 @@ fn ratio(above: &Datum, below: &Datum) -> Datum {
     } else {
         format!("more than {}", number::plain(range[0]))
     };
-    Datum { range: Some(range), text: format!("{size} ({} ÷ {})", above.text, below.text) }
+    let text = format!("{size} ({} ÷ {})", above.text, below.text);
+    Datum { range: Some(range), limited: above.limited || below.limited, text }
 }
 
 /// Without the last digits: 0.3 ÷ 0.1 is 2.9999999999999996, and `equals = 3` means 3.

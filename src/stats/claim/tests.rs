@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::stats::rig::RecordedTrial;
+use crate::stats::sample::Sample;
 use crate::stats::{ClaimResult, check_claim, summarise};
-use crate::trial::Alpn;
+use crate::trial::{Alpn, Exchanges};
 
 /// A claim of this JSON, beside its sentence and source.
 fn claim(rest: &str) -> Claim {
@@ -199,10 +200,46 @@ fn an_uncertain_clock_decides_only_beyond_its_uncertainty() {
 }
 
 #[test]
-fn a_machine_that_publishes_late_decides_no_latency() {
+fn a_machine_that_publishes_late_decides_how_long_a_latency_is_at_most() {
     let mut rig = RecordedTrial::new();
     rig.attach(0, 1).open(0).publish_late(0, 2_000_000).wait(3).receive(0, 0).end(Outcome::Completed, None);
-    let result = decided(&[rig], r#""metric": "latency", "at-most": "50ms""#);
+    let result = |rest: &str| decided(&[rig.clone()], &format!(r#""metric": "latency", {rest}"#));
+    assert_eq!(result(r#""at-most": "50ms""#).verdict, Verdict::Confirmed, "it took 5 ms, of which 2 were no transit");
+    assert_eq!(result(r#""at-least": "6ms""#).verdict, Verdict::Refuted);
+    let (low, high) = (result(r#""at-least": "1ms""#), result(r#""at-most": "4ms""#));
+    assert_eq!((low.verdict, high.verdict), (Verdict::Inconclusive, Verdict::Inconclusive));
+    let said =
+        "received events after at most 5 ms (events were published up to 2 ms late (p99), more than a tenth of 5 ms)";
+    assert!(low.evidence.replace('\u{a0}', " ").contains(said), "{}", low.evidence);
+    // What was published late may have found a request that it would have waited for.
+    let mut asked = rig.clone();
+    asked.planned.promises.exchanges = Exchanges::Hanging;
+    assert_eq!(decided(&[asked], r#""metric": "latency", "at-most": "50ms""#).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_the_link_may_have_made_shorter_is_known_to_within_ten_times_its_lateness() {
+    let values: Vec<f64> = (0..200).map(|at| if at < 175 { 0.3 } else { 50.0 }).collect();
+    let mut entry = Sample::Values(values).entry("ms");
+    let limited = |of: &Entry, metric: &str| datum(of, &Reference::parse(metric).unwrap());
+    (entry.machine_limited, entry.late) = (Some("the link was late".to_owned()), Some([0.04, 9.0]));
+    let below = |datum: &Datum| datum.range.unwrap()[1];
+    let median = limited(&entry, "hol-delay");
+    assert!((below(&median) - 0.7).abs() < 1e-9 && median.limited, "{median:?}");
+    assert_eq!(median.text.replace('\u{a0}', " "), "< 0.700 ms (the link was late)");
+    let most = limited(&entry, "hol-delay.p90");
+    assert_eq!((most.range, most.limited), (Some([50.0, 50.0]), false), "1,250 times as long as the link was late");
+    assert!((below(&limited(&entry, "hol-delay.max")) - 140.0).abs() < 1e-9, "some packet was 9 ms late");
+    entry.late = None;
+    assert_eq!(limited(&entry, "hol-delay.p90").range, None);
+}
+
+#[test]
+fn a_gap_that_a_late_machine_may_have_made_shorter_decides_nothing() {
+    let mut rig = RecordedTrial::new();
+    rig.attach(0, 1).open(0).publish_late(0, 2_000_000).wait(3).receive(0, 0).publish(1).wait(9).receive(0, 1);
+    rig.end(Outcome::Completed, None);
+    let result = decided(&[rig], r#""metric": "stall", "at-most": "50ms""#);
     assert_eq!(result.verdict, Verdict::Inconclusive);
     assert!(result.evidence.contains("nothing that this machine can tell"), "{}", result.evidence);
 }

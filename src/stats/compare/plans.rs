@@ -45,7 +45,7 @@ fn key(plan: &Plan, group: &Group, factors: &BTreeSet<&String>) -> Vec<Value> {
     factors.iter().map(|factor| level(factor).unwrap_or_default()).collect()
 }
 
-/// `null`: the protocol doesn't read that factor, so that any level of it is the same.
+/// `null`: nothing in the trial is what that factor is about, so that any level of it is the same.
 fn alike(first: &[Value], second: &[Value]) -> bool {
     first.iter().zip(second).all(|(a, b)| a == b || a.is_null() || b.is_null())
 }

@@ -12,6 +12,7 @@ pub(super) static BESIDE_WAIT: Metric = Metric {
     definition: "Per actor of `[[beside]]`, answered − sent, whatever the answer was; where one had none at T: above \
                  the least that one had waited by then.",
     phrase: "answered what else was asked in {}",
+    only_longer: true,
     on_network: true,
     compute: beside_wait,
     ..PLAIN

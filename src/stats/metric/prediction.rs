@@ -17,6 +17,7 @@ pub(super) static PREDICTION_ERROR: Metric = Metric {
                  does, with the answer to the next, which is asked for when the one before is received.",
     phrase: "came {} beside what the link's delay predicts",
     uncertainty: super::clocks,
+    only_longer: true,
     on_network: true,
     compute: prediction_error,
     ..PLAIN

@@ -13,6 +13,7 @@ pub(super) static BLOCKED_REQUEST: Metric = Metric {
     definition: "A plain GET to the same host and port in the trial's credentials mode, sent at mid-hold, to its \
                  answer; unanswered at T: above what it had waited by then.",
     phrase: "answered a plain GET in {}",
+    only_longer: true,
     on_network: true,
     compute: blocked_request,
     ..PLAIN
@@ -25,6 +26,7 @@ pub(super) static TIME_TO_OPEN: Metric = Metric {
     definition: "Per subscription that opened, first opened − requested; where none opened: above the least that one \
                  had waited at T.",
     phrase: "opened in {}",
+    only_longer: true,
     on_network: true,
     compute: time_to_open,
     ..PLAIN
@@ -38,6 +40,7 @@ pub(super) static FIRST_EVENT: Metric = Metric {
     definition: "Per subscription that received an event, its first receipt − requested; on HTTP/1.1 and HTTP/2 that is \
                  TCP's handshake, TLS's, and the request, on QUIC one handshake and the request.",
     phrase: "had its first event after {}",
+    only_longer: true,
     on_network: true,
     compute: first_events,
     ..PLAIN
@@ -56,6 +59,7 @@ pub(super) static LATENCY: Metric = Metric {
     uncertainty: |record| super::clocks(record).filter(|_| record.direction != Direction::Echo),
     from_schedule: true,
     of_those_asked: false,
+    only_longer: true,
     on_network: true,
     compute: latency,
 };
@@ -83,6 +87,7 @@ pub(super) static ROUND_TRIP: Metric = Metric {
     definition: "Per event that a subscription sent and received, its own first receipt of it − when it was sent: one \
                  clock, and however late it was sent. What never came back has none: `lost` counts it.",
     phrase: "had what it sent back after {}",
+    only_longer: true,
     on_network: true,
     compute: round_trip,
     ..PLAIN

@@ -49,7 +49,8 @@ pub(super) static MEMORY_PER_STREAM: Metric = Metric {
 };
 
 /// Bytes of TCP or UDP payload, TLS and QUIC included, that the server sent and received from just before the first
-/// event was due to the end ÷ `events-received`. Absent where one subscription in twenty opened later than that.
+/// event was due to the end ÷ `events-received`. Absent where one subscription in twenty or more opened later
+/// than that.
 pub(super) static BYTES_PER_EVENT: Metric = Metric {
     name: "server-bytes-per-event",
     unit: "B",

@@ -17,8 +17,8 @@ pub(in crate::stats) struct LinkRecord<'a> {
     pub(in crate::stats) dropped: Option<u64>,
     /// To how many of their senders it said so.
     pub(in crate::stats) told: Option<u64>,
-    /// How late it handed packets on, at the median, in nanoseconds.
-    pub(in crate::stats) late: Option<u64>,
+    /// How late it handed packets on, at the median and at most, in nanoseconds.
+    pub(in crate::stats) late: Option<[u64; 2]>,
     /// The packets that carried each event the first time that it was sent, by its id, where the link was traced.
     pub(in crate::stats) events: HashMap<&'a str, &'a [EventPacket]>,
     /// Whether it was.
@@ -55,10 +55,10 @@ impl<'a> LinkRecord<'a> {
                 let (packets, bytes) = (up.packets + down.packets, up.bytes + down.bytes);
                 self.carried[*at as usize] = Some(LinkTotal { packets, bytes });
             }
-            LabFact::LinkEnded { up, down, late_median, .. } => {
+            LabFact::LinkEnded { up, down, late_median, late_most, .. } => {
                 self.dropped = Some([up, down].iter().flat_map(|way| way.dropped.values()).sum());
                 self.told = Some(up.told + down.told);
-                self.late = *late_median;
+                self.late = late_median.map(|median| [median, late_most.unwrap_or(median)]);
             }
             LabFact::EventOnLink { id, packets, .. } => _ = self.events.entry(id).or_insert(packets),
             LabFact::LinkTraced { .. } => self.traced = true,

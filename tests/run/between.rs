@@ -157,7 +157,9 @@ fn with_a_link_the_proxy_stands_at_either_end_of_it() {
     let lab = Lab::new();
     behind(&lab, "[between]\nintermediary = 'nginx'\nconfig = 'streaming'\n[link]\n");
     let places = ["--set", "between.place=behind-link,before-link"];
-    let more = [&places[..], &["--set", "link.delay=100ms", "--set", "workload.ramp=1500ms"]].concat();
+    // Whoever opens after the first event has no packets of an event.
+    let late = ["--set", "workload.ramp=1500ms", "--set", "workload.settle=2s", "--set", "workload.hold=3s"];
+    let more = [&places[..], &["--set", "link.delay=100ms"], &late].concat();
     let ran = run(&lab, &more).exits(0);
     let summary = ran.summary();
     let of = |place: &str| {

@@ -7,6 +7,7 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push};
 use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -23,6 +24,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const FORGOTTEN: Duration = Duration::from_secs(10);
 /// How often a feed without a stream looks whether it has one, beside being told so.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long what there is may take to be delivered.
+const DUE: Duration = Duration::from_secs(2);
 /// How long it pauses after something went wrong: twice as long each time.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
@@ -147,11 +150,31 @@ async fn try_once(
         caught_up(site, feed, standing.last)?;
     }
     let mut delivered = 0;
+    // After a while without a message it looks what there is, and remembers the last number if this server has less.
+    let (mut looks, mut owed) = (FuturesUnordered::new(), None);
     loop {
         let message = tokio::select! {
             message = messages.next() => message,
             _ = state.changed() => return Err(Stopped::Broken("the connection broke")),
+            Some(now) = looks.next() => {
+                let (_, head) = progress(feed).ok_or(Stopped::Gone)?;
+                let now: Option<Standing> = Result::ok(now).flatten();
+                owed = now.map(|now| now.last).filter(|last| head < *last);
+                continue;
+            }
+            // A node whose copy of the stream stands still says that it is there, and delivers nothing.
+            () = tokio::time::sleep(if owed.is_some() { DUE } else { LOOK }) => {
+                let (_, head) = progress(feed).ok_or(Stopped::Gone)?;
+                if owed.take().is_some_and(|last| head < last) {
+                    return Err(Stopped::Broken("there is more than what is delivered"));
+                }
+                if looks.is_empty() {
+                    looks.push(cluster.look(&site.name));
+                }
+                continue;
+            }
         };
+        owed = None;
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(_)) => return Err(Stopped::Broken("what delivers it is silent")),

@@ -157,15 +157,15 @@ async fn try_once(
             message = messages.next() => message,
             _ = state.changed() => return Err(Stopped::Broken("the connection broke")),
             Some(now) = looks.next() => {
-                let (_, head) = progress(feed).ok_or(Stopped::Gone)?;
+                let (_, ours) = progress(feed).ok_or(Stopped::Gone)?;
                 let now: Option<Standing> = Result::ok(now).flatten();
-                owed = now.map(|now| now.last).filter(|last| head < *last);
+                owed = now.map(|now| now.last).filter(|last| ours < *last);
                 continue;
             }
             // A node whose copy of the stream stands still says that it is there, and delivers nothing.
             () = tokio::time::sleep(if owed.is_some() { DUE } else { LOOK }) => {
-                let (_, head) = progress(feed).ok_or(Stopped::Gone)?;
-                if owed.take().is_some_and(|last| head < last) {
+                let (_, ours) = progress(feed).ok_or(Stopped::Gone)?;
+                if owed.take().is_some_and(|last| ours < last) {
                     return Err(Stopped::Broken("there is more than what is delivered"));
                 }
                 if looks.is_empty() {

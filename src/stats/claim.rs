@@ -80,6 +80,13 @@ struct Datum {
     text: String,
 }
 
+impl Datum {
+    /// The middle of its range; `None` where there is none, or it says only how much the value is at most.
+    fn middle(&self) -> Option<f64> {
+        self.range.filter(|_| !self.limited).map(|[low, high]| f64::midpoint(low, high))
+    }
+}
+
 /// Decides a claim over the trials that it is about.
 pub(super) fn decide(claim: &Claim, plan: &Plan, trials: &[TrialResult]) -> ClaimResult {
     let result = |verdict, per_client, evidence| ClaimResult {
@@ -228,13 +235,7 @@ fn numbers(data: &[Datum]) -> String {
             few.iter().map(with).collect::<Vec<_>>().join(", ")
         }
         [(low, _), .., (high, _)] => {
-            let middle = median(
-                data.iter()
-                    .filter(|datum| !datum.limited)
-                    .filter_map(|datum| datum.range)
-                    .map(|[low, high]| f64::midpoint(low, high)),
-            );
-            let middle = middle.filter(|middle| middle.is_finite());
+            let middle = median(data.iter().filter_map(Datum::middle)).filter(|middle| middle.is_finite());
             let middle = middle.map(|middle| format!(", {} in the middle", number::plain(middle))).unwrap_or_default();
             format!("{low} to {high}{middle}")
         }
@@ -273,13 +274,13 @@ fn datum(entry: &Entry, reference: &Reference) -> Datum {
     if low >= LATE_OF * late {
         return measured;
     }
-    let (most, text) = match entry.upper_bound {
-        true if measured.text.starts_with('<') => (high, measured.text),
-        true => (high, format!("at most {}", measured.text)),
-        false => {
-            let most = high + LATE_OF * late;
-            (most, format!("< {}", number::with_unit(most, &entry.unit)))
-        }
+    let (most, text) = if !entry.upper_bound {
+        let most = high + LATE_OF * late;
+        (most, format!("< {}", number::with_unit(most, &entry.unit)))
+    } else if measured.text.starts_with('<') {
+        (high, measured.text)
+    } else {
+        (high, format!("at most {}", measured.text))
     };
     Datum { range: Some([f64::NEG_INFINITY, most]), limited: true, text: format!("{text} ({reason})") }
 }

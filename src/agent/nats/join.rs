@@ -81,8 +81,7 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
             }
             Some(other) = others.next() => {
                 // Both ask, and one of them stays.
-                let is_busy = session.as_ref().is_some_and(|(_, task)| !task.is_finished());
-                if other.status.is_none() && other.payload < key && !is_busy {
+                if other.status.is_none() && other.payload < key && under_way(session.as_ref()).is_none() {
                     return Err(AgentError::NameTaken(name));
                 }
                 continue;
@@ -91,8 +90,8 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
             Some(asked) = openings.next(), if Instant::now() >= alone => asked,
         };
         let Ok(opening) = serde_json::from_slice::<Opening>(&asked.payload) else { continue };
-        if let Some((run, _)) = session.as_ref().filter(|(_, task)| !task.is_finished()) {
-            say(broker, &asked, &Opened::Busy { run: run.clone() }).await;
+        if let Some(run) = under_way(session.as_ref()) {
+            say(broker, &asked, &Opened::Busy { run: run.to_owned() }).await;
             continue;
         }
         let Ok(taken) = client.subscribe(orders(prefix, &opening.session)).await else {
@@ -111,6 +110,11 @@ async fn take_part(agent: Agent, broker: &Broker, mut interrupt: watch::Receiver
         let _ = session.await;
     }
     Ok(())
+}
+
+/// The run that it takes part in.
+fn under_way(session: Option<&(String, JoinHandle<()>)>) -> Option<&str> {
+    session.filter(|(_, task)| !task.is_finished()).map(|(run, _)| run.as_str())
 }
 
 async fn answer(broker: &Broker, asked: &Message, payload: bytes::Bytes) {

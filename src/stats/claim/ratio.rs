@@ -49,9 +49,8 @@ pub fn ratios(plan: &Plan, summary: &Summary) -> Vec<Ratio> {
         }
         for (trial, data) in &combinations {
             // What is only known to be beyond something has no place on an axis.
-            let ranges = data.iter().filter(|datum| !datum.limited).filter_map(|datum| datum.range);
-            let values: Vec<f64> =
-                ranges.map(|[low, high]| f64::midpoint(low, high)).filter(|value| value.is_finite()).collect();
+            let middles = data.iter().filter_map(super::Datum::middle);
+            let values: Vec<f64> = middles.filter(|value| value.is_finite()).collect();
             let Some(median) = median(values.iter().copied()) else { continue };
             let trials = combinations.iter().map(|(other, _)| *other);
             let own: Vec<&TrialResult> =
